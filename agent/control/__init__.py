@@ -1,0 +1,1 @@
+"""The link to the control plane: identity, enrolment, check-ins, entitlements."""

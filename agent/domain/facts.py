@@ -1,0 +1,80 @@
+"""What a scan found out: facts only. What they mean is decided in `agent.domain.policy`."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Severity(Enum):
+    """How bad a finding is, as its rule says (`meta: severity`); a rule that says nothing counts as HIGH."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+    INFO = "info"
+
+    @property
+    def is_malicious(self) -> bool:
+        """Medium and above is treated as a threat; low and info are reported only."""
+        return self in {Severity.CRITICAL, Severity.HIGH, Severity.MEDIUM}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One rule that matched.
+
+    Attributes:
+        rule: Name of the rule.
+        namespace: Source file of the rule inside its pack, without its suffix.
+        severity: How bad.
+        member_path: Names from the outermost container to the member, e.g. `("a.zip", "b/c.txt")`; empty: the file.
+        threat_name: Name for people, if the rule gives one.
+    """
+
+    rule: str
+    namespace: str
+    severity: Severity
+    member_path: tuple[str, ...] = ()
+    threat_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Incomplete:
+    """Something of the file was not looked at, and why.
+
+    Attributes:
+        reason: Stable code: `max_file_size`, `max_depth`, `max_members`, `max_expanded_size`, `max_ratio`,
+            `timeout`, `encrypted`, `damaged`, `no_unpacker`, `worker_crashed`, `worker_out_of_memory`, `changed`.
+        limit: Value of the limit that stopped us; None where there is none.
+        member_path: Which member; empty: the file itself.
+    """
+
+    reason: str
+    limit: int | None = None
+    member_path: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ScanFacts:
+    """Everything one scan of one file established.
+
+    Attributes:
+        sha256: Hex digest of the whole file; empty when it could not be read to its end.
+        size_bytes: Bytes of the file.
+        findings: Rules that matched, in the file and in its members.
+        incomplete: What was not looked at; empty means all of it was.
+        error: Why the file could not be scanned at all, as a stable code (`unreadable`, `vanished`,
+            `not_a_regular_file`); empty: it could.
+        engine: Name and version of the engine, e.g. `yara 4.5.4`.
+        signatures_version: Which rule pack.
+        elapsed_ms: Wall time from hand-over to answer.
+    """
+
+    sha256: str
+    size_bytes: int
+    findings: tuple[Finding, ...] = ()
+    incomplete: tuple[Incomplete, ...] = ()
+    error: str = ""
+    engine: str = ""
+    signatures_version: str = ""
+    elapsed_ms: float = 0.0

@@ -1,0 +1,312 @@
+"""Where the rooms of the agent meet.
+
+Each port is as small as its caller needs. Real implementations live in the rooms, are built in `agent.app` and
+passed in; `tests/fakes` holds an honest fake for each, and both run under one suite in `tests/contract`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from agent.domain.exclusions import Exclusion
+from agent.domain.facts import Finding, ScanFacts
+from agent.domain.files import FileIdentity, SourceEvent
+from agent.domain.incident import Incident, Origin
+from agent.domain.quarantine import CaptureState, QuarantineEntry, RestoreReceipt
+
+
+class Clock(Protocol):
+    """The only way to learn the time."""
+
+    def now(self) -> datetime:
+        """Wall time, timezone-aware, UTC."""
+
+    def monotonic_ns(self) -> int:
+        """Nanoseconds since an arbitrary instant; never goes back."""
+
+
+class Randomness(Protocol):
+    """The only way to be unpredictable."""
+
+    def uuid(self) -> UUID:
+        """A fresh random UUID."""
+
+    def token_bytes(self, count: int) -> bytes:
+        """Bytes fit for keys."""
+
+    def uniform(self, low: float, high: float) -> float:
+        """For jitter."""
+
+
+# ---------------------------------------------------------------- events
+
+
+class EventSource(Protocol):
+    """A mechanism that tells which files under the watched roots have changed."""
+
+    @property
+    def name(self) -> str:
+        """`fanotify` or `watchdog`; what `status` prints as the subsystem."""
+
+    def open(self, roots: Sequence[str], deliver: Callable[[SourceEvent], None]) -> None:
+        """Start to watch. `deliver` is called on the event loop's thread, in the order of the events.
+
+        Raises:
+            BucklerError: `ROOT_UNREADABLE`, `FANOTIFY_NOT_PERMITTED`, `WATCH_LIMIT`; nothing is left open then.
+        """
+
+    def answer(self, token: int, *, allow: bool) -> None:
+        """Let a waiting opener go on or refuse it. Exactly once per token."""
+
+    def close(self) -> None:
+        """Stop; every opener still waiting is allowed. Safe to repeat."""
+
+
+# ---------------------------------------------------------------- scanning
+
+
+class Scanner(Protocol):
+    """Finds out what a file contains."""
+
+    async def scan(self, descriptor: int, path: str) -> ScanFacts:
+        """Scan what a descriptor points to. The caller keeps the descriptor and closes it afterwards.
+
+        Never raises for anything a file contains or a worker does: that is told in the facts.
+
+        Args:
+            descriptor: Open and readable; read with `pread`, its offset does not matter.
+            path: For rules that look at names, and for messages; never opened.
+        """
+
+
+# ---------------------------------------------------------------- quarantine and reports
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureRequest:
+    """What to take to the vault, exactly as it was scanned."""
+
+    incident_uuid: UUID
+    path: str
+    identity: FileIdentity
+    facts: ScanFacts
+    findings: tuple[Finding, ...]
+    origin: Origin
+    detected_at: datetime
+
+
+class Quarantine(Protocol):
+    """Takes files out of their place and brings them back."""
+
+    async def capture(self, request: CaptureRequest) -> QuarantineEntry:
+        """Take a file; returns a final entry: DONE, or FAILED with the reason in `detail`.
+
+        The incident is written to the outbox in the transaction that makes the entry final.
+        """
+
+    async def restore(self, entry_id: str, destination: str | None, *, allow: bool) -> RestoreReceipt:
+        """Bring a file back, byte for byte, with owner, mode, times and extended attributes.
+
+        Raises:
+            BucklerError: `QUARANTINE_UNKNOWN`, `RESTORE_WOULD_OVERWRITE`, `RESTORE_NO_FOLDER`, `VAULT_DAMAGED`.
+        """
+
+    async def delete(self, entry_id: str) -> None:
+        """Destroy the quarantined copy; the journal row stays as DELETED.
+
+        Raises:
+            BucklerError: `QUARANTINE_UNKNOWN`.
+        """
+
+    async def resume(self) -> int:
+        """Finish what a crash left unfinished; returns how many entries were."""
+
+
+class IncidentLog(Protocol):
+    """Records detections that are reported without a capture."""
+
+    def record(self, incident: Incident) -> None:
+        """Write one incident to the outbox, durably."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportReceipt:
+    """What the control plane made of a batch: accepted rows may go, rejected rows are set aside with a reason."""
+
+    accepted: frozenset[UUID]
+    rejected: Mapping[UUID, str]
+
+
+class UplinkError(Exception):
+    """A batch did not arrive; the rows stay.
+
+    Args:
+        code: Stable code, e.g. `UNREACHABLE`, `NOT_ENROLLED`, `REFUSED`.
+        permanent: True when sending again cannot help until something else changes.
+        retry_after_s: What the server asked for; 0: nothing.
+    """
+
+    def __init__(self, code: str, *, permanent: bool, retry_after_s: float = 0.0) -> None:
+        super().__init__(code)
+        self.code = code
+        self.permanent = permanent
+        self.retry_after_s = retry_after_s
+
+
+class IncidentUplink(Protocol):
+    """The way of incidents to the control plane."""
+
+    async def report(self, incidents: Sequence[Incident], dropped: Mapping[str, int]) -> ReportReceipt:
+        """Send one batch.
+
+        Raises:
+            UplinkError: It did not arrive.
+        """
+
+
+# ---------------------------------------------------------------- storage
+
+
+class QuarantineJournal(Protocol):
+    """Rows of the quarantine journal."""
+
+    def add(self, entry: QuarantineEntry) -> None:
+        """Insert a new row."""
+
+    def advance(self, entry_id: str, state: CaptureState, detail: str = "") -> None:
+        """Move a row to another state."""
+
+    def get(self, entry_id: str) -> QuarantineEntry | None:
+        """One row."""
+
+    def entries(self, states: Iterable[CaptureState] | None = None) -> list[QuarantineEntry]:
+        """Rows in the order they were planned; None: all."""
+
+
+class Outbox(Protocol):
+    """Incidents on their way to the control plane."""
+
+    def add(self, incident: Incident) -> None:
+        """Insert; a uuid that is there already changes nothing. Beyond its bound the oldest bulk rows are dropped."""
+
+    def pending(self, limit: int) -> list[Incident]:
+        """The next rows to send, detections with an action first, then by age."""
+
+    def acknowledge(self, uuids: Iterable[UUID]) -> None:
+        """Delete rows that the control plane has stored."""
+
+    def set_aside(self, uuid: UUID, reason: str) -> None:
+        """Keep a row that will never be accepted out of the way, with the reason."""
+
+    def count(self) -> int:
+        """Rows waiting."""
+
+    def dropped(self) -> dict[str, int]:
+        """Rows dropped since the last `clear_dropped`, by class."""
+
+    def clear_dropped(self, reported: Mapping[str, int]) -> None:
+        """Subtract what has been reported."""
+
+
+class Exclusions(Protocol):
+    """The owner's exclusions."""
+
+    def add(self, exclusion: Exclusion) -> None:
+        """Insert one."""
+
+    def remove(self, exclusion_id: str) -> bool:
+        """Delete one; False: there was none of that id."""
+
+    def all(self) -> tuple[Exclusion, ...]:
+        """In the order of their creation, expired ones included."""
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedKey:
+    """A key that may sign entitlements: raw 32-byte Ed25519 public key, valid from, valid until (None: open)."""
+
+    kid: str
+    public_key: bytes
+    not_before: datetime
+    not_after: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """What activation left on this device. The private key is not in here but in its own file.
+
+    Attributes:
+        server: `host:port` of the control plane, for enrolment and people.
+        device_server: `host:port` of its DeviceService (mutual TLS).
+        authorities_pem: What its certificate must chain to.
+        certificate_pem: This device's certificate.
+        signed_claims: The exact claims bytes that were signed.
+        signature: Ed25519 over them.
+        kid: The key that signed.
+        check_in_interval_s: Wished for by the server.
+        last_check_in: None: none yet.
+    """
+
+    server: str
+    device_server: str
+    device_id: str
+    org_id: str
+    authorities_pem: bytes
+    certificate_pem: bytes
+    signed_claims: bytes
+    signature: bytes
+    kid: str
+    pinned_keys: tuple[PinnedKey, ...]
+    check_in_interval_s: int
+    last_check_in: datetime | None = None
+
+
+class EnrolmentRecord(Protocol):
+    """The one activation of this device."""
+
+    def get(self) -> Enrolment | None:
+        """None: never activated."""
+
+    def put(self, enrolment: Enrolment) -> None:
+        """Replace it."""
+
+    def forget(self) -> None:
+        """Deactivated."""
+
+
+class Settings(Protocol):
+    """Small facts that outlive a restart, by name: clock mark, mode, time of the last life sign, last proof."""
+
+    def get(self, name: str) -> str | None:
+        """None: never set."""
+
+    def put(self, name: str, value: str) -> None:
+        """Set or replace."""
+
+
+class Transaction(Protocol):
+    """All tables, inside one transaction."""
+
+    @property
+    def journal(self) -> QuarantineJournal: ...  # noqa: D102 -- the type says it
+    @property
+    def outbox(self) -> Outbox: ...  # noqa: D102
+    @property
+    def exclusions(self) -> Exclusions: ...  # noqa: D102
+    @property
+    def enrolment(self) -> EnrolmentRecord: ...  # noqa: D102
+    @property
+    def settings(self) -> Settings: ...  # noqa: D102
+
+
+class Store(Protocol):
+    """The agent's database."""
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """Begin; commit at the end of the block, roll back if it raises. Durable when the block has been left.
+
+        May be used from any thread; transactions follow one another.
+        """

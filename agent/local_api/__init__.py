@@ -1,0 +1,1 @@
+"""gRPC over Unix sockets, for `buckler` on the same machine."""

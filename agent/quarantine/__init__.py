@@ -1,0 +1,1 @@
+"""The vault that files are taken to, and the journal that makes it survive a crash."""

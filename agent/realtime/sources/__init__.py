@@ -1,0 +1,1 @@
+"""Where file events come from: one file per mechanism, all behind `agent.domain.ports.EventSource`."""

@@ -1,0 +1,1 @@
+"""Telling the control plane: the outbox and its sender."""

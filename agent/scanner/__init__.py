@@ -1,0 +1,1 @@
+"""The scanner: rule packs, engines, weak worker processes, containers."""

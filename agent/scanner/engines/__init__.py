@@ -1,0 +1,1 @@
+"""Signature engines behind one port."""

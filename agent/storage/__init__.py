@@ -1,0 +1,1 @@
+"""The agent's SQLite database: schema, migrations, repositories, transactions."""

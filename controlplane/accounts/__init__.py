@@ -1,0 +1,1 @@
+"""Organisations, people, roles, API tokens, sign-in and the audit of every change."""

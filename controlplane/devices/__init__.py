@@ -1,0 +1,1 @@
+"""Enrolled devices: check-ins and protection status."""

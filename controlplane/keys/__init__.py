@@ -1,0 +1,1 @@
+"""Signing keys and the certificate authority. Only `controlplane.app` may import this room."""

@@ -1,0 +1,1 @@
+"""Activation keys, seats and the issuing of entitlements."""

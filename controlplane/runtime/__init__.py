@@ -1,0 +1,1 @@
+"""Clock, randomness, refusals: what every capability stands on."""

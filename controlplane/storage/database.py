@@ -1,0 +1,98 @@
+"""The database and its unit of work.
+
+SQLite (WAL, one writer at a time, `BEGIN IMMEDIATE`) or PostgreSQL (READ COMMITTED): what must not race is decided by
+one conditional statement or a constraint, never by reading first, so both give the same answers.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import Connection, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+AfterCommit = Callable[[], Awaitable[None]]
+
+#: How long a SQLite writer waits for the one before it, in milliseconds.
+BUSY_TIMEOUT_MS = 10_000
+_READING = "buckler_reading"
+
+
+class UnitOfWork:
+    """One transaction, handed from service to service so that they change things together or not at all."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.connection = connection
+        self._after_commit: list[AfterCommit] = []
+
+    def after_commit(self, action: AfterCommit) -> None:
+        """Run something once the transaction is durable; what it does must be repeatable by a sweeper."""
+        self._after_commit.append(action)
+
+    async def run_after_commit(self) -> None:
+        """Called by `Database.transaction` when the commit is through."""
+        for action in self._after_commit:
+            await action()
+
+
+class Database:
+    """A pool of connections.
+
+    Args:
+        url: `sqlite+aiosqlite:///…` or `postgresql+asyncpg://…`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._engine = _engine(url)
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """For migrations and tests."""
+        return self._engine
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[UnitOfWork]:
+        """Begin; commit at the end of the block, roll back if it raises; then run what waited for the commit."""
+        async with self._engine.begin() as connection:
+            uow = UnitOfWork(connection)
+            yield uow
+        await uow.run_after_commit()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A consistent view without a write lock."""
+        async with self._engine.connect() as connection:
+            await connection.execution_options(**{_READING: True})
+            yield connection
+
+    async def close(self) -> None:
+        """Give every connection back."""
+        await self._engine.dispose()
+
+
+def _engine(url: str) -> AsyncEngine:
+    if not url.startswith("sqlite"):
+        return create_async_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True)
+    engine = create_async_engine(url)
+    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _record: Any) -> None:
+    # The driver's own idea of when to begin is switched off; `_begin_sqlite` decides.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A deferred transaction that reads and then writes can fail half-way with SQLITE_BUSY and no way to wait.
+    reading = connection.get_execution_options().get(_READING, False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

@@ -1,0 +1,1 @@
+"""What an organisation pays for: the billing, renewal and derived access axes."""
