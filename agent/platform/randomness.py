@@ -20,4 +20,4 @@ class SystemRandomness:
 
     def uniform(self, low: float, high: float) -> float:
         """A number between the two, for jitter."""
-        return low + (high - low) * (secrets.randbits(_FLOAT_BITS) / 2**_FLOAT_BITS)
+        return low + (high - low) * (secrets.randbits(_FLOAT_BITS) / float(1 << _FLOAT_BITS))
