@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 import grpc
@@ -27,6 +27,9 @@ from agent.domain.incident import Incident
 from agent.domain.ports import Clock, Enrolment, Randomness, ReportReceipt, UplinkError
 from wire.v1 import device_pb2
 from wire.v1.device_pb2_grpc import DeviceServiceStub
+
+if TYPE_CHECKING:  # the generated file names this type for checkers only
+    from wire.v1.device_pb2_grpc import DeviceServiceAsyncStub
 
 _Answer = TypeVar("_Answer")
 #: A certificate is rotated once less than this share of its life is left; the server issues it for weeks.
@@ -239,7 +242,7 @@ class ControlLink:
 
     # ------------------------------------------------------------ the connection
 
-    async def _ask(self, call: Callable[[DeviceServiceStub], Awaitable[_Answer]]) -> _Answer:
+    async def _ask(self, call: "Callable[[DeviceServiceAsyncStub], Awaitable[_Answer]]") -> _Answer:
         stub = await self._stub()
         try:
             return await call(stub)
@@ -259,7 +262,7 @@ class ControlLink:
             )
         return await explain_unreachable(parse_address(enrolment.device_server), enrolment.authorities_pem)
 
-    async def _stub(self) -> DeviceServiceStub:
+    async def _stub(self) -> "DeviceServiceAsyncStub":
         """The service, over a connection made with the enrolment as it is now."""
         enrolment, identity = self._keeper.enrolment, self._keeper.identity()
         if enrolment is None:
