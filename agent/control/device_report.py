@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from agent.control.entitlement_verifier import to_us
 from agent.domain.health import HealthIssue
 from agent.domain.incident import Incident, IncidentAction
+from wire.instants import to_us
 from wire.v1 import device_pb2
 from wire.v1.common_pb2 import Platform
 
@@ -47,14 +47,14 @@ def status_to_wire(report: DeviceReport) -> device_pb2.DeviceStatus:
     """A report as a message."""
     return device_pb2.DeviceStatus(
         real_time_protection_enabled=report.real_time_enabled,
-        real_time_protection_proven_at_us=to_us(report.proven_at) if report.proven_at else 0,
+        real_time_protection_proven_at_us=to_us(report.proven_at),
         real_time_protection_subsystem=report.subsystem,
         real_time_protection_mode=report.mode,
         health_issues=[device_pb2.HealthIssue(code=issue.code, message=issue.message) for issue in report.issues],
         engine=report.engine,
         engine_version=report.engine_version,
         signatures_version=report.signatures_version,
-        signatures_made_at_us=to_us(report.signatures_made_at) if report.signatures_made_at else 0,
+        signatures_made_at_us=to_us(report.signatures_made_at),
         events_lost=report.events_lost,
         queue_depth=report.queue_depth,
         quarantined_count=report.quarantined_count,

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from agent.control.addresses import Address, device_address, parse_address
 from agent.control.channel import CALL_TIMEOUT_S, tls_channel
-from agent.control.entitlement_verifier import from_us, pinned_from_wire, read_claims, verify_entitlement
+from agent.control.entitlement_verifier import pinned_from_wire, read_claims, verify_entitlement
 from agent.control.entitlements import ACTIVATION_ATTEMPT, FINGERPRINT_SALT, write_mark
 from agent.control.identity import DeviceIdentity, fingerprint, load_or_create_identity
 from agent.control.refusals import TRANSIENT, error_detail, is_transient, refusal_from_rpc
@@ -27,6 +27,7 @@ from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.ports import Clock, Enrolment, Randomness, Store
 from agent.platform.system_facts import SystemFacts
 from wire.activation_key import MistypedKeyError, format_activation_key, parse_activation_key
+from wire.instants import from_us
 from wire.v1.common_pb2 import Platform
 from wire.v1.enrollment_pb2 import ActivateRequest, ActivateResponse, FingerprintComponent
 from wire.v1.enrollment_pb2_grpc import EnrollmentServiceStub

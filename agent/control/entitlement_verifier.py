@@ -7,7 +7,7 @@
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from agent.domain.entitlement import AccessLevel, Claims, EntitlementError, EntitlementRefusal, accept
 from agent.domain.ports import PinnedKey
 from wire.entitlement_codec import MalformedClaimsError, decode_claims, signing_input
+from wire.instants import from_us, optional_from_us
 from wire.v1.common_pb2 import AccessLevel as WireLevel
 from wire.v1.entitlement_pb2 import EntitlementClaims, SignedEntitlement, SigningKey
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LEVELS = {
     WireLevel.ACCESS_LEVEL_FULL: AccessLevel.FULL,
     WireLevel.ACCESS_LEVEL_GRACE: AccessLevel.GRACE,
@@ -94,21 +94,6 @@ def merge_pins(pinned: Sequence[PinnedKey], announced: Sequence[PinnedKey]) -> t
         if old is None or old.public_key == key.public_key:
             known[key.kid] = key
     return tuple(known.values())
-
-
-def from_us(microseconds: int) -> datetime:
-    """Microseconds since the epoch, UTC. Exact, unlike `fromtimestamp` with its float."""
-    return _EPOCH + timedelta(microseconds=microseconds)
-
-
-def optional_from_us(microseconds: int) -> datetime | None:
-    """Likewise; 0 means "not known" on the wire."""
-    return from_us(microseconds) if microseconds else None
-
-
-def to_us(instant: datetime) -> int:
-    """Microseconds since the epoch."""
-    return (instant - _EPOCH) // timedelta(microseconds=1)
 
 
 def _from_wire(wire: EntitlementClaims) -> Claims:

@@ -17,7 +17,6 @@ from cryptography import x509
 from agent.control.addresses import parse_address
 from agent.control.channel import CALL_TIMEOUT_S, mutual_tls_channel
 from agent.control.device_report import DeviceReport, batch_to_wire, status_to_wire
-from agent.control.entitlement_verifier import from_us
 from agent.control.entitlements import EntitlementKeeper
 from agent.control.refusals import TRANSIENT, error_detail, is_transient, refusal_from_rpc
 from agent.control.tls_probe import explain_unreachable
@@ -25,6 +24,7 @@ from agent.domain.entitlement import EntitlementError
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.incident import Incident
 from agent.domain.ports import Clock, Enrolment, Randomness, ReportReceipt, UplinkError
+from wire.instants import from_us
 from wire.v1 import device_pb2
 from wire.v1.device_pb2_grpc import DeviceServiceStub
 

@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import NameOID
 
-from agent.control.entitlement_verifier import from_us, to_us
 from agent.platform.clock import SystemClock
 from wire.entitlement_codec import ERROR_DETAIL_METADATA, encode_claims, signing_input
+from wire.instants import from_us, to_us
 from wire.v1 import common_pb2, device_pb2, enrollment_pb2
 from wire.v1.device_pb2_grpc import DeviceServiceServicer, add_DeviceServiceServicer_to_server
 from wire.v1.enrollment_pb2_grpc import EnrollmentServiceServicer, add_EnrollmentServiceServicer_to_server
