@@ -5,11 +5,11 @@ import pytest
 from tests.house_rules import (
     RULES,
     Source,
+    a_test_can_fail,
     files_fit_in_the_head,
     functions_fit_on_a_screen,
     no_junk_drawers,
     patches_per_test,
-    a_test_can_fail,
     time_comes_from_the_clock,
 )
 
