@@ -110,6 +110,11 @@ class Device:
         where = ("--server", self.server.address, "--ca", str(self.server.ca_file))
         return self.buckler("activate", *where, "--output", "json", stdin=key + "\n")
 
+    def activate_in_background(self, key_file: Path) -> Service:
+        """Ask for a seat without waiting for the answer."""
+        where = ("--server", self.server.address, "--ca", str(self.server.ca_file), "--key-file", str(key_file))
+        return Service("buckler", ["activate", *where, "--data-dir", str(self.data_dir)])
+
     def start(self, *roots: Path, options: tuple[str, ...] = ()) -> re.Match[str]:
         """Protect folders; returns once protection is proven."""
         watched = [word for root in roots for word in ("--root", str(root))]
