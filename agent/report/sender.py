@@ -5,8 +5,8 @@ States of the loop, and what ends each:
 * *idle*, nothing to send: a `wake()`, or the poll that notices what another process wrote (`buckler scan`);
 * *sending*: the reply, or an error;
 * *backing off* after a passing error: time only. A stream of new detections must not defeat the back-off;
-* *waiting* after a permanent error, not enrolled say: a `wake()`. One that follows at once on the last is delayed by the
-  same back-off, for a new detection is no reason to believe that the cause is gone.
+* *waiting* after a permanent error, not enrolled say: a `wake()`. If the next attempt fails in the same way, the
+  wake after it is delayed by the same back-off: a new detection is no reason to believe that the cause is gone.
 """
 
 import asyncio
@@ -83,7 +83,7 @@ class Sender:
         return self._state
 
     def wake(self) -> None:
-        """There is something new to send, or the cause of a permanent error may be gone. Call it on the loop's thread."""
+        """There is something new to send, or the cause of a permanent error may be gone. For the loop's thread."""
         self._woken.set()
 
     async def run(self) -> None:
