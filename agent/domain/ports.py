@@ -58,8 +58,18 @@ class EventSource(Protocol):
             BucklerError: `ROOT_UNREADABLE`, `FANOTIFY_NOT_PERMITTED`, `WATCH_LIMIT`; nothing is left open then.
         """
 
+    def set_blocking(self, *, enabled: bool) -> None:
+        """Hold openers until they are answered, or stop to; may be called at any time while open.
+
+        Raises:
+            BucklerError: `BLOCKING_UNAVAILABLE`; everything else goes on as before.
+        """
+
     def answer(self, token: int, *, allow: bool) -> None:
         """Let a waiting opener go on or refuse it. Exactly once per token."""
+
+    def limitations(self) -> tuple[str, ...]:
+        """What this source cannot see where it watches, one sentence each; known once it is open."""
 
     def close(self) -> None:
         """Stop; every opener still waiting is allowed. Safe to repeat."""
