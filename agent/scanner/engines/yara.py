@@ -89,7 +89,8 @@ class YaraMatcher:
                 raise MemoryError(str(error)) from error
             raise
         matches = tuple(
-            RuleMatch(m.rule, m.namespace, _text(m.meta.get("severity")), _text(m.meta.get("threat_name"))) for m in found
+            RuleMatch(m.rule, m.namespace, _text(m.meta.get("severity")), _text(m.meta.get("threat_name")))
+            for m in found
         )
         return MatchResult(matches, _MAX_STRING_MATCHES if overflowed else None)
 
