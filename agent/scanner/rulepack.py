@@ -168,7 +168,9 @@ def _read_zip(path: Path) -> Iterator[RuleSource]:
             # `read` never gives more than a member's declared size, which is what is counted here.
             if len(members) > _MAX_PACK_FILES or sum(m.file_size for m in members) > _MAX_PACK_BYTES:
                 raise _invalid(
-                    str(path), 0, f"more than {_MAX_PACK_FILES} rule files, or more than {_MAX_PACK_BYTES} bytes of them"
+                    str(path),
+                    0,
+                    f"more than {_MAX_PACK_FILES} rule files, or more than {_MAX_PACK_BYTES} bytes of them",
                 )
             for member in sorted(members, key=lambda m: m.filename):
                 content = archive.read(member)
