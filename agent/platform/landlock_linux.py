@@ -1,4 +1,4 @@
-"""Landlock with no rules: from now on this process opens no file, binds and connects no TCP port, signals nobody outside.
+"""Landlock with no rules: this process opens no file any more, uses no TCP port and signals nobody outside.
 
 Descriptors that are open already keep working, which is the point: the parent hands in what may be read.
 """

@@ -22,7 +22,8 @@ _JUMP_IF_EQUAL = 0x15
 _JUMP_IF_BITS_SET = 0x45
 _RETURN = 0x06
 
-# struct seccomp_data: int nr, u32 arch, u64 instruction pointer, u64 args[6]; the low half of args[2] on these machines.
+# struct seccomp_data: int nr, u32 arch, u64 instruction pointer, u64 args[6]; of args[2] the low half, which comes
+# first on both machines.
 _NUMBER_AT = 0
 _ARCHITECTURE_AT = 4
 _THIRD_ARGUMENT_AT = 32

@@ -4,7 +4,8 @@ Every message is a frame: four bytes of length, big-endian, then that many bytes
 
 * parent → worker, once: JSON of `WorkerOrders`.
 * worker → parent, once: JSON of `Hello`, or `{"failed": reason}`.
-* parent → worker, per file: eight bytes of file size, then the path's raw bytes, with the descriptor to scan attached (SCM_RIGHTS).
+* parent → worker, per file: eight bytes of file size, then the path's raw bytes, with the descriptor to scan attached
+  (SCM_RIGHTS).
 * worker → parent, per file: JSON of `Answer`.
 
 The parent believes nothing: whoever took over a worker can send any bytes. `decode_answer` accepts exactly the shapes

@@ -58,7 +58,7 @@ class FileScan:
         sha256 = hashlib.sha256(data).hexdigest()
         failure: tuple[Incomplete, ...] = ()
         try:
-            self._walk.run(Content(data, (os.path.basename(path) or "?",)))
+            self._walk.run(Content(data, (path.rpartition("/")[2] or "?",)))
         except MemoryError:
             failure = (Incomplete("worker_out_of_memory"),)
         except Exception:  # noqa: BLE001 -- supervision point: an engine's failure costs this file, not the worker

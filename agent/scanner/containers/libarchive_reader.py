@@ -9,7 +9,6 @@ import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import ModuleType
 from typing import Any
 
 from agent.domain.facts import Incomplete
@@ -21,7 +20,7 @@ _REGULAR_FILE = 0o100000
 _FILE_TYPE = 0o170000
 
 
-def load() -> ModuleType | None:
+def load() -> Any:
     """The library; None if this machine does not have it. Call once before files are forbidden: it is kept."""
     global _ffi, _loaded  # noqa: PLW0603 -- a shared library is loaded once per process, whoever asks
     if not _loaded:
@@ -89,7 +88,8 @@ def _opened(ffi: Any, data: bytes, formats: tuple[str, ...], filters: tuple[str,
         except ValueError as error:
             raise ContainerError("no_unpacker") from error
         try:
-            ffi.read_open_memory(archive, ctypes.cast(data, ctypes.c_void_p), len(data))
+            # `data` outlives the archive: the caller's content holds it.
+            ffi.read_open_memory(archive, ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p), len(data))
         except ffi.ArchiveError as error:
             raise _translated(ffi, archive, error) from error
         yield archive
@@ -117,7 +117,7 @@ def _translated(ffi: Any, archive: Any, error: Exception) -> ContainerError:
     return ContainerError("damaged")
 
 
-def _read(ffi: Any, archive: Any, entry: Any, meter: Meter, buffer: Any, name: str) -> Member:  # noqa: PLR0913 -- one call, five C objects
+def _read(ffi: Any, archive: Any, entry: Any, meter: Meter, buffer: Any, name: str) -> Member:
     raw = ffi.entry_pathname(entry)
     label = name or _decoded(raw) or ffi.entry_pathname_w(entry) or "?"
     if ffi.entry_filetype(entry) & _FILE_TYPE != _REGULAR_FILE:

@@ -29,7 +29,7 @@ def members(content: Content, meter: Meter) -> Iterator[Member]:
         with tarfile.open(fileobj=io.BytesIO(content.data[start:] if start else content.data), mode="r:") as archive:
             while (entry := archive.next()) is not None:
                 # tarfile keeps every header it has seen; none of them is needed again.
-                archive.members = []
+                archive.members = []  # type: ignore[attr-defined] # typeshed does not list it
                 yield _read(archive, entry, meter)
             end = start + archive.offset
         start = _next_archive(content.data, end)

@@ -82,11 +82,11 @@ def _directory_start(data: bytes) -> int | None:
     if at < 0 or at + _END.size > len(data):
         return None
     size, offset = _END.unpack_from(data, at)[5:7]
-    if offset == _IN_ZIP64 or size == _IN_ZIP64:
+    if _IN_ZIP64 in {offset, size}:
         return at
     # Offsets count from the start of the zip, which may stand behind a program or a picture.
     start = at - size
-    return start if size and 0 <= start and data.startswith(_CENTRAL_HEADER, start) else None
+    return start if size and start >= 0 and data.startswith(_CENTRAL_HEADER, start) else None
 
 
 FAMILY = Family("zip", recognise, members)

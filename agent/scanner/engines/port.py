@@ -6,7 +6,7 @@ loaded from a descriptor this program made itself: loading a compiled image from
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from typing import IO, Protocol
 
 #: External variables that public rule sets rely on; every engine defines them, as text.
 EXTERNAL_VARIABLES = ("filename", "filepath", "extension", "filetype", "owner")
@@ -71,6 +71,12 @@ class MatchTimeoutError(Exception):
     """The engine ran out of its time for one content."""
 
 
+class Readable(Protocol):
+    """As much of a file object as loading an image takes."""
+
+    def read(self, size: int = -1, /) -> bytes | None: ...  # noqa: D102 -- as io.RawIOBase
+
+
 class Matcher(Protocol):
     """Compiled rules, loaded and ready."""
 
@@ -103,12 +109,12 @@ class Engine(Protocol):
     def version(self) -> str:
         """Of the library."""
 
-    def compile(self, sources: Sequence[RuleSource], image: BinaryIO) -> int:
+    def compile(self, sources: Sequence[RuleSource], image: IO[bytes]) -> int:
         """Compile and write the image; returns the number of rules.
 
         Raises:
             RuleCompileError: For the first file that does not compile, in the order given.
         """
 
-    def load(self, image: BinaryIO) -> Matcher:
+    def load(self, image: Readable) -> Matcher:
         """Load an image that `compile` of the same engine and version wrote."""

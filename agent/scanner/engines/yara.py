@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import yara
 
@@ -11,6 +11,7 @@ from agent.scanner.engines.port import (
     EXTERNAL_VARIABLES,
     MatchResult,
     MatchTimeoutError,
+    Readable,
     RuleCompileError,
     RuleMatch,
     RuleSource,
@@ -33,7 +34,7 @@ class YaraEngine:
         """Version of yara-python, which is that of the libyara inside it."""
         return str(yara.__version__)
 
-    def compile(self, sources: Sequence[RuleSource], image: BinaryIO) -> int:
+    def compile(self, sources: Sequence[RuleSource], image: IO[bytes]) -> int:
         """Compile and write the image; see `Engine.compile`.
 
         `include` is refused: it reads files that are in nobody's pack, and its errors show their content.
@@ -47,7 +48,7 @@ class YaraEngine:
         rules.save(file=image)
         return sum(1 for _ in rules)
 
-    def load(self, image: BinaryIO) -> "YaraMatcher":
+    def load(self, image: Readable) -> "YaraMatcher":
         """Load an image; see `Engine.load`."""
         return YaraMatcher(yara.load(file=image))
 
@@ -77,7 +78,7 @@ class YaraMatcher:
             # `fast` records only the occurrences a condition needs; which rules match does not change.
             found = self._rules.match(
                 data=data,
-                externals=_NO_VALUES | variables,
+                externals={**_NO_VALUES, **variables},
                 timeout=max(1, math.ceil(timeout_s)),
                 fast=True,
                 warnings_callback=note_overflow,
