@@ -15,7 +15,7 @@ from agent.domain.exclusions import Exclusion
 from agent.domain.facts import Finding, ScanFacts
 from agent.domain.files import FileIdentity, SourceEvent
 from agent.domain.incident import Incident, Origin
-from agent.domain.quarantine import CaptureState, QuarantineEntry, RestoreReceipt
+from agent.domain.quarantine import CaptureState, QuarantineEntry, RestoreReceipt, Retained
 
 
 class Clock(Protocol):
@@ -186,14 +186,29 @@ class QuarantineJournal(Protocol):
     def add(self, entry: QuarantineEntry) -> None:
         """Insert a new row."""
 
-    def advance(self, entry_id: str, state: CaptureState, detail: str = "") -> None:
-        """Move a row to another state."""
+    def advance(
+        self,
+        entry_id: str,
+        state: CaptureState,
+        detail: str = "",
+        *,
+        staged_path: str | None = None,
+        restore_path: str | None = None,
+    ) -> None:
+        """Move a row to another state; an empty `detail` and a path that is None leave what is there.
+
+        Raises:
+            KeyError: There is no such row.
+        """
 
     def get(self, entry_id: str) -> QuarantineEntry | None:
         """One row."""
 
     def entries(self, states: Iterable[CaptureState] | None = None) -> list[QuarantineEntry]:
         """Rows in the order they were planned; None: all."""
+
+    def retained(self) -> Retained:
+        """What the vault holds: the rows that are DONE."""
 
 
 class Outbox(Protocol):
