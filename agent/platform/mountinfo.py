@@ -58,6 +58,14 @@ def mounts() -> tuple[Mount, ...]:
         return parse_mountinfo(stream.read())
 
 
+def not_storage() -> frozenset[str]:
+    """Mount points of kernel interfaces, which walks must not enter; empty where there are none."""
+    try:
+        return frozenset(mount.point for mount in mounts() if not mount.holds_files)
+    except OSError:
+        return frozenset()
+
+
 def mount_of(path: str, known: tuple[Mount, ...]) -> Mount | None:
     """The mount that a resolved path lies on: the deepest mount point above it, the youngest of equals."""
     best: Mount | None = None

@@ -143,6 +143,7 @@ class Pipeline:
         self._held = 0
         self._waiting: dict[int, _Job] = {}
         self._planted: dict[_Key, str] = {}
+        self._uprooted: set[_Key] = set()
         self._path_exclusions: tuple[Policy, tuple[Exclusion, ...]] | None = None
         self._stopping = False
         self._out: list[Command] = []
@@ -160,6 +161,12 @@ class Pipeline:
         """Nothing waits and nothing is being worked on."""
         return not self._current and not self._parked
 
+    @property
+    def reconciling(self) -> bool:
+        """Whether files that a walk found still wait or are being worked on."""
+        found = EventKind.RECONCILED
+        return any(job.kind is found for job in self._current.values()) or found in self._parked.values()
+
     def has_room(self) -> bool:
         """Whether a walk should hand in more files now: it may use half of the descriptors."""
         return not self._parked and self._held * 2 < self._limits.descriptors
@@ -169,8 +176,11 @@ class Pipeline:
         self._planted[device, inode] = path
 
     def uproot(self, *, device: int, inode: int) -> None:
-        """The self-test file is gone; its inode may belong to anybody now."""
-        self._planted.pop((device, inode), None)
+        """The self-test file is gone; once its descriptor is released its inode may belong to anybody."""
+        if (device, inode) in self._current:
+            self._uprooted.add((device, inode))
+        else:
+            self._planted.pop((device, inode), None)
 
     # ------------------------------------------------------------ the machine
 
@@ -215,7 +225,7 @@ class Pipeline:
 
     def _arrive(self, event: FileEvent, policy: Policy, now: datetime) -> None:
         key = (event.identity.device, event.identity.inode)
-        if self._stopping or (key not in self._planted and self._excluded(event.path, policy, now)):
+        if self._stopping or (not self._is_planted(event) and self._excluded(event.path, policy, now)):
             self._drop(event, allow=True)
             return
         current = self._current.get(key)
@@ -248,7 +258,7 @@ class Pipeline:
             identity=event.identity,
             paths=[event.path],
             kind=event.kind,
-            lane=lane_of(event),
+            lane=lane_of(event) if not self._is_planted(event) else Lane.WAITED_FOR,
             seen_at_ns=event.seen_at_ns,
             stage=stage,
         )
@@ -391,6 +401,9 @@ class Pipeline:
         successor = job.successor
         if successor is None:
             self._current.pop(key, None)
+            if key in self._uprooted:
+                self._uprooted.discard(key)
+                self._planted.pop(key, None)
             return
         successor.stage = Stage.QUEUED
         self._current[key] = successor
@@ -440,6 +453,9 @@ class Pipeline:
         if job is not None:
             job.tokens.remove(token)
         self._out.append(Answer(token, allow=self._limits.fail_open))  # the one line: fail-open or fail-closed
+
+    def _is_planted(self, event: FileEvent) -> bool:
+        return (event.identity.device, event.identity.inode) in self._planted
 
     def _take_working(self, number: int) -> _Job:
         job = self._working.pop(number, None)
