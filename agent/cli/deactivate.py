@@ -12,6 +12,7 @@ from agent.cli.printing import say, say_json
 
 def deactivate(
     context: typer.Context,
+    *,
     reason: Annotated[str, typer.Option("--reason", help="For the audit of the control plane.")] = "",
     local_only: Annotated[
         bool,

@@ -19,6 +19,7 @@ from agent.cli.printing import note_error, say
 from agent.cli.quarantine import quarantine_app
 from agent.cli.run import run
 from agent.cli.scan import scan_command
+from agent.cli.scan_wiring import scan_wiring
 from agent.cli.status import status
 from agent.cli.subscription import subscription
 from agent.domain.errors import BucklerError, ExitStatus
@@ -62,6 +63,7 @@ def common(
     output: OutputOption = None,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
+    *,
     version: Annotated[  # noqa: ARG001 -- its callback does the work
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
@@ -92,7 +94,7 @@ def run_command(arguments: list[str]) -> int:
         # Whoever read our output has seen enough (`buckler status | head -1`).
         sys.stderr.close()
         return 0
-    except Exception as error:  # Supervision point: the last one; a person gets a sentence, support the traceback.
+    except Exception as error:  # noqa: BLE001 -- supervision point, the last one: a sentence, and a report for support
         note_error(_internal(error), as_json=as_json)
         return EXIT_INTERNAL
     return int(status_or_none or 0)

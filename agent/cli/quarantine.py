@@ -71,6 +71,7 @@ def show(
 def restore(
     context: typer.Context,
     entry_id: _Id,
+    *,
     to: Annotated[
         Path | None, typer.Option("--to", metavar="PATH", help="Put it here instead of where it was.")
     ] = None,
