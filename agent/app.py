@@ -226,7 +226,7 @@ async def _kept_running(name: str, run: Callable[[], Coroutine[Any, Any, None]])
             await run()
         except BucklerError as error:
             log.error("part_failed", part=name, code=error.code, message=error.message)  # noqa: TRY400 -- expected kind
-        except Exception:  # noqa: BLE001 -- supervision point: a bug in one part must not end protection
+        except Exception:
             log.exception("part_failed", part=name)
         await asyncio.sleep(_RESTART_PAUSE_S)
 

@@ -1,12 +1,13 @@
 """The way from a command to the agent's parts, heavy imports included, taken only once the arguments are read."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from agent.cli.invocation import Common
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from agent.config import AgentConfig
     from agent.local_api.actions import OwnerActions
     from agent.local_api.status import StatusField
