@@ -1,14 +1,13 @@
 """A quarantine that moves files for real and checks what it takes, without encryption or a journal on disk."""
 
 import asyncio
-import os
 import stat
 from pathlib import Path
 
 from agent.domain.errors import BucklerError
-from agent.domain.files import FileIdentity
 from agent.domain.ports import CaptureRequest
 from agent.domain.quarantine import CaptureState, FileMetadata, QuarantineEntry, RestoreReceipt
+from agent.platform.regular_files import identity_of
 
 
 class FakeQuarantine:
@@ -38,22 +37,8 @@ class FakeQuarantine:
         await self._gate.wait()
         if self.failure is not None:
             raise self.failure
-        state, detail, metadata = CaptureState.DONE, "", FileMetadata(0, 0, 0, 0, 0)
         entry_id = f"q_{len(self.captured)}"
-        try:
-            status = os.lstat(request.path)
-            identity = FileIdentity(
-                status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-            )
-            if identity != request.identity:
-                state, detail = CaptureState.FAILED, "changed"
-            else:
-                mode = stat.S_IMODE(status.st_mode)
-                metadata = FileMetadata(mode, status.st_uid, status.st_gid, status.st_atime_ns, status.st_mtime_ns)
-                await asyncio.to_thread((self._vault / entry_id).write_bytes, Path(request.path).read_bytes())
-                os.unlink(request.path)
-        except FileNotFoundError:
-            state, detail = CaptureState.FAILED, "vanished"
+        state, detail, metadata = self._take(request, entry_id)
         entry = QuarantineEntry(
             id=entry_id,
             incident_uuid=request.incident_uuid,
@@ -73,11 +58,7 @@ class FakeQuarantine:
         entry = self.entries.get(entry_id)
         if entry is None or entry.state is not CaptureState.DONE:
             raise BucklerError("QUARANTINE_UNKNOWN", f"nothing named {entry_id}", next_step="see the list")
-        path = destination or entry.original_path
-        if Path(path).exists():
-            raise BucklerError("RESTORE_WOULD_OVERWRITE", f"{path} exists", next_step="name another destination")
-        Path(path).write_bytes((self._vault / entry_id).read_bytes())
-        return RestoreReceipt(path, "exc_1" if allow else "")
+        return self._put_back(entry_id, Path(destination or entry.original_path), allow=allow)
 
     async def delete(self, entry_id: str) -> None:
         if self.entries.pop(entry_id, None) is None:
@@ -85,3 +66,24 @@ class FakeQuarantine:
 
     async def resume(self) -> int:
         return 0
+
+    def _take(self, request: CaptureRequest, entry_id: str) -> tuple[CaptureState, str, FileMetadata]:
+        nothing = FileMetadata(0, 0, 0, 0, 0)
+        path = Path(request.path)
+        try:
+            status = path.lstat()
+            if identity_of(status) != request.identity:
+                return CaptureState.FAILED, "changed", nothing
+            (self._vault / entry_id).write_bytes(path.read_bytes())
+            path.unlink()
+        except FileNotFoundError:
+            return CaptureState.FAILED, "vanished", nothing
+        mode = stat.S_IMODE(status.st_mode)
+        metadata = FileMetadata(mode, status.st_uid, status.st_gid, status.st_atime_ns, status.st_mtime_ns)
+        return CaptureState.DONE, "", metadata
+
+    def _put_back(self, entry_id: str, path: Path, *, allow: bool) -> RestoreReceipt:
+        if path.exists():
+            raise BucklerError("RESTORE_WOULD_OVERWRITE", f"{path} exists", next_step="name another destination")
+        path.write_bytes((self._vault / entry_id).read_bytes())
+        return RestoreReceipt(str(path), "exc_1" if allow else "")

@@ -5,7 +5,7 @@ import hashlib
 import os
 
 from agent.domain.facts import Finding, ScanFacts, Severity
-from agent.realtime.self_test import EICAR
+from tests.fakes.eicar import EICAR
 
 
 class FakeScanner:
