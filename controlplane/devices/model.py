@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
-from controlplane.subscriptions.model import AccessLevel
+from controlplane.catalog.model import AccessLevel
 
 #: No contact for this long and we no longer say what state a device is in. Wazuh, with 15 minutes, and Fleet draw
 #: the line in the same place; agents of ours check in every minute by default.

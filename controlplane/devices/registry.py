@@ -1,17 +1,16 @@
 """The rows of devices: found, registered, locked. Licensing and detections use this; it knows nothing of seats."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, select, tuple_, update
+from sqlalchemy import Row, Select, and_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controlplane.devices.errors import device_deactivated, device_not_found, device_revoked
 from controlplane.devices.model import Device, FingerprintComponent, Platform
-from controlplane.devices.tables import device_fingerprints, devices
-from controlplane.runtime.paging import Page
+from controlplane.devices.tables import device_fingerprints, device_statuses, devices
 from controlplane.runtime.principal import DevicePrincipal
 from controlplane.runtime.randomness import Randomness, new_id
 from controlplane.storage.database import UnitOfWork
@@ -26,6 +25,17 @@ class NewDevice:
     platform: Platform
     public_key_sha256: bytes
     fingerprint: tuple[FingerprintComponent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceContact:
+    """What seats and detections show of a device."""
+
+    name: str
+    last_seen: datetime | None
+
+
+_same_device = and_(devices.c.org_id == device_statuses.c.org_id, devices.c.device_id == device_statuses.c.device_id)
 
 
 class DeviceRegistry:
@@ -63,7 +73,7 @@ class DeviceRegistry:
         )
         statement = statement.on_conflict_do_update(index_elements=["org_id", "public_key_sha256"], set_=told)
         row = (await uow.connection.execute(statement.returning(*devices.columns))).one()
-        device = _device(row)
+        device = device_of(row)
         if device.revoked_at is not None:
             raise device_revoked()
         await self._keep_fingerprint(uow, device, new.fingerprint, now)
@@ -98,7 +108,7 @@ class DeviceRegistry:
         row = (await uow.connection.execute(query)).one_or_none()
         if row is None:
             raise device_not_found()
-        return _device(row)
+        return device_of(row)
 
     async def lock_calling(self, uow: UnitOfWork, principal: DevicePrincipal) -> Device:
         """The device that is calling, its row locked until the transaction ends.
@@ -118,24 +128,18 @@ class DeviceRegistry:
         row = (await connection.execute(query)).one_or_none()
         if row is None:
             raise device_not_found()
-        return _device(row)
+        return device_of(row)
 
-    async def names_of(
+    async def contacts_of(
         self, connection: AsyncConnection, org_id: str, device_ids: Collection[str]
-    ) -> Mapping[str, str]:
-        """Names by device id."""
-        query = select(devices.c.device_id, devices.c.name).where(
-            devices.c.org_id == org_id, devices.c.device_id.in_(device_ids)
+    ) -> Mapping[str, DeviceContact]:
+        """Names and last contacts by device id."""
+        query = (
+            select(devices.c.device_id, devices.c.name, device_statuses.c.last_seen)
+            .select_from(devices.outerjoin(device_statuses, _same_device))
+            .where(devices.c.org_id == org_id, devices.c.device_id.in_(device_ids))
         )
-        return {row.device_id: row.name for row in await connection.execute(query)}
-
-    async def page(self, connection: AsyncConnection, org_id: str, page: Page) -> Sequence[Device]:
-        """Devices by name, deactivated and revoked ones left out."""
-        query = _select_device(org_id).where(devices.c.deactivated_at.is_(None), devices.c.revoked_at.is_(None))
-        if page.after:
-            query = query.where(tuple_(devices.c.name, devices.c.device_id) > tuple_(*page.after))
-        query = query.order_by(devices.c.name, devices.c.device_id).limit(page.size)
-        return [_device(row) for row in await connection.execute(query)]
+        return {row.device_id: DeviceContact(row.name, row.last_seen) for row in await connection.execute(query)}
 
     async def mark_deactivated(self, uow: UnitOfWork, device: Device, now: datetime) -> None:
         """Remember that a device gave up; its history stays."""
@@ -158,7 +162,8 @@ def _usable(device: Device) -> Device:
     return device
 
 
-def _device(row: Row[Any]) -> Device:
+def device_of(row: Row[Any]) -> Device:
+    """A device from a row that has every column of `devices`."""
     return Device(
         org_id=row.org_id,
         device_id=row.device_id,

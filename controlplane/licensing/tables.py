@@ -36,6 +36,9 @@ activation_keys = Table(
     # Monotonic: once set it stays.
     Column("revoked_at", Instant),
     CheckConstraint("max_devices >= 0", name="max_devices_not_negative"),
+    ForeignKeyConstraint(
+        ["org_id", "subscription_id"], ["subscriptions.org_id", "subscriptions.subscription_id"]
+    ),
     Index("ix_activation_keys_by_subscription", "org_id", "subscription_id", "created_at"),
 )
 
@@ -76,6 +79,9 @@ seats = Table(
     CheckConstraint("slot_no >= 1", name="slots_count_from_one"),
     CheckConstraint("(device_id IS NULL) = (held_since IS NULL)", name="held_since_goes_with_holder"),
     ForeignKeyConstraint(["org_id", "device_id"], ["devices.org_id", "devices.device_id"]),
+    ForeignKeyConstraint(
+        ["org_id", "subscription_id"], ["subscriptions.org_id", "subscriptions.subscription_id"]
+    ),
     Index(
         "uq_seats_one_per_device",
         "org_id",
@@ -101,6 +107,7 @@ seat_changes = Table(
     Column("actor", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("happened_at", Instant, nullable=False),
+    CheckConstraint("change IN ('claimed', 'released')", name="change"),
     Index("ix_seat_changes_by_seat", "org_id", "seat_id", "happened_at"),
     Index("ix_seat_changes_by_device", "org_id", "device_id", "happened_at"),
 )
