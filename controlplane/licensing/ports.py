@@ -23,6 +23,10 @@ class SigningKeyInfo:
     not_after: datetime | None
 
 
+class SignerUnavailableError(Exception):
+    """The signing key cannot be used right now; what was to be signed is planned and will be signed later."""
+
+
 class EntitlementSigner(Protocol):
     """Signs statements; the private key never leaves the implementation."""
 
@@ -34,6 +38,9 @@ class EntitlementSigner(Protocol):
 
         Returns:
             The kid of the key that was used, and the Ed25519 signature.
+
+        Raises:
+            SignerUnavailableError: Not now; ask again.
         """
 
     def public_keys(self) -> Sequence[SigningKeyInfo]:
