@@ -180,13 +180,9 @@ class Seats:
             )
         )
 
-    async def held_by(
-        self, connection: AsyncConnection, org_id: str, device_ids: Collection[str]
-    ) -> Sequence[Seat]:
+    async def held_by(self, connection: AsyncConnection, org_id: str, device_ids: Collection[str]) -> Sequence[Seat]:
         """The seats of devices; one at most for each, unless it is being moved between subscriptions."""
-        query = select(*seat_slots.columns).where(
-            seat_slots.c.org_id == org_id, seat_slots.c.device_id.in_(device_ids)
-        )
+        query = select(*seat_slots.columns).where(seat_slots.c.org_id == org_id, seat_slots.c.device_id.in_(device_ids))
         return [_seat(row) for row in await connection.execute(query)]
 
     async def held_in(self, connection: AsyncConnection, org_id: str) -> Sequence[Seat]:
@@ -224,8 +220,6 @@ class Seats:
             for seat in of_seats
             if seat.device_id is not None and seat.held_since is not None
         ]
-
-
 
 
 def _of(org_id: str, subscription_id: str) -> tuple[Any, Any]:
