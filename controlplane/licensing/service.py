@@ -10,7 +10,6 @@ from controlplane.devices.identity import read_certificate_request
 from controlplane.devices.model import Device, FingerprintComponent, Platform
 from controlplane.devices.registry import DeviceRegistry, NewDevice
 from controlplane.licensing.errors import (
-    invalid,
     key_mistyped,
     not_activated,
     seat_free,
@@ -27,6 +26,7 @@ from controlplane.licensing.ports import CertificateAuthority
 from controlplane.licensing.seats import Seat, SeatChange, Seats
 from controlplane.licensing.terms import TermsReader
 from controlplane.runtime.clock import Clock
+from controlplane.runtime.fields import invalid
 from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal
 from controlplane.runtime.refusal import Holder
 from controlplane.storage.database import Database, UnitOfWork
