@@ -17,6 +17,7 @@ STATUS: Final[dict[Kind, grpc.StatusCode]] = {
     Kind.PRECONDITION: grpc.StatusCode.FAILED_PRECONDITION,
     Kind.EXHAUSTED: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Kind.UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
+    Kind.ENVIRONMENT: grpc.StatusCode.FAILED_PRECONDITION,
 }
 
 
