@@ -5,8 +5,8 @@
 
 import re
 
-from controlplane.detections.model import MAX_INCIDENTS, Detection, Finding, ReportedIncident
 from controlplane.detections.errors import too_many_incidents
+from controlplane.detections.model import MAX_INCIDENTS, Detection, Finding, ReportedIncident
 from controlplane.detections.service import DETECTION_KEY, DetectionFilter, DetectionService
 from controlplane.runtime.fields import MAX_BIGINT, harmless_text, instant, invalid, text
 from controlplane.runtime.paging import page_token, read_page

@@ -166,9 +166,7 @@ def _active(org_id: str) -> Select[Any]:
 def _view(row: Row[Any], licences: Mapping[str, DeviceLicence], now: datetime) -> DeviceView:
     status = None if row.last_seen is None else _status(row)
     licence = licences.get(row.device_id, NO_LICENCE)
-    verdict = protection(
-        status, access=licence.access, has_seat=licence.has_seat, last_seen=row.last_seen, now=now
-    )
+    verdict = protection(status, access=licence.access, has_seat=licence.has_seat, last_seen=row.last_seen, now=now)
     return DeviceView(device_of(row), status, licence, verdict)
 
 

@@ -190,7 +190,9 @@ def _licence_reasons(access: AccessLevel, *, has_seat: bool) -> tuple[Protection
     if not has_seat:
         return (ProtectionReason("SEAT_LOST", "The device holds no seat: only the floor of protection is left"),)
     if access is AccessLevel.LIMITED:
-        return (ProtectionReason("ACCESS_LIMITED", "The subscription is limited: only the floor of protection is left"),)
+        return (
+            ProtectionReason("ACCESS_LIMITED", "The subscription is limited: only the floor of protection is left"),
+        )
     if access is AccessLevel.ENDED:
         return (ProtectionReason("ACCESS_ENDED", "The subscription has ended: only the floor of protection is left"),)
     return ()

@@ -248,7 +248,7 @@ def _harmless(untrusted: device_pb2.DeviceStatus) -> device_pb2.DeviceStatus:
         )
         for issue in untrusted.health_issues
     )
-    kept.DiscardUnknownFields()  # type: ignore[attr-defined]  # missing in the stubs
+    kept.DiscardUnknownFields()
     return kept
 
 

@@ -110,9 +110,7 @@ class LatestEntitlement:
     refresh_after: datetime
 
 
-def basis_of(
-    terms: SubscriptionTerms, *, seat_id: str, device_id: str, device_public_key_sha256: bytes
-) -> Basis:
+def basis_of(terms: SubscriptionTerms, *, seat_id: str, device_id: str, device_public_key_sha256: bytes) -> Basis:
     """What to say about a device.
 
     A device without a seat is limited, whatever the subscription allows, and told so: `SEAT_RELEASED`.

@@ -164,7 +164,9 @@ class LicensingRpc(LicensingServiceServicer):
     ) -> licensing_pb2.RevokeKeyResponse:
         """Revokes a key for good; its devices keep their seats."""
         key_id = _id("key_id", request.key_id, required=True)
-        return licensing_pb2.RevokeKeyResponse(key=_key(await self._service.revoke_key(current_person().org_id, key_id)))
+        return licensing_pb2.RevokeKeyResponse(
+            key=_key(await self._service.revoke_key(current_person().org_id, key_id))
+        )
 
 
 # ---------------------------------------------------------------- reading
@@ -186,7 +188,9 @@ def _read_fingerprint(request: enrollment_pb2.ActivateRequest) -> tuple[Fingerpr
     components: dict[str, FingerprintComponent] = {}
     for component in request.fingerprint:
         if component.kind not in FINGERPRINT_KINDS or component.kind in components:
-            raise invalid("fingerprint.kind", f"is not one of {', '.join(sorted(FINGERPRINT_KINDS))}, each at most once")
+            raise invalid(
+                "fingerprint.kind", f"is not one of {', '.join(sorted(FINGERPRINT_KINDS))}, each at most once"
+            )
         if len(component.digest) != DIGEST_BYTES:
             raise invalid("fingerprint.digest", f"does not have {DIGEST_BYTES} bytes")
         components[component.kind] = FingerprintComponent(component.kind, component.digest)
@@ -201,9 +205,7 @@ def _id(field: str, untrusted_id: str, *, required: bool = False) -> str:
 
 
 def _signed(statement: SignedStatement) -> entitlement_pb2.SignedEntitlement:
-    return entitlement_pb2.SignedEntitlement(
-        claims=statement.claims, signature=statement.signature, kid=statement.kid
-    )
+    return entitlement_pb2.SignedEntitlement(claims=statement.claims, signature=statement.signature, kid=statement.kid)
 
 
 def _seat(view: SeatView) -> licensing_pb2.Seat:

@@ -36,9 +36,7 @@ activation_keys = Table(
     # Monotonic: once set it stays.
     Column("revoked_at", Instant),
     CheckConstraint("max_devices >= 0", name="max_devices_not_negative"),
-    ForeignKeyConstraint(
-        ["org_id", "subscription_id"], ["subscriptions.org_id", "subscriptions.subscription_id"]
-    ),
+    ForeignKeyConstraint(["org_id", "subscription_id"], ["subscriptions.org_id", "subscriptions.subscription_id"]),
     Index("ix_activation_keys_by_subscription", "org_id", "subscription_id", "created_at"),
 )
 
@@ -79,9 +77,7 @@ seats = Table(
     CheckConstraint("slot_no >= 1", name="slots_count_from_one"),
     CheckConstraint("(device_id IS NULL) = (held_since IS NULL)", name="held_since_goes_with_holder"),
     ForeignKeyConstraint(["org_id", "device_id"], ["devices.org_id", "devices.device_id"]),
-    ForeignKeyConstraint(
-        ["org_id", "subscription_id"], ["subscriptions.org_id", "subscriptions.subscription_id"]
-    ),
+    ForeignKeyConstraint(["org_id", "subscription_id"], ["subscriptions.org_id", "subscriptions.subscription_id"]),
     Index(
         "uq_seats_one_per_device",
         "org_id",
