@@ -41,14 +41,3 @@ def bad_certificate_request(why: str) -> Refusal:
         f"the certificate request was refused: {why}",
         "Update the agent, then try again",
     )
-
-
-def invalid(field: str, why: str) -> Refusal:
-    """A field of a request that cannot be right."""
-    return Refusal(
-        Kind.INVALID,
-        "INVALID_REQUEST",
-        f"the field {field} {why}",
-        "Correct the field, then try again",
-        facts={"field": field},
-    )

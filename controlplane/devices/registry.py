@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, select, update
+from sqlalchemy import Join, Row, Select, and_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controlplane.devices.errors import device_deactivated, device_not_found, device_revoked
@@ -35,7 +35,10 @@ class DeviceContact:
     last_seen: datetime | None
 
 
-_same_device = and_(devices.c.org_id == device_statuses.c.org_id, devices.c.device_id == device_statuses.c.device_id)
+def with_status() -> Join:
+    """Devices beside their last report, if there is one."""
+    same = and_(devices.c.org_id == device_statuses.c.org_id, devices.c.device_id == device_statuses.c.device_id)
+    return devices.outerjoin(device_statuses, same)
 
 
 class DeviceRegistry:
@@ -136,7 +139,7 @@ class DeviceRegistry:
         """Names and last contacts by device id."""
         query = (
             select(devices.c.device_id, devices.c.name, device_statuses.c.last_seen)
-            .select_from(devices.outerjoin(device_statuses, _same_device))
+            .select_from(with_status())
             .where(devices.c.org_id == org_id, devices.c.device_id.in_(device_ids))
         )
         return {row.device_id: DeviceContact(row.name, row.last_seen) for row in await connection.execute(query)}

@@ -142,14 +142,3 @@ def signing_unavailable() -> Refusal:
         "Try again in a minute: the seat is yours and nothing will be taken twice",
         retry_after_s=60,
     )
-
-
-def invalid(field: str, why: str) -> Refusal:
-    """A field of a request that cannot be right."""
-    return Refusal(
-        Kind.INVALID,
-        "INVALID_REQUEST",
-        f"the field {field} {why}",
-        "Correct the field, then try again",
-        facts={"field": field},
-    )

@@ -52,6 +52,22 @@ class SeatChange:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class SeatWish:
+    """A device wants a seat.
+
+    Attributes:
+        seats: Slots that the plan covers now; higher ones are not given out.
+        change: For the history.
+    """
+
+    org_id: str
+    subscription_id: str
+    device_id: str
+    seats: int
+    change: SeatChange
+
+
 class Seats:
     """Reads and changes seats; also the `SeatBook` that subscriptions ask for.
 
@@ -84,47 +100,26 @@ class Seats:
         query = select(func.count()).where(*_of(org_id, subscription_id), seat_slots.c.device_id.is_not(None))
         return (await connection.execute(query)).scalar_one()
 
-    async def claim(
-        self, uow: UnitOfWork, *, org_id: str, subscription_id: str, device_id: str, seats: int, change: SeatChange
-    ) -> Seat | None:
+    async def claim(self, uow: UnitOfWork, wish: SeatWish) -> Seat | None:
         """Take the first free slot for a device; None: every slot is taken.
 
         The caller holds the lock of the device's row, and the device holds no slot of this subscription.
-
-        Args:
-            uow: The transaction of the activation.
-            org_id: The tenant.
-            subscription_id: Whose slots.
-            device_id: Who takes one.
-            seats: Slots that the plan covers now; higher ones are not given out.
-            change: For the history.
         """
-        taking = {"org_id": org_id, "subscription_id": subscription_id, "device_id": device_id, "seats": seats}
-        row = await self._take(uow, **taking, at=change.at, skip_locked=True)
+        row = await self._take(uow, wish, skip_locked=True)
         # PostgreSQL only: a slot that is locked was passed over. Its claimer may still roll back, so wait for it
         # before saying that everything is taken. Each round ends with our slot or with one free slot fewer.
-        while row is None and await self._any_free(uow, org_id, subscription_id, seats):
-            row = await self._take(uow, **taking, at=change.at, skip_locked=False)
+        while row is None and await self._any_free(uow, wish):
+            row = await self._take(uow, wish, skip_locked=False)
         if row is None:
             return None
         seat = _seat(row)
-        await self._remember(uow, seat, device_id, CLAIMED, change)
+        await self._remember(uow, seat, wish.device_id, CLAIMED, wish.change)
         return seat
 
-    async def _take(
-        self,
-        uow: UnitOfWork,
-        *,
-        org_id: str,
-        subscription_id: str,
-        device_id: str,
-        seats: int,
-        at: datetime,
-        skip_locked: bool,
-    ) -> Row[Any] | None:
+    async def _take(self, uow: UnitOfWork, wish: SeatWish, *, skip_locked: bool) -> Row[Any] | None:
         free = (
             select(seat_slots.c.slot_no)
-            .where(*_of(org_id, subscription_id), seat_slots.c.device_id.is_(None), seat_slots.c.slot_no <= seats)
+            .where(*_free(wish))
             .order_by(seat_slots.c.slot_no)
             .limit(1)
             .with_for_update(skip_locked=skip_locked)  # SQLite has one writer at a time and leaves this out
@@ -132,18 +127,14 @@ class Seats:
         )
         statement = (
             update(seat_slots)
-            .where(*_of(org_id, subscription_id), seat_slots.c.slot_no == free, seat_slots.c.device_id.is_(None))
-            .values(device_id=device_id, held_since=at)
+            .where(*_free(wish), seat_slots.c.slot_no == free)
+            .values(device_id=wish.device_id, held_since=wish.change.at)
             .returning(*seat_slots.columns)
         )
         return (await uow.connection.execute(statement)).one_or_none()
 
-    async def _any_free(self, uow: UnitOfWork, org_id: str, subscription_id: str, seats: int) -> bool:
-        query = (
-            select(seat_slots.c.slot_no)
-            .where(*_of(org_id, subscription_id), seat_slots.c.device_id.is_(None), seat_slots.c.slot_no <= seats)
-            .limit(1)
-        )
+    async def _any_free(self, uow: UnitOfWork, wish: SeatWish) -> bool:
+        query = select(seat_slots.c.slot_no).where(*_free(wish)).limit(1)
         return (await uow.connection.execute(query)).one_or_none() is not None
 
     async def release(self, uow: UnitOfWork, seat: Seat, change: SeatChange) -> bool:
@@ -224,6 +215,14 @@ class Seats:
 
 def _of(org_id: str, subscription_id: str) -> tuple[Any, Any]:
     return seat_slots.c.org_id == org_id, seat_slots.c.subscription_id == subscription_id
+
+
+def _free(wish: SeatWish) -> tuple[Any, ...]:
+    return (
+        *_of(wish.org_id, wish.subscription_id),
+        seat_slots.c.device_id.is_(None),
+        seat_slots.c.slot_no <= wish.seats,
+    )
 
 
 def _seat(row: Row[Any]) -> Seat:

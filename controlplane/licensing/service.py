@@ -10,7 +10,6 @@ from controlplane.devices.identity import read_certificate_request
 from controlplane.devices.model import Device, FingerprintComponent, Platform
 from controlplane.devices.registry import DeviceRegistry, NewDevice
 from controlplane.licensing.errors import (
-    invalid,
     key_mistyped,
     not_activated,
     seat_free,
@@ -24,9 +23,10 @@ from controlplane.licensing.keys import ActivationKey, ActivationKeys, IssuedKey
 from controlplane.licensing.licences import DeviceLicences
 from controlplane.licensing.model import SubscriptionTerms, basis_of, may_take_new_seat
 from controlplane.licensing.ports import CertificateAuthority
-from controlplane.licensing.seats import Seat, SeatChange, Seats
+from controlplane.licensing.seats import Seat, SeatChange, Seats, SeatWish
 from controlplane.licensing.terms import TermsReader
 from controlplane.runtime.clock import Clock
+from controlplane.runtime.fields import invalid
 from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal
 from controlplane.runtime.refusal import Holder
 from controlplane.storage.database import Database, UnitOfWork
@@ -157,14 +157,14 @@ class LicensingService:
             raise subscription_expired(terms.access_reason)
         await self._keys.use(uow, key, device.device_id, now)
         actor = DevicePrincipal(device.device_id, device.org_id).actor
-        claimed = await self._seats.claim(
-            uow,
+        wish = SeatWish(
             org_id=device.org_id,
             subscription_id=terms.subscription_id,
             device_id=device.device_id,
             seats=terms.seats,
             change=SeatChange(actor, f"activated with key {key.key_id}", now),
         )
+        claimed = await self._seats.claim(uow, wish)
         if claimed is None:
             raise await self._no_seat_left(uow, terms)
         for seat in held:

@@ -43,7 +43,7 @@ def read_page(size: int, untrusted_token: str, shape: Sequence[type[KeyPart]]) -
         raise Refusal(
             Kind.INVALID,
             "PAGE_SIZE_INVALID",
-            f"A page has at most {MAX_PAGE_SIZE} rows",
+            f"a page has at most {MAX_PAGE_SIZE} rows",
             f"Ask for {MAX_PAGE_SIZE} or fewer and follow next_page_token",
         )
     after = _read_token(untrusted_token, shape) if untrusted_token else ()
@@ -55,18 +55,22 @@ def page_token(key: Sequence[KeyPart]) -> str:
     return urlsafe_b64encode(json.dumps(list(key), separators=(",", ":")).encode()).decode()
 
 
-def _read_token(untrusted_token: str, shape: Sequence[type[KeyPart]]) -> tuple[KeyPart, ...]:
-    refusal = Refusal(
-        Kind.INVALID, "PAGE_TOKEN_INVALID", "The page token is not one of ours", "Start again without a page token"
+def page_token_invalid() -> Refusal:
+    """A token that we did not give out for this list."""
+    return Refusal(
+        Kind.INVALID, "PAGE_TOKEN_INVALID", "the page token is not one of ours", "Start again without a page token"
     )
+
+
+def _read_token(untrusted_token: str, shape: Sequence[type[KeyPart]]) -> tuple[KeyPart, ...]:
     if len(untrusted_token) > _MAX_TOKEN_LENGTH:
-        raise refusal
+        raise page_token_invalid()
     try:
         key = json.loads(urlsafe_b64decode(untrusted_token.encode("ascii")))
     except (ValueError, binascii.Error, RecursionError) as error:
-        raise refusal from error
+        raise page_token_invalid() from error
     if not isinstance(key, list) or [type(part) for part in key] != list(shape):
-        raise refusal
+        raise page_token_invalid()
     if any(isinstance(part, int) and abs(part) >= 2**63 for part in key):
-        raise refusal
+        raise page_token_invalid()
     return tuple(key)
