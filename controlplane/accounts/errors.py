@@ -70,7 +70,17 @@ def organisation_unknown(org_id: str) -> Refusal:
     return Refusal(
         Kind.NOT_FOUND,
         "ORGANISATION_UNKNOWN",
-        f"there is no organisation {org_id}",
+        f"there is no organisation {org_id}".rstrip(),
         "Give the id that `buckler-server init` printed",
         facts={"org_id": org_id},
+    )
+
+
+def organisation_ambiguous() -> Refusal:
+    """None was named and there are several."""
+    return Refusal(
+        Kind.INVALID,
+        "ORGANISATION_AMBIGUOUS",
+        "there are several organisations",
+        "Name one with --org; its id is in what `buckler-server init` printed and in: bucklerctl login",
     )

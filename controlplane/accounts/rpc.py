@@ -1,10 +1,7 @@
 """AccountService on the wire."""
 
-from typing import Any
-
-import grpc
-
 from controlplane.accounts.service import AccountService
+from controlplane.runtime.interceptors import Context
 from controlplane.runtime.principal import current_person
 from controlplane.storage.database import Database
 from controlplane.storage.types import to_microseconds
@@ -22,7 +19,7 @@ class AccountRpc(AccountServiceServicer):
     async def SignIn(  # noqa: N802 -- the name is the protocol's
         self,
         request: account_pb2.SignInRequest,
-        context: grpc.aio.ServicerContext[Any, Any],  # noqa: ARG002 -- the servicer's signature
+        _context: Context,
     ) -> account_pb2.SignInResponse:
         """A token for a password."""
         token = await self._service.sign_in(
@@ -32,8 +29,8 @@ class AccountRpc(AccountServiceServicer):
 
     async def WhoAmI(  # noqa: N802 -- the name is the protocol's
         self,
-        request: account_pb2.WhoAmIRequest,  # noqa: ARG002 -- it has no fields
-        context: grpc.aio.ServicerContext[Any, Any],  # noqa: ARG002 -- the servicer's signature
+        _request: account_pb2.WhoAmIRequest,
+        _context: Context,
     ) -> account_pb2.WhoAmIResponse:
         """Who the token belongs to."""
         person = current_person()

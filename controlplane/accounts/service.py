@@ -11,6 +11,7 @@ from controlplane.accounts.errors import (
     email_invalid,
     email_taken,
     name_invalid,
+    organisation_ambiguous,
     organisation_unknown,
     password_unfit,
     sign_in_failed,
@@ -98,6 +99,26 @@ class AccountService:
             uow, org_id=organisation.org_id, action="organisation.created", subject=organisation.org_id
         )
         return organisation
+
+    async def organisation(self, connection: AsyncConnection, org_id: str = "") -> Organisation:
+        """One organisation.
+
+        Args:
+            connection: A reading one, or that of a unit of work.
+            org_id: Empty: the only one there is.
+
+        Raises:
+            Refusal: ORGANISATION_UNKNOWN or ORGANISATION_AMBIGUOUS.
+        """
+        query = select(organisations.c.org_id, organisations.c.name, organisations.c.created_at)
+        if org_id:
+            query = query.where(organisations.c.org_id == org_id)
+        rows = (await connection.execute(query.order_by(organisations.c.created_at).limit(2))).all()
+        if not rows:
+            raise organisation_unknown(org_id)
+        if len(rows) > 1:
+            raise organisation_ambiguous()
+        return Organisation(rows[0].org_id, rows[0].name, rows[0].created_at)
 
     async def hash_password(self, password: str) -> str:
         """Check a new password and hash it: slow on purpose, so done before a transaction begins.

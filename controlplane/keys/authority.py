@@ -21,8 +21,8 @@ from controlplane.keys.certificates import (
     device_certificate,
     server_certificate,
 )
-from controlplane.keys.files import read_private, write_private
 from controlplane.runtime.clock import Clock
+from controlplane.runtime.private_files import read_private, write_private
 from controlplane.runtime.randomness import Randomness
 from controlplane.runtime.refusal import Kind, Refusal
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from controlplane.keys.files import read_private, write_private
 from controlplane.licensing.ports import SigningKeyInfo
 from controlplane.runtime.clock import Clock
+from controlplane.runtime.private_files import read_private, write_private
 from controlplane.storage.types import from_microseconds, to_microseconds
 from wire.entitlement_codec import signing_input
 

@@ -1,11 +1,9 @@
 """SandboxService on the wire; registered by `buckler-server serve --demo` only."""
 
 from datetime import timedelta
-from typing import Any
-
-import grpc
 
 from controlplane.runtime.clock import ShiftedClock
+from controlplane.runtime.interceptors import Context
 from controlplane.runtime.jobs import JobRunner
 from controlplane.runtime.refusal import Kind, Refusal
 from controlplane.storage.types import to_microseconds
@@ -28,7 +26,7 @@ class SandboxRpc(SandboxServiceServicer):
     async def AdvanceClock(  # noqa: N802 -- the name is the protocol's
         self,
         request: sandbox_pb2.AdvanceClockRequest,
-        context: grpc.aio.ServicerContext[Any, Any],  # noqa: ARG002 -- the servicer's signature
+        _context: Context,
     ) -> sandbox_pb2.AdvanceClockResponse:
         """Moves business time forward through every job that is due on the way."""
         if not 0 < request.advance_s <= MAX_ADVANCE // timedelta(seconds=1):

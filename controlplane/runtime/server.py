@@ -45,14 +45,12 @@ class Listener:
     """One port and what is served there.
 
     Attributes:
-        name: For messages, e.g. `tls`.
         address: Where.
         credentials: TLS, or mutual TLS.
         services: Each adds its servicer to the server.
         max_message_bytes: A larger request is refused before it is parsed.
     """
 
-    name: str
     address: Address
     credentials: grpc.ServerCredentials
     services: Sequence[Register]

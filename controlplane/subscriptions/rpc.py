@@ -1,10 +1,7 @@
 """SubscriptionService on the wire: validate, call one use case, translate."""
 
-from typing import Any
-
-import grpc
-
 from controlplane.catalog.model import AccessLevel
+from controlplane.runtime.interceptors import Context
 from controlplane.runtime.principal import current_person
 from controlplane.storage.database import Database
 from controlplane.storage.types import to_microseconds
@@ -30,7 +27,7 @@ class SubscriptionRpc(SubscriptionServiceServicer):
     async def GetSubscription(  # noqa: N802 -- the name is the protocol's
         self,
         request: subscription_pb2.GetSubscriptionRequest,
-        context: grpc.aio.ServicerContext[Any, Any],  # noqa: ARG002 -- the servicer's signature
+        _context: Context,
     ) -> subscription_pb2.Subscription:
         """One subscription of the caller's organisation."""
         async with self._database.reading() as connection:
@@ -42,7 +39,7 @@ class SubscriptionRpc(SubscriptionServiceServicer):
     async def Renew(  # noqa: N802 -- the name is the protocol's
         self,
         request: subscription_pb2.RenewRequest,
-        context: grpc.aio.ServicerContext[Any, Any],  # noqa: ARG002 -- the servicer's signature
+        _context: Context,
     ) -> subscription_pb2.RenewResponse:
         """Adds one term."""
         renewed = await self._service.renew(

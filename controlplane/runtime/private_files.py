@@ -1,4 +1,4 @@
-"""Key files: written whole or not at all, readable by their owner only, refused when somebody else could read them."""
+"""Files with secrets: written whole or not at all, for their owner only, refused when somebody else could read them."""
 
 import os
 from pathlib import Path
