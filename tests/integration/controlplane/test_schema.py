@@ -1,0 +1,41 @@
+import importlib
+import pkgutil
+
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection
+
+import controlplane
+from controlplane.storage.database import Database
+from controlplane.storage.metadata import metadata
+from controlplane.storage.schema import current_revision, newest_revision, upgrade
+
+
+def _load_all_tables() -> None:
+    for room in pkgutil.iter_modules(controlplane.__path__, "controlplane."):
+        if room.ispkg:
+            names = {module.name for module in pkgutil.iter_modules(importlib.import_module(room.name).__path__)}
+            if "tables" in names:
+                importlib.import_module(f"{room.name}.tables")
+
+
+def _differences(connection: Connection) -> list[object]:
+    context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": False})
+    return list(compare_metadata(context, metadata))
+
+
+async def test_migrations_build_exactly_the_schema_that_the_code_describes(database: Database) -> None:
+    _load_all_tables()
+    async with database.reading() as connection:
+        assert await connection.run_sync(_differences) == []
+
+
+async def test_an_upgrade_says_what_it_did_and_a_second_one_does_nothing(database_url: str) -> None:
+    database = Database(database_url)
+    try:
+        assert await current_revision(database) is None
+        assert await upgrade(database) == (None, newest_revision())
+        assert await upgrade(database) == (newest_revision(), newest_revision())
+        assert await current_revision(database) == newest_revision()
+    finally:
+        await database.close()
