@@ -5,7 +5,7 @@ from hashlib import sha256
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from controlplane.devices.errors import bad_certificate_request
@@ -38,10 +38,9 @@ def read_certificate_request(untrusted_der: bytes) -> CertificateRequest:
         signed = request.is_signature_valid
     except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature) as error:
         raise bad_certificate_request("it is not a PKCS#10 request that we can read") from error
-    if not isinstance(key, ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey):
-        raise bad_certificate_request("its key is neither Ed25519 nor ECDSA")
-    if isinstance(key, ec.EllipticCurvePublicKey) and not isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1):
-        raise bad_certificate_request("its curve is neither P-256 nor P-384")
+    # The one kind that the agent makes and that the certificate authority accepts.
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise bad_certificate_request("its key is not an elliptic-curve key on P-256")
     if not signed:
         raise bad_certificate_request("it is not signed with its own key")
     public_key = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
