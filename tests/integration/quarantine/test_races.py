@@ -152,7 +152,7 @@ def check_vault(scene: Scene) -> None:
 
 @pytest.mark.parametrize("attack", ATTACKS)
 async def test_an_attacker_who_races_us_gains_nothing(tmp_path: Path, attack: str) -> None:
-    outcomes = await race(tmp_path, attack, rounds=60)
+    outcomes = await race(tmp_path, attack, rounds=200)
     assert set(outcomes) <= {"done"} | {failure.value for failure in EXPECTED}
 
 
