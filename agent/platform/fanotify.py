@@ -8,6 +8,7 @@ import ctypes
 import errno
 import os
 import struct
+import sys
 from collections.abc import Iterator
 from enum import IntEnum, IntFlag
 from functools import cache
@@ -197,6 +198,17 @@ class Group:
         )
         if result != 0:
             raise _error("fanotify_mark")
+
+
+def permitted() -> bool:
+    """Whether this process may watch whole file systems here."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        Group(InitFlag.CLASS_NOTIF, 0).close()
+    except (OSError, AttributeError):  # AttributeError: a C library without the call
+        return False
+    return True
 
 
 def parse_events(buffer: bytes) -> Iterator[Notice]:

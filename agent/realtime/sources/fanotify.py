@@ -93,7 +93,7 @@ class FanotifySource:
             names = Group(InitFlag.CLASS_NOTIF | InitFlag.REPORT_DFID_NAME, 0)
         except OSError as failure:
             contents.close()
-            raise _not_permitted(failure) from failure
+            raise not_permitted(str(failure.strerror)) from failure
         territory = Territory([root.path for root in resolved], self._excluded)
         session = _Session(
             loop=asyncio.get_running_loop(),
@@ -339,17 +339,18 @@ def _contents_group() -> tuple[Group, int]:
         return Group(InitFlag.CLASS_NOTIF | InitFlag.REPORT_FD_ERROR, _EVENT_FLAGS), BUFFER_BYTES
     except OSError as failure:
         if failure.errno != errno.EINVAL:
-            raise _not_permitted(failure) from failure
+            raise not_permitted(str(failure.strerror)) from failure
     try:
         return Group(InitFlag.CLASS_NOTIF, _EVENT_FLAGS), EVENT_SIZE
     except OSError as failure:
-        raise _not_permitted(failure) from failure
+        raise not_permitted(str(failure.strerror)) from failure
 
 
-def _not_permitted(failure: OSError) -> BucklerError:
+def not_permitted(reason: str) -> BucklerError:
+    """The refusal for a process that may not use fanotify."""
     return BucklerError(
         "FANOTIFY_NOT_PERMITTED",
-        f"the kernel does not let this process use fanotify: {failure.strerror}",
+        f"this process may not use fanotify: {reason}",
         next_step='run the agent as root, or set source = "watchdog" (or "auto") under [realtime]',
         exit_status=ExitStatus.ENVIRONMENT,
     )
@@ -363,7 +364,7 @@ def _mark_refused(failure: OSError) -> BucklerError:
             next_step="raise fs.fanotify.max_user_marks, or watch fewer file systems",
             exit_status=ExitStatus.ENVIRONMENT,
         )
-    return _not_permitted(failure)
+    return not_permitted(str(failure.strerror))
 
 
 def _path_of(descriptor: int) -> str:

@@ -15,6 +15,7 @@ from tests.fakes.eicar import EICAR
 from tests.fakes.event_source import FakeEventSource
 from tests.fakes.protected_folder import ProtectedFolder
 from tests.fakes.waiting import until
+from tests.scratch_mounts import open_descriptors
 
 ENTITLED = Access(AccessLevel.FULL, "PAID", None, {Feature.BLOCKING_MODE.value: AccessLevel.GRACE})
 
@@ -292,14 +293,14 @@ async def test_an_opener_is_answered_at_the_deadline_and_the_file_taken_all_the_
 
 async def test_stopping_closes_every_descriptor_and_lets_every_opener_go(tmp_path: Path) -> None:
     stage = ProtectedFolder(tmp_path, descriptors=8)
-    before = sum(1 for _ in Path("/proc/self/fd").iterdir())
+    before = open_descriptors()
     async with stage.running():
         stage.scanner.hold()
         for number in range(30):
             stage.fake_source.wrote(stage.write(f"{number}.txt", b"x"))
         stage.fake_source.opening(stage.root / "0.txt")
 
-    assert sum(1 for _ in Path("/proc/self/fd").iterdir()) == before
+    assert open_descriptors() == before
     assert list(stage.fake_source.answers.values()) == [True]
     assert stage.fake_source.unanswered == set()
 
