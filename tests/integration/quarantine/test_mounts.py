@@ -122,6 +122,19 @@ async def test_our_folder_exchanged_for_another_is_not_spared_any_more(scene: Sc
         assert not scene.vault.is_vault_path(f"{other}/{SHARED}/evil")
 
 
+async def test_moving_our_folder_away_while_we_work_in_it_changes_nothing(scene: Scene) -> None:
+    with tmpfs(scene.root / "other") as other:
+
+        def move_away(entry_id: str, step: Step) -> None:
+            if step is Step.MOVED:
+                (other / SHARED).rename(other / "moved away")
+
+        scene.after_step = move_away
+        entry = await scene.vault.capture(scanned(plant(other)))
+        assert entry.state is CaptureState.DONE
+        assert [item.name for item in other.rglob("*")] == ["moved away"]
+
+
 async def test_a_file_seen_through_a_bind_mount_is_taken_from_there(scene: Scene) -> None:
     plant(scene.home, "evil")
     with mounted(scene.root / "bound", "--bind", str(scene.home)) as bound:
