@@ -95,7 +95,7 @@ def _as_json(exclusion: "Exclusion") -> dict[str, Any]:
 
 
 def _until(exclusion: "Exclusion") -> str:
-    return f"{exclusion.expires_at:%Y-%m-%d}" if exclusion.expires_at else "removed"
+    return f"{exclusion.expires_at:%Y-%m-%d}" if exclusion.expires_at else "for good"
 
 
 def _for_how_long(exclusion: "Exclusion") -> str:

@@ -69,6 +69,9 @@ def common(
     ] = False,
 ) -> None:
     """Take the options that stand before the command."""
+    from agent.cli.log import configure_log
+
+    configure_log(service=False)
     context.obj = Common(output, data_dir, config)
 
 
@@ -109,7 +112,7 @@ def _wants_json(arguments: list[str]) -> bool:
 def _bad_usage(message: str, arguments: list[str]) -> BucklerError:
     command = next((word for word in arguments if not word.startswith("-")), "")
     help_of = f"buckler {command} --help" if command in buckler_commands() else "buckler --help"
-    return BucklerError("USAGE", message.rstrip("."), next_step=f"see `{help_of}`")
+    return BucklerError("USAGE", message.replace("Value error, ", "").rstrip("."), next_step=f"see `{help_of}`")
 
 
 def buckler_commands() -> tuple[str, ...]:

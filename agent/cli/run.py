@@ -30,8 +30,10 @@ def run(
     Prints `protected roots=… source=…` to standard error once protection has been proven.
     """
     from agent.app import run_agent
+    from agent.cli.log import configure_log
     from agent.config import Overrides, load_config
 
+    configure_log(service=True)
     common = common_options(context, output, data_dir, config)
     overrides = Overrides(common.data_dir, common.config, tuple(root or ()), tuple(rules or ()), mode)
     asyncio.run(run_agent(load_config(overrides), announce=note))

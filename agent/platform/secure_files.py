@@ -25,7 +25,8 @@ _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 #: Linux: a handle that opens nothing, so that looking at a device or a FIFO has no effect on it. 0 elsewhere.
 _O_PATH = getattr(os, "O_PATH", 0)
 
-# linux/openat2.h, linux/fs.h, and the system call's number, which is the same on every architecture.
+# linux/openat2.h, linux/fs.h (the ioctl numbers are those of 64-bit machines), and the number of a system call that is
+# the same on every architecture.
 _SYS_OPENAT2 = 437
 _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_NO_SYMLINKS = 0x04

@@ -76,9 +76,7 @@ class Captures:
             BucklerError: The database or the vault's key cannot be used; what has been done is resumed later.
         """
         try:
-            if entry.staged_path:
-                return self._go_on(vault, entry)
-            return self._seal(vault, self._move(entry))
+            return self._go_on(vault, entry) if entry.staged_path else self._move(vault, entry)
         except OSError as error:
             reason = not_taken(error)
         except NotTakenError as error:
@@ -89,32 +87,27 @@ class Captures:
 
     def _go_on(self, vault: int, entry: QuarantineEntry) -> QuarantineEntry:
         """What a crash left; the row says how far it had come at least."""
-        try:
-            staged = self._is_staged(entry)
-        except OSError as error:
-            if entry.state is not CaptureState.PLANNED:
-                raise StagingOutOfReachError(entry.staged_path) from error
-            staged = False
-        if entry.state is CaptureState.STORED:
-            return self._remove_original(entry)
-        if staged:
-            return self._seal(vault, entry)
+        with ExitStack() as stack:
+            try:
+                staging = stack.enter_context(
+                    self._staging.opened(self._staging.place_from(entry.staged_path), make=False)
+                )
+            except OSError as error:
+                if entry.state is not CaptureState.PLANNED:
+                    raise StagingOutOfReachError(entry.staged_path) from error
+            else:
+                if entry.state is CaptureState.STORED:
+                    return self._remove_original(entry, staging)
+                if _is_there(PlaceOfFile(staging, entry.id)):
+                    return self._finish(vault, entry, staging)
         if entry.state is CaptureState.CAPTURED:
             raise NotTakenError(CaptureFailure.CHANGED, f"{_CHANGED}, and was put back")
-        return self._seal(vault, self._move(entry))
-
-    def _is_staged(self, entry: QuarantineEntry) -> bool:
-        with self._staging.opened(self._staging.place_from(entry.staged_path), make=False) as staging:
-            try:
-                os.stat(entry.id, dir_fd=staging, follow_symlinks=False)
-            except FileNotFoundError:
-                return False
-            return True
+        return self._move(vault, entry)
 
     # ------------------------------------------------------------ out of its place
 
-    def _move(self, entry: QuarantineEntry) -> QuarantineEntry:
-        """Rename the file into a staging folder of its mount; PLANNED is durable before."""
+    def _move(self, vault: int, entry: QuarantineEntry) -> QuarantineEntry:
+        """Check the file, rename it into a staging folder of its mount, and go on from there."""
         with place_of(entry.original_path) as place:
             descriptor = open_regular(place)
             try:
@@ -122,11 +115,13 @@ class Captures:
                 if not entry.staged_path:
                     # A resumed capture keeps what it wrote down first: it may have lifted flags since.
                     entry = replace(entry, metadata=_metadata_of(descriptor))
-                return self._move_on_mount(entry, place, descriptor)
+                return self._move_on_mount(vault, entry, place, descriptor)
             finally:
                 os.close(descriptor)
 
-    def _move_on_mount(self, entry: QuarantineEntry, place: PlaceOfFile, descriptor: int) -> QuarantineEntry:
+    def _move_on_mount(
+        self, vault: int, entry: QuarantineEntry, place: PlaceOfFile, descriptor: int
+    ) -> QuarantineEntry:
         refusal = OSError(errno.EACCES, os.strerror(errno.EACCES))
         for folder in self._staging.places_for(split_path(entry.original_path)[0], entry.id):
             with ExitStack() as stack:
@@ -146,25 +141,31 @@ class Captures:
                     # A border within the mount, of a project quota say: a folder closer to the file will do.
                     refusal = error
                     continue
-                sync(staging)
-                sync(place.folder)
-            self._after(entry.id, Step.MOVED)
-            return entry
+                return self._finish(vault, entry, staging, place)
         raise refusal
 
     # ------------------------------------------------------------ into the vault
 
-    def _seal(self, vault: int, entry: QuarantineEntry) -> QuarantineEntry:
-        """Check what was moved, seal it, remove the original; or put it back where it was."""
-        with self._staging.opened(self._staging.place_from(entry.staged_path), make=False) as staging:
-            staged = PlaceOfFile(staging, entry.id)
-            try:
-                entry = self._seal_staged(vault, entry, staged)
-            except OSError as error:
-                raise self._put_back(entry, staged, not_taken(error)) from error
-            except NotTakenError as error:
-                raise self._put_back(entry, staged, error) from error
-        return self._remove_original(entry)
+    def _finish(
+        self, vault: int, entry: QuarantineEntry, staging: int, place: PlaceOfFile | None = None
+    ) -> QuarantineEntry:
+        """Check what was moved, seal it, remove the original; or put it back where it was.
+
+        The staging folder, and the file's own one unless a crash came between, stay open from the move to the end:
+        who owns the folders above them may rename them, and changes nothing by that.
+        """
+        staged = PlaceOfFile(staging, entry.id)
+        try:
+            sync(staging)
+            if place is not None:
+                sync(place.folder)
+                self._after(entry.id, Step.MOVED)
+            entry = self._seal_staged(vault, entry, staged)
+        except OSError as error:
+            raise self._put_back(entry, staged, place, not_taken(error)) from error
+        except NotTakenError as error:
+            raise self._put_back(entry, staged, place, error) from error
+        return self._remove_original(entry, staging)
 
     def _seal_staged(self, vault: int, entry: QuarantineEntry, staged: PlaceOfFile) -> QuarantineEntry:
         descriptor = open_regular(staged)
@@ -197,40 +198,52 @@ class Captures:
         if contents.size_bytes != entry.identity.size_bytes or entry.sha256 not in {"", contents.sha256}:
             raise NotTakenError(CaptureFailure.CHANGED, _CHANGED)
 
-    def _remove_original(self, entry: QuarantineEntry) -> QuarantineEntry:
+    def _remove_original(self, entry: QuarantineEntry, staging: int) -> QuarantineEntry:
         remark = ""
         try:
-            with self._staging.opened(self._staging.place_from(entry.staged_path), make=False) as staging:
-                with suppress(FileNotFoundError):
-                    os.unlink(entry.id, dir_fd=staging)
-                sync(staging)
+            with suppress(FileNotFoundError):
+                os.unlink(entry.id, dir_fd=staging)
+            sync(staging)
         except OSError as error:
             # The sealed copy is durable: the capture has succeeded, and its owner is told what is left.
-            remark = f"the original could not be removed from {entry.staged_path} ({error.strerror})"
+            remark = f"the original could not be removed from {entry.staged_path!r} ({error.strerror})"
         self._after(entry.id, Step.REMOVED)
         final = self._journal.done(entry, remark)
         self._after(entry.id, Step.FINISHED)
         return final
 
-    def _put_back(self, entry: QuarantineEntry, staged: PlaceOfFile, reason: NotTakenError) -> NotTakenError:
+    def _put_back(
+        self, entry: QuarantineEntry, staged: PlaceOfFile, place: PlaceOfFile | None, reason: NotTakenError
+    ) -> NotTakenError:
         """Give a name back to what was moved; returns the reason, with what became of it."""
-        try:
-            with place_of(entry.original_path) as place:
-                name = _rename_to_free_name(staged, place, entry.id)
-                _pin_again(PlaceOfFile(place.folder, name), entry)
-                sync(place.folder)
+        with ExitStack() as stack:
+            try:
+                home = place or stack.enter_context(place_of(entry.original_path))
+                name = _rename_to_free_name(staged, home, entry.id)
+            except OSError as error:
+                left = f"could not be put back ({error.strerror}) and is kept as {entry.staged_path!r}"
+                return NotTakenError(reason.failure, f"{reason.sentence}; it {left}", left_in_staging=True)
+            # It is back. A disk that fails now, or something else under this name, does not change that.
+            with suppress(OSError):
+                _pin_again(PlaceOfFile(home.folder, name), entry)
+                sync(home.folder)
                 sync(staged.folder)
-        except OSError as error:
-            left = f"could not be put back ({error.strerror}) and is kept as {entry.staged_path}"
-            return NotTakenError(reason.failure, f"{reason.sentence}; it {left}", left_in_staging=True)
         self._after(entry.id, Step.RETURNED)
         if name != split_path(entry.original_path)[1]:
-            return NotTakenError(reason.failure, f"{reason.sentence}; its name was taken, it was put back as {name}")
+            return NotTakenError(reason.failure, f"{reason.sentence}; its name was taken, it was put back as {name!r}")
         return reason
 
 
 class StagingOutOfReachError(Exception):
     """A file waits where we cannot look now, on a medium that was taken out say; its row stays as it is."""
+
+
+def _is_there(place: PlaceOfFile) -> bool:
+    try:
+        os.stat(place.name, dir_fd=place.folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _check_content(descriptor: int, entry: QuarantineEntry) -> None:

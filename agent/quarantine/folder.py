@@ -31,9 +31,10 @@ SEALED_SUFFIX = ".bkq"
 _UNFINISHED_SUFFIX = ".part"
 _KEY_NAME = "vault.key"
 _LOCK_NAME = "vault.lock"
-#: Resuming waits this long for captures in other processes to end, and looks this often, in seconds.
-_EXCLUSIVE_PATIENCE_S = 30.0
-_EXCLUSIVE_PAUSE_S = 0.05
+#: Resuming waits this long for captures in other processes to end, in seconds; a large file takes a few.
+PATIENCE_S = 30.0
+#: And looks this often, in seconds.
+_PAUSE_S = 0.05
 _PRIVATE = 0o700
 _NEW_FILE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -44,11 +45,13 @@ class VaultFolder:
     Args:
         path: Trusted: it comes from the settings, not from a scan.
         randomness: Makes the key.
+        patience_s: How long `to_ourselves` waits.
     """
 
-    def __init__(self, path: Path, randomness: Randomness) -> None:
+    def __init__(self, path: Path, randomness: Randomness, patience_s: float = PATIENCE_S) -> None:
         self._path = os.path.realpath(path)
         self._randomness = randomness
+        self._patience_s = patience_s
         self._key: bytes | None = None
 
     @property
@@ -90,16 +93,16 @@ class VaultFolder:
         with self.opened() as folder, _lock_file(folder) as lock:
             waited_s = 0.0
             while not _try_lock(lock):
-                if waited_s >= _EXCLUSIVE_PATIENCE_S:
+                if waited_s >= self._patience_s:
                     raise BucklerError(
                         "VAULT_BUSY",
-                        f"another program has been working in {self._path} for {_EXCLUSIVE_PATIENCE_S:.0f} s",
+                        f"another program has been working in {self._path} for {self._patience_s:.0f} s",
                         next_step="wait for `buckler` commands on this device to end, then start the agent again",
                         exit_status=ExitStatus.ENVIRONMENT,
                         facts={"path": self._path},
                     )
-                time.sleep(_EXCLUSIVE_PAUSE_S)
-                waited_s += _EXCLUSIVE_PAUSE_S
+                time.sleep(_PAUSE_S)
+                waited_s += _PAUSE_S
             yield folder
 
     def key(self, folder: int) -> bytes:

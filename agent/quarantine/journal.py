@@ -107,12 +107,18 @@ class CaptureJournal:
         return replace(entry, state=state)
 
     def done(self, entry: QuarantineEntry, remark: str = "") -> QuarantineEntry:
-        """The file is in the vault and no longer in its place."""
+        """The file is in the vault and no longer in its place.
+
+        Args:
+            entry: Its row.
+            remark: What is left in staging and could not be removed; empty: nothing.
+        """
         detail = "; ".join(part for part in (detail_when_done(entry), remark) if part)
+        staged_path = entry.staged_path if remark else ""
         with self._store.transaction() as tables:
-            tables.journal.advance(entry.id, CaptureState.DONE, detail, staged_path="")
+            tables.journal.advance(entry.id, CaptureState.DONE, detail, staged_path=staged_path)
             tables.outbox.add(incident_of(entry, IncidentAction.QUARANTINED, detail))
-        return replace(entry, state=CaptureState.DONE, detail=detail, staged_path="")
+        return replace(entry, state=CaptureState.DONE, detail=detail, staged_path=staged_path)
 
     def failed(self, entry: QuarantineEntry, reason: NotTakenError) -> QuarantineEntry:
         """The file was not taken."""

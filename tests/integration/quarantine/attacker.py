@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 NAME = "evil"
+#: A file outside that has the size of the infected one: only inode and digest tell them apart.
+VICTIM = "victim"
 
 
 def exchange_for(make: Callable[[Path], None], home: Path, number: int) -> None:
@@ -55,7 +57,7 @@ def main() -> None:
     attack, home, outside = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     makers: dict[str, Callable[[Path], None]] = {
         "link": lambda path: path.symlink_to(outside / NAME),
-        "hard_link": lambda path: path.hardlink_to(outside / NAME),
+        "hard_link": lambda path: path.hardlink_to(outside / VICTIM),
         "fifo": os.mkfifo,
         "folder_in_place": Path.mkdir,
     }

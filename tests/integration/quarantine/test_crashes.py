@@ -153,7 +153,7 @@ def test_killed_while_resuming_and_resumed_again(tmp_path: Path, nursery: Nurser
     assert campaign.check()[CaptureState.DONE] > 0
 
 
-def killed_at_random(campaign: Campaign, rounds: int, seed: int) -> None:
+def assert_survives_random_kills(campaign: Campaign, rounds: int, seed: int) -> None:
     random = Random(seed)
     killed = 0
     for number in range(rounds):
@@ -167,10 +167,10 @@ def killed_at_random(campaign: Campaign, rounds: int, seed: int) -> None:
 
 
 def test_killed_at_random_moments(tmp_path: Path, nursery: Nursery) -> None:
-    killed_at_random(Campaign(tmp_path, nursery), rounds=60, seed=1)
+    assert_survives_random_kills(Campaign(tmp_path, nursery), rounds=60, seed=1)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_killed_at_500_random_moments(tmp_path: Path, nursery: Nursery) -> None:
-    killed_at_random(Campaign(tmp_path, nursery), rounds=500, seed=2)
+    assert_survives_random_kills(Campaign(tmp_path, nursery), rounds=500, seed=2)

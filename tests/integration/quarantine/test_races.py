@@ -26,10 +26,12 @@ from agent.domain.quarantine import CaptureFailure, CaptureState
 from agent.quarantine.inert import unseal
 from agent.storage.database import open_database
 from tests.fakes.clock import SOME_MONDAY
-from tests.integration.quarantine.attacker import NAME
+from tests.integration.quarantine.attacker import NAME, VICTIM
 from tests.unit.agent.quarantine.scene import FOUND, Scene
 
 ATTACKS = ("link", "hard_link", "fifo", "folder_in_place", "folder_link", "rewrite")
+REPEATS = 4_000
+VICTIM_CONTENT = b"others' belongs" * REPEATS
 #: What an attacker may make of a capture; anything else would be a surprise.
 EXPECTED = {
     CaptureFailure.CHANGED,
@@ -63,7 +65,7 @@ class Arena:
         """A new infected file in a tidy folder, with an accomplice of the same inode outside."""
         self.pause()
         self._tidy()
-        content = b"round %08d " % number * 4_000
+        content = b"round %08d " % number * REPEATS
         prepared = self.scene.root / "prepared"
         prepared.write_bytes(content)
         (self.outside / NAME).unlink(missing_ok=True)
@@ -101,7 +103,7 @@ def arena(root: Path, attack: str) -> Iterator[Arena]:
     database = open_database(root / "agent.db")
     scene = Scene(root, database)
     (root / "outside").mkdir()
-    (root / "outside" / "bystander").write_bytes(b"bystander")
+    (root / "outside" / VICTIM).write_bytes(VICTIM_CONTENT)
     command = [
         sys.executable,
         "-m",
@@ -130,7 +132,7 @@ async def race(root: Path, attack: str, rounds: int) -> Counter[str]:
             fight.pause()
             try:
                 assert fight.look_outside() == before
-                assert (fight.outside / "bystander").read_bytes() == b"bystander"
+                assert (fight.outside / VICTIM).read_bytes() == VICTIM_CONTENT
                 assert os.fstat(descriptor).st_nlink >= (1 if entry.state is CaptureState.DONE else 2), entry.detail
             finally:
                 os.close(descriptor)
@@ -152,7 +154,7 @@ def check_vault(scene: Scene) -> None:
 
 @pytest.mark.parametrize("attack", ATTACKS)
 async def test_an_attacker_who_races_us_gains_nothing(tmp_path: Path, attack: str) -> None:
-    outcomes = await race(tmp_path, attack, rounds=60)
+    outcomes = await race(tmp_path, attack, rounds=200)
     assert set(outcomes) <= {"done"} | {failure.value for failure in EXPECTED}
 
 

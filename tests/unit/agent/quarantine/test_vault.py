@@ -278,6 +278,27 @@ async def test_going_back_never_overwrites_what_took_the_name_meanwhile(scene: S
     assert (path.read_bytes(), beside.read_bytes()) == (b"second", b"first")
 
 
+async def test_a_file_goes_back_to_its_folder_even_if_that_was_exchanged_for_a_link(scene: Scene) -> None:
+    path, moved, outside = scene.infected("evil\udcff"), scene.root / "moved", scene.root / "outside"
+    outside.mkdir()
+
+    def interfere(entry_id: str, step: Step) -> None:
+        if step is Step.PLANNED:
+            path.unlink()
+            path.write_bytes(b"first")
+        if step is Step.MOVED:
+            path.write_bytes(b"second")
+            scene.home.rename(moved)
+            scene.home.symlink_to(outside)
+
+    scene.after_step = interfere
+    entry = await scene.vault.capture(scanned(path))
+    assert sorted(file.read_bytes() for file in moved.iterdir()) == [b"first", b"second"]
+    assert list(outside.iterdir()) == []
+    # It travels in a text field of the protocol, whatever the name was.
+    assert entry.detail.encode("utf-8")
+
+
 async def test_what_cannot_go_back_is_kept_and_its_row_says_where(scene: Scene) -> None:
     path = scene.infected()
 
