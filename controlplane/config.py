@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
 from controlplane.runtime.refusal import Kind, Refusal
 
@@ -104,6 +102,10 @@ def check_database_url(url: str) -> str:
     Raises:
         Refusal: DATABASE_URL_INVALID; the message never repeats the URL, it may hold a password.
     """
+    # Late, so that `buckler-server --help` need not wait for it.
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
     try:
         driver = make_url(url).drivername
     except ArgumentError:

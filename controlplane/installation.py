@@ -4,7 +4,6 @@ Everything is made beside a mark that says "unfinished"; the settings file comes
 was interrupted has never been served, so the next one begins again; a finished one is never touched.
 """
 
-import base64
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +14,12 @@ from sqlalchemy import func, select
 from controlplane import app
 from controlplane.accounts.errors import email_invalid
 from controlplane.accounts.model import normalise_email
+from controlplane.accounts.passwords import made_up_password
 from controlplane.accounts.tables import organisations
 from controlplane.catalog.document import Catalog, read_catalog
 from controlplane.catalog.model import Term
 from controlplane.config import DataDir, check_database_url, embedded_database_url, settings_text
-from controlplane.runtime.principal import Role, acting_as
+from controlplane.runtime.principal import OPERATOR_ACTOR, Role, acting_as
 from controlplane.runtime.private_files import PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE, write_private, write_public
 from controlplane.runtime.randomness import Randomness
 from controlplane.runtime.refusal import Kind, Refusal
@@ -27,11 +27,6 @@ from controlplane.storage.database import Database
 from controlplane.storage.schema import current_revision, upgrade
 from controlplane.subscriptions.model import Renewal
 from wire.activation_key import format_activation_key
-
-#: Whom the audit names for what is done with `buckler-server`.
-OPERATOR = "operator"
-#: 120 random bits, 24 letters and digits.
-_PASSWORD_BYTES = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +113,7 @@ async def initialise(
         await _refuse_used_database(database)
         await upgrade(database)
         plane = app.build(database, keys, app.system_clocks())
-        with acting_as(OPERATOR):
+        with acting_as(OPERATOR_ACTOR):
             customer = await _fill(plane, first_customer, randomness)
     finally:
         await database.close()
@@ -224,8 +219,3 @@ def _check_names(hostnames: Sequence[str]) -> None:
                 "Give names as devices will use them, without scheme and port: protect.example.com",
                 facts={"hostname": name},
             )
-
-
-def made_up_password(randomness: Randomness) -> str:
-    """For somebody who did not choose one."""
-    return base64.b32encode(randomness.token_bytes(_PASSWORD_BYTES)).decode("ascii").lower()

@@ -1,11 +1,17 @@
 """Password hashes: argon2id, off the event loop, the same work for every answer."""
 
 import asyncio
+import base64
 from typing import Protocol
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.profiles import RFC_9106_LOW_MEMORY
+
+from controlplane.runtime.randomness import Randomness
+
+#: 120 random bits, 24 letters and digits.
+_MADE_UP_BYTES = 15
 
 
 class Passwords(Protocol):
@@ -49,3 +55,8 @@ class Argon2Passwords:
             return self._hasher.verify(stored_hash, password)
         except (VerificationError, InvalidHashError):
             return False
+
+
+def made_up_password(randomness: Randomness) -> str:
+    """For somebody who did not choose one: 24 letters and digits."""
+    return base64.b32encode(randomness.token_bytes(_MADE_UP_BYTES)).decode("ascii").lower()

@@ -50,6 +50,8 @@ Principal = PersonPrincipal | DevicePrincipal
 
 #: Work nobody asked for over the wire: durable jobs.
 SYSTEM_ACTOR = "system"
+#: Whoever runs `buckler-server` commands.
+OPERATOR_ACTOR = "operator"
 
 _principal: ContextVar[Principal | None] = ContextVar("buckler_principal", default=None)
 _actor: ContextVar[str] = ContextVar("buckler_actor", default=SYSTEM_ACTOR)

@@ -2,17 +2,18 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from controlplane.catalog.document import Catalog, read_catalog
-from controlplane.catalog.service import Applied
 from controlplane.cli.server.options import DataDirOption
 from controlplane.cli.server.output import Output, OutputOption, reporting, show
 from controlplane.config import ServerConfig, read_config
 from controlplane.runtime.refusal import Kind, Refusal
-from controlplane.serving import opened
+
+if TYPE_CHECKING:
+    from controlplane.catalog.document import Catalog
+    from controlplane.catalog.service import Applied
 
 catalog = typer.Typer(no_args_is_help=True, help="Plans on sale.")
 
@@ -41,7 +42,9 @@ def apply(
         )
 
 
-def _read(file: Path) -> Catalog:
+def _read(file: Path) -> "Catalog":
+    from controlplane.catalog.document import read_catalog
+
     try:
         return read_catalog(file.read_bytes())
     except OSError as error:
@@ -54,6 +57,8 @@ def _read(file: Path) -> Catalog:
         ) from error
 
 
-async def _apply(config: ServerConfig, content: Catalog) -> Applied:
+async def _apply(config: ServerConfig, content: "Catalog") -> "Applied":
+    from controlplane.serving import opened
+
     async with opened(config) as server, server.plane.database.transaction() as uow:
         return await server.plane.catalog.apply(uow, content)

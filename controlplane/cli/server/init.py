@@ -1,7 +1,7 @@
 """`buckler-server init`: make an installation."""
 
 import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,9 +9,11 @@ from controlplane.catalog.model import Term
 from controlplane.cli.server.options import DataDirOption
 from controlplane.cli.server.output import Output, OutputOption, read_secret, reporting, show
 from controlplane.config import DataDir
-from controlplane.installation import Customer, FirstCustomer, Installed, initialise
 from controlplane.runtime.randomness import SystemRandomness
 from controlplane.runtime.refusal import Kind, Refusal
+
+if TYPE_CHECKING:
+    from controlplane.installation import Customer, FirstCustomer, Installed
 
 
 def init(  # noqa: PLR0913 -- each is an option of the command
@@ -34,6 +36,8 @@ def init(  # noqa: PLR0913 -- each is an option of the command
 ) -> None:
     """Create keys, certificates and database, load the sample catalog and, if wished, a first customer."""
     with reporting(output):
+        from controlplane.installation import initialise
+
         customer = _first_customer(org, admin_email, stdin=admin_password_stdin, plan=plan, term=term)
         installed = asyncio.run(
             initialise(
@@ -49,7 +53,7 @@ def init(  # noqa: PLR0913 -- each is an option of the command
 
 def _first_customer(
     org: str | None, admin_email: str | None, *, stdin: bool, plan: str, term: Term
-) -> FirstCustomer | None:
+) -> "FirstCustomer | None":
     if org is None and admin_email is None:
         return None
     if org is None or admin_email is None:
@@ -59,11 +63,13 @@ def _first_customer(
             "--org and --admin-email go together",
             "Give both to create a first customer, or neither",
         )
+    from controlplane.installation import FirstCustomer
+
     password = read_secret("password") if stdin else None
     return FirstCustomer(org, admin_email, password, plan, term)
 
 
-def _answer(installed: Installed) -> dict[str, object]:
+def _answer(installed: "Installed") -> dict[str, object]:
     answer: dict[str, object] = {
         "data_dir": str(installed.data_dir.path),
         "ca_file": str(installed.data_dir.authorities),
@@ -71,7 +77,7 @@ def _answer(installed: Installed) -> dict[str, object]:
     return answer if installed.customer is None else {**answer, **_customer(installed.customer)}
 
 
-def _customer(customer: Customer) -> dict[str, object]:
+def _customer(customer: "Customer") -> dict[str, object]:
     return {
         "organisation": customer.org_name,
         "org_id": customer.org_id,
@@ -85,7 +91,7 @@ def _customer(customer: Customer) -> dict[str, object]:
     }
 
 
-def _hints(installed: Installed) -> tuple[str, ...]:
+def _hints(installed: "Installed") -> tuple[str, ...]:
     shown_once = () if installed.customer is None else ("Key and password are shown this once: write them down.",)
     return (
         *shown_once,

@@ -10,7 +10,6 @@ from controlplane.cli.server.options import DataDirOption
 from controlplane.cli.server.output import ExitStatus, Output, OutputOption, reporting, show
 from controlplane.config import read_config
 from controlplane.runtime.refusal import Kind, Refusal
-from controlplane.serving import run_jobs
 
 jobs = typer.Typer(no_args_is_help=True, help="Work that falls due.")
 
@@ -31,6 +30,8 @@ def run(
 ) -> None:
     """Run every job that is due, each at its own instant. Exit status 3: some failed and will be tried again."""
     with reporting(output):
+        from controlplane.serving import run_jobs
+
         report = asyncio.run(run_jobs(read_config(data_dir.absolute()), _instant(until)))
         show(output, {"run": report.run, "failed": report.failed})
         if report.failed:

@@ -5,8 +5,6 @@ import asyncio
 from controlplane.cli.server.options import DataDirOption
 from controlplane.cli.server.output import Output, OutputOption, reporting, show
 from controlplane.config import ServerConfig, read_config
-from controlplane.storage.database import Database
-from controlplane.storage.schema import upgrade
 
 
 def migrate(data_dir: DataDirOption, *, output: OutputOption = Output.TEXT) -> None:
@@ -17,6 +15,9 @@ def migrate(data_dir: DataDirOption, *, output: OutputOption = Output.TEXT) -> N
 
 
 async def _migrate(config: ServerConfig) -> tuple[str | None, str]:
+    from controlplane.storage.database import Database
+    from controlplane.storage.schema import upgrade
+
     database = Database(config.database_url)
     try:
         return await upgrade(database)

@@ -8,9 +8,7 @@ from contextlib import contextmanager
 from enum import Enum
 from typing import Annotated, Any
 
-import structlog
 import typer
-from sqlalchemy.exc import DBAPIError
 
 from controlplane.cli.exit_status import EXIT_STATUS_OF, ExitStatus
 from controlplane.runtime.refusal import Kind, Refusal
@@ -57,21 +55,11 @@ def reporting(output: Output) -> Iterator[None]:
         yield
     except Refusal as refusal:
         fail(output, refusal)
-    except (DBAPIError, OSError) as error:
-        fail(output, _environment(error))
     # Supervision point of every command: nobody is shown a traceback who did not ask for one.
     except Exception as error:
         if isinstance(error, typer.Exit | typer.Abort) or os.environ.get(DEBUG_VARIABLE):
             raise
-        fail(
-            output,
-            Refusal(
-                Kind.ENVIRONMENT,
-                "INTERNAL",
-                f"buckler-server made a mistake ({type(error).__name__})",
-                f"Run it again with {DEBUG_VARIABLE}=1 and give the output to support",
-            ),
-        )
+        fail(output, _explained(error))
 
 
 def fail(output: Output, refusal: Refusal) -> None:
@@ -108,6 +96,8 @@ def read_secret(what: str) -> str:
 
 def configure_logs() -> None:
     """Logs of a running server: one line per event on stderr, `key=value`, time first."""
+    import structlog
+
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -120,13 +110,22 @@ def configure_logs() -> None:
     )
 
 
-def _environment(error: DBAPIError | OSError) -> Refusal:
+def _explained(error: Exception) -> Refusal:
+    from sqlalchemy.exc import DBAPIError
+
     if isinstance(error, DBAPIError):
         return Refusal(
             Kind.UNAVAILABLE,
             "DATABASE_UNAVAILABLE",
             f"the database did not do what it was asked ({type(error.orig).__name__})",
             "Check that it runs, has room on its disk and accepts this user; then: buckler-server doctor",
+        )
+    if not isinstance(error, OSError):
+        return Refusal(
+            Kind.ENVIRONMENT,
+            "INTERNAL",
+            f"buckler-server made a mistake ({type(error).__name__})",
+            f"Run it again with {DEBUG_VARIABLE}=1 and give the output to support",
         )
     place = f" at {error.filename}" if error.filename else ""
     return Refusal(

@@ -2,16 +2,17 @@
 
 import asyncio
 import signal
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from controlplane.cli.server.options import DataDirOption
 from controlplane.cli.server.output import Output, configure_logs, reporting
 from controlplane.config import ServerConfig, read_config
-from controlplane.runtime.server import Address, parse_address
-from controlplane.serving import ServeOptions
-from controlplane.serving import serve as serve_until
+
+if TYPE_CHECKING:
+    from controlplane.runtime.server import Address
+    from controlplane.serving import ServeOptions
 
 #: Fits the 60-second heartbeats that the published figures of other fleets speak of.
 CHECK_IN_INTERVAL_S = 60
@@ -34,6 +35,9 @@ def serve(
     """Serve until SIGTERM or Ctrl-C; says `serving tls=HOST:PORT mtls=HOST:PORT` on stderr when both ports answer."""
     configure_logs()
     with reporting(Output.TEXT):
+        from controlplane.runtime.server import parse_address
+        from controlplane.serving import ServeOptions
+
         options = ServeOptions(
             listen=parse_address(listen),
             device_listen=None if device_listen is None else parse_address(device_listen),
@@ -43,7 +47,9 @@ def serve(
         asyncio.run(_serve(read_config(data_dir.absolute()), options))
 
 
-async def _serve(config: ServerConfig, options: ServeOptions) -> None:
+async def _serve(config: ServerConfig, options: "ServeOptions") -> None:
+    from controlplane.serving import serve as serve_until
+
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -52,5 +58,5 @@ async def _serve(config: ServerConfig, options: ServeOptions) -> None:
     typer.echo("stopped", err=True)
 
 
-def _say_ready(tls: Address, mtls: Address) -> None:
+def _say_ready(tls: "Address", mtls: "Address") -> None:
     typer.echo(f"serving tls={tls} mtls={mtls}", err=True)

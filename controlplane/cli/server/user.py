@@ -9,10 +9,8 @@ from controlplane.accounts.model import Member
 from controlplane.cli.server.options import DataDirOption
 from controlplane.cli.server.output import Output, OutputOption, read_secret, reporting, show
 from controlplane.config import ServerConfig, read_config
-from controlplane.installation import OPERATOR, made_up_password
-from controlplane.runtime.principal import Role, acting_as
+from controlplane.runtime.principal import OPERATOR_ACTOR, Role, acting_as
 from controlplane.runtime.randomness import SystemRandomness
-from controlplane.serving import opened
 
 user = typer.Typer(no_args_is_help=True, help="People who sign in with bucklerctl.")
 
@@ -36,6 +34,8 @@ def create(
 ) -> None:
     """Add a person to an organisation."""
     with reporting(output):
+        from controlplane.accounts.passwords import made_up_password
+
         config = read_config(data_dir.absolute())
         chosen = read_secret("password") if password_stdin else None
         password = chosen or made_up_password(SystemRandomness())
@@ -51,10 +51,12 @@ def create(
 
 
 async def _create(config: ServerConfig, *, email: str, role: Role, org: str, password: str) -> Member:
+    from controlplane.serving import opened
+
     async with opened(config) as server:
         accounts = server.plane.accounts
         password_hash = await accounts.hash_password(password)
-        with acting_as(OPERATOR):
+        with acting_as(OPERATOR_ACTOR):
             async with server.plane.database.transaction() as uow:
                 organisation = await accounts.organisation(uow.connection, org)
                 return await accounts.create_person(
