@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 
 from argon2 import PasswordHasher
@@ -71,6 +72,7 @@ class World:
         self.database = database
         self.folder = folder
         self.clock = FakeClock()
+        self._catalog_versions = count(1)
         randomness, wall = SystemRandomness(), SystemClock()
         self.audit = AuditLog(self.clock, randomness)
         self.authority = CertificateAuthority.create(
@@ -119,7 +121,7 @@ class World:
         """A new organisation on a plan with so many seats, and its activation key."""
         plan = Plan(
             plan_id=f"test-{seats}",
-            catalog_version=seats + 1,
+            catalog_version=next(self._catalog_versions),
             name=f"Test {seats}",
             devices=seats,
             terms=(Term.MONTHLY,),
