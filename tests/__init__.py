@@ -1,0 +1,1 @@
+"""Tests: unit (mirrors the sources), contract, integration, e2e, property, fuzz."""

@@ -1,0 +1,1 @@
+"""Real processes, real files, real TLS: what a person does, done by a program."""
