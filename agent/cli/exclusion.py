@@ -40,7 +40,7 @@ def list_exclusions(
 @exclusion_app.command()
 def add(
     context: typer.Context,
-    value: Annotated[str, typer.Argument(metavar="VALUE", help="A path, a sha256, or a rule's name.")],
+    value: Annotated[str, typer.Argument(metavar="VALUE", help="A path, a sha256, sha256:path, or a rule's name.")],
     kind: Annotated[ExclusionKind, typer.Option("--kind", help="What VALUE is.")] = ExclusionKind.PATH,
     reason: Annotated[str, typer.Option("--reason", help="Why, for whoever reads the list later.")] = "",
     days: Annotated[int | None, typer.Option("--days", min=1, max=36_500, help="Only for so many days.")] = None,

@@ -122,7 +122,7 @@ class ScanRun:
         if facts.error == "vanished":
             self.tally.vanished += 1
             return
-        verdict = decide(facts, self._request.policy, self._wiring.clock.now())
+        verdict = decide(facts, path, self._request.policy, self._wiring.clock.now())
         action = await self._act(path, facts, verdict, identity)
         file = ScannedFile(path, facts, verdict, action=action)
         self.tally.add(file)

@@ -30,8 +30,7 @@ def status(
     elif field is not None:
         say(fields[field].text())
     else:
-        width = max(map(len, fields))
         for line in fields.values():
-            say(f"{line.name:<{width}} : {line.text()}".rstrip())
+            say(f"{line.name} : {line.text()}".rstrip())
     if fields["healthy"].value is not True:
         raise typer.Exit(int(ExitStatus.NEGATIVE))

@@ -18,6 +18,7 @@ from agent.domain.ports import Clock, Quarantine, Randomness, Store
 from agent.domain.quarantine import QuarantineEntry, RestoreReceipt
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_FILE = re.compile(r"[0-9a-f]{64}:/.*", re.DOTALL)
 _RULE = re.compile(r"[A-Za-z0-9_.\-/]{1,256}")
 #: Random bytes in an exclusion's id: unique among the few a device has, short enough to type.
 _ID_BYTES = 4
@@ -192,6 +193,8 @@ def check_exclusion(wanted: NewExclusion, now: datetime) -> None:
             )
     if wanted.kind is ExclusionKind.SHA256 and not _DIGEST.fullmatch(wanted.value):
         raise _invalid(wanted, "a sha256 is 64 hexadecimal digits in lower case")
+    if wanted.kind is ExclusionKind.FILE and not _FILE.fullmatch(wanted.value):
+        raise _invalid(wanted, "a file is given as SHA256:/ABSOLUTE/PATH")
     if wanted.kind is ExclusionKind.RULE and not _RULE.fullmatch(wanted.value):
         raise _invalid(wanted, "a rule is given as NAME or NAMESPACE.NAME")
     if wanted.expires_at is not None and wanted.expires_at <= now:

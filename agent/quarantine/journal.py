@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from uuid import UUID
 
-from agent.domain.exclusions import Exclusion, ExclusionKind
+from agent.domain.exclusions import Exclusion, ExclusionKind, file_subject
 from agent.domain.incident import Incident, IncidentAction
 from agent.domain.ports import CaptureRequest, Clock, Store
 from agent.domain.quarantine import CaptureState, FileMetadata, QuarantineEntry, Retained
@@ -135,7 +135,7 @@ class CaptureJournal:
         return final
 
     def plan_restore(self, entry: QuarantineEntry, path: str, allowed_sha256: str) -> str:
-        """The file is about to appear at `path`; from now on its content is allowed, if a digest is given.
+        """The file is about to appear at `path`; from now on its content is allowed there, if a digest is given.
 
         Returns:
             The id of the exclusion that allows it; empty: none.
@@ -145,12 +145,13 @@ class CaptureJournal:
             tables.journal.advance(entry.id, CaptureState.DONE, restore_path=path)
             if not allowed_sha256:
                 return ""
+            allowed = file_subject(allowed_sha256, path)
             for exclusion in tables.exclusions.all():
-                forever = exclusion.kind is ExclusionKind.SHA256 and exclusion.expires_at is None
-                if forever and exclusion.value == allowed_sha256:
+                forever = exclusion.kind is ExclusionKind.FILE and exclusion.expires_at is None
+                if forever and exclusion.value == allowed:
                     return exclusion.id
             reason = f"restored from quarantine {entry.id}"
-            own = Exclusion(_exclusion_id(entry), ExclusionKind.SHA256, allowed_sha256, reason, now)
+            own = Exclusion(_exclusion_id(entry), ExclusionKind.FILE, allowed, reason, now)
             tables.exclusions.add(own)
             return own.id
 

@@ -329,7 +329,7 @@ class Pipeline:
             self._answer_all(job, allow=True)
             self._finish(job)
             return
-        verdict = decide(event.facts, policy, now)
+        verdict = decide(event.facts, job.paths[-1], policy, now)
         job.identity = event.identity
         if verdict.decision is not Decision.INFECTED and event.changed and job.looks < MAX_LOOKS:
             self._look_again(job)

@@ -76,7 +76,7 @@ _INITIAL = (
     CREATE TABLE exclusion (
         number     INTEGER PRIMARY KEY AUTOINCREMENT,
         id         TEXT NOT NULL UNIQUE,
-        kind       TEXT NOT NULL CHECK (kind IN ('path', 'sha256', 'rule')),
+        kind       TEXT NOT NULL CHECK (kind IN ('path', 'sha256', 'file', 'rule')),
         value      BLOB NOT NULL,
         reason     TEXT NOT NULL,
         created_at TEXT NOT NULL,

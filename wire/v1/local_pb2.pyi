@@ -342,7 +342,7 @@ class Exclusion(_message.Message):
     EXPIRES_AT_US_FIELD_NUMBER: _builtins.int
     exclusion_id: _builtins.str
     kind: _builtins.str
-    """path, sha256 or rule."""
+    """path, sha256, file (sha256:path) or rule."""
     value: _builtins.str
     reason: _builtins.str
     created_at_us: _builtins.int

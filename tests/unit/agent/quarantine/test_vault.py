@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.domain.errors import BucklerError
-from agent.domain.exclusions import ExclusionKind
+from agent.domain.exclusions import ExclusionKind, file_subject
 from agent.domain.incident import IncidentAction
 from agent.domain.quarantine import CaptureFailure, CaptureState
 from agent.quarantine.steps import Step
@@ -424,29 +424,36 @@ async def test_content_is_allowed_before_it_appears(scene: Scene) -> None:
 
     scene.after_step = look
     receipt = await scene.vault.restore(entry.id, None, allow=True)
-    assert seen == [(entry.sha256, False)]
+    assert seen == [(file_subject(entry.sha256, str(path)), False)]
     with scene.store.transaction() as tables:
         (exclusion,) = tables.exclusions.all()
-    assert (exclusion.id, exclusion.kind, exclusion.value) == (receipt.exclusion_id, ExclusionKind.SHA256, entry.sha256)
+    assert (exclusion.id, exclusion.kind, exclusion.value) == (
+        receipt.exclusion_id,
+        ExclusionKind.FILE,
+        file_subject(entry.sha256, str(path)),
+    )
     assert entry.id in exclusion.reason
 
 
-async def test_content_that_is_allowed_already_is_not_allowed_twice(scene: Scene) -> None:
+async def test_content_that_is_allowed_in_its_place_already_is_not_allowed_twice(scene: Scene) -> None:
     receipts = []
-    for number in (1, 2):
-        entry = await scene.vault.capture(scanned(scene.infected(f"evil{number}"), number))
+    for _ in range(2):
+        path = scene.infected()
+        entry = await scene.vault.capture(scanned(path))
         receipts.append(await scene.vault.restore(entry.id, None, allow=True))
+        path.unlink()
     assert receipts[0].exclusion_id == receipts[1].exclusion_id
     with scene.store.transaction() as tables:
         assert len(tables.exclusions.all()) == 1
 
 
 async def test_content_that_was_never_hashed_is_hashed_before_it_is_allowed(scene: Scene) -> None:
-    request = scanned(scene.infected())
+    path = scene.infected()
+    request = scanned(path)
     entry = await scene.vault.capture(without_digest(request))
     await scene.vault.restore(entry.id, None, allow=True)
     with scene.store.transaction() as tables:
-        assert [e.value for e in tables.exclusions.all()] == [request.facts.sha256]
+        assert [e.value for e in tables.exclusions.all()] == [file_subject(request.facts.sha256, str(path))]
 
 
 async def test_an_entry_is_restored_once_and_unknown_ones_not_at_all(scene: Scene) -> None:
