@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.domain.exclusions import file_subject
 from agent.domain.incident import IncidentAction
 from agent.domain.quarantine import CaptureState
 from agent.quarantine.steps import Step
@@ -142,7 +143,7 @@ async def test_a_restore_is_finished_or_undone(scene: Scene, at: Step, state: Ca
     with scene.store.transaction() as tables:
         allowed = [exclusion.value for exclusion in tables.exclusions.all()]
     if state is CaptureState.RESTORED:
-        assert (path.read_bytes(), scene.sealed(), allowed) == (INFECTED, [], [entry.sha256])
+        assert (path.read_bytes(), scene.sealed(), allowed) == (INFECTED, [], [file_subject(entry.sha256, str(path))])
     else:
         assert (scene.names(), scene.sealed(), allowed) == ([], [f"{entry.id}.bkq"], [])
 
