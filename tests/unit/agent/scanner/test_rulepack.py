@@ -9,7 +9,7 @@ from agent.domain.errors import BucklerError, ExitStatus
 from agent.scanner.rulepack import builtin_signatures, compile_pack, load_rules
 
 GOOD = 'rule good { strings: $a = "x" condition: $a }'
-BAD = "rule bad\n{\n  condition:\n    $missing\n}"
+BAD = "rule bad\n{\n  condition:\n    $missing }"
 
 
 def test_a_file_is_its_own_namespace(tmp_path: Path) -> None:
