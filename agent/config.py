@@ -27,6 +27,8 @@ ENV_PREFIX = "BUCKLER_"
 _DELIMITER = "__"
 #: A worker process per core is the default; more than this is a typing error.
 _MAX_WORKERS = 256
+#: Where the agent that root runs with default folders listens.
+_SYSTEM_SOCKETS = Path("/run/buckler")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,11 @@ class Locations:
     data_dir: Path
     config_file: Path | None
     local_api: LocalApiSettings
+
+    @property
+    def status_sockets(self) -> tuple[Path, ...]:
+        """Where an agent may be asked how it is: this one, else the system's, which tells every user."""
+        return tuple(dict.fromkeys((self.local_api.status_socket, _SYSTEM_SOCKETS / "status.sock")))
 
     @property
     def database(self) -> Path:
@@ -234,7 +241,7 @@ def find_locations(overrides: Overrides) -> Locations:
         data_dir = given or (_path("XDG_DATA_HOME") or home / ".local/share") / "buckler"
         config_file = (_path("XDG_CONFIG_HOME") or home / ".config") / "buckler/agent.toml"
     data_dir = data_dir.absolute()
-    sockets = Path("/run/buckler") if as_root and given is None else data_dir
+    sockets = _SYSTEM_SOCKETS if as_root and given is None else data_dir
     asked = overrides.config_file or _path("BUCKLER_CONFIG")
     if asked is not None and not asked.is_file():
         raise _unreadable(asked, "it does not exist")

@@ -67,6 +67,7 @@ class ControlLink:
         clock: Wall time, which certificates follow.
         randomness: For jitter.
         report: The state of protection now.
+        on_contact: Called after each check-in that worked; what this device may do may have changed with it.
     """
 
     def __init__(
@@ -76,12 +77,14 @@ class ControlLink:
         clock: Clock,
         randomness: Randomness,
         report: Callable[[], DeviceReport],
+        on_contact: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._keeper = keeper
         self._clock = clock
         self._randomness = randomness
         self._report = report
+        self._on_contact = on_contact
         self._wake = asyncio.Event()
         self._failures = 0
         self._channel: grpc.aio.Channel | None = None
@@ -127,6 +130,7 @@ class ControlLink:
             self._last_error = error
             return self._retry_delay(error)
         self._failures, self._last_error = 0, None
+        self._on_contact()
         return interval * self._randomness.uniform(1 - _JITTER, 1 + _JITTER)
 
     async def check_in(self) -> float:
@@ -137,7 +141,8 @@ class ControlLink:
         """
         claims = self._keeper.claims
         request = device_pb2.CheckInRequest(
-            status=status_to_wire(self._report()), entitlement_serial=claims.serial if claims else 0
+            status=status_to_wire(await asyncio.to_thread(self._report)),
+            entitlement_serial=claims.serial if claims else 0,
         )
         answer = await self._ask(lambda stub: stub.CheckIn(request, timeout=CALL_TIMEOUT_S))
         self._keeper.note_contact(from_us(answer.server_time_at_us), answer.check_in_interval_s)

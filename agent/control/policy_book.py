@@ -69,15 +69,23 @@ class PolicyBook:
         with self._lock:
             self._current = self._read()
 
-    def set_mode(self, mode: Mode) -> Mode:
-        """Choose the mode, for now and after restarts.
+    def check_mode(self, mode: Mode) -> None:
+        """Whether the entitlement grants a mode now.
 
         Raises:
-            BucklerError: `FEATURE_NOT_ENTITLED`, with the reason, the date and the way back; nothing was changed.
+            BucklerError: `FEATURE_NOT_ENTITLED`, with the reason, the date and the way back.
         """
         access = self._access()
         if mode is Mode.BLOCK and not access.allows(Feature.BLOCKING_MODE):
             raise feature_refused(Feature.BLOCKING_MODE, access, self._claims())
+
+    def set_mode(self, mode: Mode) -> Mode:
+        """Choose the mode, for now and after restarts.
+
+        Raises:
+            BucklerError: `FEATURE_NOT_ENTITLED`; nothing was changed.
+        """
+        self.check_mode(mode)
         with self._store.transaction() as tables:
             tables.settings.put(CHOSEN_MODE, mode.value)
         self._run_mode = None

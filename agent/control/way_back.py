@@ -23,9 +23,12 @@ _ELSE = "ask the owner of the account; `bucklerctl subscription show` names the 
 
 def way_back(access: Access) -> str:
     """What brings this device back to everything its plan has; empty when it is there."""
-    if access.level is AccessLevel.FULL:
-        return ""
-    return _WAYS.get(access.reason, _ELSE)
+    return way_back_from(access.level.value, access.reason)
+
+
+def way_back_from(level: str, reason: str) -> str:
+    """The same, from the two values as `status` prints them."""
+    return "" if level == AccessLevel.FULL.value else _WAYS.get(reason, _ELSE)
 
 
 def feature_refused(feature: Feature, access: Access, claims: Claims | None) -> BucklerError:

@@ -116,7 +116,6 @@ class DirectActions:
         clock: When an exclusion was made.
         randomness: Ids of exclusions.
         switch_mode: Chooses the mode, refusing what is not entitled.
-        policy_changed: Called after every change to exclusions.
     """
 
     store: Store
@@ -124,7 +123,6 @@ class DirectActions:
     clock: Clock
     randomness: Randomness
     switch_mode: Callable[[Mode], Mode]
-    policy_changed: Callable[[], None]
 
     async def quarantined(self) -> tuple[QuarantinedFile, ...]:
         """All journal rows, oldest first."""
@@ -133,11 +131,7 @@ class DirectActions:
 
     async def restore(self, entry_id: str, destination: str | None, *, allow: bool) -> RestoreReceipt:
         """Bring a file back; with `allow` an exclusion of its content keeps it from being taken again."""
-        try:
-            return await self.quarantine.restore(entry_id, destination, allow=allow)
-        finally:
-            # Also when it failed: the exclusion is written before the file comes back.
-            self.policy_changed()
+        return await self.quarantine.restore(entry_id, destination, allow=allow)
 
     async def delete(self, entry_id: str) -> None:
         """Destroy the quarantined copy."""
@@ -162,7 +156,6 @@ class DirectActions:
         )
         with self.store.transaction() as tables:
             tables.exclusions.add(exclusion)
-        self.policy_changed()
         return exclusion
 
     async def remove_exclusion(self, exclusion_id: str) -> None:
@@ -176,7 +169,6 @@ class DirectActions:
                 next_step="list them with `buckler exclusion list`",
                 exit_status=ExitStatus.NEGATIVE,
             )
-        self.policy_changed()
 
     async def set_mode(self, mode: Mode) -> Mode:
         """Choose the mode."""

@@ -25,7 +25,8 @@ _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 #: Linux: a handle that opens nothing, so that looking at a device or a FIFO has no effect on it. 0 elsewhere.
 _O_PATH = getattr(os, "O_PATH", 0)
 
-# linux/openat2.h, linux/fs.h, and the system call's number, which is the same on every architecture.
+# linux/openat2.h, linux/fs.h (the ioctl numbers are those of 64-bit machines), and the number of a system call that is
+# the same on every architecture.
 _SYS_OPENAT2 = 437
 _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_NO_SYMLINKS = 0x04
@@ -41,7 +42,13 @@ PINNING_FLAGS = _FS_IMMUTABLE_FL | _FS_APPEND_FL
 _UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP})
 _NO_XATTRS = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM, errno.EACCES})
 
+#: Where Linux keeps a file's access control list.
+_ACL = "system.posix_acl_access"
+
 _libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+#: None where the C library lacks it; linking and unlinking takes its place then.
+_renameat2 = getattr(_libc, "renameat2", None)
 
 
 class NotRegularFileError(OSError):
@@ -76,7 +83,12 @@ def open_folder(path: str) -> int:
     """
     if IS_LINUX:
         how = struct.pack("=QQQ", _FOLDER_FLAGS, 0, _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_MAGICLINKS)
-        descriptor = int(_libc.syscall(_SYS_OPENAT2, _AT_FDCWD, os.fsencode(path), how, len(how)))
+        # A variadic call: every argument has to say how wide it is.
+        descriptor = int(
+            _libc.syscall(
+                ctypes.c_long(_SYS_OPENAT2), ctypes.c_int(_AT_FDCWD), os.fsencode(path), how, ctypes.c_size_t(len(how))
+            )
+        )
         if descriptor >= 0:
             return descriptor
         code = ctypes.get_errno()
@@ -141,18 +153,26 @@ def open_regular(place: PlaceOfFile) -> int:
         os.close(handle)
 
 
+def make_private_folder(parent: int, name: str) -> None:
+    """Make a folder that only we can enter; one that is there already is left as it is, see `open_private_folder`.
+
+    Raises:
+        OSError: As usual.
+    """
+    try:
+        os.mkdir(name, 0o700, dir_fd=parent)
+    except FileExistsError:
+        return
+    os.fsync(parent)
+
+
 def open_private_folder(parent: int, name: str) -> int:
-    """Make a folder that only we can enter, or open the one we made before.
+    """Open a folder that only we can enter.
 
     Raises:
         PermissionError: There is a folder of that name which is not ours alone.
         OSError: As usual.
     """
-    try:
-        os.mkdir(name, 0o700, dir_fd=parent)
-        os.fsync(parent)
-    except FileExistsError:
-        pass
     descriptor = os.open(name, _FOLDER_FLAGS, dir_fd=parent)
     found = os.fstat(descriptor)
     if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
@@ -168,8 +188,8 @@ def rename_without_overwriting(source: PlaceOfFile, target: PlaceOfFile) -> None
         FileExistsError: The target's name is taken.
         OSError: As usual; `EXDEV` between file systems.
     """
-    if IS_LINUX:
-        failed = _libc.renameat2(
+    if _renameat2 is not None:
+        failed = _renameat2(
             source.folder, os.fsencode(source.name), target.folder, os.fsencode(target.name), _RENAME_NOREPLACE
         )
         if not failed:
@@ -219,9 +239,13 @@ def folders_on_mount(path: str) -> list[str]:
     found = [path]
     while found[0] != "/":
         above = found[0].rpartition("/")[0] or "/"
-        with opened_folder(above) as descriptor:
-            if mount_of(descriptor) != mount:
-                break
+        try:
+            with opened_folder(above) as descriptor:
+                if mount_of(descriptor) != mount:
+                    break
+        except PermissionError:
+            # A folder we may not look into is none we could use, nor is one above it that we would know of.
+            break
         found.insert(0, above)
     return found
 
@@ -251,13 +275,21 @@ def read_xattrs(descriptor: int) -> tuple[tuple[str, bytes], ...]:
 
 
 def write_xattrs(descriptor: int, xattrs: tuple[tuple[str, bytes], ...]) -> None:
-    """Set extended attributes.
+    """Give a new file these extended attributes, and take an ACL away that it inherited from its folder.
 
     Raises:
         OSError: The file system has none, or we may not set one.
     """
-    for name, value in xattrs:
-        os.setxattr(descriptor, name, value)
+    if not IS_LINUX:
+        return
+    inherited = dict(read_xattrs(descriptor))
+    wanted = dict(xattrs)
+    if _ACL in inherited and _ACL not in wanted:
+        os.removexattr(descriptor, _ACL)
+    for name, value in wanted.items():
+        # A label that the system gave the file by itself already need not, and often may not, be set by us.
+        if inherited.get(name) != value:
+            os.setxattr(descriptor, name, value)
 
 
 def read_inode_flags(descriptor: int) -> int:

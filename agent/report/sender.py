@@ -13,6 +13,7 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from agent.domain.errors import BucklerError
 from agent.domain.incident import Incident
 from agent.domain.ports import Clock, IncidentUplink, Randomness, ReportReceipt, Store, UplinkError
 from agent.report.backoff import BASE_S, CEILING_S, next_delay
@@ -87,27 +88,29 @@ class Sender:
         self._woken.set()
 
     async def run(self) -> None:
-        """Send until cancelled.
-
-        Raises:
-            BucklerError: The database cannot be used; the supervisor restarts the sender.
-        """
+        """Send until cancelled. Whatever fails, on the line or on the disk, is tried again."""
         while True:
             self._woken.clear()
-            batch = await asyncio.to_thread(self._load)
-            if not batch.incidents:
-                await self._wait_for_wake(self._settings.poll_interval_s)
-                continue
             try:
-                receipt = await self._uplink.report(batch.incidents, batch.dropped)
+                if not await self._send_one_batch():
+                    await self._wait_for_wake(self._settings.poll_interval_s)
             except UplinkError as error:
                 await self._give_way(error)
-                continue
-            if await asyncio.to_thread(self._settle, batch, receipt):
-                self._state = SenderState(delivered_at=self._clock.now())
-            else:
-                # The server answered and took nothing: asking again at once would never end.
-                await self._give_way(UplinkError("NOTHING_ACCEPTED", permanent=False))
+            except BucklerError as error:
+                # The database is busy or its disk is full: the rows are safe, and the agent has other work to do.
+                await self._give_way(UplinkError(error.code, permanent=False))
+
+    async def _send_one_batch(self) -> bool:
+        """False: there was nothing to send."""
+        batch = await asyncio.to_thread(self._load)
+        if not batch.incidents:
+            return False
+        receipt = await self._uplink.report(batch.incidents, batch.dropped)
+        if not await asyncio.to_thread(self._settle, batch, receipt):
+            # The server answered and took nothing: asking again at once would never end.
+            raise UplinkError("NOTHING_ACCEPTED", permanent=False)
+        self._state = SenderState(delivered_at=self._clock.now())
+        return True
 
     def _load(self) -> _Batch:
         with self._store.transaction() as tables:

@@ -23,7 +23,7 @@ class Limits:
 
     max_file_size: int = 256 * MIB
     max_depth: int = 16
-    max_members: int = 20_000
+    max_members: int = 100_000
     max_expanded_size: int = 768 * MIB
     max_ratio: int = 1_200
     timeout_s: float = 60.0

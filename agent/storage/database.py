@@ -22,7 +22,7 @@ from agent.storage.migrations import MIGRATIONS, migrate, schema_version
 from agent.storage.outbox import OUTBOX_BOUND, SqliteOutbox
 from agent.storage.records import SqliteEnrolment, SqliteExclusions, SqliteSettings
 
-#: How long a transaction waits for another process to finish its own, in seconds.
+#: How long a transaction waits for another process to finish its own, in seconds; theirs take milliseconds.
 BUSY_TIMEOUT_S = 10.0
 #: Switching to WAL mode does not wait for others by itself; it is tried this often, this far apart.
 _WAL_ATTEMPTS = 50
@@ -46,14 +46,15 @@ class AgentDatabase:
     Args:
         path: The file, which has the current schema.
         outbox_bound: Rows the outbox keeps at most.
+        busy_timeout_s: How long a transaction waits for another process.
     """
 
-    def __init__(self, path: Path, *, outbox_bound: int = OUTBOX_BOUND) -> None:
+    def __init__(self, path: Path, *, outbox_bound: int = OUTBOX_BOUND, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self._path = path
         self._lock = threading.Lock()
         self._holder: int | None = None
         with told_to_people(path):
-            self._connection = _connect(path)
+            self._connection = _connect(path, busy_timeout_s)
         self._tables = SqliteTransaction(
             journal=SqliteJournal(self._connection),
             outbox=SqliteOutbox(self._connection, outbox_bound),
@@ -94,12 +95,15 @@ class AgentDatabase:
             self._connection.close()
 
 
-def open_database(path: Path, *, outbox_bound: int = OUTBOX_BOUND) -> AgentDatabase:
+def open_database(
+    path: Path, *, outbox_bound: int = OUTBOX_BOUND, busy_timeout_s: float = BUSY_TIMEOUT_S
+) -> AgentDatabase:
     """Create or migrate the database and open it.
 
     Args:
         path: Its file; made readable to its owner only, its folder too if it has to be created.
         outbox_bound: Rows the outbox keeps at most.
+        busy_timeout_s: How long to wait for another process.
 
     Raises:
         BucklerError: `DATABASE_NEWER`, `DATABASE_DAMAGED`, `DATABASE_NOT_PERMITTED`, `DATABASE_BUSY`,
@@ -110,7 +114,7 @@ def open_database(path: Path, *, outbox_bound: int = OUTBOX_BOUND) -> AgentDatab
     except OSError as error:
         raise not_permitted(path) from error
     with told_to_people(path):
-        connection = _connect(path)
+        connection = _connect(path, busy_timeout_s)
         try:
             version = schema_version(connection)
             if version > len(MIGRATIONS):
@@ -122,7 +126,7 @@ def open_database(path: Path, *, outbox_bound: int = OUTBOX_BOUND) -> AgentDatab
             migrate(connection)
         finally:
             connection.close()
-    return AgentDatabase(path, outbox_bound=outbox_bound)
+    return AgentDatabase(path, outbox_bound=outbox_bound, busy_timeout_s=busy_timeout_s)
 
 
 def _make_private(path: Path) -> None:
@@ -134,8 +138,8 @@ def _make_private(path: Path) -> None:
     path.chmod(0o600)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+def _connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")

@@ -19,6 +19,7 @@ _END = struct.Struct("<4s4H2LH")
 #: The end record is followed by a comment of at most 65,535 bytes.
 _LONGEST_TAIL = _END.size + 0xFFFF
 _IN_ZIP64 = 0xFFFF_FFFF
+_ZIP64_LOCATOR, _ZIP64_LOCATOR_SIZE = b"PK\x06\x07", 20
 _FLAG_ENCRYPTED = 1
 #: zipfile makes an object of some 600 bytes for every entry before the first can be read; beyond this many the
 #: archive is streamed instead.
@@ -83,7 +84,7 @@ def _directory_start(data: bytes) -> int | None:
         return None
     size, offset = _END.unpack_from(data, at)[5:7]
     if _IN_ZIP64 in {offset, size}:
-        return at
+        return at if data.startswith(_ZIP64_LOCATOR, at - _ZIP64_LOCATOR_SIZE) else None
     # Offsets count from the start of the zip, which may stand behind a program or a picture.
     start = at - size
     return start if size and start >= 0 and data.startswith(_CENTRAL_HEADER, start) else None

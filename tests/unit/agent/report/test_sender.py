@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from agent.domain.errors import BucklerError
 from agent.domain.facts import Finding, Severity
 from agent.domain.incident import Incident, IncidentAction, Origin
 from agent.domain.ports import UplinkError
@@ -174,6 +175,16 @@ async def test_drops_are_reported_once_they_have_arrived_they_are_cleared() -> N
     assert uplink.dropped == {"reported": 3}
     with store.transaction() as tables:
         assert tables.outbox.dropped() == {}
+
+
+async def test_a_database_that_fails_for_a_moment_does_not_end_the_sender() -> None:
+    store, uplink = store_with(3), FakeUplink()
+    store.fail_next = BucklerError("DATABASE_FULL", "the disk is full", next_step="free some space")
+    async with running(store, uplink) as sender:
+        await uplink.until(lambda: store.fail_next is None)
+        await uplink.until(lambda: waiting(store) == 0)
+        assert sender.state.failures_in_a_row in {0, 1}
+    assert set(uplink.effects.values()) == {1}
 
 
 async def test_a_receipt_for_rows_that_were_not_sent_changes_nothing() -> None:
