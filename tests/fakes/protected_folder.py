@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agent.domain.entitlement import NOT_ACTIVATED, Access
 from agent.domain.policy import Policy
-from agent.domain.ports import EventSource
+from agent.domain.ports import EventSource, Store
 from agent.platform.clock import SystemClock
 from agent.realtime.runner import RealtimeProtection
 from agent.realtime.settings import RealtimeSettings
@@ -34,7 +34,7 @@ class ProtectedFolder:
         self.scanner = FakeScanner()
         self.quarantine = FakeQuarantine(folder / "vault")
         self.incidents = FakeIncidentLog()
-        self.store = MemoryStore()
+        self.store: Store = MemoryStore()
         self.clock = SystemClock()  # files get their times from the kernel, so life signs must too
         self.policy = Policy()
         self.access: Access = NOT_ACTIVATED
