@@ -35,7 +35,7 @@ async def served(folder: Path, *, fails: bool = False) -> AsyncIterator[tuple[Lo
     actions = DirectActions(store, vault, clock, randomness, book.set_mode)
     reloaded: list[str] = []
 
-    def status() -> tuple[StatusField, ...]:
+    async def status() -> tuple[StatusField, ...]:
         if fails:
             raise ZeroDivisionError
         return (StatusField("healthy", value=True), StatusField("watched_roots", ["/a\udcff"]))

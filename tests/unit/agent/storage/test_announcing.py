@@ -64,7 +64,12 @@ def test_each_kind_of_change_is_told_apart_and_reading_is_none() -> None:
 
 def test_what_was_rolled_back_is_not_announced() -> None:
     store, heard = announcing()
-    with pytest.raises(ZeroDivisionError), store.transaction() as tables:
-        tables.exclusions.add(RULE)
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with store.transaction() as tables:
+            tables.exclusions.add(RULE)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert heard == []
