@@ -7,7 +7,7 @@ which is the service. What fails while they are built ends the program with a se
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -339,10 +339,14 @@ def _engine_facts(pack: CompiledPack, scanner: ScannerService) -> EngineFacts:
     )
 
 
-def _reporter(board: StatusBoard) -> Callable[[], DeviceReport]:
+def _reporter(board: StatusBoard) -> Callable[[], Awaitable[DeviceReport]]:
     """The same facts as `status` shows, as the control plane gets them."""
     machine = read_system_facts()
-    return lambda: _device_report(board.facts(), machine)
+
+    async def report() -> DeviceReport:
+        return _device_report(await board.facts(), machine)
+
+    return report
 
 
 def _device_report(facts: StatusFacts, machine: SystemFacts) -> DeviceReport:
@@ -430,7 +434,7 @@ async def read_status(config: AgentConfig) -> tuple[StatusField, ...]:
         if agent_answers(socket):
             return await ask_status(socket)
     with open_device(config) as device:
-        return _board_without_service(device).fields()
+        return await _board_without_service(device).fields()
 
 
 async def _tell_agent(config: AgentConfig) -> None:

@@ -112,7 +112,9 @@ def _wants_json(arguments: list[str]) -> bool:
 def _bad_usage(message: str, arguments: list[str]) -> BucklerError:
     command = next((word for word in arguments if not word.startswith("-")), "")
     help_of = f"buckler {command} --help" if command in buckler_commands() else "buckler --help"
-    return BucklerError("USAGE", message.replace("Value error, ", "").rstrip("."), next_step=f"see `{help_of}`")
+    return BucklerError(
+        "USAGE", " ".join(message.replace("Value error, ", "").split()).rstrip("."), next_step=f"see `{help_of}`"
+    )
 
 
 def buckler_commands() -> tuple[str, ...]:

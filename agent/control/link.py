@@ -76,7 +76,7 @@ class ControlLink:
         keeper: EntitlementKeeper,
         clock: Clock,
         randomness: Randomness,
-        report: Callable[[], DeviceReport],
+        report: Callable[[], Awaitable[DeviceReport]],
         on_contact: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
@@ -141,7 +141,7 @@ class ControlLink:
         """
         claims = self._keeper.claims
         request = device_pb2.CheckInRequest(
-            status=status_to_wire(await asyncio.to_thread(self._report)),
+            status=status_to_wire(await self._report()),
             entitlement_serial=claims.serial if claims else 0,
         )
         answer = await self._ask(lambda stub: stub.CheckIn(request, timeout=CALL_TIMEOUT_S))

@@ -68,6 +68,12 @@ class EventSource(Protocol):
     def answer(self, token: int, *, allow: bool) -> None:
         """Let a waiting opener go on or refuse it. Exactly once per token."""
 
+    def remember_clean(self, descriptor: int, identity: FileIdentity) -> None:
+        """Openers of this clean file, while it is unmodified, need not be held."""
+
+    def forget_clean(self) -> None:
+        """Rules or policy changed: hold openers of every file again."""
+
     def limitations(self) -> tuple[str, ...]:
         """What this source cannot see where it watches, one sentence each; known once it is open."""
 

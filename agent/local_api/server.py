@@ -95,14 +95,23 @@ class LocalApi:
         _bind(changing, self._settings.control_socket, CONTROL_SOCKET_MODE)
         _bind(reading, self._settings.status_socket, STATUS_SOCKET_MODE)
         try:
-            await changing.start()
-            await reading.start()
+            await _start(changing, reading)
             await asyncio.Event().wait()
         finally:
             await asyncio.gather(changing.stop(_STOP_GRACE_S), reading.stop(_STOP_GRACE_S))
             for socket in (self._settings.control_socket, self._settings.status_socket):
                 with suppress(FileNotFoundError):
                     socket.unlink()
+
+
+async def _start(*servers: grpc.aio.Server) -> None:
+    """Start; told to stop meanwhile, finish starting first, since gRPC cannot stop a server that is half started."""
+    starting = asyncio.gather(*(server.start() for server in servers))
+    try:
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await starting
+        raise
 
 
 def _bind(server: grpc.aio.Server, path: Path, mode: int) -> None:
@@ -167,8 +176,7 @@ class _StatusServicer(LocalStatusServiceServicer):
 
     @_answering
     async def GetStatus(self, request: local_pb2.GetStatusRequest, context: Context) -> local_pb2.GetStatusResponse:
-        fields = await asyncio.to_thread(self._status)
-        return local_pb2.GetStatusResponse(fields=[field_to_wire(field) for field in fields])
+        return local_pb2.GetStatusResponse(fields=[field_to_wire(field) for field in await self._status()])
 
 
 class _ControlServicer(LocalControlServiceServicer):

@@ -4,7 +4,7 @@ The running agent and the command that finds no agent use the same function, so 
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -199,4 +199,4 @@ def _instant(instant: datetime | None) -> str | None:
     return instant.isoformat(timespec="seconds") if instant else None
 
 
-StatusQuestion = Callable[[], tuple[StatusField, ...]]
+StatusQuestion = Callable[[], Awaitable[tuple[StatusField, ...]]]

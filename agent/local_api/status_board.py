@@ -1,5 +1,6 @@
 """Gathers what the status is made of, from whoever knows it."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +8,7 @@ from datetime import datetime
 from agent.domain.health import HealthIssue
 from agent.domain.ports import Clock, Settings, Store
 from agent.local_api.status import EngineFacts, LicenceFacts, RealtimeFacts, StatusFacts, StatusField, status_fields
-from agent.platform.system_facts import CostMeter, ProcessCost, competitors
+from agent.platform.system_facts import CostMeter, competitors
 
 #: Settings of the store: when the last scan of each kind ended.
 LAST_QUICK_SCAN = "last_quick_scan"
@@ -21,7 +22,7 @@ class StatusSources:
     """Who is asked, each time anew.
 
     Attributes:
-        licence: What this device is entitled to.
+        licence: What this device is entitled to; asked in another thread, since it looks into the store.
         realtime: How protection is.
         engine: What scans.
         issues: What stands between this device and the word "protected".
@@ -37,8 +38,21 @@ class StatusSources:
     worker_pids: Callable[[], frozenset[int]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Observed:
+    """What the rooms said of themselves, at one moment."""
+
+    realtime: RealtimeFacts
+    engine: EngineFacts
+    issues: tuple[HealthIssue, ...]
+    policy_version: str
+
+
 class StatusBoard:
-    """The status at any moment. May be asked from any thread.
+    """The status at any moment.
+
+    The rooms are asked on the event loop's thread, where they live; the database and the process table, which may
+    make us wait, in another.
 
     Args:
         store: Counts and dates that outlive a restart.
@@ -56,27 +70,31 @@ class StatusBoard:
         self._competitors: tuple[str, ...] = ()
         self._competitors_until_ns = 0
 
-    def fields(self) -> tuple[StatusField, ...]:
-        """The lines of the status, with what the agent costs."""
-        cost = self._meter.measure(self._sources.worker_pids())
-        return status_fields(self.facts(cost, self._find_competitors()), self._clock.now())
+    async def fields(self) -> tuple[StatusField, ...]:
+        """The lines of the status."""
+        return status_fields(await self.facts(), self._clock.now())
 
-    def facts(self, cost: ProcessCost = ProcessCost(0.0, 0.0), found: tuple[str, ...] = ()) -> StatusFacts:  # noqa: B008 -- a frozen value
+    async def facts(self) -> StatusFacts:
         """Everything that is known, gathered now."""
         sources = self._sources
+        observed = _Observed(sources.realtime(), sources.engine(), sources.issues(), sources.policy_version())
+        return await asyncio.to_thread(self._complete, observed, sources.worker_pids())
+
+    def _complete(self, observed: _Observed, worker_pids: frozenset[int]) -> StatusFacts:
         with self._store.transaction() as tables:
             quarantined, pending = tables.journal.retained().count, tables.outbox.count()
             quick, full = _date(tables.settings, LAST_QUICK_SCAN), _date(tables.settings, LAST_FULL_SCAN)
+        cost = self._meter.measure(worker_pids)
         return StatusFacts(
-            issues=sources.issues(),
-            licence=sources.licence(),
-            realtime=sources.realtime(),
-            engine=sources.engine(),
+            issues=observed.issues,
+            licence=self._sources.licence(),
+            realtime=observed.realtime,
+            engine=observed.engine,
             app_version=self._app_version,
             quarantined_count=quarantined,
             outbox_pending=pending,
-            policy_version=sources.policy_version(),
-            competitors=found,
+            policy_version=observed.policy_version,
+            competitors=self._find_competitors(),
             last_quick_scan=quick,
             last_full_scan=full,
             cpu_percent=cost.cpu_percent,

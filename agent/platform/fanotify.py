@@ -70,6 +70,8 @@ class MarkFlag(IntFlag):
 
 #: In `Notice.descriptor`: the event has none (overflow, or a group that reports handles).
 NO_DESCRIPTOR = -1
+#: One buffer of this size holds up to 170 events with a descriptor each.
+BUFFER_BYTES = 4096
 #: Size of an event without additional records; reading exactly this much yields exactly one event.
 EVENT_SIZE = 24
 

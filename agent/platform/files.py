@@ -1,6 +1,7 @@
 """Small files that must be whole after a crash."""
 
 import os
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,7 +15,7 @@ def create_whole(path: Path, content: bytes) -> bool:
     Returns:
         False when the file existed already; it is left as it is then, whoever made it.
     """
-    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    staged = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}")
     with suppress(FileNotFoundError):
         staged.unlink()
     descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_MODE)

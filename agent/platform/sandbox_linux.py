@@ -40,7 +40,7 @@ def _gain_nothing(_plan: SandboxPlan) -> None:
 
 
 def _limit_resources(plan: SandboxPlan) -> None:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    pages = int(Path("/proc/self/statm").read_bytes().split()[0])
     address_space = pages * resource.getpagesize() + plan.extra_memory
     for kind, wanted in (
         (resource.RLIMIT_AS, address_space),

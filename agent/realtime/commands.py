@@ -21,12 +21,14 @@ class ScanFinished:
         facts: What it established.
         identity: What the descriptor pointed to just before the scan.
         changed: It pointed to something else just after it.
+        outdated: Rules or policy changed while the scan ran, so its result must not be remembered.
     """
 
     job: int
     facts: ScanFacts
     identity: FileIdentity
     changed: bool
+    outdated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

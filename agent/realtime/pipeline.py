@@ -352,7 +352,8 @@ class Pipeline:
         if verdict.action is not Action.NONE and not self._stopping:
             blocked = infected and waited_for
             self._out.append(Record(path, event.identity, event.facts, verdict.findings, origin, blocked))
-        if verdict.decision is Decision.CLEAN and verdict.action is Action.NONE and not event.changed:
+        clean = verdict.decision is Decision.CLEAN and verdict.action is Action.NONE
+        if clean and not event.changed and not event.outdated:
             self._out.append(Remember(job.descriptor, event.identity))
         self._finish(job)
 

@@ -167,7 +167,11 @@ class RealtimeProtection:
     # ------------------------------------------------------------ proof
 
     async def prove(self) -> bool:
-        """Plant the self-test in every root and wait; True if it came back from all of them."""
+        """Plant the self-test in every root and wait; True if it came back from all of them.
+
+        To be called after every change of signatures, so what was found clean with the old ones counts no more.
+        """
+        self._forget_clean()
         async with self._proving:
             roots = self._keeper.territory().roots
             self._test_issues = await self._self_test.prove(roots)
@@ -220,7 +224,12 @@ class RealtimeProtection:
 
     def refresh_access(self) -> None:
         """The entitlement or the policy changed: go over to the mode they grant now."""
+        self._forget_clean()
         self._apply_mode()
+
+    def _forget_clean(self) -> None:
+        self._bench.outdate()
+        self._source.forget_clean()
 
     def _apply_mode(self) -> None:
         policy = self._policy()
@@ -287,8 +296,9 @@ class RealtimeProtection:
                 self._deadlines[token] = due
             case Release() | Reopen():
                 self._inbox.extend(self._bench.handle(command))
-            case Remember():
-                pass  # only sources that hold openers could use it
+            case Remember(descriptor, identity):
+                if self._mode is Mode.BLOCK:
+                    self._source.remember_clean(descriptor, identity)
             case Walk(path):
                 self._reconciler.owe_folder(path)
             case Reconcile(reason):

@@ -6,7 +6,8 @@ from typing import Literal, get_args
 from agent.domain.errors import BucklerError
 from agent.domain.ports import Clock, EventSource
 from agent.platform.fanotify import permitted
-from agent.realtime.sources.fanotify import FanotifySource, not_permitted
+from agent.realtime.refusals import not_permitted
+from agent.realtime.sources.fanotify import FanotifySource
 from agent.realtime.sources.watchdog import WatchdogSource
 
 Wanted = Literal["auto", "fanotify", "watchdog"]

@@ -57,10 +57,15 @@ class Workbench:
         self._randomness = randomness
         self._done = done
         self._tasks: asyncio.TaskGroup | None = None
+        self._generation = 0
 
     def open(self, tasks: asyncio.TaskGroup) -> None:
         """From now on jobs can be done."""
         self._tasks = tasks
+
+    def outdate(self) -> None:
+        """Rules or policy changed: results of scans that are running now must not be remembered."""
+        self._generation += 1
 
     def handle(self, command: Release | Reopen) -> list[Input]:
         """Close or open a file at once; what comes of it."""
@@ -90,6 +95,7 @@ class Workbench:
                 raise RuntimeError(f"no job: {command}")
 
     async def _scan(self, command: Scan) -> None:
+        generation = self._generation
         try:
             before = identity_of(os.fstat(command.descriptor))
             facts = await self._scanner.scan(command.descriptor, command.path)
@@ -101,7 +107,8 @@ class Workbench:
             log.exception("scan_failed", path=command.path)
             self._done(JobAborted(command.job))
             return
-        self._done(ScanFinished(command.job, facts, before, changed=before != after))
+        outdated = generation != self._generation
+        self._done(ScanFinished(command.job, facts, before, changed=before != after, outdated=outdated))
 
     async def _capture(self, command: Capture) -> None:
         log.warning("file_infected", path=command.paths[-1], rules=[finding.rule for finding in command.findings])

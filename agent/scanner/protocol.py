@@ -16,6 +16,7 @@ import json
 import os
 import re
 import socket
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -24,10 +25,12 @@ from agent.platform.sandbox import MissingLayer, SandboxReport
 from agent.scanner.limits import DEPTH_CEILING, Limits
 
 FRAME_HEADER_BYTES = 4
-#: Largest answer the parent will read; the worker trims its answers to `MAX_FINDINGS` and `MAX_INCOMPLETE` long before.
+#: Largest answer the parent will read; the worker trims its answers to fit.
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 #: A path longer than this is cut: it is a name for rules and people, never opened by the worker.
 MAX_PATH_BYTES = 16 * 1024
+#: Characters of each of its two lists; a single item cannot have more than a million.
+_MAX_ARRAY_CHARS = MAX_ANSWER_BYTES // 4
 MAX_FINDINGS = 500
 MAX_INCOMPLETE = 100
 #: Characters of one name in an answer; longer member names are cut.
@@ -172,19 +175,18 @@ def decode_hello(untrusted_payload: bytes) -> Hello:
 
 
 def encode_answer(answer: Answer) -> bytes:
-    """To the parent; trimmed so that it always fits. Trimming never turns a file clean: something is always left."""
-    return json.dumps(
-        {
-            "sha256": answer.sha256,
-            "size": answer.size_bytes,
-            "findings": [
-                [f.rule, f.namespace, f.severity.value, _cut(f.member_path), f.threat_name[:MAX_NAME]]
-                for f in answer.findings[:MAX_FINDINGS]
-            ],
-            "incomplete": [[i.reason, i.limit, _cut(i.member_path)] for i in answer.incomplete[:MAX_INCOMPLETE]],
-            "error": answer.error,
-        }
-    ).encode()
+    """To the parent; trimmed so that it always fits.
+
+    Names come from hostile archives and may be as long as they like. Trimming never turns a file clean: the first
+    finding and the first reason always stay.
+    """
+    findings = (
+        [f.rule[:MAX_NAME], f.namespace[:MAX_NAME], f.severity.value, _cut(f.member_path), f.threat_name[:MAX_NAME]]
+        for f in answer.findings[:MAX_FINDINGS]
+    )
+    incomplete = ([i.reason, i.limit, _cut(i.member_path)] for i in answer.incomplete[:MAX_INCOMPLETE])
+    head = json.dumps({"sha256": answer.sha256, "size": answer.size_bytes, "error": answer.error})
+    return f'{head[:-1]}, "findings": {_array(findings)}, "incomplete": {_array(incomplete)}}}'.encode()
 
 
 def decode_answer(untrusted_payload: bytes) -> Answer:
@@ -209,6 +211,19 @@ def decode_answer(untrusted_payload: bytes) -> Answer:
 
 def _cut(member_path: tuple[str, ...]) -> list[str]:
     return [name[:MAX_NAME] for name in member_path]
+
+
+def _array(items: Iterable[list[object]]) -> str:
+    """JSON of as many items as fit, at least one."""
+    kept: list[str] = []
+    left = _MAX_ARRAY_CHARS
+    for item in items:
+        text = json.dumps(item)
+        left -= len(text)
+        if kept and left < 0:
+            break
+        kept.append(text)
+    return f"[{','.join(kept)}]"
 
 
 def _parse(untrusted_payload: bytes) -> Any:

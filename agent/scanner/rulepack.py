@@ -107,8 +107,9 @@ def load_rules(sources: Sequence[Path]) -> RulePack:
         )
     texts = _unique_namespaces(found)
     version, made_at = _hash(texts), datetime.fromtimestamp(newest, tz=UTC)
-    manifest = sources[0] / _MANIFEST
-    if len(sources) == 1 and manifest.is_file():
+    # Rules that an owner adds to the built-in pack change the hash, not the age of the signatures.
+    manifest = next((path / _MANIFEST for path in sources if (path / _MANIFEST).is_file()), None)
+    if manifest is not None:
         named, made_at = _read_manifest(manifest)
         version = f"{named}-{version}"
     return RulePack(texts, version, made_at)

@@ -33,7 +33,7 @@ def incident(number: int) -> Incident:
         path="/home/a/\udcff.com",
         sha256="ab" * 32,
         size_bytes=68,
-        findings=(Finding("Eicar", "test", Severity.HIGH, ("a.zip", "caf\udce9")),),
+        findings=(Finding("Eicar", "test", Severity.HIGH, ("a.zip", "menu\udce9")),),
         action=IncidentAction.QUARANTINED,
         action_detail="",
         origin=Origin.REAL_TIME,

@@ -66,4 +66,7 @@ class TestDevice:
         return EntitlementKeeper(self.store, self.clock, self.key_file)
 
     def link(self, keeper: EntitlementKeeper, settings: LinkSettings | None = None) -> ControlLink:
-        return ControlLink(settings or LinkSettings(), keeper, self.clock, SeededRandomness(), lambda: REPORT)
+        async def report() -> DeviceReport:
+            return REPORT
+
+        return ControlLink(settings or LinkSettings(), keeper, self.clock, SeededRandomness(), report)

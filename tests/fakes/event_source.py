@@ -9,12 +9,13 @@ from agent.domain.files import (
     EventKind,
     EventsLost,
     FileEvent,
+    FileIdentity,
     FolderAppeared,
     RootLost,
     SourceDied,
     SourceEvent,
 )
-from agent.platform.regular_files import open_regular
+from agent.platform.regular_files import identity_of, open_regular
 from agent.realtime.territory import Territory, resolve_roots
 
 
@@ -33,6 +34,7 @@ class FakeEventSource:
         self.limits: tuple[str, ...] = ()
         self.unanswered: set[int] = set()
         self.answers: dict[int, bool] = {}
+        self.remembered: set[FileIdentity] = set()
 
     @property
     def name(self) -> str:
@@ -59,6 +61,13 @@ class FakeEventSource:
         assert token in self.unanswered, f"token {token} answered twice, or never given"
         self.unanswered.discard(token)
         self.answers[token] = allow
+
+    def remember_clean(self, descriptor: int, identity: FileIdentity) -> None:
+        if self.blocking and identity_of(os.fstat(descriptor)) == identity:
+            self.remembered.add(identity)
+
+    def forget_clean(self) -> None:
+        self.remembered.clear()
 
     def limitations(self) -> tuple[str, ...]:
         return self.limits

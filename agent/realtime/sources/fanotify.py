@@ -16,18 +16,27 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from agent.domain.errors import BucklerError, ExitStatus
-from agent.domain.files import EventKind, EventsLost, FileEvent, FolderAppeared, RootLost, SourceEvent
+from agent.domain.errors import BucklerError
+from agent.domain.files import (
+    EventKind,
+    EventsLost,
+    FileEvent,
+    FileIdentity,
+    FolderAppeared,
+    RootLost,
+    SourceDied,
+    SourceEvent,
+)
 from agent.domain.ports import Clock
-from agent.platform.fanotify import EVENT_SIZE, EventMask, Group, InitFlag, MarkScope, Notice
+from agent.platform.fanotify import BUFFER_BYTES, EVENT_SIZE, EventMask, Group, InitFlag, MarkScope, Notice
 from agent.platform.file_handles import FileSystemId, file_system_id, handle_of, open_handle
 from agent.platform.mountinfo import Mount, MountWatch, mount_of, mounts
 from agent.platform.regular_files import identity_of
+from agent.realtime.refusals import not_permitted, too_many_marks
+from agent.realtime.sources.gate import Gate
 from agent.realtime.sources.names import FolderOpener, PendingNames
 from agent.realtime.territory import SELF_TEST_PREFIX, Root, Territory, has_moved, printable, resolve_roots
 
-#: One buffer holds up to 170 events with a descriptor each.
-BUFFER_BYTES = 4096
 #: Buffers per turn, so that a flood of events does not keep everything else from running.
 READS_PER_TURN = 8
 #: How often the roots are compared with what they were, in seconds; deletions and unmounts are noticed at once.
@@ -57,6 +66,7 @@ class _Session:
     anchors: dict[FileSystemId, str] = field(default_factory=dict)
     devices: dict[int, str] = field(default_factory=dict)
     limitations: dict[str, None] = field(default_factory=dict)
+    gate: Gate | None = None
     check: asyncio.TimerHandle | None = None
 
 
@@ -67,12 +77,16 @@ class FanotifySource:
         excluded: Our own folders; nothing in them is ever reported.
         own_pids: This agent's processes, asked before each batch of events.
         clock: For the time of reading.
+        hold_s: Blocking mode: an opener is let go after this time even if this whole process stands still.
     """
 
-    def __init__(self, *, excluded: Sequence[str], own_pids: Callable[[], frozenset[int]], clock: Clock) -> None:
+    def __init__(
+        self, *, excluded: Sequence[str], own_pids: Callable[[], frozenset[int]], clock: Clock, hold_s: float = 8.0
+    ) -> None:
         self._excluded = tuple(os.path.realpath(path) for path in excluded)
         self._own_pids = own_pids
         self._clock = clock
+        self._hold_s = hold_s
         self._session: _Session | None = None
 
     @property
@@ -121,22 +135,46 @@ class FanotifySource:
 
     def set_blocking(self, *, enabled: bool) -> None:
         """See the port."""
-        if enabled:
-            raise BucklerError(
-                "BLOCKING_UNAVAILABLE",
-                "openers cannot be held on this device",
-                next_step='set mode = "notify" under [realtime]',
-                exit_status=ExitStatus.ENVIRONMENT,
+        session = self._session
+        if session is None:
+            return
+        if not enabled:
+            gate, session.gate = session.gate, None
+            if gate is not None:
+                gate.close()
+        elif session.gate is None:
+            session.gate = Gate(
+                [root.path for root in session.roots],
+                self._excluded,
+                own_pids=self._own_pids,
+                clock=self._clock,
+                hold_s=self._hold_s,
+                deliver=session.deliver,
+                died=lambda reason: session.deliver(SourceDied(self.name, reason)),
             )
 
     def answer(self, token: int, *, allow: bool) -> None:
         """See the port."""
+        if self._session is not None and self._session.gate is not None:
+            self._session.gate.answer(token, allow=allow)
+
+    def remember_clean(self, descriptor: int, identity: FileIdentity) -> None:
+        """See the port."""
+        if self._session is not None and self._session.gate is not None:
+            self._session.gate.remember_clean(descriptor, identity)
+
+    def forget_clean(self) -> None:
+        """See the port."""
+        if self._session is not None and self._session.gate is not None:
+            self._session.gate.forget_clean()
 
     def close(self) -> None:
         """See the port."""
         session, self._session = self._session, None
         if session is None:
             return
+        if session.gate is not None:
+            session.gate.close()
         if session.check is not None:
             session.check.cancel()
         session.pending.clear()
@@ -238,20 +276,27 @@ class FanotifySource:
             self._check_roots(session)
         if notice.entry is None or notice.pid in own:
             return
-        if notice.mask & EventMask.MOVED_TO and notice.mask & EventMask.ONDIR:
-            path = folders.path_of(notice.entry)
-            if path is not None and session.territory.covers(path):
-                session.deliver(FolderAppeared(path))
+        if notice.mask & EventMask.ONDIR:
+            self._folder(session, notice.mask, folders.path_of(notice.entry))
         elif notice.mask & EventMask.MOVED_TO:
             found = folders.look_up(notice.entry, session.territory, notice.pid, self._clock.monotonic_ns())
             if isinstance(found, EventsLost):
                 session.deliver(found)
             elif found is not None:
                 session.deliver(found.event)
-        elif notice.mask & EventMask.CREATE and not notice.mask & EventMask.ONDIR:
+        elif notice.mask & EventMask.CREATE:
             first = session.pending.created(notice.entry, notice.pid)
             if first:
                 session.loop.call_later(session.pending.wait_s, self._settle, session)
+
+    def _folder(self, session: _Session, mask: int, path: str | None) -> None:
+        """A new folder is empty, and what comes into it is seen anyway; one that was moved in brings its content."""
+        if path is None or not session.territory.covers(path):
+            return
+        if session.gate is not None:
+            session.gate.add_folder(path)
+        if mask & EventMask.MOVED_TO:
+            session.deliver(FolderAppeared(path))
 
     def _settle(self, session: _Session) -> None:
         if session is not self._session:
@@ -346,25 +391,8 @@ def _contents_group() -> tuple[Group, int]:
         raise not_permitted(str(failure.strerror)) from failure
 
 
-def not_permitted(reason: str) -> BucklerError:
-    """The refusal for a process that may not use fanotify."""
-    return BucklerError(
-        "FANOTIFY_NOT_PERMITTED",
-        f"this process may not use fanotify: {reason}",
-        next_step='run the agent as root, or set source = "watchdog" (or "auto") under [realtime]',
-        exit_status=ExitStatus.ENVIRONMENT,
-    )
-
-
 def _mark_refused(failure: OSError) -> BucklerError:
-    if failure.errno == errno.ENOSPC:
-        return BucklerError(
-            "WATCH_LIMIT",
-            "the kernel's limit of fanotify marks is reached",
-            next_step="raise fs.fanotify.max_user_marks, or watch fewer file systems",
-            exit_status=ExitStatus.ENVIRONMENT,
-        )
-    return not_permitted(str(failure.strerror))
+    return too_many_marks() if failure.errno == errno.ENOSPC else not_permitted(str(failure.strerror))
 
 
 def _path_of(descriptor: int) -> str:

@@ -28,10 +28,11 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
-from agent.domain.errors import BucklerError, ExitStatus
-from agent.domain.files import EventKind, EventsLost, FileEvent, RootLost, SourceDied, SourceEvent
+from agent.domain.errors import BucklerError
+from agent.domain.files import EventKind, EventsLost, FileEvent, FileIdentity, RootLost, SourceDied, SourceEvent
 from agent.domain.ports import Clock
 from agent.platform.regular_files import open_regular
+from agent.realtime.refusals import blocking_unavailable, too_many_watches
 from agent.realtime.territory import Root, Territory, has_moved, resolve_roots
 
 #: How long a creation waits for the write that usually follows; where the end of a write is not told, how long a
@@ -160,15 +161,16 @@ class WatchdogSource:
     def set_blocking(self, *, enabled: bool) -> None:
         """See the port."""
         if enabled:
-            raise BucklerError(
-                "BLOCKING_UNAVAILABLE",
-                "openers can only be held with fanotify, which needs Linux and root",
-                next_step='run the agent as root on Linux, or set mode = "notify" under [realtime]',
-                exit_status=ExitStatus.ENVIRONMENT,
-            )
+            raise blocking_unavailable("that needs fanotify, so Linux and root")
 
     def answer(self, token: int, *, allow: bool) -> None:
         """See the port; nobody is ever held here."""
+
+    def remember_clean(self, descriptor: int, identity: FileIdentity) -> None:
+        """See the port; nobody is ever held here."""
+
+    def forget_clean(self) -> None:
+        """See the port; nothing is remembered here."""
 
     def close(self) -> None:
         """See the port."""
@@ -297,14 +299,11 @@ def _limitations(observer: BaseObserver) -> tuple[str, ...]:
 
 
 def _limit(reason: str) -> BucklerError:
+    if not _LINUX:
+        return too_many_watches(reason, None)
     from agent.platform.inotify_observer import watches_allowed
 
-    return BucklerError(
-        "WATCH_LIMIT",
-        f"not every folder under the roots can be watched ({reason}); this user may watch {watches_allowed()}",
-        next_step="raise fs.inotify.max_user_watches (or max_user_instances), watch fewer folders, or run as root",
-        exit_status=ExitStatus.ENVIRONMENT,
-    )
+    return too_many_watches(reason, watches_allowed())
 
 
 def _call(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:

@@ -108,7 +108,7 @@ class Meter:
         self._container_size = max(1, container_size)
         self._expanded = 0
 
-    def read_all(self, read: Callable[[int], bytes]) -> tuple[bytes, Incomplete | None]:
+    def read_all(self, read: Callable[[int], bytes]) -> tuple[bytes | None, Incomplete | None]:
         """Read a member to its end, or as far as it goes.
 
         Args:
@@ -137,7 +137,7 @@ class Meter:
             size += len(chunk)
             self._count(len(chunk))
             if size > limit:
-                return b"", Incomplete("max_file_size", limit)
+                return None, Incomplete("max_file_size", limit)
             chunks.append(chunk)
 
     def _count(self, size: int) -> None:

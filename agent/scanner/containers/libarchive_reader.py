@@ -91,7 +91,10 @@ def _opened(ffi: Any, data: bytes, formats: tuple[str, ...], filters: tuple[str,
             # `data` outlives the archive: the caller's content holds it.
             ffi.read_open_memory(archive, ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p), len(data))
         except ffi.ArchiveError as error:
-            raise _translated(ffi, archive, error) from error
+            raise _translated(error) from error
+        if "raw" in formats and ffi.filter_count(archive) <= 1:
+            # No filter took it: `raw` would hand the container itself out as its member.
+            raise ContainerError("damaged")
         yield archive
     finally:
         with contextlib.suppress(ffi.ArchiveError):
@@ -102,12 +105,14 @@ def _next_header(ffi: Any, archive: Any, entry: Any) -> int:
     try:
         return int(ffi.read_next_header2(archive, entry))
     except ffi.ArchiveError as error:
-        raise _translated(ffi, archive, error) from error
+        raise _translated(error, encrypted=ffi.read_has_encrypted_entries(archive) > 0) from error
 
 
-def _translated(ffi: Any, archive: Any, error: Exception) -> ContainerError:
+def _translated(error: Exception, *, encrypted: bool = False) -> ContainerError:
+    """What an error means. Whether anything is encrypted may be asked of an opened archive only: libarchive 3.6 reads
+    behind the end of its table of formats if opening failed."""
     text = str(error).lower()
-    if ffi.read_has_encrypted_entries(archive) > 0 or "encrypt" in text or "passphrase" in text:
+    if encrypted or "encrypt" in text or "passphrase" in text:
         return ContainerError("encrypted")
     if "allocate" in text or "out of memory" in text:
         raise MemoryError(text) from error
@@ -130,7 +135,8 @@ def _read(ffi: Any, archive: Any, entry: Any, meter: Meter, buffer: Any, name: s
         try:
             count = ffi.read_data(archive, buffer, min(size, CHUNK))
         except ffi.ArchiveError as error:
-            problem.append(_translated(ffi, archive, error).reason)
+            encrypted = ffi.read_has_encrypted_entries(archive) > 0
+            problem.append(_translated(error, encrypted=encrypted).reason)
             raise
         if count < 0:
             raise EOFError("the member is damaged, says libarchive")

@@ -72,7 +72,7 @@ def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, meter: Meter) -> Mem
         return Member(name, None, Incomplete("damaged"))
     with stream:
         data, problem = meter.read_all(stream.read)
-    if problem is None and (len(data) != entry.file_size or zlib.crc32(data) != expected_checksum):
+    if data is not None and problem is None and zlib.crc32(data) != expected_checksum:
         problem = Incomplete("damaged")
     return Member(name, data, problem)
 

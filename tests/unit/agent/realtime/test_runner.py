@@ -245,13 +245,11 @@ async def test_blocking_needs_the_entitlement_and_ends_with_it(tmp_path: Path) -
 
         stage.access = ENTITLED
         protection.set_mode(Mode.BLOCK)
-        assert protection.state().mode is Mode.BLOCK
-        assert stage.fake_source.blocking
+        assert (protection.state().mode, stage.fake_source.blocking) == (Mode.BLOCK, True)
 
         stage.access = replace(ENTITLED, level=AccessLevel.LIMITED, reason="SUBSCRIPTION_EXPIRED")
         protection.refresh_access()
-        assert protection.state().mode is Mode.NOTIFY
-        assert not stage.fake_source.blocking
+        assert (protection.state().mode, stage.fake_source.blocking) == (Mode.NOTIFY, False)
 
         stage.access = ENTITLED
         protection.refresh_access()
