@@ -110,7 +110,8 @@ def _next_header(ffi: Any, archive: Any, entry: Any) -> int:
 
 def _translated(error: Exception, *, encrypted: bool = False) -> ContainerError:
     """What an error means. Whether anything is encrypted may be asked of an opened archive only: libarchive 3.6 reads
-    behind the end of its table of formats if opening failed."""
+    behind the end of its table of formats if opening failed.
+    """
     text = str(error).lower()
     if encrypted or "encrypt" in text or "passphrase" in text:
         return ContainerError("encrypted")

@@ -8,7 +8,7 @@ from agent.scanner.settings import ScannerSettings
     "bad", [{"max_file_size": -1}, {"max_depth": -1}, {"max_depth": 65}, {"timeout_s": 0}, {"timeout_s": 1e9}]
 )
 def test_limits_that_cannot_mean_anything_are_refused(bad: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="max_depth|timeout_s|negative"):
+    with pytest.raises(ValueError, match=r"max_depth|timeout_s|negative"):
         Limits(**bad)
 
 

@@ -31,12 +31,12 @@ def test_files_at_every_depth_are_found_and_open(tmp_path: Path) -> None:
     assert found_below(tmp_path) == {f"{tmp_path}/1": "one", f"{tmp_path}/a/b/2": "two"}
 
 
-def test_a_walk_passes_over_links_pipes_and_sockets(tmp_path: Path) -> None:
+def test_a_walk_passes_over_links_pipes_and_sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "real").write_text("x")
     (tmp_path / "link").symlink_to("real")
     (tmp_path / "folder").symlink_to("/etc")
     os.mkfifo(tmp_path / "pipe")
-    os.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("socket")
         assert found_below(tmp_path) == {f"{tmp_path}/real": "x"}
@@ -59,8 +59,7 @@ def test_a_link_that_took_the_place_of_a_file_is_not_followed(tmp_path: Path) ->
 
 def test_names_of_any_bytes_are_found(tmp_path: Path) -> None:
     raw = os.fsencode(tmp_path) + b"/\xff\n"
-    with open(raw, "wb") as file:
-        file.write(b"x")
+    Path(os.fsdecode(raw)).write_bytes(b"x")
     assert list(found_below(tmp_path)) == [os.fsdecode(raw)]
 
 
@@ -91,19 +90,19 @@ def test_an_unreadable_folder_is_an_error(tmp_path: Path) -> None:
 def test_a_walk_that_is_given_up_leaves_no_descriptor_open(tmp_path: Path) -> None:
     for name in "abc":
         (tmp_path / name).write_text("x")
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     walk = find_files(str(tmp_path), nothing_excluded)
     first = next(walk)
     assert isinstance(first, OpenedFile)
     os.close(first.descriptor)
     del walk
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-def test_a_named_link_is_followed_once_and_made_absolute(tmp_path: Path) -> None:
+def test_a_named_link_is_followed_once_and_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "real").write_text("x")
     (tmp_path / "link").symlink_to("real")
-    os.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)
     assert resolve_named("link") == str(tmp_path / "real")
     assert resolve_named("real") == str(tmp_path / "real")
 
