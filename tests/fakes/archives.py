@@ -7,7 +7,7 @@ import lzma
 import struct
 import tarfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 
 def zip_of(members: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
@@ -64,8 +64,9 @@ def encrypted_zip_of(members: Mapping[str, bytes]) -> bytes:
 
 def shrink(data: bytes, kind: str) -> bytes:
     """A compressed stream: `gz`, `bz2` or `xz`."""
-    compress: Callable[[bytes], bytes] = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}[kind]
-    return compress(data)
+    if kind == "gz":
+        return gzip.compress(data)
+    return bz2.compress(data) if kind == "bz2" else lzma.compress(data)
 
 
 def libarchive_of(members: Mapping[str, bytes], format_name: str, filter_name: str | None = None) -> bytes:

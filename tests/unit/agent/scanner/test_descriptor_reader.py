@@ -21,7 +21,7 @@ def test_the_content_is_read_whole_whatever_the_hint_says(descriptor: int, hint:
 
 
 @pytest.mark.parametrize(("limit", "fits"), [(9, False), (10, True), (0, False)])
-def test_more_than_the_limit_is_nothing_at_all(descriptor: int, limit: int, fits: bool) -> None:
+def test_more_than_the_limit_is_nothing_at_all(descriptor: int, limit: int, *, fits: bool) -> None:
     assert (read_content(descriptor, 10, limit) is not None) is fits
 
 
