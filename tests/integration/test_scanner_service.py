@@ -205,3 +205,17 @@ async def test_workers_that_cannot_start_are_one_clear_error() -> None:
     pack.close()
     assert (caught.value.code, caught.value.exit_status) == ("SCANNER_UNAVAILABLE", ExitStatus.ENVIRONMENT)
     assert service.worker_pids() == frozenset()
+
+
+async def test_a_worker_that_dies_while_its_successor_starts_leaves_no_more_workers_than_wanted(tmp_path: Path) -> None:
+    (tmp_path / "e").write_bytes(EICAR)
+    async with running_scanner(replace(ONE, recycle_after_files=2)) as service:
+        (first,) = service.worker_pids()
+        for _ in range(2):
+            await scan_path(service, tmp_path / "e")
+        assert len(service.worker_pids()) == 2
+        os.kill(first, signal.SIGKILL)
+        while first in service.worker_pids():  # noqa: ASYNC110 -- the service has no event for tests
+            await asyncio.sleep(0.01)
+        assert len(service.worker_pids()) == 1
+        assert (await scan_path(service, tmp_path / "e")).findings
