@@ -289,6 +289,8 @@ def _write(line: str) -> None:
     """A line to standard output, whatever encoding that has."""
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    # Whoever reads along through a pipe learns of a threat when it is found, not when a buffer is full.
+    sys.stdout.flush()
 
 
 def _no_vault(_place: ScanPlace) -> AbstractContextManager[Quarantine]:

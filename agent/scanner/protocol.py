@@ -16,7 +16,7 @@ import json
 import os
 import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -213,7 +213,7 @@ def _cut(member_path: tuple[str, ...]) -> list[str]:
     return [name[:MAX_NAME] for name in member_path]
 
 
-def _array(items: Iterable[list[object]]) -> str:
+def _array(items: Iterable[Sequence[object]]) -> str:
     """JSON of as many items as fit, at least one."""
     kept: list[str] = []
     left = _MAX_ARRAY_CHARS

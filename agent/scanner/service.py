@@ -90,8 +90,7 @@ class ScannerService:
             BucklerError: `SCANNER_UNAVAILABLE`: no worker can be started; nothing is left running then.
         """
         self._closed = False
-        for _ in range(self._settings.worker_count()):
-            self._spawn()
+        self._fill()
         try:
             place = await self._idle_place()
         except _NoWorkerError as error:
@@ -237,6 +236,17 @@ class ScannerService:
 
     # ------------------------------------------------------------ the pool
 
+    def _fill(self) -> None:
+        """Start as many workers as are missing; a successor counts from the moment its predecessor is gone."""
+        places = self._places.values()
+        here = sum(not place.leaving and place.replaces not in self._places for place in places)
+        pending = len(self._restarts)
+        for _ in range(self._settings.worker_count() - here - pending):
+            self._spawn()
+
+    def _has_successor(self, worker: WorkerProcess) -> bool:
+        return any(place.replaces is worker for place in self._places.values())
+
     def _spawn(self, replaces: WorkerProcess | None = None) -> None:
         orders = WorkerOrders(self._settings.engine, self._settings.limits, self._settings.memory_limit(), os.getpid())
         loop = asyncio.get_running_loop()
@@ -287,7 +297,7 @@ class ScannerService:
             # Its heap is at the limit; the next file deserves a fresh one.
             worker.end("out of memory")
             return
-        if place.files_done == self._settings.recycle_after_files:
+        if place.files_done % self._settings.recycle_after_files == 0 and not self._has_successor(worker):
             self._spawn(replaces=worker)
         self._free(place)
 
@@ -307,7 +317,7 @@ class ScannerService:
         if self._closed or place.leaving:
             return
         if place.ready:
-            self._spawn()
+            self._fill()
         else:
             self._start_failed(reason)
 
@@ -320,7 +330,7 @@ class ScannerService:
 
         def again() -> None:
             self._restarts.discard(timer)
-            self._spawn()
+            self._fill()
 
         timer = asyncio.get_running_loop().call_later(pause, again)
         self._restarts.add(timer)

@@ -64,7 +64,9 @@ def encrypted_zip_of(members: Mapping[str, bytes]) -> bytes:
 
 def shrink(data: bytes, kind: str) -> bytes:
     """A compressed stream: `gz`, `bz2` or `xz`."""
-    return {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}[kind](data)
+    if kind == "gz":
+        return gzip.compress(data)
+    return bz2.compress(data) if kind == "bz2" else lzma.compress(data)
 
 
 def libarchive_of(members: Mapping[str, bytes], format_name: str, filter_name: str | None = None) -> bytes:

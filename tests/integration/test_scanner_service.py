@@ -26,7 +26,7 @@ IMPATIENT = ScannerSettings(workers=1, limits=Limits(timeout_s=0.3))
 
 
 async def until_scanning(service: ScannerService) -> None:
-    while not service.current_files():
+    while not service.current_files():  # noqa: ASYNC110 -- the service has no event for tests
         await asyncio.sleep(0.01)
 
 
@@ -57,7 +57,7 @@ async def test_eicar_is_found_in_every_wrapping(
 
 async def test_a_name_of_any_bytes_is_scanned(tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/new\nline\xff.zip"))
-    path.write_bytes(zip_of({"e\n.com": EICAR}))
+    path.write_bytes(zip_of({"e\n.com": EICAR}))  # noqa: ASYNC240 -- a few bytes in a scratch folder
     async with running_scanner() as service:
         facts = await scan_path(service, path)
     assert facts.findings[-1].member_path == (path.name, "e\n.com")
@@ -125,7 +125,7 @@ async def test_a_worker_killed_while_it_rests_is_replaced(tmp_path: Path) -> Non
     async with running_scanner(ONE) as service:
         (victim,) = service.worker_pids()
         os.kill(victim, signal.SIGKILL)
-        while victim in service.worker_pids():
+        while victim in service.worker_pids():  # noqa: ASYNC110 -- the service has no event for tests
             await asyncio.sleep(0.01)
         assert (await scan_path(service, tmp_path / "e")).findings
 
@@ -205,3 +205,17 @@ async def test_workers_that_cannot_start_are_one_clear_error() -> None:
     pack.close()
     assert (caught.value.code, caught.value.exit_status) == ("SCANNER_UNAVAILABLE", ExitStatus.ENVIRONMENT)
     assert service.worker_pids() == frozenset()
+
+
+async def test_a_worker_that_dies_while_its_successor_starts_leaves_no_more_workers_than_wanted(tmp_path: Path) -> None:
+    (tmp_path / "e").write_bytes(EICAR)
+    async with running_scanner(replace(ONE, recycle_after_files=2)) as service:
+        (first,) = service.worker_pids()
+        for _ in range(2):
+            await scan_path(service, tmp_path / "e")
+        assert len(service.worker_pids()) == 2
+        os.kill(first, signal.SIGKILL)
+        while first in service.worker_pids():  # noqa: ASYNC110 -- the service has no event for tests
+            await asyncio.sleep(0.01)
+        assert len(service.worker_pids()) == 1
+        assert (await scan_path(service, tmp_path / "e")).findings

@@ -69,8 +69,12 @@ def members(
         while True:
             entry = ffi.entry_new()
             try:
-                if _next_header(ffi, archive, entry) == ffi.ARCHIVE_EOF:
+                status = _next_header(ffi, archive, entry)
+                if status == ffi.ARCHIVE_EOF:
                     return
+                if status == ffi.ARCHIVE_WARN and (ffi.error_string(archive) or b"").startswith(b"Skipped"):
+                    # It lost its way and found a header further on; what lay between is unknown.
+                    yield Member(content.name, None, Incomplete("damaged"))
                 yield _read(ffi, archive, entry, meter, buffer, name)
             finally:
                 ffi.entry_free(entry)
@@ -109,8 +113,11 @@ def _next_header(ffi: Any, archive: Any, entry: Any) -> int:
 
 
 def _translated(error: Exception, *, encrypted: bool = False) -> ContainerError:
-    """What an error means. Whether anything is encrypted may be asked of an opened archive only: libarchive 3.6 reads
-    behind the end of its table of formats if opening failed."""
+    """What an error means.
+
+    Whether anything is encrypted may be asked of an opened archive only: libarchive 3.6 reads behind the end of its
+    table of formats if opening failed.
+    """
     text = str(error).lower()
     if encrypted or "encrypt" in text or "passphrase" in text:
         return ContainerError("encrypted")

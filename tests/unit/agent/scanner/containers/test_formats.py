@@ -217,3 +217,12 @@ def test_what_begins_like_a_container_and_cannot_be_opened_is_never_clean(magic:
     _met, incomplete = contents_of(magic + b"garbage that is no archive at all " * 3000)
     assert incomplete
     assert {item.reason for item in incomplete} <= {"damaged", "no_unpacker"}
+
+
+@needs_libarchive
+def test_an_archive_with_bytes_between_its_members_is_damaged() -> None:
+    first, second = cpio_of({"a": SECRET}), cpio_of({"b": SECRET})
+    trailer = first.index(b"070701", 6)
+    met, incomplete = contents_of(first[:trailer] + b"stray bytes " * 9 + second)
+    assert met["outer!b"] == SECRET
+    assert {item.reason for item in incomplete} == {"damaged"}
