@@ -11,7 +11,11 @@ from pathlib import Path
 from watchdog.observers.api import BaseObserver
 from watchdog.observers.inotify import InotifyEmitter
 from watchdog.observers.inotify_c import CallbackId, InotifyEvent, InotifyFD, Mask, WatchCallback, WatchDescriptor
+from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper
 
+#: How long the library keeps everything waiting for the other half of a rename, in seconds. The kernel writes both
+#: halves together; the library's half second would delay every event behind a file that leaves, as into our vault.
+_RENAME_HALVES_S = 0.02
 _LIMITS = Path("/proc/sys/fs/inotify")
 #: A folder that is gone, or closed to us, is nothing that was lost.
 _HARMLESS = {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP}
@@ -25,6 +29,7 @@ class AttentiveInotifyObserver(BaseObserver):
     """
 
     def __init__(self, lost: Callable[[str], None]) -> None:
+        InotifyMoveEventGrouper.delay = _RENAME_HALVES_S
         self._inotify = _AttentiveInotify(lost)
         self._inotify.start()
         super().__init__(InotifyEmitter, inotify_fd=self._inotify)

@@ -8,6 +8,7 @@ running, protection is degraded and says why.
 import asyncio
 import errno
 import itertools
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Protocol
@@ -21,6 +22,8 @@ from agent.realtime.territory import Territory, printable
 from agent.realtime.walk import WalkReport, changed_files
 
 LIFE_SIGN = "realtime.alive_at_us"
+#: The roots it holds for.
+LIFE_SIGN_ROOTS = "realtime.alive_roots"
 #: Paths fetched from the walking thread at a time.
 _BATCH = 128
 
@@ -116,24 +119,32 @@ class Reconciler:
     # ------------------------------------------------------------ life sign
 
     def load_life_sign(self) -> None:
-        """Find out since when files have to be looked at; a clock that was set back means: all of them."""
+        """Find out since when files have to be looked at; to be called once the roots are known.
+
+        A clock that was set back means: look at everything. So does a root that was not watched then, for itself.
+        """
         with self._store.transaction() as tables:
-            stored = tables.settings.get(LIFE_SIGN)
+            stored, roots = tables.settings.get(LIFE_SIGN), tables.settings.get(LIFE_SIGN_ROOTS)
         now_us = _microseconds(self._clock.now())
         if stored is None or int(stored) > now_us:
             self._since_ns = None
-        else:
-            self._since_ns = int(stored) * 1000 - int(self._settings.margin_s * 1e9)
+            return
+        self._since_ns = int(stored) * 1000 - int(self._settings.margin_s * 1e9)
+        known = set(json.loads(roots or "[]"))
+        for root in self._territory().roots:
+            if root not in known:
+                self.owe_folder(root)
 
     async def give_life_sign(self) -> None:
         """Note that everything up to now was looked at. Only to be called while nothing waits anywhere."""
         now_us = _microseconds(self._clock.now())
-        await asyncio.to_thread(self._store_life_sign, now_us)
+        await asyncio.to_thread(self._store_life_sign, now_us, self._territory().roots)
         self._since_ns = now_us * 1000 - int(self._settings.margin_s * 1e9)
 
-    def _store_life_sign(self, now_us: int) -> None:
+    def _store_life_sign(self, now_us: int, roots: tuple[str, ...]) -> None:
         with self._store.transaction() as tables:
             tables.settings.put(LIFE_SIGN, str(now_us))
+            tables.settings.put(LIFE_SIGN_ROOTS, json.dumps(roots))
 
     # ------------------------------------------------------------ walking
 

@@ -119,9 +119,9 @@ class RealtimeProtection:
             BucklerError: The source cannot be opened at the start: `ROOT_UNREADABLE`, `FANOTIFY_NOT_PERMITTED`, …
         """
         await asyncio.to_thread(self._self_test.clean_up)
-        self._reconciler.load_life_sign()
         self._keeper.open_first()
         try:
+            self._reconciler.load_life_sign()
             async with asyncio.TaskGroup() as tasks:
                 self._bench.open(tasks)
                 self._reconciler.owe("protection has just started")

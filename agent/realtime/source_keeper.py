@@ -6,7 +6,7 @@ from collections.abc import Callable
 import structlog
 
 from agent.domain.errors import BucklerError
-from agent.domain.files import EventsLost
+from agent.domain.files import EventsLost, FolderAppeared
 from agent.domain.health import HealthIssue
 from agent.domain.ports import EventSource, Randomness
 from agent.platform.mountinfo import not_storage
@@ -129,6 +129,9 @@ class SourceKeeper:
         log.info("source_restarted", source=self._source.name, roots=len(usable))
         if back:
             self._deliver(EventsLost(self._source.name, "a lost folder came back"))
+        for root in back:
+            # What is in it may be another disk's, with times from long before the last life sign.
+            self._deliver(FolderAppeared(root))
 
     def _open(self, roots: list[str]) -> None:
         self._source.open(roots, self._deliver)

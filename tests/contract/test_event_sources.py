@@ -70,8 +70,10 @@ class Stage:
         self.root.rename(self.outside / "gone")
         self._tell(lambda fake: fake.lose_root(self.root))
 
-    async def sees(self, path: Path, content: bytes) -> None:
+    async def sees(self, path: Path, content: bytes) -> bool:
+        """Wait until the file is told with this content."""
         await until(lambda: self.contents.get(str(path)) == content)
+        return True
 
     def _tell(self, tell: Callable[[FakeEventSource], None]) -> None:
         if isinstance(self.source, FakeEventSource):
@@ -108,7 +110,7 @@ def on_scratch_folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
 async def test_a_written_file_is_told_when_it_is_closed_with_its_content(stage: Stage) -> None:
     stage.open()
     stage.write(stage.root / "a.txt", b"hello")
-    await stage.sees(stage.root / "a.txt", b"hello")
+    assert await stage.sees(stage.root / "a.txt", b"hello")
     assert EventKind.CLOSED_AFTER_WRITE in stage.kinds[str(stage.root / "a.txt")]
     assert stage.flags == {os.O_RDONLY}
 
@@ -117,21 +119,21 @@ async def test_a_file_written_again_is_told_again(stage: Stage) -> None:
     stage.open()
     for content in (b"one", b"two", b"three"):
         stage.write(stage.root / "a.txt", content)
-        await stage.sees(stage.root / "a.txt", content)
+        assert await stage.sees(stage.root / "a.txt", content)
 
 
 async def test_a_file_moved_in_is_told(stage: Stage) -> None:
     (stage.outside / "a.txt").write_bytes(b"moved")
     stage.open()
     stage.move(stage.outside / "a.txt", stage.root / "b.txt")
-    await stage.sees(stage.root / "b.txt", b"moved")
+    assert await stage.sees(stage.root / "b.txt", b"moved")
 
 
 async def test_a_file_renamed_inside_is_told_under_its_new_name(stage: Stage) -> None:
     (stage.root / "a.txt").write_bytes(b"moved")
     stage.open()
     stage.move(stage.root / "a.txt", stage.root / "b.txt")
-    await stage.sees(stage.root / "b.txt", b"moved")
+    assert await stage.sees(stage.root / "b.txt", b"moved")
 
 
 async def test_a_hard_link_is_told_even_if_the_other_name_is_gone_at_once(stage: Stage) -> None:
@@ -139,7 +141,7 @@ async def test_a_hard_link_is_told_even_if_the_other_name_is_gone_at_once(stage:
     stage.open()
     stage.link(stage.outside / "a.txt", stage.root / "b.txt")
     (stage.outside / "a.txt").unlink()
-    await stage.sees(stage.root / "b.txt", b"linked")
+    assert await stage.sees(stage.root / "b.txt", b"linked")
 
 
 async def test_a_second_name_of_a_file_just_written_is_told_too(stage: Stage) -> None:
@@ -147,7 +149,7 @@ async def test_a_second_name_of_a_file_just_written_is_told_too(stage: Stage) ->
     stage.write(stage.root / "a.txt", b"linked")
     stage.link(stage.root / "a.txt", stage.root / "b.txt")
     (stage.root / "a.txt").unlink()
-    await stage.sees(stage.root / "b.txt", b"linked")
+    assert await stage.sees(stage.root / "b.txt", b"linked")
 
 
 async def test_everything_in_a_folder_that_is_moved_in_is_told(stage: Stage) -> None:
@@ -155,7 +157,7 @@ async def test_everything_in_a_folder_that_is_moved_in_is_told(stage: Stage) -> 
     (stage.outside / "album" / "deep" / "a.txt").write_bytes(b"deep")
     stage.open()
     stage.move(stage.outside / "album", stage.root / "album")
-    await stage.sees(stage.root / "album" / "deep" / "a.txt", b"deep")
+    assert await stage.sees(stage.root / "album" / "deep" / "a.txt", b"deep")
 
 
 async def test_files_in_folders_made_a_moment_ago_are_told(stage: Stage) -> None:
@@ -166,7 +168,8 @@ async def test_files_in_folders_made_a_moment_ago_are_told(stage: Stage) -> None
         folder.mkdir(parents=True)
         stage.write(folder / "a.txt", b"x%d" % number)
         expected[str(folder / "a.txt")] = b"x%d" % number
-    await until(lambda: expected.items() <= stage.contents.items())
+    await until(lambda: len(expected.keys() - stage.contents.keys()) == 0)
+    assert expected.items() <= stage.contents.items()
 
 
 @pytest.mark.parametrize("name", [b"new\nline", b"not-utf8-\xff\xfe", b" (deleted)", b"-rf \\ ' \""])
@@ -174,7 +177,7 @@ async def test_any_name_a_kernel_can_hold_comes_through(stage: Stage, name: byte
     stage.open()
     path = stage.root / os.fsdecode(name)
     stage.write(path, b"x")
-    await stage.sees(path, b"x")
+    assert await stage.sees(path, b"x")
 
 
 async def test_only_regular_files_are_told(stage: Stage) -> None:
@@ -185,7 +188,7 @@ async def test_only_regular_files_are_told(stage: Stage) -> None:
     stage.move(stage.outside / "fifo", stage.root / "fifo")
     stage.move(stage.root / "link", stage.root / "link2")
     stage.write(stage.root / "last", b"last")
-    await stage.sees(stage.root / "last", b"last")
+    assert await stage.sees(stage.root / "last", b"last")
     assert set(stage.contents) == {str(stage.root / "last")}
 
 
@@ -195,7 +198,7 @@ async def test_nothing_outside_the_roots_or_in_our_own_folders_is_told(stage: St
     stage.write(stage.excluded / "a.txt", b"x")
     stage.move(stage.outside / "a.txt", stage.excluded / "b.txt")
     stage.write(stage.root / "last", b"last")
-    await stage.sees(stage.root / "last", b"last")
+    assert await stage.sees(stage.root / "last", b"last")
     assert set(stage.contents) == {str(stage.root / "last")}
 
 
@@ -226,5 +229,5 @@ async def test_closing_is_repeatable_and_a_closed_source_can_be_opened_again(sta
     stage.write(stage.root / "unseen.txt", b"x")
     stage.open()
     stage.write(stage.root / "a.txt", b"again")
-    await stage.sees(stage.root / "a.txt", b"again")
+    assert await stage.sees(stage.root / "a.txt", b"again")
     assert str(stage.root / "unseen.txt") not in stage.contents

@@ -1,10 +1,12 @@
 import asyncio
+import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from agent.realtime.reconcile import LIFE_SIGN
+from agent.realtime.reconcile import LIFE_SIGN, LIFE_SIGN_ROOTS
 from tests.fakes.eicar import EICAR
 from tests.fakes.protected_folder import ProtectedFolder
 from tests.fakes.waiting import until
@@ -18,6 +20,7 @@ def give_life_sign(stage: ProtectedFolder, ago: timedelta) -> None:
     at_us = int((stage.clock.now() - ago).timestamp() * 1e6)
     with stage.store.transaction() as tables:
         tables.settings.put(LIFE_SIGN, str(at_us))
+        tables.settings.put(LIFE_SIGN_ROOTS, json.dumps([str(stage.root)]))
 
 
 async def test_the_very_first_start_looks_at_everything(tmp_path: Path) -> None:
@@ -52,6 +55,21 @@ async def test_a_clock_that_was_set_back_makes_it_look_at_everything(tmp_path: P
         await until(stage.settled)
 
     assert stage.quarantine.taken() == {str(stage.root / "old.txt")}
+
+
+async def test_a_root_that_was_not_watched_before_is_looked_at_completely(tmp_path: Path) -> None:
+    stage = ProtectedFolder(tmp_path, margin_s=0.0)
+    stage.write("old.txt", b"x")
+    (stage.outside / "old.txt").write_bytes(EICAR)
+    await asyncio.sleep(0.05)
+    give_life_sign(stage, timedelta(0))
+    stage.settings = replace(stage.settings, roots=(str(stage.root), str(stage.outside)))
+    stage.build()
+    async with stage.running():
+        await until(stage.settled)
+
+    assert stage.quarantine.taken() == {str(stage.outside / "old.txt")}
+    assert stage.scans_of("old.txt") == 0
 
 
 async def test_life_signs_move_while_nothing_waits_and_only_if_something_happened(tmp_path: Path) -> None:

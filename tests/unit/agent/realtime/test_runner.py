@@ -184,9 +184,10 @@ async def test_a_lost_root_is_an_issue_until_it_comes_back(tmp_path: Path) -> No
         state = stage.protection.state()
         assert not state.enabled
         assert [issue.code for issue in state.issues if issue.code == "root_lost"] == ["root_lost"]
-        (tmp_path / "gone" / "bad.txt").write_bytes(EICAR)
+        (tmp_path / "gone" / "old").mkdir()
+        (tmp_path / "gone" / "old" / "bad.txt").write_bytes(EICAR)
         (tmp_path / "gone").rename(stage.root)
-        await until(lambda: stage.quarantine.taken() == {str(stage.root / "bad.txt")})
+        await until(lambda: stage.quarantine.taken() == {str(stage.root / "old" / "bad.txt")})
         await until(stage.settled)
         assert [issue.code for issue in stage.protection.state().issues if issue.code == "root_lost"] == []
 
