@@ -22,7 +22,8 @@ PROBE_TIMEOUT_S = 5.0
 DEFAULT_PORT = 8443
 MAX_PORT = 65_535
 
-_KIND_OF_STATUS = {status: kind for kind, status in STATUS.items()}
+# `ENVIRONMENT` shares its status with `PRECONDITION`; a server never says it over the wire.
+_KIND_OF_STATUS = {status: kind for kind, status in STATUS.items() if kind is not Kind.ENVIRONMENT}
 _Answer = TypeVar("_Answer")
 
 
