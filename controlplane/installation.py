@@ -28,6 +28,9 @@ from controlplane.storage.schema import current_revision, upgrade
 from controlplane.subscriptions.model import Renewal
 from wire.activation_key import format_activation_key
 
+#: SQLite's own, and those it keeps beside it.
+_DATABASE_FILES = ("", "-wal", "-shm", "-journal")
+
 
 @dataclass(frozen=True, slots=True)
 class FirstCustomer:
@@ -171,8 +174,9 @@ def _claim(data_dir: DataDir) -> None:
     Raises:
         Refusal: ALREADY_INITIALISED or DATA_DIR_UNWRITABLE.
     """
-    made_by_init = (data_dir.keys, data_dir.database)
-    if data_dir.is_initialised or (not data_dir.unfinished.exists() and any(path.exists() for path in made_by_init)):
+    interrupted = data_dir.unfinished.exists() and not data_dir.is_initialised
+    made_by_init = (data_dir.settings, data_dir.keys, data_dir.database)
+    if not interrupted and any(path.exists() for path in made_by_init):
         raise Refusal(
             Kind.ENVIRONMENT,
             "ALREADY_INITIALISED",
@@ -191,9 +195,10 @@ def _claim(data_dir: DataDir) -> None:
             "Choose a folder of your own with --data-dir, or run as the user that owns it",
             facts={"data_dir": str(data_dir.path)},
         ) from error
-    shutil.rmtree(data_dir.keys, ignore_errors=True)
-    for left in data_dir.path.glob(f"{data_dir.database.name}*"):
-        left.unlink()
+    if interrupted:
+        shutil.rmtree(data_dir.keys, ignore_errors=True)
+        for suffix in _DATABASE_FILES:
+            data_dir.database.with_name(data_dir.database.name + suffix).unlink(missing_ok=True)
 
 
 async def _refuse_used_database(database: Database) -> None:

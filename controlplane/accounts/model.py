@@ -74,11 +74,6 @@ def normalise_email(untrusted_email: str) -> str | None:
     return email
 
 
-def is_locked(locked_until: datetime | None, now: datetime) -> bool:
-    """Whether sign-in rests because of too many wrong passwords."""
-    return locked_until is not None and now < locked_until
-
-
 def after_wrong_password(failed_before: int, now: datetime) -> tuple[int, datetime | None]:
     """The count and lock after one more wrong password; the count begins again with each lock."""
     failed = failed_before + 1

@@ -28,7 +28,6 @@ from controlplane.accounts.model import (
     Member,
     Organisation,
     after_wrong_password,
-    is_locked,
     new_token,
     normalise_email,
     parse_token,
@@ -60,7 +59,10 @@ class _Credentials:
     user_id: str
     org_id: str
     password_hash: str
-    locked_until: datetime | None
+
+
+#: Stands in for an address that nobody signs in with; finds no row.
+_NOBODY = _Credentials(user_id="", org_id="", password_hash="")
 
 
 class AccountService:
@@ -182,13 +184,13 @@ class AccountService:
         right = await self._passwords.verify(
             password[:MAX_PASSWORD_CHARACTERS], None if found is None else found.password_hash
         )
-        if found is None:
-            raise sign_in_failed()
+        person = found or _NOBODY
         async with self._database.transaction() as uow:
-            with acting_as(f"user:{found.user_id}"):
-                token = await self._signed_in(uow, found, token_name) if right else None
-                if token is None and not is_locked(found.locked_until, self._wall.now()):
-                    await self._count_failure(uow, found)
+            with acting_as(f"user:{person.user_id}"):
+                token = await self._signed_in(uow, person, token_name) if right else None
+                if token is None:
+                    # Nobody's failures are looked for as well: again the same work.
+                    await self._count_failure(uow, person)
         if token is None:
             raise sign_in_failed()
         return token
@@ -325,12 +327,12 @@ class AccountService:
 
 async def _credentials(connection: AsyncConnection, email: str) -> _Credentials | None:
     rows = await connection.execute(
-        select(people.c.user_id, people.c.password_hash, people.c.locked_until, members.c.org_id)
+        select(people.c.user_id, people.c.password_hash, members.c.org_id)
         .join(members, members.c.user_id == people.c.user_id)
         .where(people.c.email == email)
     )
     row = rows.one_or_none()
-    return None if row is None else _Credentials(row.user_id, row.org_id, row.password_hash, row.locked_until)
+    return None if row is None else _Credentials(row.user_id, row.org_id, row.password_hash)
 
 
 def _not_locked(now: datetime) -> ColumnElement[bool]:
