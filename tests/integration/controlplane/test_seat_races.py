@@ -137,7 +137,7 @@ async def test_a_seat_whose_claimer_rolls_back_goes_to_the_one_who_waited(world:
 
     async def fail_half_way() -> None:
         async with world.database.transaction() as uow:
-            new = NewDevice("unlucky", LINUX, b"some key", ())
+            new = NewDevice("unlucky", LINUX, b"some key", frozenset())
             device = await world.registry.register(uow, customer.org_id, new, world.clock.now())
             change = SeatChange("test", "", world.clock.now())
             await world.seats.claim(
