@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Join, Row, Select, and_, select, update
+from sqlalchemy import Join, Row, Select, and_, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controlplane.devices.errors import device_deactivated, device_not_found, device_revoked
@@ -24,7 +24,7 @@ class NewDevice:
     name: str
     platform: Platform
     public_key_sha256: bytes
-    fingerprint: tuple[FingerprintComponent, ...]
+    fingerprint: frozenset[FingerprintComponent]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +85,23 @@ class DeviceRegistry:
     async def _keep_fingerprint(
         self, uow: UnitOfWork, device: Device, components: Collection[FingerprintComponent], now: datetime
     ) -> None:
-        for component in components:
-            seen = {"digest": component.digest, "seen_at": now}
-            statement = insert_into(uow.connection, device_fingerprints).values(
-                org_id=device.org_id, device_id=device.device_id, kind=component.kind, **seen
-            )
-            key = ["org_id", "device_id", "kind"]
-            await uow.connection.execute(statement.on_conflict_do_update(index_elements=key, set_=seen))
+        """The evidence of the newest activation replaces what was there."""
+        table = device_fingerprints.c
+        await uow.connection.execute(
+            delete(device_fingerprints).where(table.org_id == device.org_id, table.device_id == device.device_id)
+        )
+        rows = [
+            {
+                "org_id": device.org_id,
+                "device_id": device.device_id,
+                "kind": component.kind,
+                "digest": component.digest,
+                "seen_at": now,
+            }
+            for component in components
+        ]
+        if rows:
+            await uow.connection.execute(insert(device_fingerprints), rows)
 
     async def require(self, connection: AsyncConnection, principal: DevicePrincipal) -> Device:
         """The device that is calling.

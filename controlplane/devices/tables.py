@@ -41,8 +41,9 @@ device_fingerprints = Table(
     metadata,
     Column("org_id", Text, primary_key=True),
     Column("device_id", Text, primary_key=True),
+    # A device has several of a kind: a network interface each, say.
     Column("kind", Text, primary_key=True),
-    Column("digest", LargeBinary, nullable=False),
+    Column("digest", LargeBinary, primary_key=True),
     Column("seen_at", Instant, nullable=False),
     ForeignKeyConstraint(["org_id", "device_id"], ["devices.org_id", "devices.device_id"]),
     Index("ix_device_fingerprints_by_digest", "org_id", "kind", "digest"),

@@ -27,6 +27,8 @@ MAX_DEVICE_NAME_CHARACTERS = 255
 MAX_DEVICES_OF_A_KEY = 1_000_000
 FINGERPRINT_KINDS = frozenset({"machine_id", "disk_serial", "board_serial", "mac_address"})
 DIGEST_BYTES = 32
+#: A server with many network interfaces has some twenty.
+MAX_FINGERPRINT_COMPONENTS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,17 +186,17 @@ def _read_activation(request: enrollment_pb2.ActivateRequest) -> Activation:
     )
 
 
-def _read_fingerprint(request: enrollment_pb2.ActivateRequest) -> tuple[FingerprintComponent, ...]:
-    components: dict[str, FingerprintComponent] = {}
-    for component in request.fingerprint:
-        if component.kind not in FINGERPRINT_KINDS or component.kind in components:
-            raise invalid(
-                "fingerprint.kind", f"is not one of {', '.join(sorted(FINGERPRINT_KINDS))}, each at most once"
-            )
-        if len(component.digest) != DIGEST_BYTES:
-            raise invalid("fingerprint.digest", f"does not have {DIGEST_BYTES} bytes")
-        components[component.kind] = FingerprintComponent(component.kind, component.digest)
-    return tuple(components.values())
+def _read_fingerprint(request: enrollment_pb2.ActivateRequest) -> frozenset[FingerprintComponent]:
+    if len(request.fingerprint) > MAX_FINGERPRINT_COMPONENTS:
+        raise invalid("fingerprint", f"has more than {MAX_FINGERPRINT_COMPONENTS} components")
+    if any(len(component.digest) != DIGEST_BYTES for component in request.fingerprint):
+        raise invalid("fingerprint.digest", f"does not have {DIGEST_BYTES} bytes")
+    # A kind that only a newer agent knows is no reason to refuse it a seat.
+    return frozenset(
+        FingerprintComponent(component.kind, component.digest)
+        for component in request.fingerprint
+        if component.kind in FINGERPRINT_KINDS
+    )
 
 
 def _id(field: str, untrusted_id: str, *, required: bool = False) -> str:

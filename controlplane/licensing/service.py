@@ -41,7 +41,7 @@ class Activation:
     untrusted_certificate_request: bytes
     device_name: str
     platform: Platform
-    fingerprint: tuple[FingerprintComponent, ...]
+    fingerprint: frozenset[FingerprintComponent]
 
 
 @dataclass(frozen=True, slots=True)

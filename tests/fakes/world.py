@@ -160,7 +160,7 @@ def activation(raw_key: str, device_key: DeviceKey, *, name: str = "laptop") -> 
         untrusted_certificate_request=device_key.certificate_request(),
         device_name=name,
         platform=LINUX,
-        fingerprint=(FingerprintComponent("machine_id", bytes(32)),),
+        fingerprint=frozenset({FingerprintComponent("machine_id", bytes(32))}),
     )
 
 

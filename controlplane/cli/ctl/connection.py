@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import grpc
 
@@ -22,7 +22,8 @@ PROBE_TIMEOUT_S = 5.0
 DEFAULT_PORT = 8443
 MAX_PORT = 65_535
 
-_KIND_OF_STATUS = {status: kind for kind, status in STATUS.items()}
+# `ENVIRONMENT` shares its status with `PRECONDITION`; a server never says it over the wire.
+_KIND_OF_STATUS = {status: kind for kind, status in STATUS.items() if kind is not Kind.ENVIRONMENT}
 _Answer = TypeVar("_Answer")
 
 
@@ -80,18 +81,19 @@ class Connection:
             raise self._explained(error) from error
 
     def _explained(self, error: grpc.RpcError) -> Refusal:
-        assert isinstance(error, grpc.Call), "a failed call says how it failed"
-        for name, value in error.trailing_metadata() or ():
+        # A failed call is a `grpc.Call` as well, which the stubs do not say.
+        failed = cast("grpc.Call", error)
+        for name, value in failed.trailing_metadata() or ():
             if name == ERROR_DETAIL_METADATA and isinstance(value, bytes):
-                return _refusal(error.code(), ErrorDetail.FromString(value))
-        if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                return _refusal(failed.code(), ErrorDetail.FromString(value))
+        if failed.code() is grpc.StatusCode.UNIMPLEMENTED:
             return Refusal(
                 Kind.PRECONDITION,
                 "NOT_OFFERED",
                 "this server does not offer this",
                 "Update the server; `sandbox` commands need one that runs with --demo",
             )
-        if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        if failed.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
             return _unreachable(self._session.server, f"no answer within {CALL_TIMEOUT_S:.0f} seconds")
         return probe(parse_server(self._session.server), self._session.authorities_pem)
 

@@ -48,7 +48,7 @@ def list_detections(
 
         begin = _since(since)
         with connected(load_session(config_dir)) as connection:
-            found = []
+            found: list[dict[str, Any]] = []
             for each in _detections(connection, device, begin, limit):
                 if len(found) == limit:
                     note(f"there are more than {limit}: use --limit")

@@ -54,7 +54,7 @@ def list_devices(
         from controlplane.cli.ctl.views import device_row
 
         with connected(load_session(config_dir)) as connection:
-            found = []
+            found: list[dict[str, Any]] = []
             for each in _devices(connection, state or [], limit):
                 if len(found) == limit:
                     note(f"there are more than {limit}: use --limit")

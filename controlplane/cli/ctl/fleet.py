@@ -1,8 +1,7 @@
 """`bucklerctl fleet`: is everyone protected?"""
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -15,6 +14,9 @@ from controlplane.cli.ctl.output import (
     say_json,
     say_table,
 )
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 fleet = typer.Typer(no_args_is_help=True, help="All devices together.")
 

@@ -74,5 +74,6 @@ def release_seat(
             say_json({"seat_id": answer.seat.seat_id, "released_device_id": answer.released_device_id})
             return
         say(
-            f"Seat {answer.seat.seat_id} is free; {answer.released_device_id} held it and keeps the floor of protection."
+            f"Seat {answer.seat.seat_id} is free. "
+            f"{answer.released_device_id} held it; it keeps the floor of protection."
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from controlplane.runtime.private_files import make_private_folder, write_private
+from controlplane.runtime.private_files import PRIVATE_FOLDER_MODE, write_private
 from controlplane.runtime.refusal import Kind, Refusal
 
 CONFIG_DIR_VARIABLE = "BUCKLERCTL_CONFIG_DIR"
@@ -45,7 +45,8 @@ def save_session(config_dir: Path, session: Session) -> None:
         Refusal: CONFIG_DIR_UNWRITABLE.
     """
     try:
-        make_private_folder(config_dir)
+        # An existing folder keeps its mode: it may be one that others need, too.
+        config_dir.mkdir(mode=PRIVATE_FOLDER_MODE, parents=True, exist_ok=True)
         write_private(config_dir / FILE_NAME, json.dumps(asdict(session), indent=1).encode())
     except OSError as error:
         raise Refusal(

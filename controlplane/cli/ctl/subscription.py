@@ -47,9 +47,16 @@ def renew_subscription(
     subscription_id: SubscriptionArgument = "",
     *,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,
+    idempotency_key: Annotated[
+        str, typer.Option(help="Name of this wish, 8 to 64 characters: a repeat with the same name changes nothing.")
+    ] = "",
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Add one term. Asked first on a terminal; a command that was cut off can be repeated safely at once."""
+    """Add one term; on a terminal you are asked first.
+
+    Two commands that run at once add one term between them. After one that was cut off, look at
+    `bucklerctl subscription show` before you repeat it, or give both the same --idempotency-key.
+    """
     with reporting(output):
         from controlplane.cli.ctl.connection import connected
         from controlplane.cli.ctl.moments import local
@@ -64,10 +71,9 @@ def renew_subscription(
             if sys.stdin.isatty() and not yes:
                 ends = local(moment(before.period_end_at_us))
                 typer.confirm(f"Add one {before.term} term to {before.plan_name}, paid until {ends}?", abort=True)
-            # Named after the period that it follows: a repeat of the same wish finds the first answer.
-            request = RenewRequest(
-                subscription_id=before.subscription_id, idempotency_key=f"ctl-after-{before.period_end_at_us}"
-            )
+            # By default named after the period that it follows: what was seen decides what is wished for.
+            wish = idempotency_key or f"ctl-after-{before.period_end_at_us}"
+            request = RenewRequest(subscription_id=before.subscription_id, idempotency_key=wish)
             answer = connection.call(stub.Renew, request)
         row = subscription_row(answer.subscription)
         if output is Output.TEXT:

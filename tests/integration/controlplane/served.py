@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
 
@@ -26,6 +27,9 @@ from wire.v1.licensing_pb2_grpc import LicensingServiceStub
 from wire.v1.sandbox_pb2_grpc import SandboxServiceStub
 from wire.v1.subscription_pb2_grpc import SubscriptionServiceStub
 
+if TYPE_CHECKING:
+    from wire.v1.device_pb2_grpc import DeviceServiceAsyncStub
+
 PASSWORD = "correct horse battery staple"
 
 
@@ -35,7 +39,7 @@ class Device:
 
     key: DeviceKey
     activated: enrollment_pb2.ActivateResponse
-    calls: DeviceServiceStub
+    calls: "DeviceServiceAsyncStub"
 
 
 class Served:

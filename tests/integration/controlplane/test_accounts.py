@@ -87,9 +87,9 @@ async def test_a_locked_account_opens_again_after_15_minutes(accounts: Accounts)
     for _ in range(MAX_FAILED_SIGN_INS):
         await accounts.refusal_of_sign_in()
     accounts.clock.advance(LOCKED_FOR - timedelta(seconds=1))
-    await accounts.refusal_of_sign_in(PASSWORD)
+    assert (await accounts.refusal_of_sign_in(PASSWORD)).reason == "SIGN_IN_FAILED"
     accounts.clock.advance(timedelta(seconds=1))
-    await accounts.sign_in()
+    assert (await accounts.sign_in()).expires_at == accounts.clock.now() + SESSION_LIFETIME
 
 
 async def test_a_right_password_forgets_the_wrong_ones_before_it(accounts: Accounts) -> None:
@@ -97,7 +97,7 @@ async def test_a_right_password_forgets_the_wrong_ones_before_it(accounts: Accou
     for _ in range(2):
         for _ in range(MAX_FAILED_SIGN_INS - 1):
             await accounts.refusal_of_sign_in()
-        await accounts.sign_in()
+        assert (await accounts.sign_in()).expires_at == accounts.clock.now() + SESSION_LIFETIME
 
 
 async def test_wrong_passwords_that_come_at_once_are_all_counted(accounts: Accounts) -> None:

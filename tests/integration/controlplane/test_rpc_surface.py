@@ -1,9 +1,10 @@
 """Every call of the fleet's services, over real TLS and mutual TLS."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -169,6 +170,16 @@ async def test_the_same_device_may_ask_many_times_at_once(served: Served) -> Non
     assert len({(answer.device_id, answer.entitlement.SerializeToString()) for answer in answers}) == 1
 
 
+async def test_a_device_with_several_interfaces_and_unknown_evidence_gets_its_seat(served: Served) -> None:
+    request = served.activation(DeviceKey())
+    request.fingerprint.extend(
+        enrollment_pb2.FingerprintComponent(kind=kind, digest=bytes([number]) * 32)
+        for number, kind in enumerate(["mac_address", "mac_address", "made_by_a_newer_agent"])
+    )
+    assert (await served.enrollment.Activate(request)).device_id
+    assert (await served.enrollment.Activate(request)).device_id
+
+
 async def test_without_the_right_certificate_or_token_nothing_is_answered(served: Served) -> None:
     stranger = DeviceServiceStub(served.channel(served.mtls))
     with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -182,14 +193,16 @@ async def test_bad_requests_are_told_what_is_wrong_and_change_nothing(served: Se
     owner = await served.sign_in()
     device = await served.activate()
 
-    def activation(**changes: object) -> Awaitable[object]:
+    def activation(**changes: Any) -> Awaitable[object]:
         request = served.activation(DeviceKey())
-        for name, value in changes.items():
-            request.ClearField(name)
-            request.MergeFrom(enrollment_pb2.ActivateRequest(**{name: value}))
+        # The stubs list field names as literals; which of them a test changes is its parameter.
+        clear: Callable[[Any], None] = request.ClearField
+        for name in changes:
+            clear(name)
+        request.MergeFrom(enrollment_pb2.ActivateRequest(**changes))
         return served.enrollment.Activate(request)
 
-    twice = [enrollment_pb2.FingerprintComponent(kind="machine_id", digest=bytes(32))] * 2
+    many = [enrollment_pb2.FingerprintComponent(kind="mac_address", digest=bytes(32))] * 65
     key = served.customer.activation_key
     assert await _reason(activation(activation_key="x" * 300)) == "INVALID_REQUEST"
     assert await _reason(activation(activation_key=key[:-1] + ("0" if key[-1] != "0" else "1"))) == "KEY_MISTYPED"
@@ -198,7 +211,7 @@ async def test_bad_requests_are_told_what_is_wrong_and_change_nothing(served: Se
     assert await _reason(activation(device_name="x" * 256)) == "INVALID_REQUEST"
     assert await _reason(activation(device_name="a\x1b[2Jb")) == "INVALID_REQUEST"
     assert await _reason(activation(platform=common_pb2.Platform(os="plan9"))) == "INVALID_REQUEST"
-    assert await _reason(activation(fingerprint=twice)) == "INVALID_REQUEST"
+    assert await _reason(activation(fingerprint=many)) == "INVALID_REQUEST"
     assert await _reason(activation(fingerprint=[enrollment_pb2.FingerprintComponent(kind="x")])) == "INVALID_REQUEST"
     too_high = device_pb2.CheckInRequest(status=HEALTHY, entitlement_serial=2**64 - 1)
     assert await _reason(device.calls.CheckIn(too_high)) == "INVALID_REQUEST"

@@ -60,4 +60,4 @@ def test_what_is_no_statement_is_refused(untrusted: bytes) -> None:
 @given(st.binary(max_size=500))
 def test_any_bytes_are_claims_or_are_refused(untrusted: bytes) -> None:
     with contextlib.suppress(MalformedClaimsError):
-        decode_claims(untrusted)
+        assert decode_claims(untrusted).ByteSize() <= MAX_CLAIMS_BYTES

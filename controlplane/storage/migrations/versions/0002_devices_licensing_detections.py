@@ -41,7 +41,7 @@ def _devices() -> None:
         sa.Column("org_id", sa.Text, primary_key=True),
         sa.Column("device_id", sa.Text, primary_key=True),
         sa.Column("kind", sa.Text, primary_key=True),
-        sa.Column("digest", sa.LargeBinary, nullable=False),
+        sa.Column("digest", sa.LargeBinary, primary_key=True),
         sa.Column("seen_at", sa.BigInteger, nullable=False),
         sa.ForeignKeyConstraint(*_TO_DEVICE),
         sa.Index("ix_device_fingerprints_by_digest", "org_id", "kind", "digest"),

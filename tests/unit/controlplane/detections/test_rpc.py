@@ -1,3 +1,5 @@
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
 from controlplane.detections.rpc import MAX_FINDINGS, MAX_PATH_BYTES, DetectionRpc, read_incident
@@ -5,8 +7,11 @@ from controlplane.runtime.refusal import Refusal
 from tests.fakes.world import World, principal_of
 from wire.v1 import common_pb2, device_pb2, fleet_pb2
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def incident(**changes: object) -> device_pb2.Incident:
+
+def incident(**changes: Any) -> device_pb2.Incident:
     message = device_pb2.Incident(
         uuid=bytes(16),
         detected_at_us=1_700_000_000_000_000,
@@ -20,9 +25,11 @@ def incident(**changes: object) -> device_pb2.Incident:
         signatures_version="1",
         quarantine_id="q1",
     )
-    for name, value in changes.items():
-        message.ClearField(name)
-        message.MergeFrom(device_pb2.Incident(**{name: value}))
+    # The stubs list field names as literals; which of them a test changes is its parameter.
+    clear: Callable[[Any], None] = message.ClearField
+    for name in changes:
+        clear(name)
+    message.MergeFrom(device_pb2.Incident(**changes))
     return message
 
 
