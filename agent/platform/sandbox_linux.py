@@ -9,7 +9,7 @@ from pathlib import Path
 
 from agent.platform.landlock_linux import forbid_file_access
 from agent.platform.libc_linux import LIBC, check
-from agent.platform.sandbox import MAX_DESCRIPTORS, NOBODY, ParentGoneError, SandboxPlan
+from agent.platform.sandbox_plan import MAX_DESCRIPTORS, NOBODY, ParentGoneError, SandboxPlan
 from agent.platform.seccomp_linux import filter_program, install_filter
 
 # include/uapi/linux/prctl.h

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from agent.platform.sandbox import MAX_DESCRIPTORS, NOBODY, SandboxPlan
+from agent.platform.sandbox_plan import MAX_DESCRIPTORS, NOBODY, SandboxPlan
 
 
 def _become_nobody(_plan: SandboxPlan) -> None:

@@ -18,7 +18,8 @@ import zipfile
 from collections.abc import Callable
 
 from agent.domain.facts import Finding, Incomplete, Severity
-from agent.platform.sandbox import ParentGoneError, SandboxPlan, harden
+from agent.platform.sandbox import harden
+from agent.platform.sandbox_plan import ParentGoneError, SandboxPlan
 from agent.scanner import protocol
 from agent.scanner.containers import libarchive_reader
 from agent.scanner.containers.budget import Budget

@@ -12,6 +12,7 @@ from random import Random
 
 import pytest
 
+from agent.domain.exclusions import file_subject
 from agent.domain.incident import IncidentAction
 from agent.domain.quarantine import CaptureState, QuarantineEntry
 from agent.quarantine.inert import unseal
@@ -112,7 +113,8 @@ class Campaign:
         database.close()
         assert Counter(row.uuid for row in incidents) == Counter(entry.incident_uuid for entry in entries)
         assert {row.action for row in incidents} <= {IncidentAction.QUARANTINED}
-        assert allowed == {entry.sha256 for entry in entries if entry.state is CaptureState.RESTORED}
+        restored = [entry for entry in entries if entry.state is CaptureState.RESTORED]
+        assert allowed == {file_subject(entry.sha256, entry.original_path) for entry in restored}
 
     def _sealed_content(self, entry: QuarantineEntry) -> bytes:
         vault = self.root / "data" / "vault"

@@ -1,8 +1,6 @@
-import socket
-
 import pytest
 
-from controlplane.cli.ctl.connection import ServerAddress, connected, parse_server, probe
+from controlplane.cli.ctl.connection import ServerAddress, connected, parse_server
 from controlplane.cli.ctl.session import Session
 from controlplane.runtime.refusal import Refusal
 
@@ -32,10 +30,3 @@ def test_authorities_that_are_none_are_refused_before_anything_is_sent() -> None
     with pytest.raises(Refusal) as caught, connected(Session("127.0.0.1:1", "not PEM", "", "")):
         pass
     assert caught.value.reason == "CA_INVALID"
-
-
-def test_a_closed_port_is_unreachable() -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-    assert probe(ServerAddress("127.0.0.1", port), "").reason == "SERVER_UNREACHABLE"
