@@ -5,6 +5,8 @@ import re
 import select
 from dataclasses import dataclass
 
+from agent.platform.file_handles import handle_of
+
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 #: Kernel interfaces that look like files; watching or walking them is meaningless and can be harmful.
 _NOT_STORAGE = frozenset(
@@ -55,7 +57,24 @@ def parse_mountinfo(text: bytes) -> tuple[Mount, ...]:
 def mounts() -> tuple[Mount, ...]:
     """What is mounted now, in this process' namespace, oldest first."""
     with open("/proc/self/mountinfo", "rb") as stream:  # noqa: PTH123 -- one descriptor, no Path needed
-        return parse_mountinfo(stream.read())
+        return with_root(parse_mountinfo(stream.read()))
+
+
+def with_root(listed: tuple[Mount, ...]) -> tuple[Mount, ...]:
+    """The same mounts, and the one that `/` lies on first, should it be missing."""
+    if any(mount.point == "/" for mount in listed):
+        return listed
+    return (_unlisted_root(), *listed)
+
+
+def _unlisted_root() -> Mount:
+    """What `/` lies on inside a chroot that is no mount point: the kernel lists it for nobody in there."""
+    root = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _, mount_id = handle_of(root)
+    finally:
+        os.close(root)
+    return Mount(mount_id, "", "/", "unlisted")
 
 
 def not_storage() -> frozenset[str]:

@@ -1,4 +1,8 @@
-from agent.platform.mountinfo import Mount, mount_of, parse_mountinfo
+import sys
+
+import pytest
+
+from agent.platform.mountinfo import Mount, mount_of, mounts, parse_mountinfo, with_root
 
 TEXT = (
     b"22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
@@ -26,3 +30,14 @@ def test_the_mount_of_a_path_is_the_deepest_above_it_and_the_youngest_of_equals(
     over = Mount(30, "0:50", "/home", "tmpfs")
     assert mount_of("/home/x", (*mounts, over)) == over
     assert mount_of("/x", ()) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts are read on Linux")
+def test_a_chroot_that_is_no_mount_point_lies_on_a_mount_all_the_same() -> None:
+    inside = tuple(mount for mount in parse_mountinfo(TEXT) if mount.point != "/")
+    completed = with_root(inside)
+    assert completed[1:] == inside
+    assert mount_of("/srv/x", completed) == completed[0]
+    assert completed[0].holds_files
+    assert completed[0].id in {mount.id for mount in mounts()}
+    assert with_root(parse_mountinfo(TEXT)) == parse_mountinfo(TEXT)
