@@ -196,8 +196,12 @@ async def test_a_read_only_root_is_an_issue_and_no_crash(tmp_path: Path) -> None
 async def test_what_is_written_through_a_bind_mount_elsewhere_is_found(tmp_path: Path) -> None:
     with scratch_tmpfs(tmp_path / "disk") as disk:
         stage = ProtectedFolder(disk, build("fanotify"))
-        script = 'mount --make-rprivate / && mount --bind "$1" /mnt && exec "$2" -c "$3" /mnt/deep 1 1 "$4"'
-        arguments = ["unshare", "-m", "sh", "-c", script, "sh", str(stage.root), sys.executable, WRITE, EICAR.hex()]
+        elsewhere = disk / "elsewhere"
+        elsewhere.mkdir()
+        # Only this scratch mount is made private, so that nothing spreads and a chroot will do.
+        script = 'mount --make-private "$1" && mount --bind "$1/root" "$1/elsewhere" && shift && exec "$@"'
+        write = [sys.executable, "-c", WRITE, str(elsewhere / "deep"), "1", "1", EICAR.hex()]
+        arguments = ["unshare", "-m", "--propagation", "unchanged", "sh", "-c", script, "sh", str(disk), *write]
         async with stage.running():
             await asyncio.to_thread(subprocess.run, arguments, check=True)
             await until(lambda: bool(stage.quarantine.taken()))
