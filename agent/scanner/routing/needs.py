@@ -42,6 +42,10 @@ class Need:
         united = any_of((self, other))
         return replace(united, heads=None) if len(united.heads or ()) > MAX_HEADS else united
 
+    def narrowed_to(self, heads: Iterable[bytes]) -> Need:
+        """Return this need with some of its own heads only."""
+        return replace(self, heads=frozenset(heads))
+
     @property
     def impossible(self) -> bool:
         """No file can meet this need."""

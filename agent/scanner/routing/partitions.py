@@ -1,29 +1,38 @@
-"""Rules to a few packs, each compiled on its own and run only on files that could match one of its rules.
+"""Rules to a few packs, each compiled on its own, of which a file has to pass one.
 
-Costs that decide the layout (yara-python 4.5, two public sets of 7,087 rules, 2-core Linux machine, `benchmarks/routing.py`):
+Files fall into families by their first bytes, and each family has a pack with all rules that could match one of its
+files; rules that any file could match are compiled into each. Costs that decided this, on two public sets of 7,087
+rules with yara-python 4.5 in a fresh process (ratios matter; `python -m benchmarks.routing` measures them again):
 
-* A pack of one rule costs 4 µs a call and 1.1 ns a byte, and each rule with strings adds 7-25 ns: a pass more is cheap
-  on small files, and rules that need not run are the expense.
-* The 2,400 rules that any file could match cost 55 µs + 12 ns a byte of Python source; all rules 1,040 µs + 30 ns.
+* A pack of one rule costs 4 µs a call and 1.1 ns a byte. One of 2,427 rules costs 9 ns a byte, with 142 more 9.3 ns:
+  what counts is how often the data is passed. Two packs for an ELF file took 21 ms, one pack with all their rules 15 ms;
+  for a PE file 28 and 21 ms. The price is memory: 34 MB for three packs instead of 20 MB for one.
+* 280 rules for rarer formats make the pack for all other files 4% slower; a family of their own would cost more.
 * Loading the `pe` module costs 380 µs and `elf` 75 µs on files of any other format (`dotnet` 15 µs, `math` 6 µs, the
-  rest nothing). So alternatives of a condition that need `pe` or `elf` run in the packs of those formats only.
-* A family of files worth a pack of its own has to be common and to have many rules; on a Linux tree those are ELF
-  files, on a Windows disk PE files. The others share one pack, which only they have to pass.
+  rest nothing): more than passing 12 KB of text. No pack but their own family's names them if that can be avoided.
+* Leaving the rules for smaller files out of a pack for files over 1 MiB saved 11% of the time: not worth a pack.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.scanner.routing.analysis import AnalysedNamespace, AnalysedRule, RuleSource, analyse
-from agent.scanner.routing.conditions import Condition, tokens_of
-from agent.scanner.routing.implications import modules_named
-from agent.scanner.routing.needs import ANYTHING, Need, any_of, starts_with
+from agent.scanner.routing.conditions import tokens_of
+from agent.scanner.routing.implications import FORMAT_MODULES, modules_named
+from agent.scanner.routing.needs import NOTHING, Need, any_of, starts_with
+from agent.scanner.routing.selection import Route
 from agent.scanner.routing.writing import write_rule, write_rule_with
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
+
+# Two bytes, not four: public rules that read 16 bits are as common as those that read 32.
+_FAMILIES = {"elf": b"\x7fE", "pe": b"MZ"}
+_OTHER = "other"
+# Fewer rules for a family are cheaper run on all files than compiled, with those for any file, into one more pack.
+_RULES_WORTH_A_PACK = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +40,15 @@ class Partition:
     """Rules that run together.
 
     Attributes:
-        name: For logs and profiles.
+        name: The family of files, for logs and profiles.
         route: What a file has to be like for the partition to be able to match it.
-        sources: One text per namespace, to be compiled together, in this order.
-        rules: (namespace, rule) of the rules whose matches this partition reports.
+        sources: One text per namespace, to be compiled together in this order.
+        rules: (namespace, rule) of all rules whose matches this partition may report; those of namespaces that could
+            not be taken apart are not listed.
     """
 
     name: str
-    route: Need
+    route: Route
     sources: tuple[RuleSource, ...]
     rules: frozenset[tuple[str, str]]
 
@@ -46,96 +56,104 @@ class Partition:
 def partition(sources: Iterable[RuleSource]) -> tuple[Partition, ...]:
     """Divide a pack.
 
-    Running, on a file, those partitions whose route it meets gives the (namespace, rule) matches of the whole pack; a
-    rule may match in several of them. All rules of a partition see the same external variables as in the whole pack.
+    Running, on a file, the partitions whose route accepts it gives the (namespace, rule) matches of the whole pack, if
+    all are compiled with the same external variables, and those are strings. At most one route accepts a given file.
+    This holds for files, not for the memory of processes, where `filesize` and `uint16(0)` mean something else.
 
     Args:
         sources: Texts that YARA accepts, in the order in which they would be compiled.
 
     Returns:
-        The partitions, none empty. Those for any file come first.
+        The partitions, none empty. A rule that no file can match is in none of them.
     """
     namespaces = analyse(sources)
-    members: dict[str, dict[str, dict[str, _Placement]]] = {name: {} for name in (_ANY, *_FAMILIES, _OTHERS)}
-    for namespace in namespaces:
-        for analysed in namespace.rules:
-            for placement in _placements(analysed):
-                for part, restricted in _parts_of(placement):
-                    members[part].setdefault(namespace.name, {})[analysed.rule.name] = restricted
-    partitions = (_assembled(name, members[name], namespaces) for name in members)
-    return tuple(part for part in partitions if part.sources)
-
-
-_ANY = "any"
-_OTHERS = "others"
-_FAMILIES = {"pe": b"MZ", "elf": b"\x7fE"}  # two bytes, because rules that read 16 bits are as common as those for 32
+    separate = tuple(magic for magic in _FAMILIES.values() if _worth_a_pack(magic, namespaces))
+    regions = [_Region(name, magic=magic) for name, magic in _FAMILIES.items() if magic in separate]
+    regions.append(_Region(_OTHER, excluded=separate))
+    parts = (_assembled(region, namespaces) for region in regions)
+    return tuple(part for part in parts if part.sources)
 
 
 @dataclass(frozen=True, slots=True)
-class _Placement:
-    """A rule, perhaps with a shorter condition, and the files it can match."""
+class _Region:
+    """The files of one family, or those of none."""
 
-    analysed: AnalysedRule
-    need: Need
-    condition: Condition | None = None
+    name: str
+    magic: bytes = b""
+    excluded: tuple[bytes, ...] = ()
 
-
-def _placements(analysed: AnalysedRule) -> Iterator[_Placement]:
-    if analysed.rule.is_private:
-        return
-    if analysed.without_formats is None:
-        yield _Placement(analysed, analysed.need)
-    else:
-        yield _Placement(analysed, analysed.need_of_formats)
-        yield _Placement(analysed, analysed.need_without_formats, analysed.without_formats)
+    def part_of(self, need: Need) -> Need:
+        """Return a need narrowed to files of this region."""
+        if self.magic:
+            return need.both(starts_with(self.magic))
+        if need.heads is None:
+            return need
+        return need.narrowed_to(head for head in need.heads if not head.startswith(self.excluded))
 
 
-def _parts_of(placement: _Placement) -> Iterator[tuple[str, _Placement]]:
-    """Yield the partitions a rule belongs to, each with the part of its need that this partition serves."""
-    if placement.need.impossible:
-        return
-    heads = placement.need.heads
-    if heads is None:
-        yield _ANY, placement
-        return
-    for family, magic in _FAMILIES.items():
-        within = placement.need.both(starts_with(magic))
-        if not within.impossible:
-            yield family, replace(placement, need=within)
-    outside = frozenset(head for head in heads if not head.startswith(tuple(_FAMILIES.values())))
-    if outside:
-        yield _OTHERS, replace(placement, need=replace(placement.need, heads=outside))
+def _worth_a_pack(magic: bytes, namespaces: Iterable[AnalysedNamespace]) -> bool:
+    family = starts_with(magic)
+    own = [rule for namespace in namespaces for rule in namespace.rules if _belongs_to(rule, family)]
+    modules = {module for module, need in FORMAT_MODULES.items() if not need.both(family).impossible}
+    return len(own) >= _RULES_WORTH_A_PACK or any(rule.modules & modules for rule in own)
 
 
-def _assembled(
-    name: str, members: Mapping[str, Mapping[str, _Placement]], namespaces: Iterable[AnalysedNamespace]
-) -> Partition:
-    texts = []
+def _belongs_to(rule: AnalysedRule, family: Need) -> bool:
+    """Tell whether a rule, or the part of it that needs expensive modules, matches files of one family only."""
+    need = rule.need if rule.without_formats is None else rule.need_of_formats
+    return not need.impossible and need.both(family).heads == need.heads
+
+
+def _assembled(region: _Region, namespaces: Iterable[AnalysedNamespace]) -> Partition:
+    texts: list[RuleSource] = []
+    needs: list[Need] = []
+    names: list[tuple[str, str]] = []
     for namespace in namespaces:
-        if namespace.unsplit is not None and name == _ANY:
+        if namespace.unsplit is not None:
             texts.append(RuleSource(namespace=namespace.name, text=namespace.unsplit))
-        elif namespace.name in members:
-            texts.append(RuleSource(namespace=namespace.name, text=_text(namespace, members[namespace.name])))
-    needs = [placement.need for placements in members.values() for placement in placements.values()]
+            needs.append(Need())
+            continue
+        members = {rule.rule.name: need for rule in namespace.rules if not (need := _need(rule, region)).impossible}
+        if members:
+            texts.append(RuleSource(namespace=namespace.name, text=_text(namespace.rules, members.keys(), region)))
+            needs.extend(members.values())
+            names.extend((namespace.name, name) for name in members)
     return Partition(
-        name=name,
-        route=ANYTHING if name == _ANY else any_of(needs),
+        name=region.name,
+        route=Route(region.part_of(any_of(needs)), excluded=region.excluded),
         sources=tuple(texts),
-        rules=frozenset((namespace, rule) for namespace, placements in members.items() for rule in placements),
+        rules=frozenset(names),
     )
 
 
-def _text(namespace: AnalysedNamespace, members: Mapping[str, _Placement]) -> str:
+def _need(rule: AnalysedRule, region: _Region) -> Need:
+    """Return what files of the region a rule can match; none for a private rule, which at most accompanies others."""
+    if rule.rule.is_private:
+        return NOTHING
+    return region.part_of(rule.need_without_formats if _relieved(rule, region) else rule.need)
+
+
+def _relieved(rule: AnalysedRule, region: _Region) -> bool:
+    """The alternatives of a rule that need expensive modules cannot be true in this region."""
+    return rule.without_formats is not None and region.part_of(rule.need_of_formats).impossible
+
+
+def _text(rules: Iterable[AnalysedRule], members: Iterable[str], region: _Region) -> str:
     """Write the members of a namespace and all rules that have to accompany them, in the order of the original."""
-    companions = frozenset[str]().union(*(placement.analysed.companions for placement in members.values()))
+    chosen = frozenset(members)
+    companions = frozenset[str]().union(*(rule.companions for rule in rules if rule.rule.name in chosen))
     modules: set[str] = set()
-    rules = []
-    for analysed in namespace.rules:
-        placement = members.get(analysed.rule.name)
-        if placement and placement.condition:
-            rules.append(write_rule_with(placement.condition, analysed.rule))
-            modules |= modules_named(tokens_of(placement.condition), analysed.modules)
-        elif placement or analysed.rule.name in companions:
-            rules.append(write_rule(analysed.rule, hidden=not placement))
-            modules |= analysed.modules
-    return "\n".join([*(f'import "{module}"' for module in sorted(modules)), *rules])
+    written: list[str] = []
+    for rule in rules:
+        name = rule.rule.name
+        if name in chosen and rule.without_formats is not None and _relieved(rule, region):
+            written.append(write_rule_with(rule.without_formats, rule.rule))
+            modules |= modules_named(tokens_of(rule.without_formats), rule.modules)
+        elif name in chosen or name in companions:
+            written.append(write_rule(rule.rule, hidden=name not in chosen))
+            modules |= rule.modules
+    return "\n".join([*_imports(modules), *written])
+
+
+def _imports(modules: Iterable[str]) -> Iterator[str]:
+    return (f'import "{module}"' for module in sorted(modules))
