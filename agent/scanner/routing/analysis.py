@@ -21,7 +21,7 @@ _WORD = re.compile(r"[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True, slots=True)
-class RuleSource:
+class RuleText:
     """The text of a rule file and the namespace its rules live in; texts of one namespace may refer to each other."""
 
     namespace: str
@@ -38,7 +38,6 @@ class AnalysedRule:
         modules: Modules its condition names.
         companions: Names of the rules that must be compiled with it, in no particular order: those it refers to,
             directly or not, and the global ones. Never itself.
-        referred_to: Another rule's value depends on it.
         without_formats: Its condition without the alternatives that only files of a format with an expensive module
             can satisfy; None when there are none, or nothing would be left, or it may not be changed.
         need_without_formats: What that condition implies.
@@ -49,7 +48,6 @@ class AnalysedRule:
     need: Need
     modules: frozenset[str]
     companions: frozenset[str]
-    referred_to: bool
     without_formats: Condition | None = None
     need_without_formats: Need = NOTHING
     need_of_formats: Need = NOTHING
@@ -70,7 +68,7 @@ class AnalysedNamespace:
     unsplit: str | None = None
 
 
-def analyse(sources: Iterable[RuleSource]) -> tuple[AnalysedNamespace, ...]:
+def analyse(sources: Iterable[RuleText]) -> tuple[AnalysedNamespace, ...]:
     """Read and analyse a whole pack; namespaces keep the order of their first source."""
     texts: dict[str, list[str]] = defaultdict(list)
     for source in sources:
@@ -115,21 +113,14 @@ class _NamespaceAnalysis:
         global_rules = {name for name, rule in self._rules.items() if rule.is_global}
         for_all = global_rules.union(*(self._companions[name] for name in global_rules))
         need_of_all = reduce(Need.both, (self._own_needs[name] for name in global_rules), ANYTHING)
-        referred_to = frozenset().union(*self._companions.values()) if self._companions else frozenset[str]()
-        return tuple(
-            self._analysed(rule, need_of_all, for_all, referred_to=rule.name in referred_to)
-            for rule in self._rules.values()
-        )
+        return tuple(self._analysed(rule, need_of_all, for_all) for rule in self._rules.values())
 
-    def _analysed(
-        self, rule: Rule, need_of_all: Need, for_all: Iterable[str], *, referred_to: bool
-    ) -> AnalysedRule:
+    def _analysed(self, rule: Rule, need_of_all: Need, for_all: Iterable[str]) -> AnalysedRule:
         analysed = AnalysedRule(
             rule=rule,
             need=self._own_needs[rule.name].both(need_of_all),
             modules=modules_named(rule.tokens, self._modules),
             companions=self._companions[rule.name].union(for_all) - {rule.name},
-            referred_to=referred_to,
         )
         return self._relieved(analysed, need_of_all)
 
@@ -137,11 +128,15 @@ class _NamespaceAnalysis:
         """Split off the alternatives that name a format's module, where the rule's value matters to no other rule."""
         rule, tree = analysed.rule, self._trees[analysed.rule.name]
         expensive = analysed.modules & FORMAT_MODULES.keys()
-        if not tree or not expensive or analysed.referred_to or rule.is_global:
+        if not tree or not expensive:
             return analysed
         splitting = _Splitting(self._implications(rule), self._modules)
         rest = splitting.without_formats(tree)
-        if rest is None or not splitting.left_out or modules_named(tokens_of(rest), self._modules) & FORMAT_MODULES.keys():
+        if (
+            rest is None
+            or not splitting.left_out
+            or modules_named(tokens_of(rest), self._modules) & FORMAT_MODULES.keys()
+        ):
             return analysed
         left_out = reduce(Need.either, splitting.left_out, NOTHING)
         return AnalysedRule(
@@ -149,7 +144,6 @@ class _NamespaceAnalysis:
             need=analysed.need,
             modules=analysed.modules,
             companions=analysed.companions,
-            referred_to=False,
             without_formats=rest,
             need_without_formats=self._implications(rule).of(rest).both(need_of_all),
             need_of_formats=left_out.both(analysed.need),
@@ -159,7 +153,7 @@ class _NamespaceAnalysis:
         return Implications(rule.strings, self._modules, self._own_needs.get)
 
     def _references(self, tokens: Sequence[str]) -> frozenset[str]:
-        """Return the earlier rules a condition may refer to, by name or by a pattern like `rule_*`; maybe a few more."""
+        """Return at least the earlier rules that a condition refers to, by name or by a pattern like `rule_*`."""
         named = {token for token in tokens if token in self._rules}
         patterns = {token for token, following in pairwise(tokens) if following == "*" and _WORD.fullmatch(token)}
         return frozenset(named.union(name for name in self._rules if patterns and name.startswith(tuple(patterns))))

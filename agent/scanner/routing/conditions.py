@@ -8,6 +8,7 @@ what lies between (comparisons, string and rule references, loops) stays a `Leaf
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -101,39 +102,32 @@ def tokens_of(condition: Condition) -> Iterator[str]:
 
 
 def _parse(tokens: tuple[str, ...], nesting_left: int) -> Condition:
-    if not tokens:
-        raise UnreadableConditionError("an operand is missing")
     if not nesting_left:
         raise UnreadableConditionError(f"nested deeper than {MAX_NESTING} levels")
+    places, wrapped = _logical_operators(tokens)
     for word, build in (("or", Or), ("and", And)):
-        operands = tuple(_split_at(tokens, word))
-        if len(operands) > 1:
-            return build(tuple(_parse(operand, nesting_left - 1) for operand in operands))
-    if tokens[0] == "not":
-        return Not(_parse(tokens[1:], nesting_left - 1))
-    if tokens[0] == "defined":
-        return Defined(_parse(tokens[1:], nesting_left - 1))
-    if tokens[0] == "(" and _closing_of_first(tokens) == len(tokens) - 1:
+        if word in places:
+            return build(tuple(_parse(operand, nesting_left - 1) for operand in _split(tokens, places[word])))
+    if len(tokens) > 1 and tokens[0] in ("not", "defined"):
+        operand = _parse(tokens[1:], nesting_left - 1)
+        return Not(operand) if tokens[0] == "not" else Defined(operand)
+    if wrapped:
         return _parse(tokens[1:-1], nesting_left - 1)
+    if not tokens or tokens[0] in ("not", "defined"):
+        raise UnreadableConditionError("an operand is missing")
     return Leaf(tokens)
 
 
-def _split_at(tokens: tuple[str, ...], word: str) -> Iterator[tuple[str, ...]]:
-    start = 0
-    for index, depth in _depths(tokens):
-        if depth == 0 and tokens[index] == word:
-            yield tokens[start:index]
-            start = index + 1
-    yield tokens[start:]
+def _split(tokens: tuple[str, ...], places: list[int]) -> Iterator[tuple[str, ...]]:
+    for before, place in pairwise((-1, *places, len(tokens))):
+        yield tokens[before + 1 : place]
 
 
-def _closing_of_first(tokens: tuple[str, ...]) -> int:
-    return next(index for index, depth in _depths(tokens) if depth == 0)
-
-
-def _depths(tokens: tuple[str, ...]) -> Iterator[tuple[int, int]]:
-    """Yield each token's index and the bracket depth after it."""
+def _logical_operators(tokens: tuple[str, ...]) -> tuple[dict[str, list[int]], bool]:
+    """Return where `and` and `or` stand outside all brackets, and whether one pair of brackets surrounds everything."""
+    places: dict[str, list[int]] = {}
     depth = 0
+    wrapped = tokens[:1] == ("(",)
     for index, token in enumerate(tokens):
         if token in OPENING:
             depth += 1
@@ -141,6 +135,10 @@ def _depths(tokens: tuple[str, ...]) -> Iterator[tuple[int, int]]:
             depth -= 1
             if depth < 0:
                 raise UnreadableConditionError("a bracket closes that was never opened")
-        yield index, depth
+            if not depth and index < len(tokens) - 1:
+                wrapped = False
+        elif not depth and token in ("and", "or"):
+            places.setdefault(token, []).append(index)
     if depth:
         raise UnreadableConditionError("a bracket is never closed")
+    return places, wrapped

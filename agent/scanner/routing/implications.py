@@ -61,7 +61,9 @@ class Implications:
         modules: frozenset[str],
         need_of_rule: Callable[[str], Need | None],
     ) -> None:
-        self._strings: Mapping[str, StringDefinition] = {string.name: string for string in strings if string.name != "$"}
+        self._strings: Mapping[str, StringDefinition] = {
+            string.name: string for string in strings if string.name != "$"
+        }
         self._modules = modules
         self._need_of_rule = need_of_rule
 
@@ -101,7 +103,7 @@ class Implications:
 
     def _of_member(self, token: str) -> Need:
         module, _, member = token.partition(".")
-        if module not in self._modules or not member or member.isupper() or token == "pe.is_pe":
+        if module not in self._modules or not member or member.isupper() or member == "is_pe":
             return ANYTHING
         return FORMAT_MODULES.get(module, ANYTHING)
 

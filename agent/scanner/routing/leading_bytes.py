@@ -40,18 +40,15 @@ def leading_bytes(string: StringDefinition) -> tuple[bytes, ...] | None:
 
     An alternative may be shorter than the string, never longer.
     """
-    if any(modifier.startswith(_ENCODED) for modifier in string.modifiers):
+    if string.kind == "regex" or any(modifier.startswith(_ENCODED) for modifier in string.modifiers):
         return None
-    match string.kind:
-        case "byte":
-            spellings: tuple[bytes, ...] = (_hex_prefix(string.value),)
-        case "text":
-            spellings = _spellings(_text_prefix(string.value), nocase="nocase" in string.modifiers)
-            wide = tuple(bytes(byte for letter in spelling for byte in (letter, 0)) for spelling in spellings)
-            if "wide" in string.modifiers:
-                spellings = wide + spellings if "ascii" in string.modifiers else wide
-        case "regex":
-            return None
+    if string.kind == "byte":
+        spellings: tuple[bytes, ...] = (_hex_prefix(string.value),)
+    else:
+        spellings = _spellings(_text_prefix(string.value), nocase="nocase" in string.modifiers)
+    if "wide" in string.modifiers:
+        wide = tuple(bytes(byte for letter in spelling for byte in (letter, 0)) for spelling in spellings)
+        spellings = wide + spellings if "ascii" in string.modifiers else wide
     shortened = tuple(spelling[:KNOWN_PREFIX] for spelling in spellings)
     return None if b"" in shortened else shortened
 

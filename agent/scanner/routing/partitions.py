@@ -4,9 +4,9 @@ Files fall into families by their first bytes, and each family has a pack with a
 files; rules that any file could match are compiled into each. Costs that decided this, on two public sets of 7,087
 rules with yara-python 4.5 in a fresh process (ratios matter; `python -m benchmarks.routing` measures them again):
 
-* A pack of one rule costs 4 µs a call and 1.1 ns a byte. One of 2,427 rules costs 9 ns a byte, with 142 more 9.3 ns:
-  what counts is how often the data is passed. Two packs for an ELF file took 21 ms, one pack with all their rules 15 ms;
-  for a PE file 28 and 21 ms. The price is memory: 34 MB for three packs instead of 20 MB for one.
+* A pack of one rule costs 4 µs a call and 1.1 ns a byte; the 2,427 rules for any file 9 ns a byte, the 142 for ELF
+  files alone 8 ns: what counts is how often the data is passed. Two packs for an ELF file took 21 ms, one with the
+  rules of both 15 ms; for a PE file 28 and 21 ms. The price is memory: three packs have 34 MB, the whole has 20 MB.
 * 280 rules for rarer formats make the pack for all other files 4% slower; a family of their own would cost more.
 * Loading the `pe` module costs 380 µs and `elf` 75 µs on files of any other format (`dotnet` 15 µs, `math` 6 µs, the
   rest nothing): more than passing 12 KB of text. No pack but their own family's names them if that can be avoided.
@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.scanner.routing.analysis import AnalysedNamespace, AnalysedRule, RuleSource, analyse
+from agent.scanner.routing.analysis import AnalysedNamespace, AnalysedRule, RuleText, analyse
 from agent.scanner.routing.conditions import tokens_of
 from agent.scanner.routing.implications import FORMAT_MODULES, modules_named
 from agent.scanner.routing.needs import NOTHING, Need, any_of, starts_with
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _FAMILIES = {"elf": b"\x7fE", "pe": b"MZ"}
 _OTHER = "other"
 # Fewer rules for a family are cheaper run on all files than compiled, with those for any file, into one more pack.
-_RULES_WORTH_A_PACK = 100
+RULES_WORTH_A_PACK = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,11 @@ class Partition:
 
     name: str
     route: Route
-    sources: tuple[RuleSource, ...]
+    sources: tuple[RuleText, ...]
     rules: frozenset[tuple[str, str]]
 
 
-def partition(sources: Iterable[RuleSource]) -> tuple[Partition, ...]:
+def partition(sources: Iterable[RuleText], *, rules_worth_a_pack: int = RULES_WORTH_A_PACK) -> tuple[Partition, ...]:
     """Divide a pack.
 
     Running, on a file, the partitions whose route accepts it gives the (namespace, rule) matches of the whole pack, if
@@ -62,12 +62,15 @@ def partition(sources: Iterable[RuleSource]) -> tuple[Partition, ...]:
 
     Args:
         sources: Texts that YARA accepts, in the order in which they would be compiled.
+        rules_worth_a_pack: A family with fewer rules of its own gets no pack, unless they use expensive modules.
 
     Returns:
         The partitions, none empty. A rule that no file can match is in none of them.
     """
     namespaces = analyse(sources)
-    separate = tuple(magic for magic in _FAMILIES.values() if _worth_a_pack(magic, namespaces))
+    separate = tuple(
+        magic for magic in _FAMILIES.values() if _worth_a_pack(magic, namespaces, at_least=rules_worth_a_pack)
+    )
     regions = [_Region(name, magic=magic) for name, magic in _FAMILIES.items() if magic in separate]
     regions.append(_Region(_OTHER, excluded=separate))
     parts = (_assembled(region, namespaces) for region in regions)
@@ -91,11 +94,11 @@ class _Region:
         return need.narrowed_to(head for head in need.heads if not head.startswith(self.excluded))
 
 
-def _worth_a_pack(magic: bytes, namespaces: Iterable[AnalysedNamespace]) -> bool:
+def _worth_a_pack(magic: bytes, namespaces: Iterable[AnalysedNamespace], *, at_least: int) -> bool:
     family = starts_with(magic)
     own = [rule for namespace in namespaces for rule in namespace.rules if _belongs_to(rule, family)]
     modules = {module for module, need in FORMAT_MODULES.items() if not need.both(family).impossible}
-    return len(own) >= _RULES_WORTH_A_PACK or any(rule.modules & modules for rule in own)
+    return len(own) >= at_least or any(rule.modules & modules for rule in own)
 
 
 def _belongs_to(rule: AnalysedRule, family: Need) -> bool:
@@ -105,17 +108,17 @@ def _belongs_to(rule: AnalysedRule, family: Need) -> bool:
 
 
 def _assembled(region: _Region, namespaces: Iterable[AnalysedNamespace]) -> Partition:
-    texts: list[RuleSource] = []
+    texts: list[RuleText] = []
     needs: list[Need] = []
     names: list[tuple[str, str]] = []
     for namespace in namespaces:
         if namespace.unsplit is not None:
-            texts.append(RuleSource(namespace=namespace.name, text=namespace.unsplit))
+            texts.append(RuleText(namespace=namespace.name, text=namespace.unsplit))
             needs.append(Need())
             continue
         members = {rule.rule.name: need for rule in namespace.rules if not (need := _need(rule, region)).impossible}
         if members:
-            texts.append(RuleSource(namespace=namespace.name, text=_text(namespace.rules, members.keys(), region)))
+            texts.append(RuleText(namespace=namespace.name, text=_text(namespace.rules, members.keys(), region)))
             needs.extend(members.values())
             names.extend((namespace.name, name) for name in members)
     return Partition(
@@ -139,18 +142,22 @@ def _relieved(rule: AnalysedRule, region: _Region) -> bool:
 
 
 def _text(rules: Iterable[AnalysedRule], members: Iterable[str], region: _Region) -> str:
-    """Write the members of a namespace and all rules that have to accompany them, in the order of the original."""
+    """Write the members of a namespace and all rules that have to accompany them, in the order of the original.
+
+    A companion that is no member is private or cannot match in this region, so it is never reported from here.
+    """
     chosen = frozenset(members)
-    companions = frozenset[str]().union(*(rule.companions for rule in rules if rule.rule.name in chosen))
+    wanted = chosen.union(*(rule.companions for rule in rules if rule.rule.name in chosen))
     modules: set[str] = set()
     written: list[str] = []
     for rule in rules:
-        name = rule.rule.name
-        if name in chosen and rule.without_formats is not None and _relieved(rule, region):
+        if rule.rule.name not in wanted:
+            continue
+        if rule.without_formats is not None and _relieved(rule, region):
             written.append(write_rule_with(rule.without_formats, rule.rule))
             modules |= modules_named(tokens_of(rule.without_formats), rule.modules)
-        elif name in chosen or name in companions:
-            written.append(write_rule(rule.rule, hidden=name not in chosen))
+        else:
+            written.append(write_rule(rule.rule))
             modules |= rule.modules
     return "\n".join([*_imports(modules), *written])
 

@@ -5,28 +5,28 @@ its condition. plyara reads the whole language and is the oracle of the tests, b
 used, building its grammar once a file) for the 7,087 rules of two public sets; this needs under 1 s, and a scan
 should not wait for its rules.
 
-The text has been accepted by YARA before. Anything unexpected means that this reader does not understand the file, which
-then runs unsplit on every file: slower, and always right.
+The text has been accepted by YARA before. Anything unexpected means that this reader does not understand the file,
+which then runs unsplit on every file: slower, and always right.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from agent.scanner.routing.leading_bytes import StringDefinition
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 # Blanks and comments first, then one token. The order matters: a hex string must be seen before its brace is taken for
 # a rule's, and comments before the regular expression that `/` may begin (division is `\` in YARA).
+_BLANKS = r"(?:\s++|//[^\n]*+|/\*.*?\*/)*+"
+_TEXT = r'"(?:[^"\\\n]|\\[^\n])*+"'
 _TOKEN = re.compile(
-    r"""(?:\s+|//[^\n]*|/\*.*?\*/)*
+    _BLANKS
+    + r"""
     (?:(?P<hex>=\s*\{(?:[^}/]|//[^\n]*|/\*.*?\*/)*\})
     |(?P<word>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)
-    |(?P<text>"(?:[^"\\\n]|\\[^\n])*")
+    |(?P<text>"(?:[^"\\\n]|\\[^\n])*+")
     |(?P<regex>/(?:[^/\\\n]|\\[^\n])+/[is]*)
     |(?P<number>0x[0-9A-Fa-f]+|0o[0-7]+|\d+(?:\.\d+)?(?:KB|MB)?)
     |(?P<string>[$\#@!]\w+\*?|\$\*?|[\#@])
@@ -34,6 +34,10 @@ _TOKEN = re.compile(
     |(?P<end>\Z)
     |(?P<unknown>.))""",
     re.VERBOSE | re.DOTALL | re.ASCII,
+)
+# As many entries of a meta section as are plainly written: most of a public rule set is this, and nobody reads it here.
+_META_ENTRIES = re.compile(
+    rf"(?:{_BLANKS}[A-Za-z_]\w*+\s*+=\s*+(?:{_TEXT}|-?\d++|true\b|false\b))*+", re.DOTALL | re.ASCII
 )
 _SCOPES = ("global", "private")
 _ARGUMENT_MODIFIERS = frozenset({"xor", "base64", "base64wide"})
@@ -99,17 +103,11 @@ class _Token(NamedTuple):
     end: int
 
 
-def _tokens(text: str) -> Iterator[_Token]:
-    for found in _TOKEN.finditer(text):
-        kind = found.lastgroup or "unknown"
-        yield _Token(kind, found[kind], found.start(kind), found.end(kind))
-
-
 class _Reader:
     def __init__(self, text: str) -> None:
         self._text = text
-        self._tokens = _tokens(text)
-        self._next = next(self._tokens)
+        self._position = 0
+        self._next = self._token()
 
     def file(self) -> RuleFile:
         modules: set[str] = set()
@@ -161,6 +159,9 @@ class _Reader:
     def _skip_meta(self) -> None:
         if self._next.text == "meta":
             self._take()
+            if self._next.text == ":":
+                entries = _META_ENTRIES.match(self._text, self._next.end)
+                self._position = entries.end() if entries else self._next.end
             self._take(":")
             # Keywords cannot name an entry, and a value with the same letters has quotes.
             while self._next.text not in ("strings", "condition"):
@@ -208,5 +209,13 @@ class _Reader:
         if token.kind in ("end", "unknown") or text not in (None, token.text) or kind not in (None, token.kind):
             line = self._text.count("\n", 0, token.start) + 1
             raise UnsplittableSourceError(f"line {line}: {token.text!r} where {text or kind or 'more'} should be")
-        self._next = next(self._tokens)
+        self._next = self._token()
         return token
+
+    def _token(self) -> _Token:
+        found = _TOKEN.match(self._text, self._position)
+        kind = found and found.lastgroup
+        if not found or not kind:
+            raise UnsplittableSourceError("a comment that never ends")
+        start, self._position = found.span(kind)
+        return _Token(kind, found[kind], start, self._position)

@@ -13,14 +13,12 @@ if TYPE_CHECKING:
     from agent.scanner.routing.reading import Rule
 
 
-def write_rule(rule: Rule, *, hidden: bool = False) -> str:
-    """Return a rule as it was written, comments around its parts aside.
+_ALL_STRINGS = frozenset({"them"})
 
-    Args:
-        rule: The rule.
-        hidden: Make it private, so that only the rules that refer to it see it.
-    """
-    return _written(rule, rule.strings, rule.condition, hidden=hidden)
+
+def write_rule(rule: Rule) -> str:
+    """Return a rule as it was written, comments around its parts aside."""
+    return _written(rule, rule.strings, rule.condition)
 
 
 def write_rule_with(condition: Condition, rule: Rule) -> str:
@@ -35,19 +33,18 @@ def _mentioned(strings: Iterable[StringDefinition], tokens: Iterable[str]) -> It
     names: set[str] = set()
     prefixes: list[str] = []
     for token in tokens:
-        if token == "them":
-            prefixes.append("$")
-        elif token[0] == "$" and token[-1] == "*":
-            prefixes.append(token[:-1])
-        elif token[0] in "$#@!":
-            names.add("$" + token[1:].removesuffix("*"))  # in `#a*2` the star multiplies
+        match token[0], token[-1]:
+            case "$", "*":
+                prefixes.append(token[:-1])
+            case (("$" | "#" | "@" | "!"), _):
+                names.add("$" + token[1:].removesuffix("*"))  # in `#a*2` the star multiplies
+            case _ if token in _ALL_STRINGS:
+                prefixes.append("$")
     return (string for string in strings if string.name in names or string.name.startswith(tuple(prefixes)))
 
 
-def _written(
-    rule: Rule, strings: tuple[StringDefinition, ...], condition: str, *, hidden: bool = False
-) -> str:
-    scopes = [*(["global"] if rule.is_global else []), *(["private"] if rule.is_private or hidden else [])]
+def _written(rule: Rule, strings: tuple[StringDefinition, ...], condition: str) -> str:
+    scopes = [*(["global"] if rule.is_global else []), *(["private"] if rule.is_private else [])]
     tags = f" : {' '.join(rule.tags)}" if rule.tags else ""
     definitions = "".join(f"{string.written}\n" for string in strings)
     section = f"strings:\n{definitions}" if definitions else ""
