@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from agent.scanner.routing.conditions import And, Condition, Or, UnreadableConditionError, parse_condition, tokens_of
 from agent.scanner.routing.implications import FORMAT_MODULES, Implications, modules_named
 from agent.scanner.routing.needs import ANYTHING, NOTHING, Need
-from agent.scanner.routing.reading import Rule, UnsplittableSourceError, read_rules
+from agent.scanner.routing.reading import BLANKS, Rule, UnsplittableSourceError, read_rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_WORD = re.compile(r"[A-Za-z_]\w*")
+_WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_RULE_PATTERN = re.compile(rf"([A-Za-z_]\w*){BLANKS}\*{BLANKS}[,)]", re.ASCII | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +61,15 @@ class AnalysedNamespace:
         name: The namespace.
         rules: Empty when `unsplit`.
         unsplit: The whole text, None when it was taken apart.
+        patterns: Prefixes of the rule sets like `any of (rule_*)` in its conditions; maybe a few more.
+        pinned: Names of rules that have to be compiled into every partition that has any rules at all.
     """
 
     name: str
     rules: tuple[AnalysedRule, ...] = ()
     unsplit: str | None = None
+    patterns: frozenset[str] = frozenset()
+    pinned: frozenset[str] = frozenset()
 
 
 def analyse(sources: Iterable[RuleText]) -> tuple[AnalysedNamespace, ...]:
@@ -73,19 +77,38 @@ def analyse(sources: Iterable[RuleText]) -> tuple[AnalysedNamespace, ...]:
     texts: dict[str, list[str]] = defaultdict(list)
     for source in sources:
         texts[source.namespace].append(source.text)
-    return tuple(_analyse_namespace(namespace, parts) for namespace, parts in texts.items())
+    return _pinned([_analyse_namespace(namespace, parts) for namespace, parts in texts.items()])
+
+
+def _pinned(namespaces: Sequence[AnalysedNamespace]) -> tuple[AnalysedNamespace, ...]:
+    """Pin the rules that rule sets of other namespaces count.
+
+    YARA 4.5 collects the set `(rule_*)` from the names in all namespaces compiled so far and looks each up in its own:
+    a rule of the set is counted once more for every rule of the same name elsewhere.
+    """
+    prefixes = tuple(frozenset[str]().union(*(namespace.patterns for namespace in namespaces)))
+    if not prefixes or len(namespaces) == 1:
+        return tuple(namespaces)
+    return tuple(
+        replace(
+            namespace,
+            pinned=frozenset(rule.rule.name for rule in namespace.rules if rule.rule.name.startswith(prefixes)),
+        )
+        for namespace in namespaces
+    )
 
 
 def _analyse_namespace(name: str, texts: Sequence[str]) -> AnalysedNamespace:
     try:
         files = [read_rules(text) for text in texts]
     except UnsplittableSourceError:
-        return AnalysedNamespace(name=name, unsplit="\n".join(texts))
+        whole = "\n".join(texts)
+        return AnalysedNamespace(name=name, unsplit=whole, patterns=frozenset(_RULE_PATTERN.findall(whole)))
     analysis = _NamespaceAnalysis(frozenset(module for file in files for module in file.modules))
     for file in files:
         for rule in file.rules:
             analysis.add(rule)
-    return AnalysedNamespace(name=name, rules=analysis.finish())
+    return AnalysedNamespace(name=name, rules=analysis.finish(), patterns=frozenset(analysis.patterns))
 
 
 class _NamespaceAnalysis:
@@ -97,6 +120,7 @@ class _NamespaceAnalysis:
         self._own_needs: dict[str, Need] = {}
         self._trees: dict[str, Condition | None] = {}
         self._companions: dict[str, frozenset[str]] = {}
+        self.patterns: set[str] = set()
 
     def add(self, rule: Rule) -> None:
         try:
@@ -125,7 +149,7 @@ class _NamespaceAnalysis:
         return self._relieved(analysed, need_of_all)
 
     def _relieved(self, analysed: AnalysedRule, need_of_all: Need) -> AnalysedRule:
-        """Split off the alternatives that name a format's module, where the rule's value matters to no other rule."""
+        """Split off the alternatives that name a format's module, which is where expensive modules are named."""
         rule, tree = analysed.rule, self._trees[analysed.rule.name]
         expensive = analysed.modules & FORMAT_MODULES.keys()
         if not tree or not expensive:
@@ -155,8 +179,14 @@ class _NamespaceAnalysis:
     def _references(self, tokens: Sequence[str]) -> frozenset[str]:
         """Return at least the earlier rules that a condition refers to, by name or by a pattern like `rule_*`."""
         named = {token for token in tokens if token in self._rules}
-        patterns = {token for token, following in pairwise(tokens) if following == "*" and _WORD.fullmatch(token)}
-        return frozenset(named.union(name for name in self._rules if patterns and name.startswith(tuple(patterns))))
+        # Only here can a star end an operand; a product goes on.
+        patterns = {
+            word
+            for word, star, after in zip(tokens, tokens[1:], tokens[2:], strict=False)
+            if star == "*" and after in (",", ")") and _WORD.fullmatch(word)
+        }
+        self.patterns |= patterns
+        return frozenset(named.union(name for name in self._rules if name.startswith(tuple(patterns))))
 
 
 class _Splitting:

@@ -117,14 +117,15 @@ def _assembled(region: _Region, namespaces: Iterable[AnalysedNamespace]) -> Part
             needs.append(Need())
             continue
         members = {rule.rule.name: need for rule in namespace.rules if not (need := _need(rule, region)).impossible}
-        if members:
-            texts.append(RuleText(namespace=namespace.name, text=_text(namespace.rules, members.keys(), region)))
-            needs.extend(members.values())
-            names.extend((namespace.name, name) for name in members)
+        if members or namespace.pinned:
+            text = _text(namespace.rules, namespace.pinned.union(members), region)
+            texts.append(RuleText(namespace=namespace.name, text=text))
+        needs.extend(members.values())
+        names.extend((namespace.name, name) for name in members)
     return Partition(
         name=region.name,
         route=Route(region.part_of(any_of(needs)), excluded=region.excluded),
-        sources=tuple(texts),
+        sources=tuple(texts) if needs else (),
         rules=frozenset(names),
     )
 
@@ -141,12 +142,11 @@ def _relieved(rule: AnalysedRule, region: _Region) -> bool:
     return rule.without_formats is not None and region.part_of(rule.need_of_formats).impossible
 
 
-def _text(rules: Iterable[AnalysedRule], members: Iterable[str], region: _Region) -> str:
-    """Write the members of a namespace and all rules that have to accompany them, in the order of the original.
+def _text(rules: Iterable[AnalysedRule], chosen: frozenset[str], region: _Region) -> str:
+    """Write some rules of a namespace and all that have to accompany them, in the order of the original.
 
-    A companion that is no member is private or cannot match in this region, so it is never reported from here.
+    Those that are no members of the partition are private or cannot match in this region: it never reports them.
     """
-    chosen = frozenset(members)
     wanted = chosen.union(*(rule.companions for rule in rules if rule.rule.name in chosen))
     modules: set[str] = set()
     written: list[str] = []

@@ -19,10 +19,10 @@ from agent.scanner.routing.leading_bytes import StringDefinition
 
 # Blanks and comments first, then one token. The order matters: a hex string must be seen before its brace is taken for
 # a rule's, and comments before the regular expression that `/` may begin (division is `\` in YARA).
-_BLANKS = r"(?:\s++|//[^\n]*+|/\*.*?\*/)*+"
+BLANKS = r"(?:\s++|//[^\n]*+|/\*.*?\*/)*+"
 _TEXT = r'"(?:[^"\\\n]|\\[^\n])*+"'
 _TOKEN = re.compile(
-    _BLANKS
+    BLANKS
     + r"""
     (?:(?P<hex>=\s*\{(?:[^}/]|//[^\n]*|/\*.*?\*/)*\})
     |(?P<word>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)
@@ -37,7 +37,7 @@ _TOKEN = re.compile(
 )
 # As many entries of a meta section as are plainly written: most of a public rule set is this, and nobody reads it here.
 _META_ENTRIES = re.compile(
-    rf"(?:{_BLANKS}[A-Za-z_]\w*+\s*+=\s*+(?:{_TEXT}|-?\d++|true\b|false\b))*+", re.DOTALL | re.ASCII
+    rf"(?:{BLANKS}[A-Za-z_]\w*+\s*+=\s*+(?:{_TEXT}|-?\d++|true\b|false\b))*+", re.DOTALL | re.ASCII
 )
 _SCOPES = ("global", "private")
 _ARGUMENT_MODIFIERS = frozenset({"xor", "base64", "base64wide"})
