@@ -3,6 +3,7 @@
 import re
 from random import Random
 
+import pytest
 import yara
 from hypothesis import assume, given, note, settings
 from hypothesis import strategies as st
@@ -229,9 +230,10 @@ def test_the_partitions_of_a_file_match_what_the_whole_pack_matches(random: Rand
         assert routed.found(data) == expected
 
 
-def test_every_generated_leaf_compiles() -> None:
-    for leaf in LEAVES:
-        yara.compile(source=IMPORTS + written("", "r", leaf), externals=EXTERNALS)
+@pytest.mark.parametrize("leaf", LEAVES)
+def test_every_generated_leaf_compiles(leaf: str) -> None:
+    rules = yara.compile(source=IMPORTS + written("", "r", leaf), externals=EXTERNALS)
+    assert [rule.identifier for rule in rules] == ["r"]
 
 
 def test_the_sample_files_are_what_they_claim() -> None:
