@@ -6,6 +6,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+# One process per core; `make test PYTEST_ARGS=-k\ vault` runs a part.
+PYTEST_ARGS ?= -n logical
 # Where the stubs go; tests/contract/test_generated_stubs.py regenerates them elsewhere and compares.
 WIRE_OUT ?= .
 PROTOS := $(sort $(wildcard proto/wire/v1/*.proto))

@@ -12,8 +12,15 @@ class ExclusionKind(Enum):
     PATH = "path"
     #: Exactly this content, wherever it is.
     SHA256 = "sha256"
+    #: Exactly this content at exactly this path, as `<sha256>:<path>`; what restoring a file records.
+    FILE = "file"
     #: A rule, as `name` or `namespace.name`.
     RULE = "rule"
+
+
+def file_subject(sha256: str, path: str) -> str:
+    """How a FILE exclusion names one content at one path."""
+    return f"{sha256}:{path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +30,7 @@ class Exclusion:
     Attributes:
         id: Names it for removal, e.g. `exc_3f9c`.
         kind: What it is about.
-        value: Absolute path, lower-case hex digest, or rule name.
+        value: Absolute path, lower-case hex digest, `file_subject`, or rule name.
         reason: In the owner's words.
         created_at: Timezone-aware.
         expires_at: None: until removed.

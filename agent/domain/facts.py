@@ -44,7 +44,8 @@ class Incomplete:
 
     Attributes:
         reason: Stable code: `max_file_size`, `max_depth`, `max_members`, `max_expanded_size`, `max_ratio`,
-            `timeout`, `encrypted`, `damaged`, `no_unpacker`, `worker_crashed`, `worker_out_of_memory`, `changed`.
+            `max_string_matches`, `timeout`, `encrypted`, `damaged`, `no_unpacker`, `worker_crashed`,
+            `worker_out_of_memory`, `engine_error`, `changed`; docs/formats.md explains each.
         limit: Value of the limit that stopped us; None where there is none.
         member_path: Which member; empty: the file itself.
     """
@@ -64,7 +65,8 @@ class ScanFacts:
         findings: Rules that matched, in the file and in its members.
         incomplete: What was not looked at; empty means all of it was.
         error: Why the file could not be scanned at all, as a stable code (`unreadable`, `vanished`,
-            `not_a_regular_file`); empty: it could.
+            `not_a_regular_file`, `too_deep`, `scanner_unavailable`, `scanner_overloaded`, `scanner_closed`); empty:
+            it could.
         engine: Name and version of the engine, e.g. `yara 4.5.4`.
         signatures_version: Which rule pack.
         elapsed_ms: Wall time from hand-over to answer.

@@ -81,4 +81,11 @@ class RootLost:
     reason: str
 
 
-SourceEvent = FileEvent | EventsLost | SourceDied | RootLost
+@dataclass(frozen=True, slots=True)
+class FolderAppeared:
+    """A whole folder was moved under a watched root: the kernel says nothing about what is in it, a walk has to."""
+
+    path: str
+
+
+SourceEvent = FileEvent | FolderAppeared | EventsLost | SourceDied | RootLost

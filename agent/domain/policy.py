@@ -2,10 +2,11 @@
 
 Pure: the same facts, policy, entitlement and `now` give the same verdict, always. Precedence, most specific first:
 
-1. an exclusion of exactly this content (sha256);
-2. an exclusion of the rule that matched;
-3. the severity of what is left;
-4. incompleteness: a file that was not wholly looked at is never clean.
+1. an exclusion of exactly this content at exactly this path;
+2. an exclusion of this content wherever it is;
+3. an exclusion of the rule that matched;
+4. the severity of what is left;
+5. incompleteness: a file that was not wholly looked at is never clean.
 
 An exclusion of a path keeps a file from being scanned at all and is applied earlier, in `agent.realtime.pipeline`.
 """
@@ -15,7 +16,7 @@ from datetime import datetime
 from enum import Enum
 
 from agent.domain.entitlement import Access, Feature
-from agent.domain.exclusions import Exclusion, ExclusionKind
+from agent.domain.exclusions import Exclusion, ExclusionKind, file_subject
 from agent.domain.facts import Finding, ScanFacts
 
 
@@ -83,7 +84,7 @@ class Verdict:
     policy_version: str = "local"
 
 
-def decide(facts: ScanFacts, policy: Policy, now: datetime) -> Verdict:
+def decide(facts: ScanFacts, path: str, policy: Policy, now: datetime) -> Verdict:
     """Decide what a scanned file is and what to do about it.
 
     The floor of protection (detect and quarantine) belongs to every access level, so no entitlement is asked here;
@@ -91,10 +92,11 @@ def decide(facts: ScanFacts, policy: Policy, now: datetime) -> Verdict:
 
     Args:
         facts: What the scan established.
+        path: Where the file was when it was scanned; only exclusions look at it.
         policy: What is wanted.
         now: Judges the expiry of exclusions; timezone-aware.
     """
-    excluded_by = _content_exclusion(facts, policy, now)
+    excluded_by = _content_exclusion(facts, path, policy, now)
     if excluded_by is not None:
         return Verdict(
             Decision.CLEAN, Action.NONE, reasons=(f"excluded:{excluded_by.id}",), policy_version=policy.version
@@ -120,12 +122,14 @@ def granted_mode(policy: Policy, access: Access) -> Mode:
     return policy.mode
 
 
-def _content_exclusion(facts: ScanFacts, policy: Policy, now: datetime) -> Exclusion | None:
+def _content_exclusion(facts: ScanFacts, path: str, policy: Policy, now: datetime) -> Exclusion | None:
     if not facts.sha256:
         return None
-    for exclusion in policy.exclusions:
-        if exclusion.kind is ExclusionKind.SHA256 and exclusion.applies_to(facts.sha256, now):
-            return exclusion
+    subjects = {ExclusionKind.FILE: file_subject(facts.sha256, path), ExclusionKind.SHA256: facts.sha256}
+    for kind, subject in subjects.items():
+        for exclusion in policy.exclusions:
+            if exclusion.kind is kind and exclusion.applies_to(subject, now):
+                return exclusion
     return None
 
 

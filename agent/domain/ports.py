@@ -15,7 +15,7 @@ from agent.domain.exclusions import Exclusion
 from agent.domain.facts import Finding, ScanFacts
 from agent.domain.files import FileIdentity, SourceEvent
 from agent.domain.incident import Incident, Origin
-from agent.domain.quarantine import CaptureState, QuarantineEntry, RestoreReceipt
+from agent.domain.quarantine import CaptureState, QuarantineEntry, RestoreReceipt, Retained
 
 
 class Clock(Protocol):
@@ -58,8 +58,24 @@ class EventSource(Protocol):
             BucklerError: `ROOT_UNREADABLE`, `FANOTIFY_NOT_PERMITTED`, `WATCH_LIMIT`; nothing is left open then.
         """
 
+    def set_blocking(self, *, enabled: bool) -> None:
+        """Hold openers until they are answered, or stop to; may be called at any time while open.
+
+        Raises:
+            BucklerError: `BLOCKING_UNAVAILABLE`; everything else goes on as before.
+        """
+
     def answer(self, token: int, *, allow: bool) -> None:
         """Let a waiting opener go on or refuse it. Exactly once per token."""
+
+    def remember_clean(self, descriptor: int, identity: FileIdentity) -> None:
+        """Openers of this clean file, while it is unmodified, need not be held."""
+
+    def forget_clean(self) -> None:
+        """Rules or policy changed: hold openers of every file again."""
+
+    def limitations(self) -> tuple[str, ...]:
+        """What this source cannot see where it watches, one sentence each; known once it is open."""
 
     def close(self) -> None:
         """Stop; every opener still waiting is allowed. Safe to repeat."""
@@ -176,14 +192,29 @@ class QuarantineJournal(Protocol):
     def add(self, entry: QuarantineEntry) -> None:
         """Insert a new row."""
 
-    def advance(self, entry_id: str, state: CaptureState, detail: str = "") -> None:
-        """Move a row to another state."""
+    def advance(
+        self,
+        entry_id: str,
+        state: CaptureState,
+        detail: str = "",
+        *,
+        staged_path: str | None = None,
+        restore_path: str | None = None,
+    ) -> None:
+        """Move a row to another state; an empty `detail` and a path that is None leave what is there.
+
+        Raises:
+            KeyError: There is no such row.
+        """
 
     def get(self, entry_id: str) -> QuarantineEntry | None:
         """One row."""
 
     def entries(self, states: Iterable[CaptureState] | None = None) -> list[QuarantineEntry]:
         """Rows in the order they were planned; None: all."""
+
+    def retained(self) -> Retained:
+        """What the vault holds: the rows that are DONE."""
 
 
 class Outbox(Protocol):

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from agent.domain.facts import Finding
 from agent.domain.files import FileIdentity
+from agent.domain.incident import Origin
 
 
 class CaptureState(Enum):
@@ -32,6 +33,22 @@ class CaptureState(Enum):
 FINAL_CAPTURES = frozenset({CaptureState.DONE, CaptureState.FAILED})
 
 
+class CaptureFailure(Enum):
+    """Why a file was not taken; `detail` of a FAILED entry starts with the value, then `: ` and a sentence."""
+
+    #: Another file, or other bytes, than what was scanned: scan again.
+    CHANGED = "changed"
+    VANISHED = "vanished"
+    #: Its folder is reached through a symbolic link now, or its name is one.
+    SYMLINK = "symlink_in_path"
+    NOT_A_FILE = "not_a_regular_file"
+    READ_ONLY = "read_only_file_system"
+    PERMISSION = "permission"
+    DISK_FULL = "disk_full"
+    #: The disk or the file system reported something else.
+    INPUT_OUTPUT = "input_output_error"
+
+
 @dataclass(frozen=True, slots=True)
 class FileMetadata:
     """What a restored file gets back.
@@ -43,6 +60,8 @@ class FileMetadata:
         accessed_ns: Last access, nanoseconds since the epoch.
         modified_ns: Last modification, nanoseconds since the epoch.
         xattrs: Extended attributes, ACLs included, as name and value.
+        inode_flags: Immutable and append-only bits (`chattr +i`, `+a`) that had to be lifted to take the file.
+        links: Names the file had; more than 1: other names of it stayed where they are.
     """
 
     mode: int
@@ -51,11 +70,27 @@ class FileMetadata:
     accessed_ns: int
     modified_ns: int
     xattrs: tuple[tuple[str, bytes], ...] = ()
+    inode_flags: int = 0
+    links: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class QuarantineEntry:
-    """One row of the quarantine journal."""
+    """One row of the quarantine journal.
+
+    Attributes:
+        id: Names the entry and its file in the vault, e.g. `q_1f0c9a3d5e7b2468`.
+        incident_uuid: Of the incident that is written when the entry becomes DONE or FAILED.
+        original_path: Where the file was found.
+        sha256: What the scan read; empty when it could not read the file to its end.
+        detail: For people; of a FAILED entry it starts with a `CaptureFailure`.
+        origin: What led to the file.
+        engine: What found it.
+        signatures_version: With which rules.
+        detected_at: When; `planned_at` if the caller did not say.
+        staged_path: Where the file waits between its place and the vault; set before it is moved.
+        restore_path: Where a restore is putting the file, or has put it; empty: nobody asked.
+    """
 
     id: str
     incident_uuid: UUID
@@ -67,6 +102,21 @@ class QuarantineEntry:
     findings: tuple[Finding, ...]
     planned_at: datetime
     detail: str = ""
+    origin: Origin = Origin.REAL_TIME
+    engine: str = ""
+    signatures_version: str = ""
+    detected_at: datetime | None = None
+    staged_path: str = ""
+    restore_path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Retained:
+    """What the vault holds: number of files, their bytes, and since when the oldest has been there (None: empty)."""
+
+    count: int
+    size_bytes: int
+    oldest_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""The vault that files are taken to, and the journal that makes it survive a crash."""
+"""The vault: taking infected files out of their place so that nothing is lost and nobody who races us gains."""

@@ -1,1 +1,1 @@
-"""Telling the control plane: the outbox and its sender."""
+"""How detections reach the control plane: an outbox that survives a crash, a sender that keeps trying."""

@@ -1,1 +1,1 @@
-"""The agent's SQLite database: schema, migrations, repositories, transactions."""
+"""The agent's database: SQLite, one file, shared by the service and the commands of `buckler`."""

@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Business time: renewals, expiry, access, sessions."""
+    """Time. Business follows one that a demonstration may move; certificates, sessions and claims follow the wall."""
 
     def now(self) -> datetime:
         """Timezone-aware, UTC, whole microseconds."""

@@ -23,6 +23,8 @@ class Kind(Enum):
     EXHAUSTED = "exhausted"
     #: Try again later.
     UNAVAILABLE = "unavailable"
+    #: This machine does not let us: a port, a folder, a permission. For `buckler-server`; no call is answered with it.
+    ENVIRONMENT = "environment"
 
 
 @dataclass(frozen=True, slots=True)

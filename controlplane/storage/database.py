@@ -4,8 +4,9 @@ SQLite (WAL, one writer at a time, `BEGIN IMMEDIATE`) or PostgreSQL (READ COMMIT
 one conditional statement or a constraint, never by reading first, so both give the same answers.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
 from sqlalchemy import Connection, event
@@ -46,6 +47,9 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = url
         self._engine = _engine(url)
+        # SQLite lets one writer in at a time and makes the others poll, whoever is luckiest next: under load some
+        # would wait until BUSY_TIMEOUT_MS. Within this process they queue here instead, in the order they came.
+        self._turn: AbstractAsyncContextManager[object] = asyncio.Lock() if url.startswith("sqlite") else nullcontext()
 
     @property
     def engine(self) -> AsyncEngine:
@@ -54,8 +58,11 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[UnitOfWork]:
-        """Begin; commit at the end of the block, roll back if it raises; then run what waited for the commit."""
-        async with self._engine.begin() as connection:
+        """Begin; commit at the end of the block, roll back if it raises; then run what waited for the commit.
+
+        Not to be nested: pass the unit of work on instead.
+        """
+        async with self._turn, self._engine.begin() as connection:
             uow = UnitOfWork(connection)
             yield uow
         await uow.run_after_commit()

@@ -135,6 +135,12 @@ class Device:
         """One value of `buckler status`, as a person reads it."""
         return self.buckler("status", "--field", name).stdout.strip()
 
+    def status(self) -> dict[str, str]:
+        """All of `buckler status`, as a person reads it."""
+        lines = self.buckler("status").stdout.splitlines()
+        parted = (line.partition(" :") for line in lines)
+        return {name: value.strip() for name, _, value in parted}
+
     def quarantined(self) -> list[dict[str, Any]]:
         """What `buckler quarantine list` shows."""
         files: list[dict[str, Any]] = self.buckler("quarantine", "list", "--output", "json").expect().json()

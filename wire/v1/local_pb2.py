@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from wire.v1 import device_pb2 as wire_dot_v1_dot_device__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13wire/v1/local.proto\x12\nbuckler.v1\x1a\x14wire/v1/device.proto\"\x12\n\x10GetStatusRequest\"<\n\x11GetStatusResponse\x12\'\n\x06\x66ields\x18\x01 \x03(\x0b\x32\x17.buckler.v1.StatusField\"@\n\x0bStatusField\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nvalue_json\x18\x02 \x01(\t\x12\x0f\n\x07managed\x18\x03 \x01(\x08\"\x18\n\x16ReloadEnrolmentRequest\"\x19\n\x17ReloadEnrolmentResponse\"\x1e\n\x0eSetModeRequest\x12\x0c\n\x04mode\x18\x01 \x01(\t\"\x1f\n\x0fSetModeResponse\x12\x0c\n\x04mode\x18\x01 \x01(\t\"\x90\x02\n\x0fQuarantinedFile\x12\x15\n\rquarantine_id\x18\x01 \x01(\t\x12\x15\n\roriginal_path\x18\x02 \x01(\x0c\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x04\x12\x19\n\x11quarantined_at_us\x18\x05 \x01(\x03\x12%\n\x08\x66indings\x18\x06 \x03(\x0b\x32\x13.buckler.v1.Finding\x12\r\n\x05state\x18\x07 \x01(\t\x12\x0c\n\x04mode\x18\x08 \x01(\r\x12\x11\n\towner_uid\x18\t \x01(\r\x12\x11\n\towner_gid\x18\n \x01(\r\x12\x16\n\x0emodified_at_us\x18\x0b \x01(\x03\x12\x0e\n\x06\x64\x65tail\x18\x0c \x01(\t\"\x17\n\x15ListQuarantineRequest\"D\n\x16ListQuarantineResponse\x12*\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x1b.buckler.v1.QuarantinedFile\"V\n\x19RestoreQuarantinedRequest\x12\x15\n\rquarantine_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65stination\x18\x02 \x01(\x0c\x12\r\n\x05\x61llow\x18\x03 \x01(\x08\"I\n\x1aRestoreQuarantinedResponse\x12\x15\n\rrestored_path\x18\x01 \x01(\x0c\x12\x14\n\x0c\x65xclusion_id\x18\x02 \x01(\t\"1\n\x18\x44\x65leteQuarantinedRequest\x12\x15\n\rquarantine_id\x18\x01 \x01(\t\"\x1b\n\x19\x44\x65leteQuarantinedResponse\"|\n\tExclusion\x12\x14\n\x0c\x65xclusion_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x15\n\rcreated_at_us\x18\x05 \x01(\x03\x12\x15\n\rexpires_at_us\x18\x06 \x01(\x03\"\x17\n\x15ListExclusionsRequest\"C\n\x16ListExclusionsResponse\x12)\n\nexclusions\x18\x01 \x03(\x0b\x32\x15.buckler.v1.Exclusion\"Y\n\x13\x41\x64\x64\x45xclusionRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x15\n\rexpires_at_us\x18\x04 \x01(\x03\"@\n\x14\x41\x64\x64\x45xclusionResponse\x12(\n\texclusion\x18\x01 \x01(\x0b\x32\x15.buckler.v1.Exclusion\".\n\x16RemoveExclusionRequest\x12\x14\n\x0c\x65xclusion_id\x18\x01 \x01(\t\"\x19\n\x17RemoveExclusionResponse2^\n\x12LocalStatusService\x12H\n\tGetStatus\x12\x1c.buckler.v1.GetStatusRequest\x1a\x1d.buckler.v1.GetStatusResponse2\xdd\x05\n\x13LocalControlService\x12Z\n\x0fReloadEnrolment\x12\".buckler.v1.ReloadEnrolmentRequest\x1a#.buckler.v1.ReloadEnrolmentResponse\x12\x42\n\x07SetMode\x12\x1a.buckler.v1.SetModeRequest\x1a\x1b.buckler.v1.SetModeResponse\x12W\n\x0eListQuarantine\x12!.buckler.v1.ListQuarantineRequest\x1a\".buckler.v1.ListQuarantineResponse\x12\x63\n\x12RestoreQuarantined\x12%.buckler.v1.RestoreQuarantinedRequest\x1a&.buckler.v1.RestoreQuarantinedResponse\x12`\n\x11\x44\x65leteQuarantined\x12$.buckler.v1.DeleteQuarantinedRequest\x1a%.buckler.v1.DeleteQuarantinedResponse\x12W\n\x0eListExclusions\x12!.buckler.v1.ListExclusionsRequest\x1a\".buckler.v1.ListExclusionsResponse\x12Q\n\x0c\x41\x64\x64\x45xclusion\x12\x1f.buckler.v1.AddExclusionRequest\x1a .buckler.v1.AddExclusionResponse\x12Z\n\x0fRemoveExclusion\x12\".buckler.v1.RemoveExclusionRequest\x1a#.buckler.v1.RemoveExclusionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13wire/v1/local.proto\x12\nbuckler.v1\x1a\x14wire/v1/device.proto\"\x12\n\x10GetStatusRequest\"<\n\x11GetStatusResponse\x12\'\n\x06\x66ields\x18\x01 \x03(\x0b\x32\x17.buckler.v1.StatusField\"@\n\x0bStatusField\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nvalue_json\x18\x02 \x01(\t\x12\x0f\n\x07managed\x18\x03 \x01(\x08\"\x18\n\x16ReloadEnrolmentRequest\"\x19\n\x17ReloadEnrolmentResponse\"\x1e\n\x0eSetModeRequest\x12\x0c\n\x04mode\x18\x01 \x01(\t\"\x1f\n\x0fSetModeResponse\x12\x0c\n\x04mode\x18\x01 \x01(\t\"\x8d\x02\n\x0fQuarantinedFile\x12\x15\n\rquarantine_id\x18\x01 \x01(\t\x12\x15\n\roriginal_path\x18\x02 \x01(\x0c\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x04\x12\x19\n\x11quarantined_at_us\x18\x05 \x01(\x03\x12%\n\x08\x66indings\x18\x06 \x03(\x0b\x32\x13.buckler.v1.Finding\x12\r\n\x05state\x18\x07 \x01(\t\x12\x0c\n\x04mode\x18\x08 \x01(\r\x12\x11\n\towner_uid\x18\t \x01(\r\x12\x11\n\towner_gid\x18\n \x01(\r\x12\x13\n\x0bmodified_ns\x18\x0b \x01(\x03\x12\x0e\n\x06\x64\x65tail\x18\x0c \x01(\t\"\x17\n\x15ListQuarantineRequest\"D\n\x16ListQuarantineResponse\x12*\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x1b.buckler.v1.QuarantinedFile\"V\n\x19RestoreQuarantinedRequest\x12\x15\n\rquarantine_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65stination\x18\x02 \x01(\x0c\x12\r\n\x05\x61llow\x18\x03 \x01(\x08\"I\n\x1aRestoreQuarantinedResponse\x12\x15\n\rrestored_path\x18\x01 \x01(\x0c\x12\x14\n\x0c\x65xclusion_id\x18\x02 \x01(\t\"1\n\x18\x44\x65leteQuarantinedRequest\x12\x15\n\rquarantine_id\x18\x01 \x01(\t\"\x1b\n\x19\x44\x65leteQuarantinedResponse\"|\n\tExclusion\x12\x14\n\x0c\x65xclusion_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x15\n\rcreated_at_us\x18\x05 \x01(\x03\x12\x15\n\rexpires_at_us\x18\x06 \x01(\x03\"\x17\n\x15ListExclusionsRequest\"C\n\x16ListExclusionsResponse\x12)\n\nexclusions\x18\x01 \x03(\x0b\x32\x15.buckler.v1.Exclusion\"Y\n\x13\x41\x64\x64\x45xclusionRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x15\n\rexpires_at_us\x18\x04 \x01(\x03\"@\n\x14\x41\x64\x64\x45xclusionResponse\x12(\n\texclusion\x18\x01 \x01(\x0b\x32\x15.buckler.v1.Exclusion\".\n\x16RemoveExclusionRequest\x12\x14\n\x0c\x65xclusion_id\x18\x01 \x01(\t\"\x19\n\x17RemoveExclusionResponse2^\n\x12LocalStatusService\x12H\n\tGetStatus\x12\x1c.buckler.v1.GetStatusRequest\x1a\x1d.buckler.v1.GetStatusResponse2\xdd\x05\n\x13LocalControlService\x12Z\n\x0fReloadEnrolment\x12\".buckler.v1.ReloadEnrolmentRequest\x1a#.buckler.v1.ReloadEnrolmentResponse\x12\x42\n\x07SetMode\x12\x1a.buckler.v1.SetModeRequest\x1a\x1b.buckler.v1.SetModeResponse\x12W\n\x0eListQuarantine\x12!.buckler.v1.ListQuarantineRequest\x1a\".buckler.v1.ListQuarantineResponse\x12\x63\n\x12RestoreQuarantined\x12%.buckler.v1.RestoreQuarantinedRequest\x1a&.buckler.v1.RestoreQuarantinedResponse\x12`\n\x11\x44\x65leteQuarantined\x12$.buckler.v1.DeleteQuarantinedRequest\x1a%.buckler.v1.DeleteQuarantinedResponse\x12W\n\x0eListExclusions\x12!.buckler.v1.ListExclusionsRequest\x1a\".buckler.v1.ListExclusionsResponse\x12Q\n\x0c\x41\x64\x64\x45xclusion\x12\x1f.buckler.v1.AddExclusionRequest\x1a .buckler.v1.AddExclusionResponse\x12Z\n\x0fRemoveExclusion\x12\".buckler.v1.RemoveExclusionRequest\x1a#.buckler.v1.RemoveExclusionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,35 +47,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SETMODERESPONSE']._serialized_start=290
   _globals['_SETMODERESPONSE']._serialized_end=321
   _globals['_QUARANTINEDFILE']._serialized_start=324
-  _globals['_QUARANTINEDFILE']._serialized_end=596
-  _globals['_LISTQUARANTINEREQUEST']._serialized_start=598
-  _globals['_LISTQUARANTINEREQUEST']._serialized_end=621
-  _globals['_LISTQUARANTINERESPONSE']._serialized_start=623
-  _globals['_LISTQUARANTINERESPONSE']._serialized_end=691
-  _globals['_RESTOREQUARANTINEDREQUEST']._serialized_start=693
-  _globals['_RESTOREQUARANTINEDREQUEST']._serialized_end=779
-  _globals['_RESTOREQUARANTINEDRESPONSE']._serialized_start=781
-  _globals['_RESTOREQUARANTINEDRESPONSE']._serialized_end=854
-  _globals['_DELETEQUARANTINEDREQUEST']._serialized_start=856
-  _globals['_DELETEQUARANTINEDREQUEST']._serialized_end=905
-  _globals['_DELETEQUARANTINEDRESPONSE']._serialized_start=907
-  _globals['_DELETEQUARANTINEDRESPONSE']._serialized_end=934
-  _globals['_EXCLUSION']._serialized_start=936
-  _globals['_EXCLUSION']._serialized_end=1060
-  _globals['_LISTEXCLUSIONSREQUEST']._serialized_start=1062
-  _globals['_LISTEXCLUSIONSREQUEST']._serialized_end=1085
-  _globals['_LISTEXCLUSIONSRESPONSE']._serialized_start=1087
-  _globals['_LISTEXCLUSIONSRESPONSE']._serialized_end=1154
-  _globals['_ADDEXCLUSIONREQUEST']._serialized_start=1156
-  _globals['_ADDEXCLUSIONREQUEST']._serialized_end=1245
-  _globals['_ADDEXCLUSIONRESPONSE']._serialized_start=1247
-  _globals['_ADDEXCLUSIONRESPONSE']._serialized_end=1311
-  _globals['_REMOVEEXCLUSIONREQUEST']._serialized_start=1313
-  _globals['_REMOVEEXCLUSIONREQUEST']._serialized_end=1359
-  _globals['_REMOVEEXCLUSIONRESPONSE']._serialized_start=1361
-  _globals['_REMOVEEXCLUSIONRESPONSE']._serialized_end=1386
-  _globals['_LOCALSTATUSSERVICE']._serialized_start=1388
-  _globals['_LOCALSTATUSSERVICE']._serialized_end=1482
-  _globals['_LOCALCONTROLSERVICE']._serialized_start=1485
-  _globals['_LOCALCONTROLSERVICE']._serialized_end=2218
+  _globals['_QUARANTINEDFILE']._serialized_end=593
+  _globals['_LISTQUARANTINEREQUEST']._serialized_start=595
+  _globals['_LISTQUARANTINEREQUEST']._serialized_end=618
+  _globals['_LISTQUARANTINERESPONSE']._serialized_start=620
+  _globals['_LISTQUARANTINERESPONSE']._serialized_end=688
+  _globals['_RESTOREQUARANTINEDREQUEST']._serialized_start=690
+  _globals['_RESTOREQUARANTINEDREQUEST']._serialized_end=776
+  _globals['_RESTOREQUARANTINEDRESPONSE']._serialized_start=778
+  _globals['_RESTOREQUARANTINEDRESPONSE']._serialized_end=851
+  _globals['_DELETEQUARANTINEDREQUEST']._serialized_start=853
+  _globals['_DELETEQUARANTINEDREQUEST']._serialized_end=902
+  _globals['_DELETEQUARANTINEDRESPONSE']._serialized_start=904
+  _globals['_DELETEQUARANTINEDRESPONSE']._serialized_end=931
+  _globals['_EXCLUSION']._serialized_start=933
+  _globals['_EXCLUSION']._serialized_end=1057
+  _globals['_LISTEXCLUSIONSREQUEST']._serialized_start=1059
+  _globals['_LISTEXCLUSIONSREQUEST']._serialized_end=1082
+  _globals['_LISTEXCLUSIONSRESPONSE']._serialized_start=1084
+  _globals['_LISTEXCLUSIONSRESPONSE']._serialized_end=1151
+  _globals['_ADDEXCLUSIONREQUEST']._serialized_start=1153
+  _globals['_ADDEXCLUSIONREQUEST']._serialized_end=1242
+  _globals['_ADDEXCLUSIONRESPONSE']._serialized_start=1244
+  _globals['_ADDEXCLUSIONRESPONSE']._serialized_end=1308
+  _globals['_REMOVEEXCLUSIONREQUEST']._serialized_start=1310
+  _globals['_REMOVEEXCLUSIONREQUEST']._serialized_end=1356
+  _globals['_REMOVEEXCLUSIONRESPONSE']._serialized_start=1358
+  _globals['_REMOVEEXCLUSIONRESPONSE']._serialized_end=1383
+  _globals['_LOCALSTATUSSERVICE']._serialized_start=1385
+  _globals['_LOCALSTATUSSERVICE']._serialized_end=1479
+  _globals['_LOCALCONTROLSERVICE']._serialized_start=1482
+  _globals['_LOCALCONTROLSERVICE']._serialized_end=2215
 # @@protoc_insertion_point(module_scope)

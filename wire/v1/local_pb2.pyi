@@ -169,7 +169,7 @@ class QuarantinedFile(_message.Message):
     MODE_FIELD_NUMBER: _builtins.int
     OWNER_UID_FIELD_NUMBER: _builtins.int
     OWNER_GID_FIELD_NUMBER: _builtins.int
-    MODIFIED_AT_US_FIELD_NUMBER: _builtins.int
+    MODIFIED_NS_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
     quarantine_id: _builtins.str
     original_path: _builtins.bytes
@@ -182,7 +182,8 @@ class QuarantinedFile(_message.Message):
     """Octal permission bits as stored, e.g. 0o644."""
     owner_uid: _builtins.int
     owner_gid: _builtins.int
-    modified_at_us: _builtins.int
+    modified_ns: _builtins.int
+    """Nanoseconds since the Unix epoch: a restored file gets exactly this time back, so nothing is rounded here."""
     detail: _builtins.str
     @_builtins.property
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[_device_pb2.Finding]: ...
@@ -199,12 +200,12 @@ class QuarantinedFile(_message.Message):
         mode: _builtins.int = ...,
         owner_uid: _builtins.int = ...,
         owner_gid: _builtins.int = ...,
-        modified_at_us: _builtins.int = ...,
+        modified_ns: _builtins.int = ...,
         detail: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "findings", b"findings", "mode", b"mode", "modified_at_us", b"modified_at_us", "original_path", b"original_path", "owner_gid", b"owner_gid", "owner_uid", b"owner_uid", "quarantine_id", b"quarantine_id", "quarantined_at_us", b"quarantined_at_us", "sha256", b"sha256", "size_bytes", b"size_bytes", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "findings", b"findings", "mode", b"mode", "modified_ns", b"modified_ns", "original_path", b"original_path", "owner_gid", b"owner_gid", "owner_uid", b"owner_uid", "quarantine_id", b"quarantine_id", "quarantined_at_us", b"quarantined_at_us", "sha256", b"sha256", "size_bytes", b"size_bytes", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -341,7 +342,7 @@ class Exclusion(_message.Message):
     EXPIRES_AT_US_FIELD_NUMBER: _builtins.int
     exclusion_id: _builtins.str
     kind: _builtins.str
-    """path, sha256 or rule."""
+    """path, sha256, file (sha256:path) or rule."""
     value: _builtins.str
     reason: _builtins.str
     created_at_us: _builtins.int

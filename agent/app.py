@@ -1,0 +1,449 @@
+"""The composition root: builds every part of the agent once, in order, and starts it. Decides nothing.
+
+Two things are built here: a `Device`, which is what commands work on while no agent runs, and around it an `Agent`,
+which is the service. What fails while they are built ends the program with a sentence.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from agent.config import AgentConfig
+from agent.control.access_watch import AccessWatch
+from agent.control.channel import read_authorities
+from agent.control.device_report import DeviceReport
+from agent.control.enrolment import ActivationOrder, ActivationOutcome, Enroller, unfinished_attempt
+from agent.control.entitlements import EntitlementKeeper
+from agent.control.link import ControlLink, not_activated
+from agent.control.policy_book import PolicyBook
+from agent.domain.errors import BucklerError, ExitStatus
+from agent.domain.health import HealthIssue, ProtectionFacts, health_issues
+from agent.domain.policy import Mode
+from agent.domain.ports import Clock, Randomness
+from agent.local_api.actions import DirectActions, OwnerActions
+from agent.local_api.client import agent_answers, ask_status, remote_actions
+from agent.local_api.server import LocalApi
+from agent.local_api.status import EngineFacts, LicenceFacts, RealtimeFacts, StatusFacts, StatusField
+from agent.local_api.status_board import StatusBoard, StatusSources
+from agent.platform.clock import SystemClock
+from agent.platform.lock import AgentLock
+from agent.platform.randomness import SystemRandomness
+from agent.platform.system_facts import SystemFacts, read_system_facts
+from agent.quarantine.vault import Vault, VaultSettings
+from agent.realtime.runner import RealtimeProtection
+from agent.realtime.selection import choose_source
+from agent.realtime.settings import RealtimeSettings, RealtimeState
+from agent.report.outbox import StoredIncidentLog
+from agent.report.sender import Sender
+from agent.scanner.rulepack import CompiledPack, builtin_signatures, compile_pack, load_rules
+from agent.scanner.service import ScannerService
+from agent.storage.announcing import AnnouncingStore
+from agent.storage.database import open_database
+
+log = structlog.get_logger()
+
+#: The data folder is entered by everybody (the status socket is in it) and listed by its owner only.
+_DATA_DIR_MODE = 0o711
+#: Before a part that failed is started again, in seconds.
+_RESTART_PAUSE_S = 5.0
+
+
+# ---------------------------------------------------------------- the device
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What there is on disk, and what works on it."""
+
+    config: AgentConfig
+    clock: Clock
+    randomness: Randomness
+    store: AnnouncingStore
+    keeper: EntitlementKeeper
+    book: PolicyBook
+    vault: Vault
+
+
+@contextmanager
+def open_device(config: AgentConfig) -> Iterator[Device]:
+    """Open the data folder, making what is not there yet.
+
+    Raises:
+        BucklerError: `DATA_DIR_UNUSABLE`, `DATABASE_…`.
+    """
+    for folder in (config.locations.data_dir, config.locations.local_api.control_socket.parent):
+        _make_folder(folder)
+    clock, randomness = SystemClock(), SystemRandomness()
+    database = open_database(config.locations.database)
+    try:
+        store = AnnouncingStore(database)
+        keeper = EntitlementKeeper(store, clock, config.locations.device_key)
+        book = PolicyBook(store, config.policy, keeper.access, lambda: keeper.claims)
+        store.when_exclusions_change(book.reload)
+        vault = Vault(VaultSettings(config.locations.vault), store, clock, randomness)
+        yield Device(config, clock, randomness, store, keeper, book, vault)
+    finally:
+        database.close()
+
+
+def direct_actions(device: Device, switch_mode: Callable[[Mode], Mode]) -> DirectActions:
+    """The owner's actions, done in this process."""
+    return DirectActions(device.store, device.vault, device.clock, device.randomness, switch_mode)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        if not folder.is_dir():
+            folder.mkdir(parents=True)
+            folder.chmod(_DATA_DIR_MODE)
+    except OSError as error:
+        raise BucklerError(
+            "DATA_DIR_UNUSABLE",
+            f"the folder {folder} cannot be made: {error.strerror}",
+            next_step="choose another one with --data-dir, or run the command as a user who may write there",
+            exit_status=ExitStatus.ENVIRONMENT,
+        ) from error
+
+
+# ---------------------------------------------------------------- the service
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """Every part of the running service."""
+
+    device: Device
+    pack: CompiledPack
+    scanner: ScannerService
+    realtime: RealtimeProtection
+    link: ControlLink
+    sender: Sender
+    watch: AccessWatch
+    local_api: LocalApi
+
+
+async def run_agent(config: AgentConfig, announce: Callable[[str], None]) -> None:
+    """Protect until SIGTERM or SIGINT.
+
+    Args:
+        config: Everything that can be chosen.
+        announce: Given the line that says that protection is proven, whenever it is.
+
+    Raises:
+        BucklerError: Something that protection needs is missing; nothing is left running.
+    """
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    _make_folder(config.locations.data_dir)
+    with AgentLock(config.locations.lock), open_device(config) as device:
+        agent = build_agent(device, announce)
+        try:
+            await agent.scanner.start()
+            await device.vault.resume()
+            await _supervise(agent, stopping)
+        finally:
+            await agent.scanner.close()
+            agent.pack.close()
+
+
+def build_agent(device: Device, announce: Callable[[str], None]) -> Agent:
+    """Build every part, in the order in which they need each other.
+
+    Raises:
+        BucklerError: `RULES_…`, `ENGINE_UNKNOWN`, or what `choose_source` refuses.
+    """
+    config, clock, randomness = device.config, device.clock, device.randomness
+    keeper, book, store = device.keeper, device.book, device.store
+    pack = compile_pack(load_rules((builtin_signatures(), *config.extra_rules)), config.scanner.engine)
+    scanner = ScannerService(config.scanner, pack, clock)
+    own_folders = (str(config.locations.data_dir),)
+    source = choose_source(
+        config.realtime.source,
+        excluded=own_folders,
+        own_pids=lambda: scanner.worker_pids() | {os.getpid()},
+        clock=clock,
+    )
+    realtime = RealtimeProtection(
+        RealtimeSettings(config.realtime.roots, own_folders, scan_slots=config.scanner.worker_count()),
+        source,
+        scanner,
+        device.vault,
+        StoredIncidentLog(store),
+        store,
+        clock,
+        randomness,
+        book.current,
+        keeper.access,
+        on_proven=lambda: announce(_proven_line(realtime.state())),
+    )
+    board = _board_of_service(device, pack, scanner, realtime, lambda: link.last_error)
+    watch = AccessWatch(keeper.access, lambda: _access_changed(realtime, sender))
+    link = ControlLink(config.link, keeper, clock, randomness, _reporter(board), watch.wake)
+    sender = Sender(store, link, clock, randomness)
+    loop = asyncio.get_running_loop()
+    # Captures write the outbox in threads; the sender lives on the loop.
+    store.when_outbox_grows(lambda: _on_loop(loop, sender.wake))
+    actions = direct_actions(device, lambda mode: _switch_mode(mode, realtime, book))
+    local_api = LocalApi(config.locations.local_api, actions, board.fields, lambda: _reload(keeper, link, watch))
+    return Agent(device, pack, scanner, realtime, link, sender, watch, local_api)
+
+
+async def _supervise(agent: Agent, stopping: asyncio.Event) -> None:
+    """Run all parts until told to stop; what protection cannot do without ends the agent, the rest starts again."""
+    parts: dict[str, Coroutine[Any, Any, None]] = {
+        "realtime": agent.realtime.run(),
+        "local_api": agent.local_api.run(),
+        "sender": _kept_running("sender", agent.sender.run),
+        "link": _kept_running("link", agent.link.run),
+        "access_watch": agent.watch.run(),
+    }
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(part, name=name) for name, part in parts.items()]
+            await stopping.wait()
+            for task in tasks:
+                task.cancel()
+    except BaseExceptionGroup as failures:
+        refused, _ = failures.split(BucklerError)
+        if refused is None:
+            raise
+        raise _first_of(refused) from failures
+
+
+async def _kept_running(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Start a part again whenever it fails: reporting and contact must never cost the protection."""
+    while True:
+        try:
+            await run()
+        except BucklerError as error:
+            log.error("part_failed", part=name, code=error.code, message=error.message)  # noqa: TRY400 -- expected kind
+        except Exception:
+            log.exception("part_failed", part=name)
+        await asyncio.sleep(_RESTART_PAUSE_S)
+
+
+def _first_of(failures: BaseExceptionGroup[BucklerError]) -> BucklerError:
+    first = failures.exceptions[0]
+    return first if isinstance(first, BucklerError) else _first_of(first)
+
+
+def _proven_line(state: RealtimeState) -> str:
+    return f"protected roots={os.pathsep.join(state.roots)} source={state.subsystem}"
+
+
+def _switch_mode(mode: Mode, realtime: RealtimeProtection, book: PolicyBook) -> Mode:
+    """Entitled, then possible here, then remembered."""
+    book.check_mode(mode)
+    realtime.set_mode(mode)
+    return book.set_mode(mode)
+
+
+def _reload(keeper: EntitlementKeeper, link: ControlLink, watch: AccessWatch) -> None:
+    """Another process activated or deactivated this device."""
+    keeper.reload()
+    link.wake()
+    watch.wake()
+
+
+def _on_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    """Call on the loop's thread, from any other."""
+    loop.call_soon_threadsafe(call)
+
+
+def _access_changed(realtime: RealtimeProtection, sender: Sender) -> None:
+    """Fall back from blocking, or return to it; what could not be sent before may be welcome now."""
+    realtime.refresh_access()
+    sender.wake()
+
+
+# ---------------------------------------------------------------- the status
+
+
+def _board_of_service(
+    device: Device,
+    pack: CompiledPack,
+    scanner: ScannerService,
+    realtime: RealtimeProtection,
+    last_error: Callable[[], BucklerError | None],
+) -> StatusBoard:
+    sources = StatusSources(
+        licence=lambda: _licence_facts(device, last_error()),
+        realtime=lambda: _realtime_facts(realtime.state()),
+        engine=lambda: _engine_facts(pack, scanner),
+        issues=lambda: _issues_of_service(device, scanner, realtime.state()),
+        policy_version=lambda: device.book.current().version,
+        worker_pids=scanner.worker_pids,
+    )
+    return StatusBoard(device.store, device.clock, sources, app_version())
+
+
+def _board_without_service(device: Device) -> StatusBoard:
+    not_running = HealthIssue("agent_not_running", "no agent runs here, so nothing is watched")
+    sources = StatusSources(
+        licence=lambda: _licence_facts(device, None),
+        realtime=RealtimeFacts,
+        engine=EngineFacts,
+        issues=lambda: (not_running, *device.keeper.issues),
+        policy_version=lambda: device.book.current().version,
+        worker_pids=frozenset,
+    )
+    return StatusBoard(device.store, device.clock, sources, app_version())
+
+
+def _issues_of_service(device: Device, scanner: ScannerService, state: RealtimeState) -> tuple[HealthIssue, ...]:
+    reported = (*state.issues, *scanner.health(), *device.keeper.issues, *device.book.issues())
+    facts = ProtectionFacts(state.enabled, state.proven_at, state.degraded_because, reported)
+    return health_issues(facts, device.clock.now())
+
+
+def _licence_facts(device: Device, last_error: BucklerError | None) -> LicenceFacts:
+    attempt = unfinished_attempt(device.store)
+    return LicenceFacts(
+        access=device.keeper.access(),
+        claims=device.keeper.claims,
+        enrolment=device.keeper.enrolment,
+        last_error=f"{last_error.code}: {last_error.message}" if last_error else "",
+        activation_in_progress=attempt[0] if attempt else "",
+    )
+
+
+def _realtime_facts(state: RealtimeState) -> RealtimeFacts:
+    return RealtimeFacts(
+        enabled=state.enabled,
+        subsystem=state.subsystem,
+        mode=state.mode.value,
+        proven_at=state.proven_at,
+        roots=state.roots,
+        events_lost=state.events_lost,
+        queue_depth=state.queue_depth,
+    )
+
+
+def _engine_facts(pack: CompiledPack, scanner: ScannerService) -> EngineFacts:
+    return EngineFacts(
+        engine=pack.engine,
+        engine_version=pack.engine_version,
+        signatures_version=pack.version,
+        signatures_made_at=pack.made_at,
+        workers=len(scanner.worker_pids()),
+        current_files=scanner.current_files(),
+    )
+
+
+def _reporter(board: StatusBoard) -> Callable[[], Awaitable[DeviceReport]]:
+    """The same facts as `status` shows, as the control plane gets them."""
+    machine = read_system_facts()
+
+    async def report() -> DeviceReport:
+        return _device_report(await board.facts(), machine)
+
+    return report
+
+
+def _device_report(facts: StatusFacts, machine: SystemFacts) -> DeviceReport:
+    return DeviceReport(
+        real_time_enabled=facts.realtime.enabled,
+        proven_at=facts.realtime.proven_at,
+        subsystem=facts.realtime.subsystem,
+        mode=facts.realtime.mode,
+        issues=facts.issues,
+        engine=facts.engine.engine,
+        engine_version=facts.engine.engine_version,
+        signatures_version=facts.engine.signatures_version,
+        signatures_made_at=facts.engine.signatures_made_at,
+        events_lost=facts.realtime.events_lost,
+        queue_depth=facts.realtime.queue_depth,
+        quarantined_count=facts.quarantined_count,
+        outbox_pending=facts.outbox_pending,
+        watched_roots=len(facts.realtime.roots),
+        os=machine.os,
+        os_version=machine.os_version,
+        architecture=machine.architecture,
+        agent_version=facts.app_version,
+    )
+
+
+# ---------------------------------------------------------------- what commands ask for
+
+
+@asynccontextmanager
+async def owner_actions(config: AgentConfig) -> AsyncIterator[OwnerActions]:
+    """The owner's actions: the running agent's, or, while none runs, done here with the agent kept from starting.
+
+    Raises:
+        BucklerError: `NOT_PERMITTED` when an agent runs that this user may not change.
+    """
+    socket = config.locations.local_api.control_socket
+    if agent_answers(socket):
+        async with remote_actions(socket) as actions:
+            yield actions
+        return
+    _make_folder(config.locations.data_dir)
+    with AgentLock(config.locations.lock), open_device(config) as device:
+        yield direct_actions(device, device.book.set_mode)
+
+
+async def activate_device(config: AgentConfig, key: str, server: str, ca_file: Path | None) -> ActivationOutcome:
+    """Activate, and tell a running agent; see `agent.control.enrolment.Enroller.activate`."""
+    with open_device(config) as device:
+        enroller = Enroller(
+            device.store,
+            device.clock,
+            device.randomness,
+            config.locations.device_key,
+            read_system_facts(),
+            app_version(),
+        )
+        outcome = await enroller.activate(ActivationOrder(key, server, read_authorities(ca_file)))
+    await _tell_agent(config)
+    return outcome
+
+
+async def deactivate_device(config: AgentConfig, reason: str, *, local_only: bool) -> str:
+    """Give the seat back, and tell a running agent; returns the device's id there.
+
+    Raises:
+        BucklerError: `NOT_ACTIVATED`, or the control plane could not be reached.
+    """
+    with open_device(config) as device:
+        enrolment = device.keeper.enrolment
+        if enrolment is None:
+            raise not_activated()
+        if local_only:
+            device.keeper.forget()
+        else:
+            report = _reporter(_board_without_service(device))
+            link = ControlLink(config.link, device.keeper, device.clock, device.randomness, report)
+            await link.deactivate(reason)
+    await _tell_agent(config)
+    return enrolment.device_id
+
+
+async def read_status(config: AgentConfig) -> tuple[StatusField, ...]:
+    """The status: from the running agent if there is one, else from what lies on disk."""
+    for socket in config.locations.status_sockets:
+        if agent_answers(socket):
+            return await ask_status(socket)
+    with open_device(config) as device:
+        return await _board_without_service(device).fields()
+
+
+async def _tell_agent(config: AgentConfig) -> None:
+    socket = config.locations.local_api.control_socket
+    if agent_answers(socket):
+        async with remote_actions(socket) as actions:
+            await actions.reload_enrolment()
+
+
+def app_version() -> str:
+    """Of the installed package."""
+    return version("buckler")

@@ -1,0 +1,146 @@
+"""`buckler`: the commands, and the one place where a failure becomes a message and an exit status."""
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# The exceptions of command-line parsing, which Typer keeps in its own copy of Click and does not re-export.
+from typer._click.exceptions import ClickException
+
+from agent.cli.activate import activate
+from agent.cli.deactivate import deactivate
+from agent.cli.exclusion import exclusion_app
+from agent.cli.invocation import Common, ConfigOption, DataDirOption, OutputOption
+from agent.cli.mode import mode
+from agent.cli.printing import note_error, say
+from agent.cli.quarantine import quarantine_app
+from agent.cli.run import run
+from agent.cli.scan import scan_command
+from agent.cli.scan_wiring import scan_wiring
+from agent.cli.status import status
+from agent.cli.subscription import subscription
+from agent.domain.errors import BucklerError, ExitStatus
+from agent.platform.clock import SystemClock
+
+#: BSD's sysexits.h EX_SOFTWARE: our fault, not the caller's.
+EXIT_INTERNAL = 70
+#: 128 + SIGINT, as shells report it.
+EXIT_INTERRUPTED = 130
+
+buckler = typer.Typer(
+    name="buckler",
+    help="Watches this device's files, scans them and takes what is malicious out of the way.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+buckler.command()(run)
+buckler.command("scan")(scan_command(scan_wiring()))
+buckler.command()(status)
+buckler.command()(activate)
+buckler.command()(deactivate)
+buckler.command()(subscription)
+buckler.add_typer(quarantine_app, name="quarantine")
+buckler.add_typer(exclusion_app, name="exclusion")
+buckler.command()(mode)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 -- Typer calls it with the option's value
+    if wanted:
+        from importlib.metadata import version
+
+        say(f"buckler {version('buckler')}")
+        raise typer.Exit
+
+
+@buckler.callback()
+def common(
+    context: typer.Context,
+    output: OutputOption = None,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+    *,
+    version: Annotated[  # noqa: ARG001 -- its callback does the work
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Take the options that stand before the command."""
+    from agent.cli.log import configure_log
+
+    configure_log(service=False)
+    context.obj = Common(output, data_dir, config)
+
+
+def main() -> None:
+    """Run one command and end the process with its exit status."""
+    sys.exit(run_command(sys.argv[1:]))
+
+
+def run_command(arguments: list[str]) -> int:
+    """Run one command; every failure ends here as a sentence, a code and an exit status."""
+    as_json = _wants_json(arguments)
+    try:
+        status_or_none = buckler(arguments, prog_name="buckler", standalone_mode=False)
+    except BucklerError as error:
+        note_error(error, as_json=as_json)
+        return int(error.exit_status)
+    except ClickException as error:
+        note_error(_bad_usage(error.format_message(), arguments), as_json=as_json)
+        return int(ExitStatus.BAD_INPUT)
+    except (KeyboardInterrupt, typer.Abort):
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (`buckler status | head -1`).
+        sys.stderr.close()
+        return 0
+    except Exception as error:  # noqa: BLE001 -- supervision point, the last one: a sentence, and a report for support
+        note_error(_internal(error), as_json=as_json)
+        return EXIT_INTERNAL
+    return int(status_or_none or 0)
+
+
+def _wants_json(arguments: list[str]) -> bool:
+    """Looked up by hand, because bad usage is exactly when the parser cannot tell."""
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    return any(word == "--output=json" or (word, following) == ("--output", "json") for word, following in pairs)
+
+
+def _bad_usage(message: str, arguments: list[str]) -> BucklerError:
+    command = next((word for word in arguments if not word.startswith("-")), "")
+    help_of = f"buckler {command} --help" if command in buckler_commands() else "buckler --help"
+    return BucklerError(
+        "USAGE", " ".join(message.replace("Value error, ", "").split()).rstrip("."), next_step=f"see `{help_of}`"
+    )
+
+
+def buckler_commands() -> tuple[str, ...]:
+    """Names of the commands, in the order of the help."""
+    plain = [command.name or getattr(command.callback, "__name__", "") for command in buckler.registered_commands]
+    return (*plain, *(group.name or "" for group in buckler.registered_groups))
+
+
+def _internal(error: Exception) -> BucklerError:
+    report = _write_crash_report(error)
+    return BucklerError(
+        "INTERNAL",
+        f"something failed that should not have ({type(error).__name__})",
+        next_step=f"send the crash report {report} to support" if report else "run it again, and tell support",
+    )
+
+
+def _write_crash_report(error: Exception) -> Path | None:
+    """Keep the traceback where support finds it; None when nothing can be written."""
+    import tempfile
+
+    now = SystemClock().now()
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="buckler-crash-"))
+        report = folder / f"{now:%Y%m%dT%H%M%SZ}.txt"
+        report.write_text("".join(traceback.format_exception(error)), encoding="utf-8", errors="backslashreplace")
+    except OSError:
+        return None
+    return report

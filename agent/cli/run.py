@@ -1,0 +1,39 @@
+"""`buckler run`: the service, in the foreground."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agent.cli.invocation import ConfigOption, DataDirOption, OutputOption, common_options
+from agent.cli.printing import note
+from agent.domain.policy import Mode
+
+
+def run(
+    context: typer.Context,
+    root: Annotated[
+        list[Path] | None, typer.Option("--root", metavar="DIR", help="Watch this folder; may be repeated.")
+    ] = None,
+    rules: Annotated[
+        list[Path] | None,
+        typer.Option("--rules", metavar="FILE|DIR|ZIP", help="Use these rules beside the installed ones; repeatable."),
+    ] = None,
+    mode: Annotated[Mode | None, typer.Option("--mode", help="For this run: notify, or block openers.")] = None,
+    output: OutputOption = None,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Protect this device until stopped; works without an activation.
+
+    Prints `protected roots=… source=…` to standard error once protection has been proven.
+    """
+    from agent.app import run_agent
+    from agent.cli.log import configure_log
+    from agent.config import Overrides, load_config
+
+    configure_log(service=True)
+    common = common_options(context, output, data_dir, config)
+    overrides = Overrides(common.data_dir, common.config, tuple(root or ()), tuple(rules or ()), mode)
+    asyncio.run(run_agent(load_config(overrides), announce=note))

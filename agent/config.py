@@ -1,0 +1,337 @@
+"""Settings, read once: file, environment and command line become the frozen settings objects that the rooms define.
+
+Precedence, strongest first: command line, environment (`BUCKLER_REALTIME__MODE`), file, defaults. An unknown key or a
+wrong value stops the program and names where it stands: a typing error in `roots` must not leave a folder unwatched.
+"""
+
+import os
+import sys
+import tempfile
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+
+from agent.control.link import LinkSettings
+from agent.control.policy_book import ConfiguredPolicy
+from agent.domain.errors import BucklerError, ExitStatus
+from agent.domain.policy import Action, Mode
+from agent.local_api.server import LocalApiSettings
+from agent.scanner.settings import ScannerSettings
+
+#: Environment variables are `BUCKLER_SECTION__KEY`.
+ENV_PREFIX = "BUCKLER_"
+_DELIMITER = "__"
+#: A worker process per core is the default; more than this is a typing error.
+_MAX_WORKERS = 256
+#: Where the agent that root runs with default folders listens.
+_SYSTEM_SOCKETS = Path("/run/buckler")
+
+
+@dataclass(frozen=True, slots=True)
+class Locations:
+    """Where this agent keeps its things.
+
+    Attributes:
+        data_dir: Everything that outlives a restart.
+        config_file: The TOML file; None: there is none, and none was asked for.
+        local_api: Its two sockets.
+    """
+
+    data_dir: Path
+    config_file: Path | None
+    local_api: LocalApiSettings
+
+    @property
+    def status_sockets(self) -> tuple[Path, ...]:
+        """Where an agent may be asked how it is: this one, else the system's, which tells every user."""
+        return tuple(dict.fromkeys((self.local_api.status_socket, _SYSTEM_SOCKETS / "status.sock")))
+
+    @property
+    def database(self) -> Path:
+        """SQLite database."""
+        return self.data_dir / "agent.db"
+
+    @property
+    def device_key(self) -> Path:
+        """The device's private key, 0600."""
+        return self.data_dir / "device.key"
+
+    @property
+    def vault(self) -> Path:
+        """Quarantined files."""
+        return self.data_dir / "vault"
+
+    @property
+    def lock(self) -> Path:
+        """Held while an agent runs."""
+        return self.data_dir / "agent.lock"
+
+    @property
+    def crash_reports(self) -> Path:
+        """What unexpected failures leave for support."""
+        return self.data_dir / "crash-reports"
+
+
+@dataclass(frozen=True, slots=True)
+class RealtimeChoice:
+    """What to watch, and how."""
+
+    roots: tuple[str, ...]
+    source: Literal["auto", "fanotify", "watchdog"]
+
+
+@dataclass(frozen=True, slots=True)
+class AgentConfig:
+    """Everything the composition root needs.
+
+    Attributes:
+        locations: Where.
+        control_plane: `HOST:PORT` for `activate` without `--server`; None: not configured.
+        realtime: What to watch.
+        scanner: How to scan.
+        extra_rules: Rule files and folders beside the installed pack.
+        policy: What to do with what is found.
+        link: Times of the check-in loop.
+    """
+
+    locations: Locations
+    control_plane: str | None
+    realtime: RealtimeChoice
+    scanner: ScannerSettings
+    extra_rules: tuple[Path, ...]
+    policy: ConfiguredPolicy
+    link: LinkSettings = field(default_factory=LinkSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What a command line says; None and empty: nothing."""
+
+    data_dir: Path | None = None
+    config_file: Path | None = None
+    roots: tuple[Path, ...] = ()
+    rules: tuple[Path, ...] = ()
+    mode: Mode | None = None
+
+
+# ---------------------------------------------------------------- the file's shape
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _ControlPlane(_Section):
+    address: str | None = None
+
+
+class _Realtime(_Section):
+    roots: list[str] | None = None
+    source: Literal["auto", "fanotify", "watchdog"] = "auto"
+    mode: Literal["notify", "block"] = "notify"
+    action: Literal["quarantine", "report"] = "quarantine"
+
+    @field_validator("roots")
+    @classmethod
+    def _absolute(cls, roots: list[str] | None) -> list[str] | None:
+        return roots if roots is None else _absolute_paths(roots)
+
+
+class _Scanner(_Section):
+    engine: str = "yara"
+    workers: int = Field(default=0, ge=0, le=_MAX_WORKERS)
+    rules: list[str] = []
+
+    @field_validator("rules")
+    @classmethod
+    def _absolute(cls, rules: list[str]) -> list[str]:
+        return _absolute_paths(rules)
+
+
+class _Exclusions(_Section):
+    paths: list[str] = []
+
+    @field_validator("paths")
+    @classmethod
+    def _absolute(cls, paths: list[str]) -> list[str]:
+        found = _absolute_paths(paths)
+        if "/" in found:
+            raise ValueError("a folder below /, since excluding / would leave nothing protected")
+        return found
+
+
+class _Document(BaseSettings):
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix=ENV_PREFIX, env_nested_delimiter=_DELIMITER, env_ignore_empty=True
+    )
+
+    control_plane: _ControlPlane = _ControlPlane()
+    realtime: _Realtime = _Realtime()
+    scanner: _Scanner = _Scanner()
+    exclusions: _Exclusions = _Exclusions()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment goes before the file, which is handed in; nothing else is looked at."""
+        del settings_cls, dotenv_settings, file_secret_settings
+        return env_settings, init_settings
+
+
+def _absolute_paths(paths: list[str]) -> list[str]:
+    expanded = [os.path.normpath(os.path.expanduser(path)) for path in paths]  # noqa: PTH111 -- text in, text out
+    for given, path in zip(paths, expanded, strict=True):
+        if not os.path.isabs(path):  # noqa: PTH117
+            raise ValueError(f"an absolute path, not {given!r}")
+    return expanded
+
+
+# ---------------------------------------------------------------- reading
+
+
+def load_config(overrides: Overrides) -> AgentConfig:
+    """Read everything that decides how the agent works.
+
+    Args:
+        overrides: The command line; the environment is the process's own.
+
+    Raises:
+        BucklerError: `CONFIG_INVALID`, `CONFIG_UNREADABLE`.
+    """
+    locations = find_locations(overrides)
+    document = _read_document(locations.config_file)
+    roots = [str(path.absolute()) for path in overrides.roots] or document.realtime.roots or default_roots()
+    return AgentConfig(
+        locations=locations,
+        control_plane=document.control_plane.address,
+        realtime=RealtimeChoice(tuple(roots), document.realtime.source),
+        scanner=ScannerSettings(engine=document.scanner.engine, workers=document.scanner.workers),
+        extra_rules=overrides.rules or tuple(Path(rule) for rule in document.scanner.rules),
+        policy=ConfiguredPolicy(
+            on_infected=Action(document.realtime.action),
+            mode=Mode(document.realtime.mode),
+            mode_of_this_run=overrides.mode,
+            excluded_paths=tuple(document.exclusions.paths),
+        ),
+    )
+
+
+def find_locations(overrides: Overrides) -> Locations:
+    """Where this agent's files are: as told, else the system's folders for root, the user's XDG folders otherwise.
+
+    Raises:
+        BucklerError: `CONFIG_UNREADABLE` when a file that was asked for does not exist.
+    """
+    as_root = os.geteuid() == 0
+    home = Path(os.environ.get("HOME") or Path.home())
+    given = overrides.data_dir or _path("BUCKLER_DATA_DIR")
+    if as_root:
+        data_dir, config_file = given or Path("/var/lib/buckler"), Path("/etc/buckler/agent.toml")
+    else:
+        data_dir = given or (_path("XDG_DATA_HOME") or home / ".local/share") / "buckler"
+        config_file = (_path("XDG_CONFIG_HOME") or home / ".config") / "buckler/agent.toml"
+    data_dir = data_dir.absolute()
+    sockets = _SYSTEM_SOCKETS if as_root and given is None else data_dir
+    asked = overrides.config_file or _path("BUCKLER_CONFIG")
+    if asked is not None and not asked.is_file():
+        raise _unreadable(asked, "it does not exist")
+    return Locations(
+        data_dir=data_dir,
+        config_file=asked or (config_file if config_file.is_file() else None),
+        local_api=LocalApiSettings(sockets / "agent.sock", sockets / "status.sock"),
+    )
+
+
+def default_roots() -> list[str]:
+    """The users' home folders and temporary folders, as far as they exist."""
+    if os.geteuid() == 0 and sys.platform == "linux":
+        wanted = ["/home", "/root", "/tmp", "/var/tmp"]  # noqa: S108 -- watched, not written to
+    elif os.geteuid() == 0:
+        wanted = ["/Users", tempfile.gettempdir()]
+    else:
+        wanted = [os.environ.get("HOME") or str(Path.home()), tempfile.gettempdir()]
+    return [path for path in dict.fromkeys(wanted) if Path(path).is_dir()]
+
+
+def _path(name: str) -> Path | None:
+    """A path from the environment; an empty variable counts as none."""
+    text = os.environ.get(name, "")
+    return Path(text) if text else None
+
+
+def _read_document(file: Path | None) -> _Document:
+    content = _read_toml(file) if file else {}
+    _refuse_unknown_variables()
+    try:
+        return _Document(**content)
+    except ValidationError as error:
+        raise _invalid(error, file) from error
+    except SettingsError as error:
+        raise _not_valid(f"an environment variable {ENV_PREFIX}…", "", str(error)) from error
+
+
+def _refuse_unknown_variables() -> None:
+    """Sections that do not exist; keys of sections that do are checked with the file's."""
+    for variable in os.environ:
+        section = variable.removeprefix(ENV_PREFIX).partition(_DELIMITER)[0].lower()
+        if variable.startswith(ENV_PREFIX) and _DELIMITER in variable and section not in _Document.model_fields:
+            raise _not_valid(f"the environment variable {variable}", section, "there is no such section")
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _unreadable(file, error.strerror or str(error)) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise _not_valid(str(file), "", f"this is not valid TOML: {error}") from error
+
+
+def _invalid(error: ValidationError, file: Path | None) -> BucklerError:
+    """The first thing that is wrong: where it stands, which key, and what was expected."""
+    first = error.errors(include_url=False)[0]
+    names = [str(part) for part in first["loc"]]
+    key = ".".join(names)
+    variable = ENV_PREFIX + _DELIMITER.join(names[:2]).upper()
+    where = f"the environment variable {variable}" if variable in os.environ else str(file)
+    if first["type"] == "extra_forbidden":
+        expected = "there is no such key"
+    else:
+        expected = f"expected {_expected(first['msg'])}, found {first['input']!r}"
+    return _not_valid(where, key, expected)
+
+
+def _not_valid(where: str, key: str, why: str) -> BucklerError:
+    return BucklerError(
+        "CONFIG_INVALID",
+        f"{where}, key {key}: {why}" if key else f"{where}: {why}",
+        next_step="correct it; docs/configuration.md lists every key",
+        facts={"file": where, "key": key},
+    )
+
+
+def _expected(message: str) -> str:
+    """What pydantic says, in the form that follows "expected"."""
+    for prefix in ("Value error, ", "Input should be a valid ", "Input should be "):
+        message = message.removeprefix(prefix)
+    return message.partition(", unable")[0]
+
+
+def _unreadable(file: Path, why: str) -> BucklerError:
+    return BucklerError(
+        "CONFIG_UNREADABLE",
+        f"the configuration file {file} cannot be read: {why}",
+        next_step="check --config and BUCKLER_CONFIG",
+        exit_status=ExitStatus.BAD_INPUT,
+        facts={"file": str(file)},
+    )

@@ -1,0 +1,319 @@
+"""The link to the control plane: the check-in loop, and the calls an activated device makes.
+
+One rule above all: trouble here never touches protection. Every failure is remembered for `status`, waited out with
+back-off, and tried again; the loop ends only when it is cancelled.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeVar
+from uuid import UUID
+
+import grpc
+from cryptography import x509
+
+from agent.control.addresses import parse_address
+from agent.control.channel import CALL_TIMEOUT_S, mutual_tls_channel
+from agent.control.device_report import DeviceReport, batch_to_wire, status_to_wire
+from agent.control.entitlements import EntitlementKeeper
+from agent.control.refusals import TRANSIENT, error_detail, is_transient, refusal_from_rpc
+from agent.control.tls_probe import explain_unreachable
+from agent.domain.entitlement import EntitlementError
+from agent.domain.errors import BucklerError, ExitStatus
+from agent.domain.incident import Incident
+from agent.domain.ports import Clock, Enrolment, Randomness, ReportReceipt, UplinkError
+from wire.instants import from_us
+from wire.v1 import device_pb2
+from wire.v1.device_pb2_grpc import DeviceServiceStub
+
+if TYPE_CHECKING:  # the generated file names this type for checkers only
+    from wire.v1.device_pb2_grpc import DeviceServiceAsyncStub
+
+_Answer = TypeVar("_Answer")
+#: A certificate is rotated once less than this share of its life is left; the server issues it for weeks.
+_ROTATE_AT_REMAINING = 1 / 3
+_JITTER = 0.1
+#: `DeactivateRequest.reason` holds no more (device.proto).
+_REASON_MAX = 500
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """Times of the check-in loop, in seconds.
+
+    Attributes:
+        interval_s: Between check-ins as long as the server has not said otherwise.
+        longest_interval_s: The server's wish is not followed beyond this.
+        first_retry_s: Upper end of the first wait after a failure; doubles from there.
+        longest_retry_s: Where the doubling ends.
+        refused_retry_s: After a refusal that asking again will not change.
+    """
+
+    interval_s: float = 3_600.0
+    longest_interval_s: float = 86_400.0
+    first_retry_s: float = 1.0
+    longest_retry_s: float = 300.0
+    refused_retry_s: float = 900.0
+
+
+class ControlLink:
+    """Keeps this device in contact; port `agent.domain.ports.IncidentUplink`.
+
+    Args:
+        settings: Times.
+        keeper: What this device is entitled to; the link feeds it.
+        clock: Wall time, which certificates follow.
+        randomness: For jitter.
+        report: The state of protection now.
+        on_contact: Called after each check-in that worked; what this device may do may have changed with it.
+    """
+
+    def __init__(
+        self,
+        settings: LinkSettings,
+        keeper: EntitlementKeeper,
+        clock: Clock,
+        randomness: Randomness,
+        report: Callable[[], Awaitable[DeviceReport]],
+        on_contact: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._settings = settings
+        self._keeper = keeper
+        self._clock = clock
+        self._randomness = randomness
+        self._report = report
+        self._on_contact = on_contact
+        self._wake = asyncio.Event()
+        self._failures = 0
+        self._channel: grpc.aio.Channel | None = None
+        self._channel_of: Enrolment | None = None
+        self._last_error: BucklerError | None = None
+
+    @property
+    def last_error(self) -> BucklerError | None:
+        """Why the last contact failed; None: it did not."""
+        return self._last_error
+
+    async def run(self) -> None:
+        """Check in until cancelled; a device that is not activated waits for `wake`."""
+        try:
+            while True:
+                delay = await self._turn()
+                await self._sleep(delay)
+        finally:
+            await self.close()
+
+    def wake(self) -> None:
+        """Check in now: the enrolment changed, or somebody wants to know."""
+        self._failures = 0
+        self._wake.set()
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        channel, self._channel, self._channel_of = self._channel, None, None
+        if channel is not None:
+            await channel.close()
+
+    # ------------------------------------------------------------ one turn of the loop
+
+    async def _turn(self) -> float | None:
+        """Check in once; returns the seconds to wait before the next time, None: until woken."""
+        self._keeper.note_time()
+        if self._keeper.enrolment is None:
+            self._last_error = None
+            return None
+        try:
+            interval = await self.check_in()
+        except BucklerError as error:
+            self._last_error = error
+            return self._retry_delay(error)
+        self._failures, self._last_error = 0, None
+        self._on_contact()
+        return interval * self._randomness.uniform(1 - _JITTER, 1 + _JITTER)
+
+    async def check_in(self) -> float:
+        """Tell how this device is, and fetch what changed; returns the seconds until the server wishes to hear again.
+
+        Raises:
+            BucklerError: No answer, or a refusal.
+        """
+        claims = self._keeper.claims
+        request = device_pb2.CheckInRequest(
+            status=status_to_wire(await self._report()),
+            entitlement_serial=claims.serial if claims else 0,
+        )
+        answer = await self._ask(lambda stub: stub.CheckIn(request, timeout=CALL_TIMEOUT_S))
+        self._keeper.note_contact(from_us(answer.server_time_at_us), answer.check_in_interval_s)
+        if answer.entitlement_changed or self._refresh_is_due():
+            await self.refresh()
+        if self._rotation_is_due():
+            await self._rotate()
+        wished = float(answer.check_in_interval_s) or self._settings.interval_s
+        return min(wished, self._settings.longest_interval_s)
+
+    async def refresh(self) -> None:
+        """Fetch the entitlement and trust it if it verifies.
+
+        Raises:
+            BucklerError: No answer, a refusal, or a statement that must not be trusted; the old one stays then.
+        """
+        claims = self._keeper.claims
+        request = device_pb2.RefreshEntitlementRequest(trusted_serial=claims.serial if claims else 0)
+        answer = await self._ask(lambda stub: stub.RefreshEntitlement(request, timeout=CALL_TIMEOUT_S))
+        try:
+            self._keeper.adopt(answer, from_us(answer.server_time_at_us))
+        except EntitlementError as error:
+            raise BucklerError(
+                "ENTITLEMENT_REFUSED",
+                f"the control plane sent an entitlement that must not be trusted ({error.refusal.value})",
+                next_step="tell the control plane's administrator; the entitlement trusted before stays in force",
+                exit_status=ExitStatus.NEGATIVE,
+                facts={"cause": error.refusal.value},
+            ) from error
+
+    def _refresh_is_due(self) -> bool:
+        claims = self._keeper.claims
+        return claims is None or self._keeper.now() >= claims.refresh_after
+
+    def _rotation_is_due(self) -> bool:
+        enrolment = self._keeper.enrolment
+        return enrolment is not None and rotation_is_due(enrolment.certificate_pem, self._clock.now())
+
+    async def _rotate(self) -> None:
+        identity, enrolment = self._keeper.identity(), self._keeper.enrolment
+        if identity is None or enrolment is None:
+            return
+        request = device_pb2.RotateCertificateRequest(
+            certificate_request_der=identity.certificate_request(enrolment.device_id)
+        )
+        answer = await self._ask(lambda stub: stub.RotateCertificate(request, timeout=CALL_TIMEOUT_S))
+        self._keeper.replace_certificate(answer.device_certificate_pem, answer.authorities_pem)
+
+    def _retry_delay(self, error: BucklerError) -> float:
+        """Full jitter, so that a fleet does not come back as one after an outage; the server's own wish comes first."""
+        asked = float(error.facts.get("retry_after_s", 0))
+        if error.exit_status is not ExitStatus.UNREACHABLE:
+            return self._settings.refused_retry_s * self._randomness.uniform(1 - _JITTER, 1 + _JITTER)
+        self._failures += 1
+        ceiling = min(self._settings.longest_retry_s, self._settings.first_retry_s * 2.0 ** min(self._failures, 30))
+        return asked + self._randomness.uniform(0.0, ceiling)
+
+    async def _sleep(self, seconds: float | None) -> None:
+        try:
+            await asyncio.wait_for(self._wake.wait(), seconds)
+        except TimeoutError:
+            return
+        self._wake.clear()
+
+    # ------------------------------------------------------------ other calls
+
+    async def report(self, incidents: Sequence[Incident], dropped: Mapping[str, int]) -> ReportReceipt:
+        """Send one batch of detections.
+
+        Raises:
+            UplinkError: It did not arrive.
+        """
+        if self._keeper.enrolment is None:
+            raise UplinkError("NOT_ENROLLED", permanent=True)
+        request = batch_to_wire(incidents, dropped)
+        try:
+            stub = await self._stub()
+            answer = await stub.ReportEvents(request, timeout=CALL_TIMEOUT_S)
+        except grpc.aio.AioRpcError as error:
+            detail = error_detail(error)
+            code = detail.reason if detail and detail.reason else error.code().name
+            wait = float(detail.retry_after_s) if detail else 0.0
+            raise UplinkError(code, permanent=not is_transient(error), retry_after_s=wait) from error
+        except BucklerError as error:
+            raise UplinkError(error.code, permanent=True) from error
+        self._keeper.note_time(max((incident.detected_at for incident in incidents), default=None))
+        return ReportReceipt(
+            accepted=frozenset(UUID(bytes=uuid) for uuid in answer.accepted_uuids),
+            rejected={UUID(bytes=row.uuid): row.reason for row in answer.rejected},
+        )
+
+    async def deactivate(self, reason: str) -> None:
+        """Give the seat back and forget the enrolment; the floor of protection stays.
+
+        Raises:
+            BucklerError: `NOT_ACTIVATED`, or no answer; nothing was changed here then.
+        """
+        request = device_pb2.DeactivateRequest(reason=reason[:_REASON_MAX])
+        await self._ask(lambda stub: stub.Deactivate(request, timeout=CALL_TIMEOUT_S))
+        await self.close()
+        self._keeper.forget()
+
+    # ------------------------------------------------------------ the connection
+
+    async def _ask(self, call: "Callable[[DeviceServiceAsyncStub], Awaitable[_Answer]]") -> _Answer:
+        stub = await self._stub()
+        try:
+            return await call(stub)
+        except grpc.aio.AioRpcError as error:
+            raise await self._explain(error) from error
+
+    async def _explain(self, error: grpc.aio.AioRpcError) -> BucklerError:
+        enrolment = self._keeper.enrolment
+        if enrolment is None or error_detail(error) is not None or error.code() not in TRANSIENT:
+            return refusal_from_rpc(error)
+        if certificate_has_ended(enrolment.certificate_pem, self._clock.now()):
+            return BucklerError(
+                "CERTIFICATE_EXPIRED",
+                "the certificate of this device ended before it could be renewed",
+                next_step="activate this device again with `buckler activate`; it keeps its seat",
+                exit_status=ExitStatus.NEGATIVE,
+            )
+        return await explain_unreachable(parse_address(enrolment.device_server), enrolment.authorities_pem)
+
+    async def _stub(self) -> "DeviceServiceAsyncStub":
+        """The service, over a connection made with the enrolment as it is now."""
+        enrolment, identity = self._keeper.enrolment, self._keeper.identity()
+        if enrolment is None:
+            raise not_activated()
+        if identity is None:
+            raise BucklerError(
+                "DEVICE_KEY_MISSING",
+                "the device key is gone or damaged, so this device cannot prove who it is",
+                next_step="activate this device again with `buckler activate`",
+                exit_status=ExitStatus.ENVIRONMENT,
+            )
+        old = self._channel_of
+        if old is None or _connection_facts(old) != _connection_facts(enrolment):
+            await self.close()
+            self._channel_of = enrolment
+            self._channel = mutual_tls_channel(
+                parse_address(enrolment.device_server),
+                enrolment.authorities_pem,
+                identity.private_key_pem,
+                enrolment.certificate_pem,
+            )
+        assert self._channel is not None
+        return DeviceServiceStub(self._channel)
+
+
+def rotation_is_due(certificate_pem: bytes, now: datetime) -> bool:
+    """Whether less than a third of a certificate's life is left; certificates follow the wall clock."""
+    certificate = x509.load_pem_x509_certificate(certificate_pem)
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return end - now < (end - begin) * _ROTATE_AT_REMAINING
+
+
+def certificate_has_ended(certificate_pem: bytes, now: datetime) -> bool:
+    """Whether a certificate is no longer valid."""
+    return now >= x509.load_pem_x509_certificate(certificate_pem).not_valid_after_utc
+
+
+def not_activated() -> BucklerError:
+    """What every command says that needs a seat on a device without one."""
+    return BucklerError(
+        "NOT_ACTIVATED",
+        "this device is not activated",
+        next_step="get an activation key from your administrator and run `buckler activate --server HOST:PORT`",
+        exit_status=ExitStatus.NEGATIVE,
+    )
+
+
+def _connection_facts(enrolment: Enrolment) -> tuple[str, bytes, bytes]:
+    return enrolment.device_server, enrolment.authorities_pem, enrolment.certificate_pem

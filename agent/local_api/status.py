@@ -1,0 +1,202 @@
+"""What `buckler status` says: one pure function from what was observed to named values (docs/status.md).
+
+The running agent and the command that finds no agent use the same function, so both say the same of the same facts.
+"""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from agent.domain.entitlement import Access, AccessLevel, Claims
+from agent.domain.health import HealthIssue
+from agent.domain.ports import Enrolment
+
+JsonValue = str | int | float | bool | list[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class StatusField:
+    """One line of the status.
+
+    Attributes:
+        name: Stable.
+        value: JSON value; times are ISO 8601 in UTC; None: not known, or does not apply.
+        managed: Set by a policy of the control plane.
+    """
+
+    name: str
+    value: JsonValue
+    managed: bool = False
+
+    def text(self) -> str:
+        """As a person reads it."""
+        value = self.value
+        if value is None:
+            shown = ""
+        elif isinstance(value, bool):
+            shown = "true" if value else "false"
+        elif isinstance(value, list):
+            shown = ", ".join(value)
+        else:
+            shown = str(value)
+        return f"{shown} [managed]" if self.managed else shown
+
+    def json(self) -> str:
+        """The value alone, as it travels."""
+        return json.dumps(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class LicenceFacts:
+    """What the control room knows."""
+
+    access: Access
+    claims: Claims | None
+    enrolment: Enrolment | None
+    last_error: str = ""
+    activation_in_progress: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """What the scanner room knows; empty and None where nothing is loaded."""
+
+    engine: str = ""
+    engine_version: str = ""
+    signatures_version: str = ""
+    signatures_made_at: datetime | None = None
+    workers: int = 0
+    current_files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RealtimeFacts:
+    """What the realtime room knows; the defaults are those of an agent that does not run."""
+
+    enabled: bool = False
+    available: bool = True
+    subsystem: str = ""
+    mode: str = ""
+    proven_at: datetime | None = None
+    roots: tuple[str, ...] = ()
+    events_lost: int = 0
+    queue_depth: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StatusFacts:
+    """Everything the status is made of.
+
+    Attributes:
+        issues: From `agent.domain.health.health_issues`; none means healthy.
+        licence: Control room.
+        realtime: Realtime room.
+        engine: Scanner room.
+        app_version: Of this agent.
+        quarantined_count: Files in the vault.
+        outbox_pending: Detections not yet at the control plane.
+        policy_version: In force.
+        competitors: Other products that watch files.
+        last_quick_scan: None: never.
+        last_full_scan: None: never.
+        cpu_percent: Of one core, since the last question.
+        memory_mb: Resident, agent and workers, MiB.
+    """
+
+    issues: tuple[HealthIssue, ...]
+    licence: LicenceFacts
+    realtime: RealtimeFacts
+    engine: EngineFacts
+    app_version: str
+    quarantined_count: int
+    outbox_pending: int
+    policy_version: str
+    competitors: tuple[str, ...] = ()
+    last_quick_scan: datetime | None = None
+    last_full_scan: datetime | None = None
+    cpu_percent: float = 0.0
+    memory_mb: float = 0.0
+    managed: frozenset[str] = field(default=frozenset())
+
+
+def status_fields(facts: StatusFacts, now: datetime) -> tuple[StatusField, ...]:
+    """The status, in the order it is printed."""
+    values: dict[str, JsonValue] = {
+        "healthy": not facts.issues,
+        "health_issues": [f"{issue.code}: {issue.message}" for issue in facts.issues],
+        **_licence(facts.licence),
+        "app_version": facts.app_version,
+        **_engine(facts.engine, now),
+        **_realtime(facts.realtime),
+        "scan_workers": facts.engine.workers,
+        "current_file": ", ".join(facts.engine.current_files) or None,
+        "last_quick_scan": _instant(facts.last_quick_scan),
+        "last_full_scan": _instant(facts.last_full_scan),
+        "quarantined_count": facts.quarantined_count,
+        "outbox_pending": facts.outbox_pending,
+        **_contact(facts.licence),
+        "policy_version_desired": facts.policy_version,
+        "policy_version_applied": facts.policy_version,
+        "conflicting_applications": list(facts.competitors),
+        "cpu_percent": facts.cpu_percent,
+        "memory_mb": facts.memory_mb,
+    }
+    return tuple(StatusField(name, value, managed=name in facts.managed) for name, value in values.items())
+
+
+def _licence(licence: LicenceFacts) -> dict[str, JsonValue]:
+    access, claims, enrolment = licence.access, licence.claims, licence.enrolment
+    return {
+        "licensed": access.level in {AccessLevel.FULL, AccessLevel.GRACE},
+        "access": access.level.value,
+        "access_reason": access.reason,
+        "access_until": _instant(access.until),
+        "paid_until": _instant(claims.paid_until) if claims else None,
+        "plan": claims.plan_name if claims else None,
+        "seat_id": (claims.seat_id or None) if claims else None,
+        "device_id": enrolment.device_id if enrolment else None,
+        "org_id": enrolment.org_id if enrolment else None,
+        "activation_in_progress": licence.activation_in_progress or None,
+    }
+
+
+def _engine(engine: EngineFacts, now: datetime) -> dict[str, JsonValue]:
+    made = engine.signatures_made_at
+    return {
+        "engine": engine.engine or None,
+        "engine_version": engine.engine_version or None,
+        "signatures_version": engine.signatures_version or None,
+        "signatures_age_hours": round((now - made).total_seconds() / 3600, 1) if made else None,
+        # Whether newer ones exist can only be said by an update channel, and there is none yet: not "up to date".
+        "signatures_status": "unknown" if engine.signatures_version else "unavailable",
+    }
+
+
+def _realtime(realtime: RealtimeFacts) -> dict[str, JsonValue]:
+    return {
+        "real_time_protection_enabled": realtime.enabled,
+        "real_time_protection_available": realtime.available,
+        "real_time_protection_subsystem": realtime.subsystem or None,
+        "real_time_protection_mode": realtime.mode or None,
+        "real_time_protection_proven_at": _instant(realtime.proven_at),
+        "watched_roots": list(realtime.roots),
+        "events_lost": realtime.events_lost,
+        "queue_depth": realtime.queue_depth,
+    }
+
+
+def _contact(licence: LicenceFacts) -> dict[str, JsonValue]:
+    enrolment = licence.enrolment
+    return {
+        "control_plane": enrolment.server if enrolment else None,
+        "last_check_in": _instant(enrolment.last_check_in) if enrolment else None,
+        "last_contact_error": licence.last_error or None,
+    }
+
+
+def _instant(instant: datetime | None) -> str | None:
+    return instant.isoformat(timespec="seconds") if instant else None
+
+
+StatusQuestion = Callable[[], Awaitable[tuple[StatusField, ...]]]

@@ -1,0 +1,114 @@
+"""Gathers what the status is made of, from whoever knows it."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from agent.domain.health import HealthIssue
+from agent.domain.ports import Clock, Settings, Store
+from agent.local_api.status import EngineFacts, LicenceFacts, RealtimeFacts, StatusFacts, StatusField, status_fields
+from agent.platform.system_facts import CostMeter, competitors
+
+#: Settings of the store: when the last scan of each kind ended.
+LAST_QUICK_SCAN = "last_quick_scan"
+LAST_FULL_SCAN = "last_full_scan"
+#: Looking through all processes costs milliseconds; it is done this often at most.
+_COMPETITORS_FOR_NS = 60_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class StatusSources:
+    """Who is asked, each time anew.
+
+    Attributes:
+        licence: What this device is entitled to; asked in another thread, since it looks into the store.
+        realtime: How protection is.
+        engine: What scans.
+        issues: What stands between this device and the word "protected".
+        policy_version: In force.
+        worker_pids: Processes whose cost counts as ours.
+    """
+
+    licence: Callable[[], LicenceFacts]
+    realtime: Callable[[], RealtimeFacts]
+    engine: Callable[[], EngineFacts]
+    issues: Callable[[], tuple[HealthIssue, ...]]
+    policy_version: Callable[[], str]
+    worker_pids: Callable[[], frozenset[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Observed:
+    """What the rooms said of themselves, at one moment."""
+
+    realtime: RealtimeFacts
+    engine: EngineFacts
+    issues: tuple[HealthIssue, ...]
+    policy_version: str
+
+
+class StatusBoard:
+    """The status at any moment.
+
+    The rooms are asked on the event loop's thread, where they live; the database and the process table, which may
+    make us wait, in another.
+
+    Args:
+        store: Counts and dates that outlive a restart.
+        clock: Ages.
+        sources: Everything else.
+        app_version: Of this agent.
+    """
+
+    def __init__(self, store: Store, clock: Clock, sources: StatusSources, app_version: str) -> None:
+        self._store = store
+        self._clock = clock
+        self._sources = sources
+        self._app_version = app_version
+        self._meter = CostMeter()
+        self._competitors: tuple[str, ...] = ()
+        self._competitors_until_ns = 0
+
+    async def fields(self) -> tuple[StatusField, ...]:
+        """The lines of the status."""
+        return status_fields(await self.facts(), self._clock.now())
+
+    async def facts(self) -> StatusFacts:
+        """Everything that is known, gathered now."""
+        sources = self._sources
+        observed = _Observed(sources.realtime(), sources.engine(), sources.issues(), sources.policy_version())
+        return await asyncio.to_thread(self._complete, observed, sources.worker_pids())
+
+    def _complete(self, observed: _Observed, worker_pids: frozenset[int]) -> StatusFacts:
+        with self._store.transaction() as tables:
+            quarantined, pending = tables.journal.retained().count, tables.outbox.count()
+            quick, full = _date(tables.settings, LAST_QUICK_SCAN), _date(tables.settings, LAST_FULL_SCAN)
+        cost = self._meter.measure(worker_pids)
+        return StatusFacts(
+            issues=observed.issues,
+            licence=self._sources.licence(),
+            realtime=observed.realtime,
+            engine=observed.engine,
+            app_version=self._app_version,
+            quarantined_count=quarantined,
+            outbox_pending=pending,
+            policy_version=observed.policy_version,
+            competitors=self._find_competitors(),
+            last_quick_scan=quick,
+            last_full_scan=full,
+            cpu_percent=cost.cpu_percent,
+            memory_mb=cost.memory_mb,
+        )
+
+    def _find_competitors(self) -> tuple[str, ...]:
+        now_ns = self._clock.monotonic_ns()
+        if now_ns >= self._competitors_until_ns:
+            self._competitors = competitors()
+            self._competitors_until_ns = now_ns + _COMPETITORS_FOR_NS
+        return self._competitors
+
+
+def _date(settings: Settings, name: str) -> datetime | None:
+    text = settings.get(name)
+    return datetime.fromisoformat(text) if text else None

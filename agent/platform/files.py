@@ -1,0 +1,43 @@
+"""Small files that must be whole after a crash."""
+
+import os
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+#: Secrets and state: nobody but their owner.
+PRIVATE_MODE = 0o600
+
+
+def create_whole(path: Path, content: bytes) -> bool:
+    """Create a file once, with mode 0600: either all of it is there, durably, or none of it.
+
+    Returns:
+        False when the file existed already; it is left as it is then, whoever made it.
+    """
+    staged = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}")
+    with suppress(FileNotFoundError):
+        staged.unlink()
+    descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_MODE)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            # A link, unlike a rename, does not replace what another process made meanwhile.
+            os.link(staged, path)
+        except FileExistsError:
+            return False
+        _sync_folder(path.parent)
+        return True
+    finally:
+        staged.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,130 @@
+"""Where a file waits between its place and its seal.
+
+It has to be on the file's own mount, so that taking it is one `rename`: at no time are there two copies or none. In
+order of preference:
+
+1. `<vault_dir>/staging`, when the vault is on that mount;
+2. `.buckler-vault-<uid>` in the highest folder of that mount, on the file's way, in which we may make one: for root
+   that is the mount's own top, for another user the top of what he owns, in the end the file's own folder;
+3. in those same folders `.buckler-vault-<uid>-<entry id>`, when somebody else has taken the name of 2 to keep us out;
+   removed after use, as it is of no use twice.
+
+Each is a folder only we can enter (0700, checked after opening without following links). An attacker who owns the
+folder above may rename it, but we work on its descriptor.
+
+Realtime protection has to leave these folders alone, and an attacker would love a folder it leaves alone: so a path
+counts as ours only if it lies under a folder we have opened ourselves, and that very folder (device, inode) is still
+there under this name. A folder that merely has the right name is none of ours.
+"""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from agent.platform.secure_files import (
+    folders_on_mount,
+    make_private_folder,
+    mount_of,
+    open_private_folder,
+    opened_folder,
+)
+
+_IN_VAULT = "staging"
+
+
+@dataclass(frozen=True, slots=True)
+class StagingFolder:
+    """A place to wait: the folder it is made in, its name there, and whether it is removed after use."""
+
+    parent: str
+    name: str
+    once: bool = False
+
+    @property
+    def path(self) -> str:
+        """Absolute."""
+        return f"{self.parent.rstrip('/')}/{self.name}"
+
+
+class Staging:
+    """Finds, opens and remembers staging folders.
+
+    Args:
+        vault_path: The vault's folder, absolute and without links.
+    """
+
+    def __init__(self, vault_path: str) -> None:
+        self._vault_path = vault_path
+        self._ours: dict[str, tuple[int, int]] = {}
+        self._lock = threading.Lock()
+
+    def places_for(self, folder_path: str, entry_id: str) -> Iterator[StagingFolder]:
+        """Where a file of a folder may wait, best first; not every one of them can be opened.
+
+        Raises:
+            OSError: The folder cannot be opened without following a link.
+        """
+        with opened_folder(folder_path) as folder, opened_folder(self._vault_path) as vault:
+            if mount_of(folder) == mount_of(vault):
+                yield StagingFolder(self._vault_path, _IN_VAULT)
+        shared = f".buckler-vault-{os.geteuid()}"
+        candidates = folders_on_mount(folder_path)
+        for parent in candidates:
+            yield StagingFolder(parent, shared)
+        for parent in candidates:
+            yield StagingFolder(parent, f"{shared}-{entry_id}", once=True)
+
+    @contextmanager
+    def opened(self, place: StagingFolder, *, make: bool) -> Iterator[int]:
+        """A descriptor of a staging folder, known as ours from now on.
+
+        Args:
+            place: Which.
+            make: Whether to make it if it is not there.
+
+        Raises:
+            OSError: It is not there, cannot be made, or belongs to somebody else.
+        """
+        with opened_folder(place.parent) as parent:
+            if make:
+                make_private_folder(parent, place.name)
+            descriptor = open_private_folder(parent, place.name)
+            try:
+                found = os.fstat(descriptor)
+                with self._lock:
+                    self._ours[place.path] = (found.st_dev, found.st_ino)
+                yield descriptor
+            finally:
+                os.close(descriptor)
+                if place.once:
+                    self._remove(parent, place)
+
+    def _remove(self, parent: int, place: StagingFolder) -> None:
+        try:
+            os.rmdir(place.name, dir_fd=parent)
+        except OSError:
+            # Not empty, or renamed by its parent's owner: it stays, and the journal row of its entry names it.
+            return
+        with self._lock:
+            del self._ours[place.path]
+
+    def place_from(self, staged_path: str) -> StagingFolder:
+        """The staging folder a journal row names."""
+        folder = staged_path.rpartition("/")[0]
+        parent, _, name = folder.rpartition("/")
+        return StagingFolder(parent or "/", name, once=name.count("-") > ".buckler-vault-0".count("-"))
+
+    def is_vault_path(self, path: str) -> bool:
+        """Whether a path lies in the vault or in a staging folder of ours; costs one `lstat` if its name says so."""
+        if path == self._vault_path or path.startswith(self._vault_path + "/"):
+            return True
+        with self._lock:
+            known = list(self._ours.items())
+        for folder, identity in known:
+            if path == folder or path.startswith(folder + "/"):
+                with suppress(OSError):
+                    found = os.lstat(folder)
+                    return (found.st_dev, found.st_ino) == identity
+        return False

@@ -1,0 +1,175 @@
+"""The vault; port `agent.domain.ports.Quarantine`.
+
+Where things are: `agent.quarantine.folder` (the vault's folder), `.staging` (where a file waits on its own mount, and
+why there), `.inert` (how it is sealed), `.capture` and `.restore` (the steps, and what a crash at each leaves).
+
+All of it blocks on disks, so all of it runs in threads: the event loop never waits for a disk.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.domain.errors import BucklerError, ExitStatus
+from agent.domain.ports import CaptureRequest, Clock, Randomness, Store
+from agent.domain.quarantine import CaptureState, QuarantineEntry, RestoreReceipt, Retained
+from agent.quarantine.capture import Captures, StagingOutOfReachError
+from agent.quarantine.failures import not_taken
+from agent.quarantine.folder import VaultFolder, remove_sealed_file, sealed_ids
+from agent.quarantine.journal import CaptureJournal, entry_id_of, new_entry
+from agent.quarantine.restore import Restores
+from agent.quarantine.staging import Staging
+from agent.quarantine.steps import AfterStep, nothing_after
+
+_UNFINISHED = (CaptureState.PLANNED, CaptureState.CAPTURED, CaptureState.STORED)
+#: States whose sealed file, if a crash left one, is of no use to anybody.
+_WITHOUT_SEAL = frozenset({CaptureState.FAILED, CaptureState.RESTORED, CaptureState.DELETED})
+
+
+@dataclass(frozen=True, slots=True)
+class VaultSettings:
+    """Where the vault is.
+
+    Attributes:
+        vault_dir: Its folder; made (0700) when it is needed first.
+    """
+
+    vault_dir: Path
+
+
+class Vault:
+    """Takes files out of their place and brings them back.
+
+    Args:
+        settings: Where.
+        store: The journal, the outbox and the exclusions.
+        clock: Dates entries.
+        randomness: Ids, salts, the key.
+        after_step: Called in the working thread after each durable step; crash tests stop there.
+    """
+
+    def __init__(
+        self,
+        settings: VaultSettings,
+        store: Store,
+        clock: Clock,
+        randomness: Randomness,
+        after_step: AfterStep = nothing_after,
+    ) -> None:
+        self._clock = clock
+        self._randomness = randomness
+        self._folder = VaultFolder(settings.vault_dir, randomness)
+        self._staging = Staging(self._folder.path)
+        self._journal = CaptureJournal(store, clock)
+        self._captures = Captures(self._folder, self._staging, self._journal, randomness, after_step)
+        self._restores = Restores(self._folder, self._journal, after_step)
+
+    async def capture(self, request: CaptureRequest) -> QuarantineEntry:
+        """Take a file; returns a final entry: DONE, or FAILED with a `CaptureFailure` and a sentence in `detail`.
+
+        Once begun it goes on to its end, even if the caller is cancelled.
+
+        Raises:
+            BucklerError: The database or the vault's key cannot be used (`DATABASE_…`, `VAULT_DAMAGED`); what was
+                begun is finished by `resume`.
+        """
+        return await asyncio.to_thread(self._capture, request)
+
+    async def restore(self, entry_id: str, destination: str | None, *, allow: bool) -> RestoreReceipt:
+        """Bring a file back, byte for byte, with owner, mode, times, extended attributes and flags.
+
+        Args:
+            entry_id: Which.
+            destination: Absolute: a folder, or a new name; None: where it was. Links on the way are not followed.
+            allow: Also exclude this content from protection, from before it appears.
+
+        Raises:
+            BucklerError: See `agent.quarantine.restore.Restores.restore`.
+        """
+        return await asyncio.to_thread(self._restore, entry_id, destination, allow=allow)
+
+    async def delete(self, entry_id: str) -> None:
+        """Destroy the quarantined copy; the journal row stays as DELETED.
+
+        Raises:
+            BucklerError: `QUARANTINE_UNKNOWN`, `QUARANTINE_NOT_HELD`, `QUARANTINE_BUSY`.
+        """
+        await asyncio.to_thread(self._delete, entry_id)
+
+    async def resume(self) -> int:
+        """Finish what a crash left unfinished; returns how many entries were.
+
+        Safe while other processes use the vault: it waits for what they are doing to end.
+
+        Raises:
+            BucklerError: `VAULT_BUSY`, `VAULT_UNUSABLE`, `VAULT_DAMAGED`, or the database cannot be used.
+        """
+        return await asyncio.to_thread(self._resume)
+
+    async def retained(self) -> Retained:
+        """How much the vault holds, for `status`."""
+        return await asyncio.to_thread(self._journal.retained)
+
+    def is_vault_path(self, path: str) -> bool:
+        """Whether a path is the vault's own business, so that realtime protection leaves it alone."""
+        return self._staging.is_vault_path(path)
+
+    # ------------------------------------------------------------ in a thread
+
+    def _capture(self, request: CaptureRequest) -> QuarantineEntry:
+        entry = new_entry(request, entry_id_of(self._randomness.uuid()), self._clock)
+        try:
+            with self._folder.in_use() as vault:
+                # Before anything is moved: without its key the vault can hold nothing.
+                self._folder.key(vault)
+                return self._captures.take(vault, entry)
+        except OSError as error:
+            # The vault's own folder cannot be used; `take` turns everything else into a final entry by itself.
+            return self._journal.failed(entry, not_taken(error))
+
+    def _restore(self, entry_id: str, destination: str | None, *, allow: bool) -> RestoreReceipt:
+        with self._usable(), self._folder.in_use() as vault:
+            return self._restores.restore(vault, entry_id, destination, allow=allow)
+
+    def _delete(self, entry_id: str) -> None:
+        with self._usable(), self._folder.in_use() as vault:
+            self._restores.delete(vault, entry_id)
+
+    def _resume(self) -> int:
+        finished = 0
+        with self._usable(), self._folder.to_ourselves() as vault:
+            for entry in self._journal.entries(_UNFINISHED):
+                try:
+                    self._captures.take(vault, entry)
+                except StagingOutOfReachError:
+                    continue
+                finished += 1
+            for entry in self._journal.entries([CaptureState.DONE]):
+                if entry.restore_path:
+                    self._restores.settle(vault, entry.id)
+                    finished += 1
+            self._sweep(vault)
+        return finished
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        """The vault's own folder may be on a disk that fails, or another user's."""
+        try:
+            yield
+        except OSError as error:
+            raise BucklerError(
+                "VAULT_UNUSABLE",
+                f"the vault {self._folder.path} cannot be used: {error.strerror}",
+                next_step="run the command as the user the agent runs as, and look at the disk's health",
+                exit_status=ExitStatus.ENVIRONMENT,
+                facts={"path": self._folder.path},
+            ) from error
+
+    def _sweep(self, vault: int) -> None:
+        """Remove sealed files whose row says that they have no use; one without a row at all is never touched."""
+        for entry_id in sealed_ids(vault):
+            entry = self._journal.get(entry_id)
+            if entry is not None and entry.state in _WITHOUT_SEAL:
+                remove_sealed_file(vault, entry_id)

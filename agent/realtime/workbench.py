@@ -1,0 +1,141 @@
+"""Where the pipeline's jobs are done: scans, captures, reports, each a task; opening and closing of descriptors."""
+
+import asyncio
+import os
+from collections.abc import Callable
+
+import structlog
+
+from agent.domain.files import EventsLost, FileEvent
+from agent.domain.incident import Incident
+from agent.domain.ports import Clock, IncidentLog, Quarantine, Randomness, Scanner
+from agent.platform.regular_files import identity_of, open_regular
+from agent.realtime.actions import not_taken, reported, take
+from agent.realtime.commands import (
+    Capture,
+    CaptureFinished,
+    Command,
+    Input,
+    JobAborted,
+    NotThere,
+    Record,
+    Release,
+    Reopen,
+    Scan,
+    ScanFinished,
+    Stopping,
+)
+
+log = structlog.get_logger(__name__)
+
+
+class Workbench:
+    """Does jobs and says how they ended.
+
+    Args:
+        scanner: Scans.
+        quarantine: Captures.
+        incidents: Reports.
+        clock: For incidents.
+        randomness: For incidents.
+        done: Receives results, on the event loop's thread.
+    """
+
+    def __init__(
+        self,
+        scanner: Scanner,
+        quarantine: Quarantine,
+        incidents: IncidentLog,
+        clock: Clock,
+        randomness: Randomness,
+        done: Callable[[Input], None],
+    ) -> None:
+        self._scanner = scanner
+        self._quarantine = quarantine
+        self._incidents = incidents
+        self._clock = clock
+        self._randomness = randomness
+        self._done = done
+        self._tasks: asyncio.TaskGroup | None = None
+        self._generation = 0
+
+    def open(self, tasks: asyncio.TaskGroup) -> None:
+        """From now on jobs can be done."""
+        self._tasks = tasks
+
+    def outdate(self) -> None:
+        """Rules or policy changed: results of scans that are running now must not be remembered."""
+        self._generation += 1
+
+    def handle(self, command: Release | Reopen) -> list[Input]:
+        """Close or open a file at once; what comes of it."""
+        if isinstance(command, Release):
+            os.close(command.descriptor)
+            return []
+        try:
+            opened = open_regular(command.path)
+        except OSError as failure:
+            return [EventsLost("pipeline", f"a file that was set aside could not be opened: {failure.strerror}")]
+        if opened is None:
+            return [NotThere(command.path)]
+        seen = self._clock.monotonic_ns()
+        return [FileEvent(opened.identity, command.path, opened.descriptor, 0, command.kind, None, seen)]
+
+    def start(self, command: Command) -> None:
+        """Begin a job; its end is told to `done`."""
+        assert self._tasks is not None, "jobs come after `open`"
+        match command:
+            case Scan():
+                self._tasks.create_task(self._scan(command))
+            case Capture():
+                self._tasks.create_task(self._capture(command))
+            case Record():
+                self._tasks.create_task(self._record(command))
+            case _:
+                raise RuntimeError(f"no job: {command}")
+
+    async def _scan(self, command: Scan) -> None:
+        generation = self._generation
+        try:
+            before = identity_of(os.fstat(command.descriptor))
+            facts = await self._scanner.scan(command.descriptor, command.path)
+            after = identity_of(os.fstat(command.descriptor))
+        except asyncio.CancelledError:
+            self._abort(command.job)
+            raise
+        except Exception:
+            log.exception("scan_failed", path=command.path)
+            self._done(JobAborted(command.job))
+            return
+        outdated = generation != self._generation
+        self._done(ScanFinished(command.job, facts, before, changed=before != after, outdated=outdated))
+
+    async def _capture(self, command: Capture) -> None:
+        log.warning("file_infected", path=command.paths[-1], rules=[finding.rule for finding in command.findings])
+        try:
+            finished = await take(command, self._quarantine, self._clock, self._randomness)
+        except asyncio.CancelledError:
+            self._abort(command.job)
+            raise
+        except Exception as failure:
+            log.exception("capture_failed", path=command.paths[-1])
+            incident = not_taken(command, type(failure).__name__, self._clock, self._randomness)
+            await self._write(incident)
+            finished = CaptureFinished(command.job, frozenset(), changed=False)
+        self._done(finished)
+
+    async def _record(self, command: Record) -> None:
+        await self._write(reported(command, self._clock))
+
+    async def _write(self, incident: Incident) -> None:
+        """A finding that cannot be written down must be found again, so the walk that finds it is owed."""
+        try:
+            await asyncio.to_thread(self._incidents.record, incident)
+        except Exception:
+            log.exception("incident_not_recorded", path=incident.path)
+            self._done(EventsLost("pipeline", "a finding could not be recorded"))
+
+    def _abort(self, job: int) -> None:
+        """Tasks are cancelled only when everything ends."""
+        self._done(Stopping())
+        self._done(JobAborted(job))

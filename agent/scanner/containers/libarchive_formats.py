@@ -1,0 +1,80 @@
+"""The formats that libarchive opens for us, one line each; what libarchive makes of each is in `docs/formats.md`."""
+
+from collections.abc import Callable, Iterator
+
+from agent.scanner.containers import libarchive_reader
+from agent.scanner.containers.budget import Meter
+from agent.scanner.containers.compressed_streams import inner_name
+from agent.scanner.containers.family import Content, Family, Member
+
+#: ISO 9660 volume descriptors begin at sector 16; the first one's identifier is one byte in.
+_ISO_AT = 16 * 2048 + 1
+#: cpio's old binary header, in either byte order: magic 070707.
+_CPIO_MAGICS = (b"070701", b"070702", b"070707", b"\xc7\x71", b"\x71\xc7")
+#: lha: `-lh5-` and its relatives, two bytes in.
+_LHA_AT = 2
+_LHA_METHODS = tuple(b"-%s-" % m for m in (b"lh0 lh1 lh2 lh3 lh4 lh5 lh6 lh7 lhd lzs lz4 lz5").split())
+_OLD_CPIO_HEADER = 26
+_LONGEST_NAME = 4096
+_Z_HEADER = 3
+#: What a Z, zst, lz4, lz or lzma stream is called without its suffix, on top of what `inner_name` knows.
+_SUFFIXES = (".zst", ".lz4", ".lz", ".z", ".lzma")
+
+
+def _begins(*magics: bytes, at: int = 0) -> Callable[[bytes], bool]:
+    return lambda data: data.startswith(magics, at)
+
+
+def _archive(name: str, recognises: Callable[[bytes], bool], *formats: str, filters: tuple[str, ...] = ()) -> Family:
+    def members(content: Content, meter: Meter) -> Iterator[Member]:
+        return libarchive_reader.members(content, meter, formats=formats, filters=filters or ("none",))
+
+    return Family(name, recognises, members)
+
+
+def _stream(name: str, recognises: Callable[[bytes], bool], filter_name: str) -> Family:
+    def members(content: Content, meter: Meter) -> Iterator[Member]:
+        return libarchive_reader.members(
+            content, meter, formats=("raw",), filters=(filter_name,), name=_without_suffix(content.name)
+        )
+
+    return Family(name, recognises, members)
+
+
+def _without_suffix(name: str) -> str:
+    for suffix in _SUFFIXES:
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
+    return inner_name(name)
+
+
+def _is_old_cpio(data: bytes) -> bool:
+    # Two bytes prove nothing; the name's length (bytes 20-21) has to fit and the name has to end with a zero.
+    if not data.startswith(_CPIO_MAGICS[3:]) or len(data) < _OLD_CPIO_HEADER:
+        return False
+    length = int.from_bytes(data[20:22], "little" if data.startswith(_CPIO_MAGICS[3]) else "big")
+    end = _OLD_CPIO_HEADER + length
+    return 1 < length <= _LONGEST_NAME and end <= len(data) and data[end - 1] == 0
+
+
+def _is_compress(data: bytes) -> bool:
+    # The third byte holds the code width, 9 to 16 bits, and two bits that are never set.
+    return data.startswith(b"\x1f\x9d") and len(data) > _Z_HEADER and 9 <= data[2] & 0x7F <= 16  # noqa: PLR2004
+
+
+FAMILIES = (
+    _archive("7z", _begins(b"7z\xbc\xaf\x27\x1c"), "7zip"),
+    _archive("rar", _begins(b"Rar!\x1a\x07\x00"), "rar"),
+    _archive("rar5", _begins(b"Rar!\x1a\x07\x01\x00"), "rar5"),
+    _archive("cpio", lambda data: data.startswith(_CPIO_MAGICS[:3]) or _is_old_cpio(data), "cpio"),
+    _archive("iso9660", _begins(b"CD001", at=_ISO_AT), "iso9660"),
+    _archive("cab", _begins(b"MSCF\0\0\0\0"), "cab"),
+    _archive("xar", _begins(b"xar!"), "xar"),
+    _archive("lha", _begins(*_LHA_METHODS, at=_LHA_AT), "lha"),
+    _archive("ar", _begins(b"!<arch>\n"), "ar"),
+    _archive("rpm", _begins(b"\xed\xab\xee\xdb"), "cpio", filters=("rpm", "gzip", "bzip2", "xz", "lzma", "zstd")),
+    _stream("zstd", _begins(b"\x28\xb5\x2f\xfd"), "zstd"),
+    _stream("lz4", _begins(b"\x04\x22\x4d\x18"), "lz4"),
+    _stream("compress", _is_compress, "compress"),
+    _stream("lzip", _begins(b"LZIP\x01"), "lzip"),
+)

@@ -1,0 +1,23 @@
+"""Which engines there are. Importing this costs nothing: an engine's library is loaded when the engine is asked for."""
+
+from agent.domain.errors import BucklerError
+from agent.scanner.engines.port import Engine
+
+ENGINE_NAMES = ("yara",)
+
+
+def engine_named(name: str) -> Engine:
+    """The engine of that name.
+
+    Raises:
+        BucklerError: `ENGINE_UNKNOWN`.
+    """
+    if name == "yara":
+        from agent.scanner.engines.yara import YaraEngine
+
+        return YaraEngine()
+    raise BucklerError(
+        "ENGINE_UNKNOWN",
+        f"there is no signature engine named {name!r}",
+        next_step=f"choose one of: {', '.join(ENGINE_NAMES)}",
+    )

@@ -1,0 +1,112 @@
+"""yara-python as a signature engine."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import IO, Any
+
+import yara
+
+from agent.scanner.engines.port import (
+    EXTERNAL_VARIABLES,
+    MatchResult,
+    MatchTimeoutError,
+    Readable,
+    RuleCompileError,
+    RuleMatch,
+    RuleSource,
+)
+
+#: yara-python's message for a rule that does not compile: `line 3: undefined string "$a"`.
+_LINE = re.compile(r"line (\d+): (.*)", re.DOTALL)
+#: YR_MAX_STRING_MATCHES of libyara: occurrences of one string beyond it are not recorded.
+_MAX_STRING_MATCHES = 1_000_000
+_NO_VALUES = dict.fromkeys(EXTERNAL_VARIABLES, "")
+
+
+class YaraEngine:
+    """Engine `yara`, libyara 4."""
+
+    name = "yara"
+
+    @property
+    def version(self) -> str:
+        """Version of yara-python, which is that of the libyara inside it."""
+        return str(yara.__version__)
+
+    def compile(self, sources: Sequence[RuleSource], image: IO[bytes]) -> int:
+        """Compile and write the image; see `Engine.compile`.
+
+        `include` is refused: it reads files that are in nobody's pack, and its errors show their content.
+        """
+        try:
+            rules = yara.compile(
+                sources={source.namespace: source.text for source in sources}, externals=_NO_VALUES, includes=False
+            )
+        except (yara.Error, UnicodeError) as error:
+            raise _blame(sources, error) from error
+        rules.save(file=image)
+        return sum(1 for _ in rules)
+
+    def load(self, image: Readable) -> "YaraMatcher":
+        """Load an image; see `Engine.load`."""
+        return YaraMatcher(yara.load(file=image))
+
+
+class YaraMatcher:
+    """Loaded rules."""
+
+    def __init__(self, rules: Any) -> None:
+        self._rules = rules
+        self._count = sum(1 for _ in rules)
+
+    @property
+    def rule_count(self) -> int:
+        """Rules loaded, private ones included."""
+        return self._count
+
+    def match(self, data: bytes, variables: Mapping[str, str], timeout_s: float) -> MatchResult:
+        """Match one content; see `Matcher.match`. libyara counts whole seconds."""
+        overflowed = False
+
+        def note_overflow(_kind: int, _string: object) -> int:
+            nonlocal overflowed
+            overflowed = True
+            return int(yara.CALLBACK_CONTINUE)
+
+        try:
+            # `fast` records only the occurrences a condition needs; which rules match does not change.
+            found = self._rules.match(
+                data=data,
+                externals={**_NO_VALUES, **variables},
+                timeout=max(1, math.ceil(timeout_s)),
+                fast=True,
+                warnings_callback=note_overflow,
+            )
+        except yara.TimeoutError as error:
+            raise MatchTimeoutError from error
+        except yara.Error as error:
+            if "memory" in str(error):
+                raise MemoryError(str(error)) from error
+            raise
+        matches = tuple(
+            RuleMatch(m.rule, m.namespace, _text(m.meta.get("severity")), _text(m.meta.get("threat_name")))
+            for m in found
+        )
+        return MatchResult(matches, _MAX_STRING_MATCHES if overflowed else None)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _blame(sources: Sequence[RuleSource], whole: Exception) -> RuleCompileError:
+    """Find the file: libyara names only the line, so each file is compiled by itself."""
+    for source in sources:
+        try:
+            yara.compile(sources={source.namespace: source.text}, externals=_NO_VALUES, includes=False)
+        except (yara.Error, UnicodeError) as error:
+            found = _LINE.match(str(error))
+            line, reason = (int(found[1]), found[2]) if found else (0, str(error))
+            return RuleCompileError(source, line, reason)
+    return RuleCompileError(sources[0], 0, f"the files compile one by one, but not together: {whole}")

@@ -1,0 +1,291 @@
+"""What parent and worker say to each other, over one Unix socket pair.
+
+Every message is a frame: four bytes of length, big-endian, then that many bytes.
+
+* parent → worker, once: JSON of `WorkerOrders`.
+* worker → parent, once: JSON of `Hello`, or `{"failed": reason}`.
+* parent → worker, per file: eight bytes of file size, then the path's raw bytes, with the descriptor to scan attached
+  (SCM_RIGHTS).
+* worker → parent, per file: JSON of `Answer`.
+
+The parent believes nothing: whoever took over a worker can send any bytes. `decode_answer` accepts exactly the shapes
+below, within bounds, or raises. What a hostile worker can do is lie about the one file it was given.
+"""
+
+import json
+import os
+import re
+import socket
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from agent.domain.facts import Finding, Incomplete, Severity
+from agent.platform.sandbox import MissingLayer, SandboxReport
+from agent.scanner.limits import DEPTH_CEILING, Limits
+
+FRAME_HEADER_BYTES = 4
+#: Largest answer the parent will read; the worker trims its answers to fit.
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
+#: A path longer than this is cut: it is a name for rules and people, never opened by the worker.
+MAX_PATH_BYTES = 16 * 1024
+#: Characters of each of its two lists; a single item cannot have more than a million.
+_MAX_ARRAY_CHARS = MAX_ANSWER_BYTES // 4
+MAX_FINDINGS = 500
+MAX_INCOMPLETE = 100
+#: Characters of one name in an answer; longer member names are cut.
+MAX_NAME = 1024
+_SIZE_BYTES = 8
+_MAX_MEMBER_DEPTH = DEPTH_CEILING + 2
+_SHA256 = re.compile(r"[0-9a-f]{64}|")
+_CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_SEVERITIES = {severity.value: severity for severity in Severity}
+
+
+class ProtocolError(Exception):
+    """A worker sent something that is no answer; it can no longer be trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOrders:
+    """Everything a worker needs to know before its first file.
+
+    Attributes:
+        engine: Name of the engine whose image it inherits.
+        limits: Bounds of each file.
+        memory_limit: Bytes of address space it may add after loading its rules.
+        parent_pid: It dies with this process.
+    """
+
+    engine: str
+    limits: Limits
+    memory_limit: int
+    parent_pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """A worker is ready: what protects us from it, and how many rules it loaded."""
+
+    sandbox: SandboxReport
+    rule_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a worker says about one file; field for field the facts only it can know."""
+
+    sha256: str
+    size_bytes: int
+    findings: tuple[Finding, ...] = ()
+    incomplete: tuple[Incomplete, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One file to scan; the descriptor belongs to the receiver."""
+
+    descriptor: int
+    size_hint: int
+    path: str
+
+
+def frame(payload: bytes) -> bytes:
+    """A message with its length before it."""
+    return len(payload).to_bytes(FRAME_HEADER_BYTES, "big") + payload
+
+
+def encode_orders(orders: WorkerOrders) -> bytes:
+    """To the worker, once."""
+    return json.dumps(asdict(orders)).encode()
+
+
+def decode_orders(payload: bytes) -> WorkerOrders:
+    """In the worker; the parent is trusted."""
+    fields = json.loads(payload)
+    return WorkerOrders(**(fields | {"limits": Limits(**fields["limits"])}))
+
+
+def encode_request(size_hint: int, path: str) -> bytes:
+    """To the worker, with the descriptor beside it."""
+    return size_hint.to_bytes(_SIZE_BYTES, "big") + os.fsencode(path)[:MAX_PATH_BYTES]
+
+
+def receive_frame(channel: socket.socket) -> bytes:
+    """In the worker: one message without descriptors.
+
+    Raises:
+        ConnectionError: The parent hung up.
+    """
+    header = _receive_exactly(channel, FRAME_HEADER_BYTES)
+    return _receive_exactly(channel, int.from_bytes(header, "big"))
+
+
+def receive_request(channel: socket.socket) -> Request | None:
+    """In the worker: the next file; None when the parent hung up."""
+    try:
+        # The descriptor comes with the first byte; parent and worker take turns, so no other message follows.
+        payload, descriptors, _flags, _address = socket.recv_fds(channel, FRAME_HEADER_BYTES, 1)
+        if not payload:
+            return None
+        header = payload + _receive_exactly(channel, FRAME_HEADER_BYTES - len(payload))
+        body = _receive_exactly(channel, int.from_bytes(header, "big"))
+    except ConnectionError:
+        return None
+    return Request(descriptors[0], int.from_bytes(body[:_SIZE_BYTES], "big"), os.fsdecode(body[_SIZE_BYTES:]))
+
+
+def _receive_exactly(channel: socket.socket, size: int) -> bytes:
+    received = b""
+    while len(received) < size:
+        chunk = channel.recv(size - len(received))
+        if not chunk:
+            raise ConnectionError
+        received += chunk
+    return received
+
+
+def encode_hello(hello: Hello) -> bytes:
+    """To the parent, once."""
+    return json.dumps({"sandbox": asdict(hello.sandbox), "rule_count": hello.rule_count}).encode()
+
+
+def encode_failure(reason: str) -> bytes:
+    """To the parent instead of a hello: this worker cannot start."""
+    return json.dumps({"failed": reason[:MAX_NAME]}).encode()
+
+
+def decode_hello(untrusted_payload: bytes) -> Hello:
+    """In the parent.
+
+    Raises:
+        ProtocolError: It is none; with the worker's reason if it gave one.
+    """
+    fields = _object(_parse(untrusted_payload))
+    if "failed" in fields:
+        raise ProtocolError(_name(fields["failed"]))
+    sandbox = _object(fields.get("sandbox"))
+    in_force = tuple(_name(layer) for layer in _list(sandbox.get("in_force"), MAX_INCOMPLETE))
+    missing = tuple(
+        MissingLayer(_name(_object(layer).get("layer")), _name(_object(layer).get("reason")))
+        for layer in _list(sandbox.get("missing"), MAX_INCOMPLETE)
+    )
+    return Hello(SandboxReport(in_force, missing), _number(fields.get("rule_count")))
+
+
+def encode_answer(answer: Answer) -> bytes:
+    """To the parent; trimmed so that it always fits.
+
+    Names come from hostile archives and may be as long as they like. Trimming never turns a file clean: the first
+    finding and the first reason always stay.
+    """
+    findings = (
+        [f.rule[:MAX_NAME], f.namespace[:MAX_NAME], f.severity.value, _cut(f.member_path), f.threat_name[:MAX_NAME]]
+        for f in answer.findings[:MAX_FINDINGS]
+    )
+    incomplete = ([i.reason, i.limit, _cut(i.member_path)] for i in answer.incomplete[:MAX_INCOMPLETE])
+    head = json.dumps({"sha256": answer.sha256, "size": answer.size_bytes, "error": answer.error})
+    return f'{head[:-1]}, "findings": {_array(findings)}, "incomplete": {_array(incomplete)}}}'.encode()
+
+
+def decode_answer(untrusted_payload: bytes) -> Answer:
+    """In the parent.
+
+    Raises:
+        ProtocolError: A type, a length, a number or a code is not as it must be.
+    """
+    fields = _object(_parse(untrusted_payload))
+    sha256 = _text(fields.get("sha256"))
+    if _SHA256.fullmatch(sha256) is None:
+        raise ProtocolError("sha256")
+    error = _text(fields.get("error"))
+    return Answer(
+        sha256,
+        _number(fields.get("size")),
+        tuple(_finding(item) for item in _list(fields.get("findings"), MAX_FINDINGS)),
+        tuple(_incomplete(item) for item in _list(fields.get("incomplete"), MAX_INCOMPLETE)),
+        _code(error) if error else "",
+    )
+
+
+def _cut(member_path: tuple[str, ...]) -> list[str]:
+    return [name[:MAX_NAME] for name in member_path]
+
+
+def _array(items: Iterable[Sequence[object]]) -> str:
+    """JSON of as many items as fit, at least one."""
+    kept: list[str] = []
+    left = _MAX_ARRAY_CHARS
+    for item in items:
+        text = json.dumps(item)
+        left -= len(text)
+        if kept and left < 0:
+            break
+        kept.append(text)
+    return f"[{','.join(kept)}]"
+
+
+def _parse(untrusted_payload: bytes) -> Any:
+    try:
+        return json.loads(untrusted_payload)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError("no JSON") from error
+
+
+def _finding(untrusted: Any) -> Finding:
+    match untrusted:
+        case [rule, namespace, str(severity), member, threat_name] if severity in _SEVERITIES:
+            return Finding(_name(rule), _name(namespace), _SEVERITIES[severity], _member(member), _name(threat_name))
+    raise ProtocolError("finding")
+
+
+def _incomplete(untrusted: Any) -> Incomplete:
+    match untrusted:
+        case [str(reason), None, member]:
+            return Incomplete(_code(reason), None, _member(member))
+        case [str(reason), limit, member]:
+            return Incomplete(_code(reason), _number(limit), _member(member))
+    raise ProtocolError("incomplete")
+
+
+def _object(untrusted: Any) -> dict[str, Any]:
+    if not isinstance(untrusted, dict):
+        raise ProtocolError("object")
+    return untrusted
+
+
+def _list(untrusted: Any, at_most: int) -> list[Any]:
+    if not isinstance(untrusted, list) or len(untrusted) > at_most:
+        raise ProtocolError("list")
+    return untrusted
+
+
+def _member(untrusted: Any) -> tuple[str, ...]:
+    return tuple(_name(part) for part in _list(untrusted, _MAX_MEMBER_DEPTH))
+
+
+def _text(untrusted: Any) -> str:
+    if not isinstance(untrusted, str):
+        raise ProtocolError("text")
+    return untrusted
+
+
+def _name(untrusted: Any) -> str:
+    text = _text(untrusted)
+    if len(text) > MAX_NAME:
+        raise ProtocolError("name")
+    return text
+
+
+def _code(untrusted: str) -> str:
+    if _CODE.fullmatch(untrusted) is None:
+        raise ProtocolError("code")
+    return untrusted
+
+
+def _number(untrusted: Any) -> int:
+    # bool is an int to Python, and no number to us; sizes and limits fit the kernel's 64 bits.
+    if not isinstance(untrusted, int) or isinstance(untrusted, bool) or not 0 <= untrusted < 1 << 63:
+        raise ProtocolError("number")
+    return untrusted

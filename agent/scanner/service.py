@@ -1,0 +1,363 @@
+"""The parent's side of scanning: a pool of weak workers, a queue, a deadline per file.
+
+Whatever a file does to its worker costs that file its verdict and nothing else: a worker that crashes, hangs, runs out
+of memory or sends nonsense is killed and replaced, and its file is `incomplete` with the reason.
+"""
+
+import asyncio
+import os
+import stat
+from collections import deque
+from dataclasses import dataclass
+
+from agent.domain.errors import BucklerError, ExitStatus
+from agent.domain.facts import Incomplete, ScanFacts
+from agent.domain.health import HealthIssue
+from agent.domain.ports import Clock
+from agent.platform.sandbox import SandboxReport
+from agent.scanner.protocol import Answer, Hello, ProtocolError, WorkerOrders, decode_answer
+from agent.scanner.rulepack import CompiledPack
+from agent.scanner.settings import ScannerSettings
+from agent.scanner.worker_process import WorkerProcess
+
+#: The worker stops by itself at the deadline and tells what it found; it is killed this much later, in seconds.
+_KILL_GRACE_S = 1.0
+#: After so many failed starts in a row nobody waits for a worker any more, until one starts after all.
+_HOPELESS_STARTS = 3
+_LONGEST_PAUSE_S = 60.0
+#: How long `close` waits for killed workers to be collected, in seconds.
+_REAP_PATIENCE_S = 5.0
+_REAP_INTERVAL_S = 0.05
+#: How often a file is handed to another worker because the first was dead before it got it.
+_ATTEMPTS = 3
+
+
+@dataclass(slots=True)
+class _Job:
+    """A file that a worker has."""
+
+    path: str
+    outcome: "asyncio.Future[Answer | str]"
+    deadline: asyncio.TimerHandle
+    #: What the death of the worker will mean for this file.
+    reason_if_dead: str = "worker_crashed"
+
+
+@dataclass(slots=True)
+class _Place:
+    """One place in the pool and who holds it."""
+
+    worker: WorkerProcess
+    ready: bool = False
+    job: _Job | None = None
+    files_done: int = 0
+    start_deadline: asyncio.TimerHandle | None = None
+    #: The worker that leaves when this one is ready.
+    replaces: WorkerProcess | None = None
+    #: Its successor is ready: it goes when its file is done.
+    leaving: bool = False
+
+
+class ScannerService:
+    """Scans descriptors in weak worker processes; port `agent.domain.ports.Scanner`.
+
+    All methods are called on the event loop's thread.
+
+    Args:
+        settings: How.
+        pack: The rules; stays open until after `close`.
+        clock: Measures.
+    """
+
+    def __init__(self, settings: ScannerSettings, pack: CompiledPack, clock: Clock) -> None:
+        self._settings = settings
+        self._pack = pack
+        self._clock = clock
+        self._places: dict[WorkerProcess, _Place] = {}
+        self._idle: deque[_Place] = deque()
+        self._waiting: deque[asyncio.Future[_Place]] = deque()
+        self._dead: list[WorkerProcess] = []
+        self._failed_starts = 0
+        self._last_failure = ""
+        self._restarts: set[asyncio.TimerHandle] = set()
+        self._sandbox: SandboxReport | None = None
+        self._closed = True
+
+    async def start(self) -> None:
+        """Start all workers; return when the first is ready.
+
+        Raises:
+            BucklerError: `SCANNER_UNAVAILABLE`: no worker can be started; nothing is left running then.
+        """
+        self._closed = False
+        self._fill()
+        try:
+            place = await self._idle_place()
+        except _NoWorkerError as error:
+            await self.close()
+            raise BucklerError(
+                "SCANNER_UNAVAILABLE",
+                f"no scan worker can be started: {self._last_failure}",
+                next_step="check free memory and the rule files, then try again",
+                exit_status=ExitStatus.ENVIRONMENT,
+            ) from error
+        self._free(place)
+
+    async def scan(self, descriptor: int, path: str) -> ScanFacts:
+        """Scan what a descriptor points to; see `agent.domain.ports.Scanner.scan`."""
+        begun_ns = self._clock.monotonic_ns()
+        try:
+            before = os.fstat(descriptor)
+        except OSError:
+            return self._facts(Answer("", 0, error="unreadable"), begun_ns)
+        if not stat.S_ISREG(before.st_mode):
+            return self._facts(Answer("", 0, error="not_a_regular_file"), begun_ns)
+        limit = self._settings.limits.max_file_size
+        if before.st_size > limit:
+            too_large = (Incomplete("max_file_size", limit),)
+            return self._facts(Answer("", before.st_size, incomplete=too_large), begun_ns)
+        answer = await self._ask(descriptor, before.st_size, path)
+        if not _unchanged(before, descriptor):
+            changed = (*answer.incomplete, Incomplete("changed"))
+            answer = Answer(answer.sha256, answer.size_bytes, answer.findings, changed, answer.error)
+        return self._facts(answer, begun_ns)
+
+    async def close(self) -> None:
+        """End all workers; scans under way end with `scanner_closed`. Safe to repeat."""
+        self._closed = True
+        for timer in self._restarts:
+            timer.cancel()
+        self._restarts.clear()
+        for place in list(self._places.values()):
+            place.worker.end("closing")
+        self._refuse_waiting("scanner_closed")
+        waited = 0.0
+        while self._reap() and waited < _REAP_PATIENCE_S:
+            await asyncio.sleep(_REAP_INTERVAL_S)
+            waited += _REAP_INTERVAL_S
+
+    def health(self) -> tuple[HealthIssue, ...]:
+        """What keeps scanning from being what it should be."""
+        issues: list[HealthIssue] = []
+        if not self._closed and self._failed_starts and not any(place.ready for place in self._places.values()):
+            issues.append(HealthIssue("scanner_unavailable", f"scan workers do not start: {self._last_failure}"))
+        if self._sandbox is not None and not {"no_file_access", "system_call_filter"} & set(self._sandbox.in_force):
+            why = "; ".join(f"{missing.layer}: {missing.reason}" for missing in self._sandbox.missing)
+            issues.append(HealthIssue("scanner_not_confined", f"this system cannot confine scan workers ({why})"))
+        return tuple(issues)
+
+    def worker_pids(self) -> frozenset[int]:
+        """Process ids of all workers that run now; event sources ignore what these do."""
+        return frozenset(worker.pid for worker in self._places)
+
+    def current_files(self) -> tuple[str, ...]:
+        """Paths being scanned at this moment."""
+        return tuple(place.job.path for place in self._places.values() if place.job is not None)
+
+    def sandbox(self) -> SandboxReport | None:
+        """What the newest worker reported about its confinement; None: none has started yet."""
+        return self._sandbox
+
+    # ------------------------------------------------------------ one file
+
+    async def _ask(self, descriptor: int, size: int, path: str) -> Answer:
+        for _ in range(_ATTEMPTS):
+            try:
+                place = await self._idle_place()
+            except _NoWorkerError as error:
+                return Answer("", size, error=error.code)
+            outcome: asyncio.Future[Answer | str] = asyncio.get_running_loop().create_future()
+            try:
+                place.worker.send(descriptor, size, path)
+            except OSError as error:
+                place.worker.end(f"it cannot be reached: {error.strerror}")
+                continue
+            timeout = self._settings.limits.timeout_s + _KILL_GRACE_S
+            deadline = asyncio.get_running_loop().call_later(timeout, self._overdue, place)
+            place.job = _Job(path, outcome, deadline)
+            # If our caller is cancelled here, the worker still finishes its file and frees its place by itself.
+            result = await outcome
+            if isinstance(result, Answer):
+                return result
+            if result == "scanner_closed":
+                return Answer("", size, error=result)
+            limit = -int(-self._settings.limits.timeout_s // 1) if result == "timeout" else None
+            return Answer("", size, incomplete=(Incomplete(result, limit),))
+        return Answer("", size, error="scanner_unavailable")
+
+    async def _idle_place(self) -> _Place:
+        if self._closed:
+            raise _NoWorkerError("scanner_closed")
+        if self._idle:
+            return self._idle.popleft()
+        if self._failed_starts >= _HOPELESS_STARTS and not any(place.ready for place in self._places.values()):
+            raise _NoWorkerError("scanner_unavailable")
+        if len(self._waiting) >= self._settings.max_waiting:
+            raise _NoWorkerError("scanner_overloaded")
+        ticket: asyncio.Future[_Place] = asyncio.get_running_loop().create_future()
+        self._waiting.append(ticket)
+        try:
+            return await ticket
+        except asyncio.CancelledError:
+            if ticket.done() and not ticket.cancelled() and ticket.exception() is None:
+                self._free(ticket.result())
+            raise
+
+    def _free(self, place: _Place) -> None:
+        """Give a worker to the next who waits, or let it rest."""
+        if place.leaving:
+            place.worker.end("recycled")
+            return
+        if place.worker not in self._places:
+            return
+        while self._waiting:
+            ticket = self._waiting.popleft()
+            if not ticket.done():
+                ticket.set_result(place)
+                return
+        self._idle.append(place)
+
+    def _overdue(self, place: _Place) -> None:
+        if place.job is not None:
+            place.job.reason_if_dead = "timeout"
+        place.worker.end("it exceeded the time of one file")
+
+    def _facts(self, answer: Answer, begun_ns: int) -> ScanFacts:
+        return ScanFacts(
+            sha256=answer.sha256,
+            size_bytes=answer.size_bytes,
+            findings=answer.findings,
+            incomplete=answer.incomplete,
+            error=answer.error,
+            engine=self._pack.engine_label,
+            signatures_version=self._pack.version,
+            elapsed_ms=(self._clock.monotonic_ns() - begun_ns) / 1_000_000,
+        )
+
+    # ------------------------------------------------------------ the pool
+
+    def _fill(self) -> None:
+        """Start as many workers as are missing; a successor counts from the moment its predecessor is gone."""
+        places = self._places.values()
+        here = sum(not place.leaving and place.replaces not in self._places for place in places)
+        pending = len(self._restarts)
+        for _ in range(self._settings.worker_count() - here - pending):
+            self._spawn()
+
+    def _has_successor(self, worker: WorkerProcess) -> bool:
+        return any(place.replaces is worker for place in self._places.values())
+
+    def _spawn(self, replaces: WorkerProcess | None = None) -> None:
+        orders = WorkerOrders(self._settings.engine, self._settings.limits, self._settings.memory_limit(), os.getpid())
+        loop = asyncio.get_running_loop()
+        try:
+            worker = WorkerProcess(loop, self._pack.image, orders, self)
+        except OSError as error:
+            self._start_failed(error.strerror or str(error))
+            return
+        place = _Place(worker, replaces=replaces)
+        place.start_deadline = loop.call_later(
+            self._settings.start_timeout_s, worker.end, "it did not get ready in time"
+        )
+        self._places[worker] = place
+
+    def ready(self, worker: WorkerProcess, hello: Hello) -> None:
+        """A worker is ready; see `WorkerListener`."""
+        place = self._places[worker]
+        place.ready = True
+        self._sandbox = hello.sandbox
+        self._failed_starts = 0
+        if place.start_deadline is not None:
+            place.start_deadline.cancel()
+        if place.replaces is not None and (old := self._places.get(place.replaces)) is not None:
+            old.leaving = True
+            if old in self._idle:
+                self._idle.remove(old)
+                old.worker.end("recycled")
+        self._free(place)
+
+    def answered(self, worker: WorkerProcess, untrusted_answer: bytes) -> None:
+        """A worker sent an answer; see `WorkerListener`."""
+        place = self._places[worker]
+        job = place.job
+        if job is None:
+            worker.end("it spoke without being asked")
+            return
+        try:
+            answer = decode_answer(untrusted_answer)
+        except ProtocolError as error:
+            worker.end(f"it sent no valid answer: {error}")
+            return
+        place.job = None
+        job.deadline.cancel()
+        if not job.outcome.done():
+            job.outcome.set_result(answer)
+        place.files_done += 1
+        if any(item.reason == "worker_out_of_memory" for item in answer.incomplete):
+            # Its heap is at the limit; the next file deserves a fresh one.
+            worker.end("out of memory")
+            return
+        if place.files_done % self._settings.recycle_after_files == 0 and not self._has_successor(worker):
+            self._spawn(replaces=worker)
+        self._free(place)
+
+    def died(self, worker: WorkerProcess, reason: str) -> None:
+        """A worker is gone; see `WorkerListener`."""
+        place = self._places.pop(worker)
+        self._dead.append(worker)
+        self._reap()
+        if place in self._idle:
+            self._idle.remove(place)
+        if place.start_deadline is not None:
+            place.start_deadline.cancel()
+        if place.job is not None:
+            place.job.deadline.cancel()
+            if not place.job.outcome.done():
+                place.job.outcome.set_result("scanner_closed" if self._closed else place.job.reason_if_dead)
+        if self._closed or place.leaving:
+            return
+        if place.ready:
+            self._fill()
+        else:
+            self._start_failed(reason)
+
+    def _start_failed(self, reason: str) -> None:
+        self._failed_starts += 1
+        self._last_failure = reason
+        if self._failed_starts >= _HOPELESS_STARTS and not any(place.ready for place in self._places.values()):
+            self._refuse_waiting("scanner_unavailable")
+        pause = min(_LONGEST_PAUSE_S, 0.1 * 2**self._failed_starts)
+
+        def again() -> None:
+            self._restarts.discard(timer)
+            self._fill()
+
+        timer = asyncio.get_running_loop().call_later(pause, again)
+        self._restarts.add(timer)
+
+    def _refuse_waiting(self, code: str) -> None:
+        while self._waiting:
+            ticket = self._waiting.popleft()
+            if not ticket.done():
+                ticket.set_exception(_NoWorkerError(code))
+
+    def _reap(self) -> int:
+        self._dead = [worker for worker in self._dead if not worker.reap()]
+        return len(self._dead)
+
+
+class _NoWorkerError(Exception):
+    """There is no worker to wait for."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def _unchanged(before: os.stat_result, descriptor: int) -> bool:
+    try:
+        after = os.fstat(descriptor)
+    except OSError:
+        return False
+    # Not the change time: renaming a file, even our own quarantine of it, changes that and not a byte of it.
+    return (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)

@@ -1,0 +1,142 @@
+"""Finds and opens the files of an on-demand scan.
+
+Folders are walked through descriptors, not paths: whoever swaps a folder for a link while we walk gains nothing. No
+link is followed, nothing but regular files is opened for reading, and nothing that blocks is ever waited for.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.domain.files import FileIdentity
+
+_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_OPEN_FOLDER = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
+#: Each level of a walk holds one descriptor; real trees are some 30 deep.
+MAX_FOLDER_DEPTH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedFile:
+    """A regular file, open for reading; the descriptor belongs to the receiver."""
+
+    path: str
+    descriptor: int
+    identity: FileIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class UnopenedFile:
+    """Something that should have been scanned and cannot be.
+
+    Attributes:
+        path: What.
+        error: `unreadable`, `not_a_regular_file`, `too_deep`; or `vanished`, which is nobody's fault.
+    """
+
+    path: str
+    error: str
+
+
+FoundFile = OpenedFile | UnopenedFile
+
+
+def resolve_named(path: str) -> str | None:
+    """What a person means by a path, as an absolute one: a link they name themselves is followed, here and only here.
+
+    Returns:
+        None: there is nothing, or a link to nothing.
+    """
+    named = Path(path).absolute()
+    try:
+        if not named.exists():
+            return None
+        return str(named.resolve() if named.is_symlink() else named)
+    except OSError:
+        # Whether it is there is not for us to know; opening it will tell that.
+        return str(named)
+
+
+def find_files(named: str, is_excluded: Callable[[str], bool]) -> Iterator[FoundFile]:
+    """Everything to scan at or below a path, in no particular order.
+
+    Args:
+        named: A file or folder, as `resolve_named` gave it.
+        is_excluded: Whether an absolute path is to be left alone, with everything below it.
+    """
+    try:
+        status = os.lstat(named)
+    except OSError as error:
+        yield _unopened(named, error)
+        return
+    if stat.S_ISDIR(status.st_mode):
+        try:
+            descriptor = os.open(named, _OPEN_FOLDER)
+        except OSError as error:
+            yield _unopened(named, error)
+            return
+        yield from _walk(descriptor, named, is_excluded, depth=0)
+        return
+    yield _open(named, named, None)
+
+
+def _walk(folder: int, path: str, is_excluded: Callable[[str], bool], depth: int) -> Iterator[FoundFile]:
+    """Files first, then the folders below; takes over the descriptor."""
+    try:
+        below: list[str] = []
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    inner = f"{path.rstrip('/')}/{entry.name}"
+                    if is_excluded(inner):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        below.append(entry.name)
+                    elif entry.is_file(follow_symlinks=False):
+                        yield _open(entry.name, inner, folder)
+        except OSError as error:
+            yield _unopened(path, error)
+        for name in below:
+            inner = f"{path.rstrip('/')}/{name}"
+            if depth >= MAX_FOLDER_DEPTH:
+                yield UnopenedFile(inner, "too_deep")
+                continue
+            try:
+                descriptor = os.open(name, _OPEN_FOLDER, dir_fd=folder)
+            except OSError as error:
+                yield _unopened(inner, error)
+                continue
+            yield from _walk(descriptor, inner, is_excluded, depth + 1)
+    finally:
+        os.close(folder)
+
+
+def _open(name: str, path: str, folder: int | None) -> FoundFile:
+    try:
+        descriptor = os.open(name, _OPEN_FILE, dir_fd=folder)
+    except OSError as error:
+        return _unopened(path, error)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        return UnopenedFile(path, "not_a_regular_file")
+    identity = FileIdentity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return OpenedFile(path, descriptor, identity)
+
+
+def _unopened(path: str, error: OSError) -> UnopenedFile:
+    if isinstance(error, FileNotFoundError):
+        return UnopenedFile(path, "vanished")
+    # A socket cannot be opened at all, and a link that took the file's place is not followed.
+    is_special = not isinstance(error, PermissionError) and _is_special(path)
+    return UnopenedFile(path, "not_a_regular_file" if is_special else "unreadable")
+
+
+def _is_special(path: str) -> bool:
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)

@@ -1,0 +1,176 @@
+"""The weak child: `python -I -m agent.scanner.worker SOCKET RULES`, both inherited descriptors.
+
+It loads the rules, gives up everything `agent.platform.sandbox` can take from it, says hello, and from then on reads
+hostile bytes: one descriptor in, one bounded answer out, until its parent hangs up.
+"""
+
+import codecs
+import gzip
+import hashlib
+import io
+import logging
+import os
+import socket
+import sys
+import tarfile
+import time
+import zipfile
+from collections.abc import Callable
+
+from agent.domain.facts import Finding, Incomplete, Severity
+from agent.platform.sandbox import harden
+from agent.platform.sandbox_plan import ParentGoneError, SandboxPlan
+from agent.scanner import protocol
+from agent.scanner.containers import libarchive_reader
+from agent.scanner.containers.budget import Budget
+from agent.scanner.containers.family import Content
+from agent.scanner.containers.registry import FAMILIES
+from agent.scanner.containers.walk import Walk
+from agent.scanner.descriptor_reader import PreadFile, read_content
+from agent.scanner.engines.port import Matcher, MatchTimeoutError
+from agent.scanner.engines.registry import engine_named
+from agent.scanner.limits import Limits
+from agent.scanner.protocol import Answer
+from agent.scanner.rule_variables import variables_for
+
+_SEVERITIES = {severity.value: severity for severity in Severity}
+#: Decoders that zipfile and tarfile ask for by name, when it is too late to load them.
+_CODECS = ("ascii", "cp437", "latin-1", "utf-8", "utf-16")
+
+
+class FileScan:
+    """One scan of one content and all that is in it.
+
+    Args:
+        matcher: The rules.
+        limits: Bounds.
+        monotonic_ns: Tells the time.
+    """
+
+    def __init__(self, matcher: Matcher, limits: Limits, monotonic_ns: Callable[[], int]) -> None:
+        self._matcher = matcher
+        self._budget = Budget(limits, monotonic_ns)
+        self._findings: dict[Finding, None] = {}
+        self._walk = Walk(FAMILIES, self._budget, self._visit)
+
+    def run(self, data: bytes, path: str) -> Answer:
+        """Scan; whatever the content does to us is told in the answer."""
+        self._path = path
+        sha256 = hashlib.sha256(data).hexdigest()
+        failure: tuple[Incomplete, ...] = ()
+        try:
+            self._walk.run(Content(data, (path.rpartition("/")[2] or "?",)))
+        except MemoryError:
+            failure = (Incomplete("worker_out_of_memory"),)
+        except Exception:  # noqa: BLE001 -- supervision point: an engine's failure costs this file, not the worker
+            failure = (Incomplete("engine_error"),)
+        findings = sorted(self._findings, key=lambda finding: not finding.severity.is_malicious)
+        return Answer(sha256, len(data), tuple(findings), (*failure, *self._walk.incomplete))
+
+    def _visit(self, content: Content) -> None:
+        try:
+            result = self._matcher.match(
+                content.data, variables_for(self._path, content.trail), self._budget.seconds_left()
+            )
+        except MatchTimeoutError:
+            raise self._budget.timeout() from None
+        for match in result.matches:
+            severity = _SEVERITIES.get(match.severity.lower(), Severity.HIGH)
+            finding = Finding(match.rule, match.namespace, severity, content.member_path, match.threat_name)
+            self._findings[finding] = None
+        if result.max_string_matches is not None:
+            self._walk.incomplete.append(
+                Incomplete("max_string_matches", result.max_string_matches, content.member_path)
+            )
+
+
+def scan_descriptor(descriptor: int, size_hint: int, path: str, matcher: Matcher, limits: Limits) -> Answer:
+    """Read a descriptor within the limits and scan what was read.
+
+    Args:
+        descriptor: Open for reading.
+        size_hint: What the file's size was; a file that grew is read on.
+        path: Where it was, for rules and names.
+        matcher: The rules.
+        limits: Bounds.
+    """
+    try:
+        data = read_content(descriptor, size_hint, limits.max_file_size)
+    except MemoryError:
+        return Answer("", size_hint, incomplete=(Incomplete("worker_out_of_memory"),))
+    except OSError:
+        return Answer("", size_hint, error="unreadable")
+    if data is None:
+        return Answer("", size_hint, incomplete=(Incomplete("max_file_size", limits.max_file_size),))
+    return FileScan(matcher, limits, time.monotonic_ns).run(data, path)
+
+
+class Worker:
+    """Answers one parent, file by file.
+
+    Args:
+        channel: To the parent.
+        matcher: The rules.
+        limits: Bounds of each file.
+    """
+
+    def __init__(self, channel: socket.socket, matcher: Matcher, limits: Limits) -> None:
+        self._channel = channel
+        self._matcher = matcher
+        self._limits = limits
+
+    def serve(self) -> None:
+        """Until the parent hangs up."""
+        while (request := protocol.receive_request(self._channel)) is not None:
+            try:
+                answer = scan_descriptor(
+                    request.descriptor, request.size_hint, request.path, self._matcher, self._limits
+                )
+            finally:
+                os.close(request.descriptor)
+            self._channel.sendall(protocol.frame(protocol.encode_answer(answer)))
+
+
+def prepare_for_confinement(matcher: Matcher) -> None:
+    """Have everything loaded that scanning will ask for: afterwards no file can be opened any more.
+
+    The rehearsal walks a small archive of each standard kind, because libraries load parts of themselves late.
+    """
+    logging.disable()
+    libarchive_reader.load()
+    for name in _CODECS:
+        codecs.lookup(name)
+    text = io.BytesIO()
+    with zipfile.ZipFile(text, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("r\xe9hearsal", b"x" * 1000)
+    tape = io.BytesIO()
+    with tarfile.open(fileobj=tape, mode="w:xz") as archive_file:
+        member = tarfile.TarInfo("rehearsal.zip")
+        member.size = text.tell()
+        archive_file.addfile(member, io.BytesIO(text.getvalue()))
+    FileScan(matcher, Limits(), time.monotonic_ns).run(gzip.compress(tape.getvalue()), "/rehearsal.gz")
+
+
+def main(arguments: list[str]) -> int:
+    """Start up, report, serve; the exit status is for people who start it by hand."""
+    channel = socket.socket(fileno=int(arguments[0]))
+    rules = int(arguments[1])
+    orders = protocol.decode_orders(protocol.receive_frame(channel))
+    try:
+        with PreadFile(rules) as image:
+            matcher = engine_named(orders.engine).load(image)
+        os.close(rules)
+        prepare_for_confinement(matcher)
+        sandbox = harden(SandboxPlan(orders.memory_limit, orders.parent_pid))
+    except ParentGoneError:
+        return 1
+    except Exception as error:  # noqa: BLE001 -- supervision point: the parent learns why this worker cannot start
+        channel.sendall(protocol.frame(protocol.encode_failure(f"{type(error).__name__}: {error}")))
+        return 1
+    channel.sendall(protocol.frame(protocol.encode_hello(protocol.Hello(sandbox, matcher.rule_count))))
+    Worker(channel, matcher, orders.limits).serve()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,277 @@
+"""The composition root: builds every part of the control plane once, in order, and hands each its dependencies.
+
+Nothing else builds dependencies, and nothing else may import `controlplane.keys`. Who uses it: `installation` (init),
+`serving` (serve, jobs run) and the commands of `buckler-server`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from controlplane.accounts.audit import AuditLog
+from controlplane.accounts.passwords import Argon2Passwords
+from controlplane.accounts.rpc import AccountRpc
+from controlplane.accounts.service import AccountService
+from controlplane.catalog.service import CatalogService
+from controlplane.detections.rpc import DetectionRpc
+from controlplane.detections.service import DetectionService
+from controlplane.devices.fleet import FleetReader
+from controlplane.devices.registry import DeviceRegistry
+from controlplane.devices.rpc import DeviceRpc, FleetRpc
+from controlplane.devices.service import DeviceService
+from controlplane.keys import authority
+from controlplane.keys.authority import CertificateAuthority
+from controlplane.keys.signing import EntitlementKeys
+from controlplane.licensing.issuing import EntitlementIssuer
+from controlplane.licensing.keys import ActivationKeys
+from controlplane.licensing.licences import DeviceLicences
+from controlplane.licensing.rpc import EnrollmentRpc, EnrollmentSettings, EntitlementRpc, LicensingRpc, TrustAnchors
+from controlplane.licensing.seats import Seats
+from controlplane.licensing.service import LicensingParts, LicensingService
+from controlplane.licensing.terms import TermsReader
+from controlplane.runtime.clock import Clock, ShiftedClock, SystemClock
+from controlplane.runtime.interceptors import CallEntry, CallInterceptor
+from controlplane.runtime.jobs import Handler, Job, JobRunner, MoveClock, ensure_recurring
+from controlplane.runtime.private_files import make_private_folder
+from controlplane.runtime.randomness import Randomness, SystemRandomness, new_id
+from controlplane.runtime.rate_limit import Rate, RateLimiter
+from controlplane.runtime.sandbox_rpc import SandboxRpc
+from controlplane.runtime.server import (
+    MAX_DEVICE_MESSAGE_BYTES,
+    MAX_PEOPLE_MESSAGE_BYTES,
+    Address,
+    Listener,
+    Register,
+    server_credentials,
+)
+from controlplane.storage.database import Database
+from controlplane.subscriptions.rpc import SubscriptionRpc
+from controlplane.subscriptions.service import SubscriptionService
+from wire.v1.account_pb2_grpc import add_AccountServiceServicer_to_server
+from wire.v1.device_pb2_grpc import add_DeviceServiceServicer_to_server
+from wire.v1.enrollment_pb2_grpc import add_EnrollmentServiceServicer_to_server
+from wire.v1.fleet_pb2_grpc import add_FleetServiceServicer_to_server
+from wire.v1.licensing_pb2_grpc import add_LicensingServiceServicer_to_server
+from wire.v1.sandbox_pb2_grpc import add_SandboxServiceServicer_to_server
+from wire.v1.subscription_pb2_grpc import add_SubscriptionServiceServicer_to_server
+
+#: Finishes entitlements that a crash left planned; DESIGN section 4, step 4.
+SWEEP_ENTITLEMENTS: Final = "licensing.sweep_entitlements"
+SWEEP_EVERY: Final = timedelta(minutes=1)
+#: Calls that anybody may make, per address of the caller. Keys and passwords cannot be guessed at these rates; the
+#: burst of activations leaves room for a company behind one address.
+RATES: Final[Mapping[str, Rate]] = {
+    "/buckler.v1.AccountService/SignIn": Rate(burst=20, every=timedelta(seconds=6)),
+    "/buckler.v1.EnrollmentService/Activate": Rate(burst=100, every=timedelta(seconds=1)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What signs: certificates and entitlements."""
+
+    authority: CertificateAuthority
+    signer: EntitlementKeys
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """Two times: certificates, sessions and claims follow the wall, everything else the business."""
+
+    wall: Clock
+    business: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPlane:
+    """Everything, built."""
+
+    database: Database
+    clocks: Clocks
+    randomness: Randomness
+    keys: Keys
+    audit: AuditLog
+    accounts: AccountService
+    catalog: CatalogService
+    subscriptions: SubscriptionService
+    licensing: LicensingService
+    issuer: EntitlementIssuer
+    devices: DeviceService
+    fleet: FleetReader
+    detections: DetectionService
+
+
+def system_clocks() -> Clocks:
+    """Business as the machine says."""
+    wall = SystemClock()
+    return Clocks(wall, wall)
+
+
+def sandbox_clocks(offset: timedelta) -> tuple[Clocks, ShiftedClock]:
+    """Business runs ahead of the machine."""
+    wall = SystemClock()
+    shifted = ShiftedClock(wall, offset)
+    return Clocks(wall, shifted), shifted
+
+
+def create_keys(folder: Path, hostnames: Sequence[str]) -> Keys:
+    """Make every key of a new installation."""
+    make_private_folder(folder)
+    wall, randomness = SystemClock(), SystemRandomness()
+    issuing = CertificateAuthority.create(folder, hostnames=hostnames, wall=wall, randomness=randomness)
+    return Keys(issuing, EntitlementKeys.create(folder, wall))
+
+
+def is_host_name(name: str) -> bool:
+    """Whether a server certificate can be made out to it."""
+    return authority.is_host_name(name)
+
+
+def load_keys(folder: Path) -> Keys:
+    """Read the keys of an installation.
+
+    Raises:
+        Refusal: KEY_FILE_MISSING, KEY_FILE_UNREADABLE or KEY_FILE_EXPOSED.
+    """
+    issuing = CertificateAuthority.load(folder, wall=SystemClock(), randomness=SystemRandomness())
+    return Keys(issuing, EntitlementKeys.load(folder))
+
+
+def build(database: Database, keys: Keys, clocks: Clocks) -> ControlPlane:
+    """Build the control plane, from the ground up."""
+    randomness = SystemRandomness()
+    clock = clocks.business
+    audit = AuditLog(clock, randomness)
+    accounts = AccountService(
+        database=database, wall=clocks.wall, randomness=randomness, passwords=Argon2Passwords(), audit=audit
+    )
+    catalog = CatalogService(clock)
+    registry = DeviceRegistry(randomness)
+    seats = Seats(registry, randomness)
+    subscriptions = SubscriptionService(
+        database=database, clock=clock, randomness=randomness, catalog=catalog, audit=audit, seats=seats
+    )
+    terms = TermsReader(subscriptions)
+    issuer = EntitlementIssuer(database, keys.signer, clock)
+    licences = DeviceLicences(seats=seats, terms=terms, issuer=issuer, clock=clock)
+    parts = LicensingParts(
+        registry=registry,
+        keys=ActivationKeys(randomness),
+        seats=seats,
+        terms=terms,
+        issuer=issuer,
+        licences=licences,
+    )
+    return ControlPlane(
+        database=database,
+        clocks=clocks,
+        randomness=randomness,
+        keys=keys,
+        audit=audit,
+        accounts=accounts,
+        catalog=catalog,
+        subscriptions=subscriptions,
+        licensing=LicensingService(database=database, parts=parts, authority=keys.authority, audit=audit, clock=clock),
+        issuer=issuer,
+        devices=DeviceService(
+            database=database,
+            registry=registry,
+            licences=licences,
+            authority=keys.authority,
+            audit=audit,
+            clock=clock,
+        ),
+        fleet=FleetReader(database=database, licences=licences, clock=clock),
+        detections=DetectionService(database=database, registry=registry, audit=audit, clock=clock),
+    )
+
+
+# ---------------------------------------------------------------- jobs
+
+
+async def job_runner(plane: ControlPlane, move_clock: MoveClock | None = None) -> JobRunner:
+    """The runner of every durable job, with the recurring ones armed."""
+    async with plane.database.transaction() as uow:
+        await ensure_recurring(uow, kind=SWEEP_ENTITLEMENTS, every=SWEEP_EVERY, first_at=plane.clocks.business.now())
+    return JobRunner(
+        database=plane.database,
+        clock=plane.clocks.business,
+        wall=plane.clocks.wall,
+        owner=new_id(plane.randomness, "srv"),
+        handlers=_job_handlers(plane),
+        move_clock=move_clock,
+    )
+
+
+def _job_handlers(plane: ControlPlane) -> Mapping[str, Handler]:
+    async def sweep_entitlements(_job: Job) -> None:
+        await plane.issuer.sweep()
+
+    return {SWEEP_ENTITLEMENTS: sweep_entitlements}
+
+
+# ---------------------------------------------------------------- servers
+
+
+def interceptor(plane: ControlPlane) -> CallInterceptor:
+    """What happens around every call, the same on both ports."""
+    return CallInterceptor(
+        CallEntry(
+            tokens=plane.accounts,
+            limiter=RateLimiter(RATES),
+            clock=plane.clocks.wall,
+            randomness=plane.randomness,
+        )
+    )
+
+
+def device_listener(plane: ControlPlane, address: Address, *, check_in_interval_s: int) -> Listener:
+    """The port of activated devices: mutual TLS."""
+    identity = plane.keys.authority.server_identity()
+    anchors = TrustAnchors(plane.keys.signer, plane.keys.authority)
+    servicer = DeviceRpc(
+        service=plane.devices,
+        entitlements=EntitlementRpc(service=plane.licensing, anchors=anchors, clock=plane.clocks.business),
+        detections=DetectionRpc(plane.detections),
+        check_in_interval_s=check_in_interval_s,
+    )
+    return Listener(
+        address=address,
+        credentials=server_credentials(
+            private_key=identity.private_key,
+            certificate=identity.certificate,
+            client_authorities=identity.authorities,
+        ),
+        services=[partial(add_DeviceServiceServicer_to_server, servicer)],
+        max_message_bytes=MAX_DEVICE_MESSAGE_BYTES,
+    )
+
+
+def people_listener(
+    plane: ControlPlane, address: Address, *, enrollment: EnrollmentSettings, sandbox: SandboxRpc | None
+) -> Listener:
+    """The port of people and of devices that ask for a seat: TLS."""
+    identity = plane.keys.authority.server_identity()
+    anchors = TrustAnchors(plane.keys.signer, plane.keys.authority)
+    enroll = EnrollmentRpc(service=plane.licensing, anchors=anchors, settings=enrollment, clock=plane.clocks.business)
+    fleet = FleetRpc(fleet=plane.fleet, detections=DetectionRpc(plane.detections))
+    services: list[Register] = [
+        partial(add_EnrollmentServiceServicer_to_server, enroll),
+        partial(add_AccountServiceServicer_to_server, AccountRpc(plane.database, plane.accounts)),
+        partial(add_SubscriptionServiceServicer_to_server, SubscriptionRpc(plane.database, plane.subscriptions)),
+        partial(add_LicensingServiceServicer_to_server, LicensingRpc(plane.licensing)),
+        partial(add_FleetServiceServicer_to_server, fleet),
+    ]
+    if sandbox is not None:
+        services.append(partial(add_SandboxServiceServicer_to_server, sandbox))
+    return Listener(
+        address=address,
+        credentials=server_credentials(
+            private_key=identity.private_key, certificate=identity.certificate, client_authorities=None
+        ),
+        services=services,
+        max_message_bytes=MAX_PEOPLE_MESSAGE_BYTES,
+    )

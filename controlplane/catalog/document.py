@@ -1,0 +1,178 @@
+"""Reads plans from what people write (TOML) and from what the database keeps (JSON), naming the key that is wrong."""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from controlplane.catalog.errors import catalog_invalid
+from controlplane.catalog.model import AccessLevel, Os, Plan, Term
+
+#: Far above any honest catalog.
+MAX_DOCUMENT_BYTES = 1_000_000
+
+_Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,63}$")]
+_Level = Literal["full", "grace", "limited"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _Ended(_Strict):
+    # None (the key is left out): a subscription stays limited for ever.
+    after_days: Annotated[int, Field(ge=1, le=3660)] | None = None
+    keeps: list[_Name] = []
+
+
+class _PlanDocument(_Strict):
+    id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,63}$")]
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    devices: Annotated[int, Field(ge=1, le=100_000)]
+    terms: Annotated[list[Literal["monthly", "yearly"]], Field(min_length=1)]
+    # Shorter than the shortest month: an overdue term paid within its grace still covers today.
+    grace_days: Annotated[int, Field(ge=0, le=27)] = 14
+    ended: _Ended = _Ended()
+    features: dict[Literal["linux", "macos", "windows"], dict[_Name, _Level]]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.terms)) != len(self.terms):
+            raise ValueError("terms: each may be listed once")
+        known = {feature for features in self.features.values() for feature in features}
+        unknown = [name for name in self.ended.keeps if name not in known]
+        if unknown:
+            raise ValueError(f"ended.keeps: {unknown[0]} is no feature of this plan")
+        return self
+
+
+class _CatalogDocument(_Strict):
+    version: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    plans: Annotated[list[_PlanDocument], Field(min_length=1, max_length=1000)]
+
+    @model_validator(mode="after")
+    def _unique(self) -> Self:
+        ids = [plan.id for plan in self.plans]
+        for plan_id in ids:
+            if ids.count(plan_id) > 1:
+                raise ValueError(f"plans: the id {plan_id} is used twice")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """One publication."""
+
+    version: int
+    plans: tuple[Plan, ...]
+
+    @property
+    def content_sha256(self) -> str:
+        """Hex; equal for catalogs that say the same, however they are written."""
+        return hashlib.sha256("\n".join(plan_json(plan) for plan in self.plans).encode()).hexdigest()
+
+
+def read_catalog(untrusted_toml: bytes) -> Catalog:
+    """Read and check a catalog as people write it.
+
+    Raises:
+        Refusal: CATALOG_INVALID, naming the key and what is wrong with it.
+    """
+    if len(untrusted_toml) > MAX_DOCUMENT_BYTES:
+        raise catalog_invalid("the file", f"it is larger than {MAX_DOCUMENT_BYTES} bytes")
+    try:
+        content = tomllib.loads(untrusted_toml.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise catalog_invalid("the file", f"it is not TOML: {error}") from error
+    except RecursionError as error:
+        raise catalog_invalid("the file", "it is nested too deeply") from error
+    try:
+        document = _CatalogDocument.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise catalog_invalid(_key(first["loc"], content), _sentence(first)) from error
+    plans = sorted((_plan(plan, document.version) for plan in document.plans), key=lambda plan: plan.plan_id)
+    return Catalog(document.version, tuple(plans))
+
+
+def plan_json(plan: Plan) -> str:
+    """Canonical JSON of a plan, as the database keeps it."""
+    document = {
+        "id": plan.plan_id,
+        "name": plan.name,
+        "devices": plan.devices,
+        "terms": sorted(term.value for term in plan.terms),
+        "grace_days": plan.grace.days,
+        "ended_after_days": None if plan.ended_after is None else plan.ended_after.days,
+        "features": {
+            platform.value: {name: level.value for name, level in features.items()}
+            for platform, features in plan.features.items()
+        },
+    }
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def plan_from_json(document: str, catalog_version: int) -> Plan:
+    """A plan as it was published; the database holds only what `plan_json` wrote."""
+    content = json.loads(document)
+    after_days = content["ended_after_days"]
+    return Plan(
+        plan_id=content["id"],
+        catalog_version=catalog_version,
+        name=content["name"],
+        devices=content["devices"],
+        terms=tuple(Term(term) for term in content["terms"]),
+        grace=timedelta(days=content["grace_days"]),
+        ended_after=None if after_days is None else timedelta(days=after_days),
+        features={
+            Os(platform): {name: AccessLevel(level) for name, level in features.items()}
+            for platform, features in content["features"].items()
+        },
+    )
+
+
+def _plan(document: _PlanDocument, catalog_version: int) -> Plan:
+    after_days = document.ended.after_days
+    return Plan(
+        plan_id=document.id,
+        catalog_version=catalog_version,
+        name=document.name,
+        devices=document.devices,
+        terms=tuple(Term(term) for term in document.terms),
+        grace=timedelta(days=document.grace_days),
+        ended_after=None if after_days is None else timedelta(days=after_days),
+        features={
+            Os(platform): _with_kept(features, document.ended.keeps) for platform, features in document.features.items()
+        },
+    )
+
+
+def _with_kept(features: Mapping[str, str], kept: Sequence[str]) -> dict[str, AccessLevel]:
+    return {name: AccessLevel.ENDED if name in kept else AccessLevel(level) for name, level in features.items()}
+
+
+def _key(location: Sequence[int | str], content: Mapping[str, Any]) -> str:
+    """Where in the document, as its author would say it: `plans[home-3].features.linux.quarantine`."""
+    text = ""
+    current: Any = content
+    for part in location:
+        if part == "[key]":
+            continue
+        if isinstance(part, int):
+            current = current[part] if isinstance(current, list) and part < len(current) else None
+            label = current.get("id", part) if isinstance(current, dict) else part
+            text += f"[{label}]"
+            continue
+        current = current.get(part) if isinstance(current, dict) else None
+        text += f".{part}" if text else part
+    return text or "the file"
+
+
+def _sentence(error: Any) -> str:
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return message[:1].lower() + message[1:]

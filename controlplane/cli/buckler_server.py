@@ -1,0 +1,35 @@
+"""`buckler-server`, for whoever runs the control plane. One file per command in `controlplane.cli.server`."""
+
+import os
+
+# gRPC's C library writes to stderr on its own; our sentences say what went wrong. Read when gRPC is imported.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+import typer
+
+from controlplane.cli.server.catalog import catalog
+from controlplane.cli.server.doctor import doctor
+from controlplane.cli.server.init import init
+from controlplane.cli.server.jobs import jobs
+from controlplane.cli.server.migrate import migrate
+from controlplane.cli.server.serve import serve
+from controlplane.cli.server.user import user
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Runs a Buckler control plane. Exit statuses: docs/exit-status.md.",
+)
+app.command()(init)
+app.command()(serve)
+app.command()(migrate)
+app.add_typer(catalog, name="catalog")
+app.add_typer(jobs, name="jobs")
+app.add_typer(user, name="user")
+app.command()(doctor)
+
+
+def main() -> None:
+    """The entry point of the installed program."""
+    app()

@@ -1,0 +1,37 @@
+"""`bucklerctl`, for admins, account owners and support. One file per command group in `controlplane.cli.ctl`."""
+
+import os
+
+# gRPC's C library writes to stderr on its own; our sentences say what went wrong. Read when gRPC is imported.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+import typer
+
+from controlplane.cli.ctl.detection import detection
+from controlplane.cli.ctl.device import device
+from controlplane.cli.ctl.fleet import fleet
+from controlplane.cli.ctl.key import key
+from controlplane.cli.ctl.login import login
+from controlplane.cli.ctl.sandbox import sandbox
+from controlplane.cli.ctl.seat import seat
+from controlplane.cli.ctl.subscription import subscription
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Is every device protected, and what am I paying for? Exit statuses: docs/exit-status.md.",
+)
+app.command()(login)
+app.add_typer(fleet, name="fleet")
+app.add_typer(device, name="device")
+app.add_typer(detection, name="detection")
+app.add_typer(seat, name="seat")
+app.add_typer(subscription, name="subscription")
+app.add_typer(key, name="key")
+app.add_typer(sandbox, name="sandbox")
+
+
+def main() -> None:
+    """The entry point of the installed program."""
+    app()

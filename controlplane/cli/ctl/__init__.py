@@ -1,0 +1,1 @@
+"""The commands of `bucklerctl`, one file per group."""

@@ -1,0 +1,184 @@
+"""`bucklerctl detection`: what was found."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import typer
+
+from controlplane.cli.ctl.output import (
+    ConfigDirOption,
+    LimitOption,
+    Output,
+    OutputOption,
+    note,
+    reporting,
+    say,
+    say_fields,
+    say_json,
+    say_table,
+)
+from controlplane.cli.ctl.visible import visible_path
+from controlplane.runtime.refusal import Kind, Refusal
+
+if TYPE_CHECKING:
+    from controlplane.cli.ctl.connection import Connection
+    from wire.v1.fleet_pb2 import Detection
+
+detection = typer.Typer(no_args_is_help=True, help="What was found, on every device.")
+
+PAGE_SIZE = 500
+
+
+@detection.command("list")
+def list_detections(
+    config_dir: ConfigDirOption,
+    *,
+    device: Annotated[str, typer.Option(help="Only of this device id.")] = "",
+    since: Annotated[str, typer.Option(help="Only those received since then: 90m, 24h, 7d.")] = "",
+    limit: LimitOption = 100,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Detections, the newest first."""
+    with reporting(output):
+        from controlplane.cli.ctl.connection import connected
+        from controlplane.cli.ctl.session import load_session
+        from controlplane.cli.ctl.views import detection_row
+
+        begin = _since(since)
+        with connected(load_session(config_dir)) as connection:
+            found: list[dict[str, Any]] = []
+            for each in _detections(connection, device, begin, limit):
+                if len(found) == limit:
+                    note(f"there are more than {limit}: use --limit")
+                    break
+                found.append(detection_row(each))
+        if output is Output.JSON:
+            say_json(found)
+            return
+        _show_list(found)
+
+
+def _since(text: str) -> datetime | None:
+    from controlplane.cli.ctl.moments import parse_span
+    from controlplane.runtime.clock import SystemClock
+
+    if not text:
+        return None
+    span = parse_span(text)
+    if span is None:
+        raise Refusal(Kind.INVALID, "SPAN_INVALID", f"{text!r} is not a span of time", "Write it like 90m, 24h or 7d")
+    return SystemClock().now() - span
+
+
+def _detections(connection: "Connection", device_id: str, since: datetime | None, limit: int) -> Iterator["Detection"]:
+    from controlplane.storage.types import to_microseconds
+    from wire.v1.common_pb2 import PageRequest
+    from wire.v1.fleet_pb2 import ListDetectionsRequest
+    from wire.v1.fleet_pb2_grpc import FleetServiceStub
+
+    stub = FleetServiceStub(connection.channel)
+    request = ListDetectionsRequest(
+        page=PageRequest(page_size=min(limit + 1, PAGE_SIZE)),
+        device_id=device_id,
+        since_at_us=0 if since is None else max(1, to_microseconds(since)),
+    )
+    while True:
+        answer = connection.call(stub.ListDetections, request)
+        yield from answer.detections
+        if not answer.next_page_token:
+            return
+        request.page.page_token = answer.next_page_token
+
+
+def _show_list(found: list[dict[str, Any]]) -> None:
+    from controlplane.cli.ctl.moments import ago
+    from controlplane.runtime.clock import SystemClock
+
+    if not found:
+        say("Nothing was found.")
+        return
+    now = SystemClock().now()
+    rows = [
+        [
+            ago(each["received_at"], now),
+            each["device_name"],
+            ", ".join(each["threats"]),
+            each["action"].replace("_", " "),
+            _path(each),
+            each["uuid"],
+        ]
+        for each in found
+    ]
+    say_table(["when", "device", "threat", "action", "path", "id"], rows, whole=["id"])
+
+
+def _path(row: dict[str, Any]) -> str:
+    path: str = row["path"]
+    return visible_path(path.encode("utf-8", "surrogateescape"))
+
+
+@detection.command("show")
+def show_detection(
+    detection_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the detection: bucklerctl detection list.")],
+    config_dir: ConfigDirOption,
+    *,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Everything known about one detection."""
+    with reporting(output):
+        from controlplane.cli.ctl.connection import connected
+        from controlplane.cli.ctl.session import load_session
+        from controlplane.cli.ctl.views import detection_row
+        from wire.v1.fleet_pb2 import GetDetectionRequest
+        from wire.v1.fleet_pb2_grpc import FleetServiceStub
+
+        uuid = _uuid(detection_id)
+        with connected(load_session(config_dir)) as connection:
+            stub = FleetServiceStub(connection.channel)
+            row = detection_row(connection.call(stub.GetDetection, GetDetectionRequest(uuid=uuid.bytes)))
+        if output is Output.JSON:
+            say_json(row)
+            return
+        _show_one(row)
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise Refusal(
+            Kind.INVALID,
+            "DETECTION_ID_INVALID",
+            f"{text!r} is not the id of a detection",
+            "Copy it from: bucklerctl detection list",
+        ) from error
+
+
+def _show_one(row: dict[str, Any]) -> None:
+    from controlplane.cli.ctl.moments import local_and_ago
+    from controlplane.runtime.clock import SystemClock
+
+    now = SystemClock().now()
+    say_fields(
+        {
+            "id": row["uuid"],
+            "threat": ", ".join(row["threats"]),
+            "device": f"{row['device_name']} ({row['device_id']})",
+            "path": _path(row),
+            "action": row["action"].replace("_", " ") + (f": {row['action_detail']}" if row["action_detail"] else ""),
+            "quarantine_id": row["quarantine_id"] or "-",
+            "sha256": row["sha256"] or "-",
+            "size": f"{row['size_bytes']} bytes",
+            "found_by": f"{row['origin'].replace('_', ' ')}, {row['engine']}, signatures {row['signatures_version']}",
+            "detected": local_and_ago(row["detected_at"], now),
+            "received": local_and_ago(row["received_at"], now),
+        }
+    )
+    say()
+    rows = [
+        [finding["rule"], finding["severity"], finding["member"] or "the file itself", finding["namespace"]]
+        for finding in row["findings"]
+    ]
+    say_table(["rule", "severity", "where", "namespace"], rows, whole=["rule"])

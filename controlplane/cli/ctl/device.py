@@ -1,0 +1,165 @@
+"""`bucklerctl device`: devices, one by one."""
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from controlplane.cli.ctl.fleet import reasons_of
+from controlplane.cli.ctl.output import (
+    ConfigDirOption,
+    LimitOption,
+    Output,
+    OutputOption,
+    note,
+    reporting,
+    say,
+    say_fields,
+    say_json,
+    say_table,
+)
+
+if TYPE_CHECKING:
+    from controlplane.cli.ctl.connection import Connection
+    from wire.v1.fleet_pb2 import Device
+
+device = typer.Typer(no_args_is_help=True, help="Devices, one by one.")
+
+PAGE_SIZE = 500
+
+
+class State(Enum):
+    """Protection states, as on the command line."""
+
+    PROTECTED = "protected"
+    AT_RISK = "at_risk"
+    UNPROTECTED = "unprotected"
+    OFFLINE = "offline"
+    NEVER_SEEN = "never_seen"
+
+
+@device.command("list")
+def list_devices(
+    config_dir: ConfigDirOption,
+    *,
+    state: Annotated[list[State] | None, typer.Option(help="Only devices in this state; repeatable.")] = None,
+    limit: LimitOption = 100,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Devices by name."""
+    with reporting(output):
+        from controlplane.cli.ctl.connection import connected
+        from controlplane.cli.ctl.session import load_session
+        from controlplane.cli.ctl.views import device_row
+
+        with connected(load_session(config_dir)) as connection:
+            found: list[dict[str, Any]] = []
+            for each in _devices(connection, state or [], limit):
+                if len(found) == limit:
+                    note(f"there are more than {limit}: use --limit")
+                    break
+                found.append(device_row(each))
+        if output is Output.JSON:
+            say_json(found)
+            return
+        _show_list(found)
+
+
+def _devices(connection: "Connection", states: list[State], limit: int) -> Iterator["Device"]:
+    from wire.v1.common_pb2 import PageRequest, ProtectionState
+    from wire.v1.fleet_pb2 import ListDevicesRequest
+    from wire.v1.fleet_pb2_grpc import FleetServiceStub
+
+    stub = FleetServiceStub(connection.channel)
+    wanted = [ProtectionState.Value(f"PROTECTION_STATE_{state.name}") for state in states]
+    token = ""
+    while True:
+        page = PageRequest(page_size=min(limit + 1, PAGE_SIZE), page_token=token)
+        answer = connection.call(stub.ListDevices, ListDevicesRequest(page=page, states=wanted))
+        yield from answer.devices
+        token = answer.next_page_token
+        if not token:
+            return
+
+
+def _show_list(found: list[dict[str, Any]]) -> None:
+    from controlplane.cli.ctl.moments import ago
+    from controlplane.runtime.clock import SystemClock
+
+    if not found:
+        say("There are no such devices.")
+        return
+    now = SystemClock().now()
+    rows = [
+        [
+            each["name"],
+            each["device_id"],
+            each["os"],
+            each["protection"].replace("_", " "),
+            each["access"],
+            ago(each["last_seen_at"], now),
+        ]
+        for each in found
+    ]
+    say_table(["device", "id", "system", "state", "access", "last seen"], rows, whole=["id"])
+
+
+@device.command("show")
+def show_device(
+    device_id: Annotated[str, typer.Argument(help="Id of the device: bucklerctl device list.")],
+    config_dir: ConfigDirOption,
+    *,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Everything known about one device."""
+    with reporting(output):
+        from controlplane.cli.ctl.connection import connected
+        from controlplane.cli.ctl.session import load_session
+        from controlplane.cli.ctl.views import device_row, status_row
+        from wire.v1.fleet_pb2 import GetDeviceRequest
+        from wire.v1.fleet_pb2_grpc import FleetServiceStub
+
+        with connected(load_session(config_dir)) as connection:
+            stub = FleetServiceStub(connection.channel)
+            found = connection.call(stub.GetDevice, GetDeviceRequest(device_id=device_id))
+        row = device_row(found)
+        row["status"] = status_row(found.status) if found.HasField("status") else None
+        if output is Output.JSON:
+            say_json(row)
+            return
+        _show_one(row)
+
+
+def _show_one(row: dict[str, Any]) -> None:
+    from controlplane.cli.ctl.moments import local_and_ago
+    from controlplane.runtime.clock import SystemClock
+
+    now = SystemClock().now()
+    fields = {
+        "name": row["name"],
+        "device_id": row["device_id"],
+        "protection": row["protection"].replace("_", " "),
+        "why": reasons_of(row) or "-",
+        "access": row["access"],
+        "seat_id": row["seat_id"] or "none",
+        "system": f"{row['os_version']} ({row['os']}, {row['architecture']})",
+        "agent_version": row["agent_version"],
+        "activated": local_and_ago(row["activated_at"], now),
+        "last_seen": local_and_ago(row["last_seen_at"], now),
+    }
+    status = row["status"]
+    if status is not None:
+        watching = "on" if status["real_time_protection_enabled"] else "off"
+        how = f"{status['real_time_protection_subsystem']}, {status['real_time_protection_mode']}".strip(", ")
+        fields |= {
+            "real_time": f"{watching} ({how})" if how else watching,
+            "proven": local_and_ago(status["real_time_protection_proven_at"], now),
+            "watched_roots": str(status["watched_roots"]),
+            "engine": f"{status['engine']} {status['engine_version']}",
+            "signatures": f"{status['signatures_version']}, made {local_and_ago(status['signatures_made_at'], now)}",
+            "events_lost": str(status["events_lost"]),
+            "quarantined": str(status["quarantined_count"]),
+            "not_yet_reported": str(status["outbox_pending"]),
+        }
+    say_fields(fields)

@@ -1,0 +1,150 @@
+"""What `bucklerctl` prints: tables for people, JSON for programs, one sentence when something goes wrong."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from controlplane.cli.ctl.session import CONFIG_DIR_VARIABLE, default_config_dir
+from controlplane.cli.ctl.visible import visible
+from controlplane.cli.exit_status import EXIT_STATUS_OF
+from controlplane.cli.server.output import DEBUG_VARIABLE, Output, OutputOption
+from controlplane.runtime.refusal import Kind, Refusal
+
+ConfigDirOption = Annotated[
+    Path,
+    typer.Option(
+        "--config-dir",
+        envvar=CONFIG_DIR_VARIABLE,
+        default_factory=lambda: default_config_dir(os.environ),
+        help="Where the sign-in is kept.",
+        file_okay=False,
+        show_default="~/.config/bucklerctl",
+    ),
+]
+LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1_000_000, help="At most so many rows.")]
+
+Row = Mapping[str, Any]
+# Width of a table that nobody's terminal limits: cells must come through whole.
+_PIPE_WIDTH = 1_000
+
+
+@contextmanager
+def reporting(output: Output) -> Iterator[None]:
+    """Turn whatever goes wrong inside into one sentence, its code, the next step and an exit status."""
+    try:
+        yield
+    except Refusal as refusal:
+        fail(output, refusal)
+    # Supervision point of every command: nobody is shown a traceback who did not ask for one.
+    except Exception as error:
+        if isinstance(error, typer.Exit | typer.Abort) or os.environ.get(DEBUG_VARIABLE):
+            raise
+        fail(output, _mistake(error))
+
+
+def fail(output: Output, refusal: Refusal) -> None:
+    """Print a failure to stderr and end the process."""
+    status = EXIT_STATUS_OF[refusal.kind]
+    if output is Output.JSON:
+        error = {
+            "code": refusal.reason,
+            "message": refusal.message,
+            "next_step": refusal.next_step,
+            "retry_after_s": refusal.retry_after_s,
+            "facts": refusal.facts,
+            "exit_status": int(status),
+        }
+        typer.echo(json.dumps({"error": error}), err=True)
+    else:
+        typer.echo(f"{refusal.reason}: {visible(refusal.message)}", err=True)
+        typer.echo(f"next: {visible(refusal.next_step)}", err=True)
+    raise typer.Exit(int(status))
+
+
+def say_json(answer: Any) -> None:
+    """An answer for programs: ASCII, so that every file name survives; moments in ISO 8601."""
+    typer.echo(json.dumps(answer, indent=2, default=_json_value))
+
+
+def say(text: str = "") -> None:
+    """A line for people."""
+    typer.echo(text)
+
+
+def note(text: str) -> None:
+    """A line beside the answer, on stderr."""
+    typer.echo(text, err=True)
+
+
+def say_fields(fields: Mapping[str, str]) -> None:
+    """Aligned `name : value` lines."""
+    width = max(map(len, fields))
+    for name, value in fields.items():
+        typer.echo(f"{name:<{width}} : {visible(value)}")
+
+
+def say_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, whole: Sequence[str] = ()) -> None:
+    """A table.
+
+    Args:
+        columns: Headings.
+        rows: Cells; nothing in them is taken for markup.
+        whole: Headings of columns that are never wrapped, because people copy from them.
+    """
+    # Late: `bucklerctl --help` need not wait for it.
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False) if sys.stdout.isatty() or os.environ.get("COLUMNS") else _pipe()
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold", no_wrap=column in whole)
+    for row in rows:
+        table.add_row(*(Text(visible(cell)) for cell in row))
+    console.print(table)
+
+
+def _pipe() -> Any:
+    from rich.console import Console
+
+    return Console(highlight=False, width=_PIPE_WIDTH)
+
+
+def _json_value(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no place in an answer")
+
+
+def _mistake(error: Exception) -> Refusal:
+    return Refusal(
+        Kind.ENVIRONMENT,
+        "INTERNAL",
+        f"bucklerctl made a mistake ({type(error).__name__})",
+        f"Run it again with {DEBUG_VARIABLE}=1 and give the output to support",
+    )
+
+
+__all__ = [
+    "ConfigDirOption",
+    "LimitOption",
+    "Output",
+    "OutputOption",
+    "Row",
+    "fail",
+    "note",
+    "reporting",
+    "say",
+    "say_fields",
+    "say_json",
+    "say_table",
+]

@@ -1,0 +1,101 @@
+"""`bucklerctl subscription`: what is paid for, and until when."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from controlplane.cli.ctl.output import (
+    ConfigDirOption,
+    Output,
+    OutputOption,
+    reporting,
+    say,
+    say_fields,
+    say_json,
+)
+
+subscription = typer.Typer(no_args_is_help=True, help="What is paid for, and until when.")
+
+SubscriptionArgument = Annotated[
+    str, typer.Argument(metavar="[SUBSCRIPTION]", help="Id; left out: the only one there is.", show_default=False)
+]
+
+
+@subscription.command("show")
+def show_subscription(
+    config_dir: ConfigDirOption, subscription_id: SubscriptionArgument = "", *, output: OutputOption = Output.TEXT
+) -> None:
+    """Plan, seats, billing, renewal and access."""
+    with reporting(output):
+        from controlplane.cli.ctl.connection import connected
+        from controlplane.cli.ctl.session import load_session
+        from controlplane.cli.ctl.views import subscription_row
+        from wire.v1.subscription_pb2 import GetSubscriptionRequest
+        from wire.v1.subscription_pb2_grpc import SubscriptionServiceStub
+
+        with connected(load_session(config_dir)) as connection:
+            stub = SubscriptionServiceStub(connection.channel)
+            request = GetSubscriptionRequest(subscription_id=subscription_id)
+            row = subscription_row(connection.call(stub.GetSubscription, request))
+        _show(row, output)
+
+
+@subscription.command("renew")
+def renew_subscription(
+    config_dir: ConfigDirOption,
+    subscription_id: SubscriptionArgument = "",
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,
+    idempotency_key: Annotated[
+        str, typer.Option(help="Name of this wish, 8 to 64 characters: a repeat with the same name changes nothing.")
+    ] = "",
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Add one term; on a terminal you are asked first.
+
+    Two commands that run at once add one term between them. After one that was cut off, look at
+    `bucklerctl subscription show` before you repeat it, or give both the same --idempotency-key.
+    """
+    with reporting(output):
+        from controlplane.cli.ctl.connection import connected
+        from controlplane.cli.ctl.moments import local
+        from controlplane.cli.ctl.session import load_session
+        from controlplane.cli.ctl.views import moment, subscription_row
+        from wire.v1.subscription_pb2 import GetSubscriptionRequest, RenewRequest
+        from wire.v1.subscription_pb2_grpc import SubscriptionServiceStub
+
+        with connected(load_session(config_dir)) as connection:
+            stub = SubscriptionServiceStub(connection.channel)
+            before = connection.call(stub.GetSubscription, GetSubscriptionRequest(subscription_id=subscription_id))
+            if sys.stdin.isatty() and not yes:
+                ends = local(moment(before.period_end_at_us))
+                typer.confirm(f"Add one {before.term} term to {before.plan_name}, paid until {ends}?", abort=True)
+            # By default named after the period that it follows: what was seen decides what is wished for.
+            wish = idempotency_key or f"ctl-after-{before.period_end_at_us}"
+            request = RenewRequest(subscription_id=before.subscription_id, idempotency_key=wish)
+            answer = connection.call(stub.Renew, request)
+        row = subscription_row(answer.subscription)
+        if output is Output.TEXT:
+            say("Renewed." if answer.renewed else "This term had been added before; nothing was changed.")
+        _show({**row, "renewed": answer.renewed}, output)
+
+
+def _show(row: dict[str, Any], output: Output) -> None:
+    from controlplane.cli.ctl.moments import local
+
+    if output is Output.JSON:
+        say_json(row)
+        return
+    changes = f", until {local(row['access_until'])}" if row["access_until"] else ""
+    say_fields(
+        {
+            "subscription": row["subscription_id"],
+            "plan": f"{row['plan_name']} ({row['plan_id']}, {row['term']})",
+            "seats": f"{row['seats_taken']} of {row['seats']} taken",
+            "access": f"{row['access']} ({row['access_reason']}){changes}",
+            "billing": row["billing"].replace("_", " "),
+            "renewal": row["renewal"].replace("_", " "),
+            "period": f"{local(row['period_start'])} to {local(row['period_end'])}",
+        }
+    )

@@ -1,0 +1,172 @@
+"""Answers of the server as plain rows: what `--output json` prints and what the tables are made from."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from controlplane.storage.types import from_microseconds
+from wire.v1 import common_pb2, device_pb2, fleet_pb2, licensing_pb2, subscription_pb2
+
+
+def moment(microseconds: int) -> datetime | None:
+    """A moment on the wire; 0 is none."""
+    return from_microseconds(microseconds) if microseconds else None
+
+
+def access_name(level: int) -> str:
+    """`full`, `grace`, `limited` or `ended`."""
+    return _short(common_pb2.AccessLevel.Name, level, "ACCESS_LEVEL_")
+
+
+def protection_name(state: int) -> str:
+    """`protected`, `at_risk`, `unprotected`, `offline` or `never_seen`."""
+    return _short(common_pb2.ProtectionState.Name, state, "PROTECTION_STATE_")
+
+
+def action_name(action: int) -> str:
+    """`reported`, `quarantined`, `quarantine_failed` or `blocked`."""
+    return _short(device_pb2.IncidentAction.Name, action, "INCIDENT_ACTION_")
+
+
+def device_row(device: fleet_pb2.Device) -> dict[str, Any]:
+    """A device, without its status."""
+    return {
+        "device_id": device.device_id,
+        "name": device.name,
+        "protection": protection_name(device.protection),
+        "reasons": [{"code": reason.code, "message": reason.message} for reason in device.reasons],
+        "access": access_name(device.access),
+        "seat_id": device.seat_id or None,
+        "os": device.platform.os,
+        "os_version": device.platform.os_version,
+        "architecture": device.platform.architecture,
+        "agent_version": device.platform.agent_version,
+        "activated_at": moment(device.activated_at_us),
+        "last_seen_at": moment(device.last_seen_at_us),
+    }
+
+
+def status_row(status: device_pb2.DeviceStatus) -> dict[str, Any]:
+    """What a device last said about itself."""
+    return {
+        "real_time_protection_enabled": status.real_time_protection_enabled,
+        "real_time_protection_proven_at": moment(status.real_time_protection_proven_at_us),
+        "real_time_protection_subsystem": status.real_time_protection_subsystem,
+        "real_time_protection_mode": status.real_time_protection_mode,
+        "health_issues": [{"code": issue.code, "message": issue.message} for issue in status.health_issues],
+        "engine": status.engine,
+        "engine_version": status.engine_version,
+        "signatures_version": status.signatures_version,
+        "signatures_made_at": moment(status.signatures_made_at_us),
+        "events_lost": status.events_lost,
+        "queue_depth": status.queue_depth,
+        "quarantined_count": status.quarantined_count,
+        "outbox_pending": status.outbox_pending,
+        "watched_roots": status.watched_roots,
+    }
+
+
+def fleet_row(status: fleet_pb2.FleetStatus) -> dict[str, Any]:
+    """The summary."""
+    return {
+        "devices": status.devices,
+        "protected": status.protected,
+        "at_risk": status.at_risk,
+        "unprotected": status.unprotected,
+        "offline": status.offline,
+        "never_seen": status.never_seen,
+        "detections_last_24_h": status.detections_last_24_h,
+        "as_of": moment(status.as_of_at_us),
+        "attention": [device_row(device) for device in status.attention],
+    }
+
+
+def detection_row(detection: fleet_pb2.Detection) -> dict[str, Any]:
+    """A detection. Bytes of the path that are no UTF-8 come as lone surrogates, as Python's own JSON has them."""
+    incident = detection.incident
+    return {
+        "uuid": str(UUID(bytes=incident.uuid)),
+        "device_id": detection.device_id,
+        "device_name": detection.device_name,
+        "path": incident.path.decode("utf-8", "surrogateescape"),
+        "threats": _threats(incident.findings),
+        "action": action_name(incident.action),
+        "action_detail": incident.action_detail,
+        "origin": incident.origin,
+        "sha256": incident.sha256,
+        "size_bytes": incident.size_bytes,
+        "quarantine_id": incident.quarantine_id or None,
+        "engine": incident.engine,
+        "signatures_version": incident.signatures_version,
+        "detected_at": moment(incident.detected_at_us),
+        "received_at": moment(detection.received_at_us),
+        "findings": [
+            {
+                "rule": finding.rule,
+                "namespace": finding.namespace,
+                "severity": finding.severity,
+                "member": "!".join(finding.member_path) or None,
+                "threat_name": finding.threat_name or None,
+            }
+            for finding in incident.findings
+        ],
+    }
+
+
+def seat_row(seat: licensing_pb2.Seat) -> dict[str, Any]:
+    """A seat; holder fields are None when it is free."""
+    held = seat.HasField("holder")
+    return {
+        "seat_id": seat.seat_id,
+        "slot": seat.slot,
+        "device_id": seat.holder.device_id if held else None,
+        "device_name": seat.holder.device_name if held else None,
+        "held_since": moment(seat.holder.held_since_at_us) if held else None,
+        "last_seen_at": moment(seat.holder.last_seen_at_us) if held else None,
+    }
+
+
+def key_row(key: licensing_pb2.ActivationKey) -> dict[str, Any]:
+    """An activation key, without the key."""
+    return {
+        "key_id": key.key_id,
+        "subscription_id": key.subscription_id,
+        "hint": key.hint,
+        "max_devices": key.max_devices or None,
+        "devices_activated": key.devices_activated,
+        "created_at": moment(key.created_at_us),
+        "expires_at": moment(key.expires_at_us),
+        "revoked_at": moment(key.revoked_at_us),
+    }
+
+
+def subscription_row(subscription: subscription_pb2.Subscription) -> dict[str, Any]:
+    """The three axes of a subscription, and what it covers."""
+    return {
+        "subscription_id": subscription.subscription_id,
+        "plan_id": subscription.plan_id,
+        "plan_name": subscription.plan_name,
+        "term": subscription.term,
+        "seats": subscription.seats,
+        "seats_taken": subscription.seats_taken,
+        "billing": subscription.billing,
+        "renewal": subscription.renewal,
+        "access": access_name(subscription.access),
+        "access_reason": subscription.access_reason,
+        "access_until": moment(subscription.access_until_at_us),
+        "period_start": moment(subscription.period_start_at_us),
+        "period_end": moment(subscription.period_end_at_us),
+    }
+
+
+def _threats(findings: Iterable[device_pb2.Finding]) -> list[str]:
+    return list(dict.fromkeys(finding.threat_name or finding.rule for finding in findings))
+
+
+def _short(name_of: Any, number: int, prefix: str) -> str:
+    try:
+        name: str = name_of(number)
+    except ValueError:  # a newer server
+        return f"unknown_{number}"
+    return name.removeprefix(prefix).lower()

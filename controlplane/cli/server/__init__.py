@@ -1,0 +1,1 @@
+"""The commands of `buckler-server`, one file per group."""

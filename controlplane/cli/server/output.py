@@ -1,0 +1,145 @@
+"""What operators see: an answer as text or JSON on stdout, a failure as one sentence with its code and next step."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from enum import Enum
+from typing import Annotated, Any
+
+import typer
+
+from controlplane.cli.exit_status import EXIT_STATUS_OF, ExitStatus
+from controlplane.runtime.refusal import Kind, Refusal
+
+#: Set to anything to see where a mistake of ours was made.
+DEBUG_VARIABLE = "BUCKLER_DEBUG"
+
+
+class Output(Enum):
+    """How to print."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+OutputOption = Annotated[Output, typer.Option("--output", help="How to print the answer.")]
+
+
+def show(output: Output, answer: Mapping[str, Any], *, hints: tuple[str, ...] = ()) -> None:
+    """Print an answer.
+
+    Args:
+        output: As JSON: one object. As text: aligned `name : value` lines.
+        answer: Names and values; values that are None are left out of the text.
+        hints: Lines for people, after the answer.
+    """
+    if output is Output.JSON:
+        typer.echo(json.dumps(answer, ensure_ascii=False))
+        return
+    shown = {name: value for name, value in answer.items() if value is not None}
+    width = max((len(name) for name in shown), default=0)
+    for name, value in shown.items():
+        typer.echo(f"{name:<{width}} : {_text(value)}")
+    if hints:
+        typer.echo("")
+    for hint in hints:
+        typer.echo(hint)
+
+
+@contextmanager
+def reporting(output: Output) -> Iterator[None]:
+    """Turn whatever goes wrong inside into one sentence, its code, the next step and an exit status."""
+    try:
+        yield
+    except Refusal as refusal:
+        fail(output, refusal)
+    # Supervision point of every command: nobody is shown a traceback who did not ask for one.
+    except Exception as error:
+        if isinstance(error, typer.Exit | typer.Abort) or os.environ.get(DEBUG_VARIABLE):
+            raise
+        fail(output, _explained(error))
+
+
+def fail(output: Output, refusal: Refusal) -> None:
+    """Print a failure to stderr and end the process."""
+    status = EXIT_STATUS_OF[refusal.kind]
+    if output is Output.JSON:
+        error = {
+            "code": refusal.reason,
+            "message": refusal.message,
+            "next_step": refusal.next_step,
+            "facts": refusal.facts,
+            "exit_status": int(status),
+        }
+        typer.echo(json.dumps({"error": error}, ensure_ascii=False), err=True)
+    else:
+        typer.echo(f"error: {refusal.message} [{refusal.reason}]", err=True)
+        typer.echo(f"  next: {refusal.next_step}", err=True)
+    raise typer.Exit(int(status))
+
+
+def read_secret(what: str) -> str:
+    """One line of stdin, never argv: other users can see that.
+
+    Raises:
+        Refusal: SECRET_MISSING.
+    """
+    line = sys.stdin.readline().rstrip("\r\n")
+    if not line:
+        raise Refusal(
+            Kind.INVALID, "SECRET_MISSING", f"there is no {what} on standard input", f"Pipe the {what} in, on one line"
+        )
+    return line
+
+
+def configure_logs() -> None:
+    """Logs of a running server: one line per event on stderr, `key=value`, time first."""
+    import structlog
+
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+        ],
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+    )
+
+
+def _explained(error: Exception) -> Refusal:
+    from sqlalchemy.exc import DBAPIError
+
+    if isinstance(error, DBAPIError):
+        return Refusal(
+            Kind.UNAVAILABLE,
+            "DATABASE_UNAVAILABLE",
+            f"the database did not do what it was asked ({type(error.orig).__name__})",
+            "Check that it runs, has room on its disk and accepts this user; then: buckler-server doctor",
+        )
+    if not isinstance(error, OSError):
+        return Refusal(
+            Kind.ENVIRONMENT,
+            "INTERNAL",
+            f"buckler-server made a mistake ({type(error).__name__})",
+            f"Run it again with {DEBUG_VARIABLE}=1 and give the output to support",
+        )
+    place = f" at {error.filename}" if error.filename else ""
+    return Refusal(
+        Kind.ENVIRONMENT,
+        "SYSTEM_REFUSED",
+        f"the operating system refused{place}: {error.strerror or type(error).__name__}",
+        "Check the path, its owner and the room on the disk",
+    )
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+__all__ = ["ExitStatus", "Output", "OutputOption", "configure_logs", "fail", "read_secret", "reporting", "show"]

@@ -1,0 +1,62 @@
+"""`buckler-server serve`: the control plane in the foreground."""
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from controlplane.cli.server.options import DataDirOption
+from controlplane.cli.server.output import Output, configure_logs, reporting
+from controlplane.config import ServerConfig, read_config
+
+if TYPE_CHECKING:
+    from controlplane.runtime.server import Address
+    from controlplane.serving import ServeOptions
+
+#: Fits the 60-second heartbeats that the published figures of other fleets speak of.
+CHECK_IN_INTERVAL_S = 60
+
+
+def serve(
+    data_dir: DataDirOption,
+    *,
+    listen: Annotated[str, typer.Option(help="HOST:PORT of people and activations (TLS).")] = "127.0.0.1:8443",
+    device_listen: Annotated[
+        str | None, typer.Option(help="HOST:PORT of activated devices (mutual TLS); by default the next port.")
+    ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Let administrators move the business clock forward, for good.")
+    ] = False,
+    check_in_interval: Annotated[
+        int, typer.Option(min=1, max=86_400, help="Seconds between the check-ins of a device.")
+    ] = CHECK_IN_INTERVAL_S,
+) -> None:
+    """Serve until SIGTERM or Ctrl-C; says `serving tls=HOST:PORT mtls=HOST:PORT` on stderr when both ports answer."""
+    configure_logs()
+    with reporting(Output.TEXT):
+        from controlplane.runtime.server import parse_address
+        from controlplane.serving import ServeOptions
+
+        options = ServeOptions(
+            listen=parse_address(listen),
+            device_listen=None if device_listen is None else parse_address(device_listen),
+            demo=demo,
+            check_in_interval_s=check_in_interval,
+        )
+        asyncio.run(_serve(read_config(data_dir.absolute()), options))
+
+
+async def _serve(config: ServerConfig, options: "ServeOptions") -> None:
+    from controlplane.serving import serve as serve_until
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await serve_until(config, options, stop=stop, ready=_say_ready)
+    typer.echo("stopped", err=True)
+
+
+def _say_ready(tls: "Address", mtls: "Address") -> None:
+    typer.echo(f"serving tls={tls} mtls={mtls}", err=True)

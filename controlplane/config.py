@@ -1,0 +1,177 @@
+"""Where an installation lives and which database it uses, read once at start."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from controlplane.runtime.refusal import Kind, Refusal
+
+DATA_DIR_VARIABLE = "BUCKLER_SERVER_DATA_DIR"
+#: Overrides what `init` wrote, so that a password need not stand in a file.
+DATABASE_URL_VARIABLE = "BUCKLER_SERVER_DATABASE_URL"
+_DRIVERS = {"sqlite+aiosqlite", "postgresql+asyncpg"}
+_SETTINGS_TEXT = """\
+# Written by `buckler-server init`; its presence says that this directory is complete.
+format = 1
+
+[database]
+{url_line}
+"""
+
+
+class _DatabaseSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    # Left out: SQLite in the data directory, wherever that is moved.
+    url: Annotated[str, Field(min_length=1)] | None = None
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    format: Literal[1]
+    database: _DatabaseSettings = _DatabaseSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class DataDir:
+    """The files of an installation."""
+
+    path: Path
+
+    @property
+    def settings(self) -> Path:
+        """Written last by `init`."""
+        return self.path / "server.toml"
+
+    @property
+    def unfinished(self) -> Path:
+        """There while `init` works: what lies beside it was never used."""
+        return self.path / "init.unfinished"
+
+    @property
+    def keys(self) -> Path:
+        """Private keys; nobody else can enter."""
+        return self.path / "keys"
+
+    @property
+    def authorities(self) -> Path:
+        """What clients need to trust this server: for everybody to read."""
+        return self.path / "ca.pem"
+
+    @property
+    def database(self) -> Path:
+        """The embedded database."""
+        return self.path / "server.db"
+
+    @property
+    def is_initialised(self) -> bool:
+        """Whether `init` came to its end here."""
+        return self.settings.exists()
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """Everything that is read before anything is built."""
+
+    data_dir: DataDir
+    database_url: str
+
+
+def default_data_dir(environment: Mapping[str, str], *, is_root: bool) -> Path:
+    """Where an installation lives unless told otherwise."""
+    if is_root:
+        return Path("/var/lib/buckler-server")
+    data_home = environment.get("XDG_DATA_HOME", "")
+    return (Path(data_home) if data_home else Path.home() / ".local" / "share") / "buckler-server"
+
+
+def embedded_database_url(data_dir: DataDir) -> str:
+    """SQLite in the data directory."""
+    return f"sqlite+aiosqlite:///{data_dir.database.absolute()}"
+
+
+def check_database_url(url: str) -> str:
+    """The URL, if it is one that we can open.
+
+    Raises:
+        Refusal: DATABASE_URL_INVALID; the message never repeats the URL, it may hold a password.
+    """
+    # Late, so that `buckler-server --help` need not wait for it.
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        driver = make_url(url).drivername
+    except ArgumentError:
+        driver = ""
+    if driver not in _DRIVERS:
+        raise Refusal(
+            Kind.INVALID,
+            "DATABASE_URL_INVALID",
+            "the database URL is not one that this server can open",
+            "Use postgresql+asyncpg://USER:PASSWORD@HOST/NAME, or leave it out for the embedded SQLite",
+        )
+    return url
+
+
+def settings_text(database_url: str | None) -> str:
+    """Content of the settings file; None: the embedded database."""
+    if database_url is None:
+        return _SETTINGS_TEXT.format(url_line='# url = "postgresql+asyncpg://USER:PASSWORD@HOST/NAME"')
+    quoted = database_url.replace("\\", "\\\\").replace('"', '\\"')
+    return _SETTINGS_TEXT.format(url_line=f'url = "{quoted}"')
+
+
+def read_config(path: Path, environment: Mapping[str, str] | None = None) -> ServerConfig:
+    """Read an installation's settings.
+
+    Args:
+        path: The data directory.
+        environment: By default the process's own.
+
+    Raises:
+        Refusal: NOT_INITIALISED, SETTINGS_INVALID, DATA_DIR_UNREADABLE or DATABASE_URL_INVALID.
+    """
+    environment = os.environ if environment is None else environment
+    data_dir = DataDir(path)
+    try:
+        settings = _Settings.model_validate(tomllib.loads(data_dir.settings.read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise Refusal(
+            Kind.ENVIRONMENT,
+            "NOT_INITIALISED",
+            f"there is no control plane in {path}",
+            f"Make one: buckler-server init --data-dir {path}",
+            facts={"data_dir": str(path)},
+        ) from error
+    except PermissionError as error:
+        raise Refusal(
+            Kind.ENVIRONMENT,
+            "DATA_DIR_UNREADABLE",
+            f"this user may not read {data_dir.settings}",
+            "Run as the user that owns the data directory",
+            facts={"data_dir": str(path)},
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
+        raise Refusal(
+            Kind.ENVIRONMENT,
+            "SETTINGS_INVALID",
+            f"the settings in {data_dir.settings} are not valid: {_first_line(error)}",
+            "Correct the file; `init` writes a good one into an empty folder, to compare with",
+            facts={"file": str(data_dir.settings)},
+        ) from error
+    url = environment.get(DATABASE_URL_VARIABLE) or settings.database.url or embedded_database_url(data_dir)
+    return ServerConfig(data_dir, check_database_url(url))
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    return str(error).splitlines()[0]

@@ -1,0 +1,24 @@
+"""How this capability says no."""
+
+from controlplane.runtime.refusal import Kind, Refusal
+
+
+def detection_not_found() -> Refusal:
+    """The same answer for uuids that never existed and for other organisations'."""
+    return Refusal(
+        Kind.NOT_FOUND,
+        "DETECTION_NOT_FOUND",
+        "there is no such detection in your organisation",
+        "List the detections to find its id: bucklerctl detection list",
+    )
+
+
+def too_many_incidents(limit: int) -> Refusal:
+    """Nothing of the batch was stored."""
+    return Refusal(
+        Kind.INVALID,
+        "TOO_MANY_INCIDENTS",
+        f"a report has at most {limit} incidents",
+        "Send them in smaller batches; nothing of this one was stored",
+        facts={"limit": str(limit)},
+    )

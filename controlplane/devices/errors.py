@@ -1,0 +1,43 @@
+"""How this capability says no."""
+
+from controlplane.runtime.refusal import Kind, Refusal
+
+
+def device_not_found() -> Refusal:
+    """The same answer for ids that never existed and for other organisations' ids."""
+    return Refusal(
+        Kind.NOT_FOUND,
+        "DEVICE_NOT_FOUND",
+        "there is no such device in your organisation",
+        "List the devices to find its id: bucklerctl device list",
+    )
+
+
+def device_revoked() -> Refusal:
+    """Final, for this device key."""
+    return Refusal(
+        Kind.FORBIDDEN,
+        "DEVICE_REVOKED",
+        "this device's identity has been revoked",
+        "Ask the administrator of the account; the device keeps its floor of protection",
+    )
+
+
+def device_deactivated() -> Refusal:
+    """The device gave its seat back."""
+    return Refusal(
+        Kind.PRECONDITION,
+        "DEVICE_DEACTIVATED",
+        "this device was deactivated and gave its seat back",
+        "Activate it again: buckler activate",
+    )
+
+
+def bad_certificate_request(why: str) -> Refusal:
+    """`why` is one of our own sentences, never a parser's."""
+    return Refusal(
+        Kind.INVALID,
+        "BAD_CERTIFICATE_REQUEST",
+        f"the certificate request was refused: {why}",
+        "Update the agent, then try again",
+    )

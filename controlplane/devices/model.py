@@ -1,0 +1,221 @@
+"""Devices as values, and the verdict on their protection. Pure: values and `now` in, a verdict out."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from controlplane.catalog.model import AccessLevel
+
+#: No contact for this long and we no longer say what state a device is in. Wazuh, with 15 minutes, and Fleet draw
+#: the line in the same place; agents of ours check in every minute by default.
+OFFLINE_AFTER = timedelta(minutes=15)
+#: Older signatures put a device at risk; Microsoft Defender for Endpoint calls them out of date at the same age.
+SIGNATURES_OLD_AFTER = timedelta(days=7)
+#: How long lost events stay visible after the counter last grew; the agent's reconciliation takes minutes, people
+#: look once a day.
+EVENTS_LOST_SHOWN_FOR = timedelta(hours=24)
+
+
+class ProtectionState(Enum):
+    """How much of the protection promise a device keeps right now; apart from its subscription's billing."""
+
+    PROTECTED = "protected"
+    AT_RISK = "at_risk"
+    UNPROTECTED = "unprotected"
+    OFFLINE = "offline"
+    NEVER_SEEN = "never_seen"
+
+
+#: The order in which an admin should look at devices.
+WORST_FIRST = (
+    ProtectionState.UNPROTECTED,
+    ProtectionState.AT_RISK,
+    ProtectionState.NEVER_SEEN,
+    ProtectionState.OFFLINE,
+    ProtectionState.PROTECTED,
+)
+
+
+#: Issues of the agent that have a reason of their own here; every other one makes the device `DEGRADED`.
+_REASON_OF_ISSUE = {"real_time_off": "REAL_TIME_OFF", "protection_unproven": "REAL_TIME_UNPROVEN"}
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What a device runs on, in its own words."""
+
+    os: str
+    os_version: str
+    architecture: str
+    agent_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class FingerprintComponent:
+    """A keyed hash of one hardware fact."""
+
+    kind: str
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device of an organisation."""
+
+    org_id: str
+    device_id: str
+    name: str
+    platform: Platform
+    public_key_sha256: bytes
+    activated_at: datetime
+    deactivated_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HealthIssue:
+    """One thing that keeps a device from being healthy, in the agent's words."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceReport:
+    """What a device says about itself at a check-in.
+
+    Attributes:
+        real_time_enabled: Files are watched as they change.
+        proven_at: When the self-test last came back from every root, by the device's clock; None: never.
+        health_issues: As the agent found them.
+        signatures_made_at: None: not known.
+        events_lost: Counts up over the life of the agent's process.
+        platform: What the device runs on now; None: it did not say.
+        raw: The whole report, as serialized `buckler.v1.DeviceStatus`.
+    """
+
+    real_time_enabled: bool
+    proven_at: datetime | None
+    health_issues: tuple[HealthIssue, ...]
+    signatures_made_at: datetime | None
+    events_lost: int
+    platform: Platform | None
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStatus:
+    """The last report of a device, with what the server adds to it."""
+
+    report: DeviceReport
+    last_seen: datetime
+    events_lost_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLicence:
+    """What a device's seat and subscription give it now.
+
+    Attributes:
+        access: The level in force.
+        reason: Why, e.g. `PAID`, `SUBSCRIPTION_EXPIRED`, `SEAT_RELEASED`.
+        seat_id: Empty: it holds no seat.
+    """
+
+    access: AccessLevel
+    reason: str
+    seat_id: str
+
+    @property
+    def has_seat(self) -> bool:
+        """Whether the device holds a seat."""
+        return bool(self.seat_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectionReason:
+    """Why a device is not simply protected: a stable code and a sentence."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectionVerdict:
+    """A state and everything that led to it; only `PROTECTED` comes without a reason."""
+
+    state: ProtectionState
+    reasons: tuple[ProtectionReason, ...]
+
+
+def protection(
+    status: DeviceStatus | None,
+    *,
+    access: AccessLevel,
+    has_seat: bool,
+    last_seen: datetime | None,
+    now: datetime,
+) -> ProtectionVerdict:
+    """Judge a device, at read time.
+
+    What we know without asking the device (its seat, its access) comes first: a released seat is a fact however long
+    the device has been silent. What only the device can tell (its health) counts while it is in contact; beyond
+    `OFFLINE_AFTER` the honest answer is "offline since", with the last known troubles beside it.
+
+    Args:
+        status: As last reported; None: it never reported.
+        access: What its subscription allows.
+        has_seat: Whether it holds a seat.
+        last_seen: Time of the last contact; None: there was none.
+        now: The server's time.
+    """
+    licence_reasons = _licence_reasons(access, has_seat=has_seat)
+    if status is None or last_seen is None:
+        never = ProtectionReason("NEVER_SEEN", "The device has not checked in since it was activated")
+        return ProtectionVerdict(ProtectionState.NEVER_SEEN, (never, *licence_reasons))
+    health_reasons = _health_reasons(status, now)
+    silent = now - last_seen > OFFLINE_AFTER
+    offline = (ProtectionReason("OFFLINE", f"No contact since {last_seen:%Y-%m-%d %H:%M} UTC"),) if silent else ()
+    reasons = (*licence_reasons, *offline, *health_reasons)
+    if licence_reasons:
+        return ProtectionVerdict(ProtectionState.UNPROTECTED, reasons)
+    if silent:
+        return ProtectionVerdict(ProtectionState.OFFLINE, reasons)
+    if health_reasons:
+        return ProtectionVerdict(ProtectionState.AT_RISK, reasons)
+    return ProtectionVerdict(ProtectionState.PROTECTED, ())
+
+
+def _licence_reasons(access: AccessLevel, *, has_seat: bool) -> tuple[ProtectionReason, ...]:
+    if not has_seat:
+        return (ProtectionReason("SEAT_LOST", "The device holds no seat: only the floor of protection is left"),)
+    if access is AccessLevel.LIMITED:
+        return (
+            ProtectionReason("ACCESS_LIMITED", "The subscription is limited: only the floor of protection is left"),
+        )
+    if access is AccessLevel.ENDED:
+        return (ProtectionReason("ACCESS_ENDED", "The subscription has ended: only the floor of protection is left"),)
+    return ()
+
+
+def _health_reasons(status: DeviceStatus, now: datetime) -> tuple[ProtectionReason, ...]:
+    report = status.report
+    reasons = []
+    if not report.real_time_enabled:
+        reasons.append(ProtectionReason("REAL_TIME_OFF", "Files are not watched as they change"))
+    elif report.proven_at is None:
+        # How old a proof may be is the agent's to say, by its own clock: it then reports a health issue.
+        message = "The self-test has not come back from every watched folder"
+        reasons.append(ProtectionReason("REAL_TIME_UNPROVEN", message))
+    if status.events_lost_at is not None and now - status.events_lost_at <= EVENTS_LOST_SHOWN_FOR:
+        message = f"File events were lost, last noticed at {status.events_lost_at:%Y-%m-%d %H:%M} UTC"
+        reasons.append(ProtectionReason("EVENTS_LOST", message))
+    if report.signatures_made_at is not None and now - report.signatures_made_at > SIGNATURES_OLD_AFTER:
+        age = (now - report.signatures_made_at).days
+        reasons.append(ProtectionReason("SIGNATURES_OLD", f"The signatures are {age} days old"))
+    told = {reason.code for reason in reasons}
+    for issue in report.health_issues:
+        code = _REASON_OF_ISSUE.get(issue.code, "DEGRADED")
+        if code not in told:
+            reasons.append(ProtectionReason(code, f"{issue.message} ({issue.code})"))
+    return tuple(reasons)

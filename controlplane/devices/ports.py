@@ -1,0 +1,67 @@
+"""What devices need from capabilities above them and from the keys; implemented there, wired in `app.py`."""
+
+from collections.abc import Collection, Mapping
+from typing import Protocol
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from controlplane.devices.model import Device, DeviceLicence
+from controlplane.runtime.principal import DevicePrincipal
+from controlplane.storage.database import UnitOfWork
+from wire.v1.device_pb2 import (
+    RefreshEntitlementRequest,
+    RefreshEntitlementResponse,
+    ReportEventsRequest,
+    ReportEventsResponse,
+)
+from wire.v1.fleet_pb2 import Detection, GetDetectionRequest, ListDetectionsRequest, ListDetectionsResponse
+
+
+class Licences(Protocol):
+    """Seats and access of devices; implemented by licensing."""
+
+    async def licences_of(
+        self, connection: AsyncConnection, org_id: str, device_ids: Collection[str] | None
+    ) -> Mapping[str, DeviceLicence]:
+        """Licences by device id; None asks for every device of the organisation. Who is missing holds no seat."""
+
+    async def entitlement_changed(self, connection: AsyncConnection, device: Device, trusted_serial: int) -> bool:
+        """Whether the device should ask for a new entitlement now."""
+
+    async def give_seat_back(self, uow: UnitOfWork, device: Device, *, actor: str, reason: str) -> None:
+        """Free the seat that a device gives up itself; nothing happens if it holds none."""
+
+
+class CertificateAuthority(Protocol):
+    """Issues short-lived certificates to devices; implemented by the keys room."""
+
+    def issue_device(self, csr_der: bytes, *, device_id: str, org_id: str) -> bytes:
+        """PEM certificate for the key of a checked PKCS#10 request."""
+
+    def authorities_pem(self) -> bytes:
+        """PEM: what device and server certificates chain to."""
+
+
+class EntitlementCalls(Protocol):
+    """The calls of DeviceService that belong to licensing."""
+
+    async def refresh(
+        self, request: RefreshEntitlementRequest, principal: DevicePrincipal
+    ) -> RefreshEntitlementResponse:
+        """Answer `RefreshEntitlement`."""
+
+
+class DetectionCalls(Protocol):
+    """The calls of DeviceService and FleetService that belong to detections."""
+
+    async def report_events(self, request: ReportEventsRequest, principal: DevicePrincipal) -> ReportEventsResponse:
+        """Answer `ReportEvents`."""
+
+    async def list_detections(self, request: ListDetectionsRequest, org_id: str) -> ListDetectionsResponse:
+        """Answer `ListDetections`."""
+
+    async def get_detection(self, request: GetDetectionRequest, org_id: str) -> Detection:
+        """Answer `GetDetection`."""
+
+    async def count_last_24_h(self, org_id: str) -> int:
+        """Detections received in the last 24 hours."""

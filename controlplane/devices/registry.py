@@ -1,0 +1,189 @@
+"""The rows of devices: found, registered, locked. Licensing and detections use this; it knows nothing of seats."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Join, Row, Select, and_, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from controlplane.devices.errors import device_deactivated, device_not_found, device_revoked
+from controlplane.devices.model import Device, FingerprintComponent, Platform
+from controlplane.devices.tables import device_fingerprints, device_statuses, devices
+from controlplane.runtime.principal import DevicePrincipal
+from controlplane.runtime.randomness import Randomness, new_id
+from controlplane.storage.database import UnitOfWork
+from controlplane.storage.upsert import insert_into
+
+
+@dataclass(frozen=True, slots=True)
+class NewDevice:
+    """What a device tells at its activation."""
+
+    name: str
+    platform: Platform
+    public_key_sha256: bytes
+    fingerprint: frozenset[FingerprintComponent]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceContact:
+    """What seats and detections show of a device."""
+
+    name: str
+    last_seen: datetime | None
+
+
+def with_status() -> Join:
+    """Devices beside their last report, if there is one."""
+    same = and_(devices.c.org_id == device_statuses.c.org_id, devices.c.device_id == device_statuses.c.device_id)
+    return devices.outerjoin(device_statuses, same)
+
+
+class DeviceRegistry:
+    """Reads and writes device rows.
+
+    Args:
+        randomness: For device ids.
+    """
+
+    def __init__(self, randomness: Randomness) -> None:
+        self._randomness = randomness
+
+    async def register(self, uow: UnitOfWork, org_id: str, new: NewDevice, now: datetime) -> Device:
+        """The row of this public key: the old one with its name and platform refreshed, or a new one.
+
+        The row stays locked until the transaction ends, so that two activations of one device follow each other.
+
+        Raises:
+            Refusal: `DEVICE_REVOKED`.
+        """
+        told = {
+            "name": new.name,
+            "os": new.platform.os,
+            "os_version": new.platform.os_version,
+            "architecture": new.platform.architecture,
+            "agent_version": new.platform.agent_version,
+            "deactivated_at": None,
+        }
+        statement = insert_into(uow.connection, devices).values(
+            org_id=org_id,
+            device_id=new_id(self._randomness, "dev"),
+            public_key_sha256=new.public_key_sha256,
+            activated_at=now,
+            **told,
+        )
+        statement = statement.on_conflict_do_update(index_elements=["org_id", "public_key_sha256"], set_=told)
+        row = (await uow.connection.execute(statement.returning(*devices.columns))).one()
+        device = device_of(row)
+        if device.revoked_at is not None:
+            raise device_revoked()
+        await self._keep_fingerprint(uow, device, new.fingerprint, now)
+        return device
+
+    async def _keep_fingerprint(
+        self, uow: UnitOfWork, device: Device, components: Collection[FingerprintComponent], now: datetime
+    ) -> None:
+        """The evidence of the newest activation replaces what was there."""
+        table = device_fingerprints.c
+        await uow.connection.execute(
+            delete(device_fingerprints).where(table.org_id == device.org_id, table.device_id == device.device_id)
+        )
+        rows = [
+            {
+                "org_id": device.org_id,
+                "device_id": device.device_id,
+                "kind": component.kind,
+                "digest": component.digest,
+                "seen_at": now,
+            }
+            for component in components
+        ]
+        if rows:
+            await uow.connection.execute(insert(device_fingerprints), rows)
+
+    async def require(self, connection: AsyncConnection, principal: DevicePrincipal) -> Device:
+        """The device that is calling.
+
+        Raises:
+            Refusal: `DEVICE_NOT_FOUND`, `DEVICE_REVOKED` or `DEVICE_DEACTIVATED`.
+        """
+        return _usable(await self.find(connection, principal.org_id, principal.device_id))
+
+    async def lock(self, uow: UnitOfWork, org_id: str, device_id: str) -> Device:
+        """A device, its row locked until the transaction ends.
+
+        Raises:
+            Refusal: `DEVICE_NOT_FOUND`.
+        """
+        query = _select_device(org_id).where(devices.c.device_id == device_id).with_for_update()
+        row = (await uow.connection.execute(query)).one_or_none()
+        if row is None:
+            raise device_not_found()
+        return device_of(row)
+
+    async def lock_calling(self, uow: UnitOfWork, principal: DevicePrincipal) -> Device:
+        """The device that is calling, its row locked until the transaction ends.
+
+        Raises:
+            Refusal: `DEVICE_NOT_FOUND`, `DEVICE_REVOKED` or `DEVICE_DEACTIVATED`.
+        """
+        return _usable(await self.lock(uow, principal.org_id, principal.device_id))
+
+    async def find(self, connection: AsyncConnection, org_id: str, device_id: str) -> Device:
+        """A device of an organisation.
+
+        Raises:
+            Refusal: `DEVICE_NOT_FOUND`.
+        """
+        query = _select_device(org_id).where(devices.c.device_id == device_id)
+        row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            raise device_not_found()
+        return device_of(row)
+
+    async def contacts_of(
+        self, connection: AsyncConnection, org_id: str, device_ids: Collection[str]
+    ) -> Mapping[str, DeviceContact]:
+        """Names and last contacts by device id."""
+        query = (
+            select(devices.c.device_id, devices.c.name, device_statuses.c.last_seen)
+            .select_from(with_status())
+            .where(devices.c.org_id == org_id, devices.c.device_id.in_(device_ids))
+        )
+        return {row.device_id: DeviceContact(row.name, row.last_seen) for row in await connection.execute(query)}
+
+    async def mark_deactivated(self, uow: UnitOfWork, device: Device, now: datetime) -> None:
+        """Remember that a device gave up; its history stays."""
+        await uow.connection.execute(
+            update(devices)
+            .where(devices.c.org_id == device.org_id, devices.c.device_id == device.device_id)
+            .values(deactivated_at=now)
+        )
+
+
+def _select_device(org_id: str) -> Select[Any]:
+    return select(*devices.columns).where(devices.c.org_id == org_id)
+
+
+def _usable(device: Device) -> Device:
+    if device.revoked_at is not None:
+        raise device_revoked()
+    if device.deactivated_at is not None:
+        raise device_deactivated()
+    return device
+
+
+def device_of(row: Row[Any]) -> Device:
+    """A device from a row that has every column of `devices`."""
+    return Device(
+        org_id=row.org_id,
+        device_id=row.device_id,
+        name=row.name,
+        platform=Platform(row.os, row.os_version, row.architecture, row.agent_version),
+        public_key_sha256=row.public_key_sha256,
+        activated_at=row.activated_at,
+        deactivated_at=row.deactivated_at,
+        revoked_at=row.revoked_at,
+    )

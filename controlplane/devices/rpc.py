@@ -1,0 +1,278 @@
+"""DeviceService and FleetService on the wire: validate, call one use case, translate.
+
+Calls that belong to licensing or detections are handed on to them through the ports of this room.
+"""
+
+from typing import Any
+
+import grpc
+
+from controlplane.catalog.wire_names import ACCESS_LEVEL_ON_THE_WIRE
+from controlplane.devices.fleet import DEVICE_KEY, DeviceView, FleetReader
+from controlplane.devices.model import DeviceReport, HealthIssue, Platform, ProtectionState
+from controlplane.devices.ports import DetectionCalls, EntitlementCalls
+from controlplane.devices.service import DeviceService
+from controlplane.runtime.fields import MAX_BIGINT, harmless_text, instant, invalid, text
+from controlplane.runtime.paging import page_token, read_page
+from controlplane.runtime.principal import current_device, current_person
+from controlplane.storage.types import to_microseconds
+from wire.v1 import common_pb2, device_pb2, fleet_pb2
+from wire.v1.device_pb2_grpc import DeviceServiceServicer
+from wire.v1.fleet_pb2_grpc import FleetServiceServicer
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+MAX_ID_CHARACTERS = 96
+MAX_REASON_CHARACTERS = 500
+MAX_STATUS_BYTES = 64 * 1024
+MAX_HEALTH_ISSUES = 100
+_MAX_CODE_CHARACTERS = 64
+_MAX_MESSAGE_CHARACTERS = 500
+#: Operating systems that an agent can name.
+KNOWN_SYSTEMS = frozenset({"linux", "macos", "windows"})
+
+_STATE_ON_THE_WIRE = {
+    ProtectionState.PROTECTED: common_pb2.PROTECTION_STATE_PROTECTED,
+    ProtectionState.AT_RISK: common_pb2.PROTECTION_STATE_AT_RISK,
+    ProtectionState.UNPROTECTED: common_pb2.PROTECTION_STATE_UNPROTECTED,
+    ProtectionState.OFFLINE: common_pb2.PROTECTION_STATE_OFFLINE,
+    ProtectionState.NEVER_SEEN: common_pb2.PROTECTION_STATE_NEVER_SEEN,
+}
+_STATE_FROM_THE_WIRE = {number: state for state, number in _STATE_ON_THE_WIRE.items()}
+
+
+class DeviceRpc(DeviceServiceServicer):
+    """The servicer of devices.
+
+    Args:
+        service: The use cases of devices.
+        entitlements: The call that belongs to licensing.
+        detections: The call that belongs to detections.
+        check_in_interval_s: What devices are asked to keep to, in seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        service: DeviceService,
+        entitlements: EntitlementCalls,
+        detections: DetectionCalls,
+        check_in_interval_s: int,
+    ) -> None:
+        self._service = service
+        self._entitlements = entitlements
+        self._detections = detections
+        self._check_in_interval_s = check_in_interval_s
+
+    async def CheckIn(  # noqa: N802 -- the name is the protocol's
+        self, request: device_pb2.CheckInRequest, _context: Context
+    ) -> device_pb2.CheckInResponse:
+        """Keeps what the device says and tells it whether its entitlement changed."""
+        report = read_report(request.status)
+        serial = read_serial("entitlement_serial", request.entitlement_serial)
+        checked_in = await self._service.check_in(current_device(), report, serial)
+        return device_pb2.CheckInResponse(
+            server_time_at_us=to_microseconds(checked_in.now),
+            entitlement_changed=checked_in.entitlement_changed,
+            check_in_interval_s=self._check_in_interval_s,
+        )
+
+    async def ReportEvents(  # noqa: N802 -- the name is the protocol's
+        self, request: device_pb2.ReportEventsRequest, _context: Context
+    ) -> device_pb2.ReportEventsResponse:
+        """Stores incidents, each once."""
+        return await self._detections.report_events(request, current_device())
+
+    async def RefreshEntitlement(  # noqa: N802 -- the name is the protocol's
+        self, request: device_pb2.RefreshEntitlementRequest, _context: Context
+    ) -> device_pb2.RefreshEntitlementResponse:
+        """The entitlement that the device should have now."""
+        return await self._entitlements.refresh(request, current_device())
+
+    async def RotateCertificate(  # noqa: N802 -- the name is the protocol's
+        self, request: device_pb2.RotateCertificateRequest, _context: Context
+    ) -> device_pb2.RotateCertificateResponse:
+        """A fresh certificate for the same key."""
+        certificate = await self._service.rotate_certificate(current_device(), request.certificate_request_der)
+        return device_pb2.RotateCertificateResponse(
+            device_certificate_pem=certificate, authorities_pem=self._service.authorities_pem()
+        )
+
+    async def Deactivate(  # noqa: N802 -- the name is the protocol's
+        self, request: device_pb2.DeactivateRequest, _context: Context
+    ) -> device_pb2.DeactivateResponse:
+        """Gives the seat back."""
+        reason = text("reason", request.reason, limit=MAX_REASON_CHARACTERS)
+        await self._service.deactivate(current_device(), reason)
+        return device_pb2.DeactivateResponse()
+
+
+class FleetRpc(FleetServiceServicer):
+    """The servicer of the fleet, for people.
+
+    Args:
+        fleet: Answers about devices.
+        detections: The calls that belong to detections.
+    """
+
+    def __init__(self, *, fleet: FleetReader, detections: DetectionCalls) -> None:
+        self._fleet = fleet
+        self._detections = detections
+
+    async def GetFleetStatus(  # noqa: N802 -- the name is the protocol's
+        self, _request: fleet_pb2.GetFleetStatusRequest, _context: Context
+    ) -> fleet_pb2.FleetStatus:
+        """Is everyone protected?"""
+        org_id = current_person().org_id
+        summary = await self._fleet.summary(org_id)
+        counts = summary.counts
+        return fleet_pb2.FleetStatus(
+            devices=sum(counts.values()),
+            protected=counts[ProtectionState.PROTECTED],
+            at_risk=counts[ProtectionState.AT_RISK],
+            unprotected=counts[ProtectionState.UNPROTECTED],
+            offline=counts[ProtectionState.OFFLINE],
+            never_seen=counts[ProtectionState.NEVER_SEEN],
+            detections_last_24_h=await self._detections.count_last_24_h(org_id),
+            as_of_at_us=to_microseconds(summary.as_of),
+            attention=[_device(view) for view in summary.attention],
+        )
+
+    async def ListDevices(  # noqa: N802 -- the name is the protocol's
+        self, request: fleet_pb2.ListDevicesRequest, _context: Context
+    ) -> fleet_pb2.ListDevicesResponse:
+        """Devices by name, a page at a time."""
+        page = read_page(request.page.page_size, request.page.page_token, DEVICE_KEY)
+        unknown = [number for number in request.states if number not in _STATE_FROM_THE_WIRE]
+        if unknown:
+            raise invalid("states", "names a state that does not exist")
+        states = {_STATE_FROM_THE_WIRE[number] for number in request.states}
+        found = await self._fleet.page(current_person().org_id, page, states)
+        return fleet_pb2.ListDevicesResponse(
+            devices=[_device(view) for view in found.views],
+            next_page_token=page_token(found.next_key) if found.next_key else "",
+        )
+
+    async def GetDevice(  # noqa: N802 -- the name is the protocol's
+        self, request: fleet_pb2.GetDeviceRequest, _context: Context
+    ) -> fleet_pb2.Device:
+        """One device."""
+        device_id = text("device_id", request.device_id, limit=MAX_ID_CHARACTERS, required=True)
+        return _device(await self._fleet.get(current_person().org_id, device_id))
+
+    async def ListDetections(  # noqa: N802 -- the name is the protocol's
+        self, request: fleet_pb2.ListDetectionsRequest, _context: Context
+    ) -> fleet_pb2.ListDetectionsResponse:
+        """Detections, the newest first, a page at a time."""
+        return await self._detections.list_detections(request, current_person().org_id)
+
+    async def GetDetection(  # noqa: N802 -- the name is the protocol's
+        self, request: fleet_pb2.GetDetectionRequest, _context: Context
+    ) -> fleet_pb2.Detection:
+        """One detection."""
+        return await self._detections.get_detection(request, current_person().org_id)
+
+
+# ---------------------------------------------------------------- reading
+
+
+def read_serial(field: str, untrusted_serial: int) -> int:
+    """A serial that the next one can still follow.
+
+    Raises:
+        Refusal: `INVALID_REQUEST`.
+    """
+    if untrusted_serial >= MAX_BIGINT:
+        raise invalid(field, "is higher than any serial")
+    return untrusted_serial
+
+
+def read_platform(untrusted: common_pb2.Platform) -> Platform:
+    """What a device runs on.
+
+    Raises:
+        Refusal: `INVALID_REQUEST`.
+    """
+    if untrusted.os not in KNOWN_SYSTEMS:
+        raise invalid("platform.os", f"is not one of {', '.join(sorted(KNOWN_SYSTEMS))}")
+    return Platform(
+        os=untrusted.os,
+        os_version=harmless_text(untrusted.os_version, limit=255),
+        architecture=harmless_text(untrusted.architecture, limit=64),
+        agent_version=harmless_text(untrusted.agent_version, limit=64),
+    )
+
+
+def read_report(untrusted: device_pb2.DeviceStatus) -> DeviceReport:
+    """A device's report about itself: bounded, and harmless to show.
+
+    Raises:
+        Refusal: `INVALID_REQUEST`.
+    """
+    if untrusted.ByteSize() > MAX_STATUS_BYTES:
+        raise invalid("status", f"is larger than {MAX_STATUS_BYTES} bytes")
+    if len(untrusted.health_issues) > MAX_HEALTH_ISSUES:
+        raise invalid("status.health_issues", f"has more than {MAX_HEALTH_ISSUES} entries")
+    platform = read_platform(untrusted.platform) if untrusted.HasField("platform") else None
+    kept = _harmless(untrusted)
+    return DeviceReport(
+        real_time_enabled=kept.real_time_protection_enabled,
+        proven_at=instant("status.real_time_protection_proven_at_us", kept.real_time_protection_proven_at_us),
+        health_issues=tuple(HealthIssue(issue.code, issue.message) for issue in kept.health_issues),
+        signatures_made_at=instant("status.signatures_made_at_us", kept.signatures_made_at_us),
+        events_lost=min(kept.events_lost, MAX_BIGINT),
+        platform=platform,
+        raw=kept.SerializeToString(deterministic=True),
+    )
+
+
+def _harmless(untrusted: device_pb2.DeviceStatus) -> device_pb2.DeviceStatus:
+    kept = device_pb2.DeviceStatus()
+    kept.CopyFrom(untrusted)
+    kept.ClearField("health_issues")
+    for name in (
+        "real_time_protection_subsystem",
+        "real_time_protection_mode",
+        "engine",
+        "engine_version",
+        "signatures_version",
+    ):
+        setattr(kept, name, harmless_text(getattr(untrusted, name), limit=255))
+    if kept.HasField("platform"):
+        for name in ("os", "os_version", "architecture", "agent_version"):
+            setattr(kept.platform, name, harmless_text(getattr(untrusted.platform, name), limit=255))
+    kept.health_issues.extend(
+        device_pb2.HealthIssue(
+            code=harmless_text(issue.code, limit=_MAX_CODE_CHARACTERS),
+            message=harmless_text(issue.message, limit=_MAX_MESSAGE_CHARACTERS),
+        )
+        for issue in untrusted.health_issues
+    )
+    kept.DiscardUnknownFields()
+    return kept
+
+
+# ---------------------------------------------------------------- answering
+
+
+def _device(view: DeviceView) -> fleet_pb2.Device:
+    device = view.device
+    return fleet_pb2.Device(
+        device_id=device.device_id,
+        name=device.name,
+        platform=common_pb2.Platform(
+            os=device.platform.os,
+            os_version=device.platform.os_version,
+            architecture=device.platform.architecture,
+            agent_version=device.platform.agent_version,
+        ),
+        protection=_STATE_ON_THE_WIRE[view.verdict.state],
+        reasons=[
+            fleet_pb2.ProtectionReason(code=reason.code, message=reason.message) for reason in view.verdict.reasons
+        ],
+        access=ACCESS_LEVEL_ON_THE_WIRE[view.licence.access],
+        seat_id=view.licence.seat_id,
+        activated_at_us=to_microseconds(device.activated_at),
+        last_seen_at_us=to_microseconds(view.status.last_seen) if view.status else 0,
+        status=device_pb2.DeviceStatus.FromString(view.status.report.raw) if view.status else None,
+    )

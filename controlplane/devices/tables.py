@@ -1,0 +1,70 @@
+"""Devices, the hardware evidence they gave, and what they last said about themselves."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from controlplane.storage.metadata import metadata
+from controlplane.storage.types import Instant
+
+devices = Table(
+    "devices",
+    metadata,
+    Column("org_id", Text, primary_key=True),
+    Column("device_id", Text, primary_key=True),
+    # The identity: SHA-256 of the SubjectPublicKeyInfo of the device's own key.
+    Column("public_key_sha256", LargeBinary, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("os", Text, nullable=False),
+    Column("os_version", Text, nullable=False),
+    Column("architecture", Text, nullable=False),
+    Column("agent_version", Text, nullable=False),
+    Column("activated_at", Instant, nullable=False),
+    Column("deactivated_at", Instant),
+    # Monotonic: once set it stays.
+    Column("revoked_at", Instant),
+    UniqueConstraint("org_id", "public_key_sha256"),
+    Index("ix_devices_by_name", "org_id", "name", "device_id"),
+)
+
+#: Evidence for re-binding after a re-install, never the identity.
+device_fingerprints = Table(
+    "device_fingerprints",
+    metadata,
+    Column("org_id", Text, primary_key=True),
+    Column("device_id", Text, primary_key=True),
+    # A device has several of a kind: a network interface each, say.
+    Column("kind", Text, primary_key=True),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("seen_at", Instant, nullable=False),
+    ForeignKeyConstraint(["org_id", "device_id"], ["devices.org_id", "devices.device_id"]),
+    Index("ix_device_fingerprints_by_digest", "org_id", "kind", "digest"),
+)
+
+#: A row exists from the first check-in on; apart from `devices`, because it changes every minute.
+device_statuses = Table(
+    "device_statuses",
+    metadata,
+    Column("org_id", Text, primary_key=True),
+    Column("device_id", Text, primary_key=True),
+    Column("last_seen", Instant, nullable=False),
+    Column("trusted_serial", BigInteger, nullable=False),
+    # What the verdict needs, in columns; the whole report beside it, as serialized buckler.v1.DeviceStatus.
+    Column("real_time_enabled", Boolean, nullable=False),
+    Column("proven_at", Instant),
+    Column("health_issues", Text, nullable=False),
+    Column("signatures_made_at", Instant),
+    Column("events_lost", BigInteger, nullable=False),
+    # When the device's counter last grew.
+    Column("events_lost_at", Instant),
+    Column("report", LargeBinary, nullable=False),
+    ForeignKeyConstraint(["org_id", "device_id"], ["devices.org_id", "devices.device_id"]),
+)

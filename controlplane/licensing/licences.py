@@ -1,0 +1,96 @@
+"""Seats and access as the devices capability asks for them (its port `Licences`)."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from controlplane.devices.model import Device, DeviceLicence
+from controlplane.licensing.issuing import Entitlement, EntitlementIssuer
+from controlplane.licensing.model import Basis, basis_of, needs_new
+from controlplane.licensing.seats import Seat, SeatChange, Seats
+from controlplane.licensing.terms import TermsReader
+from controlplane.runtime.clock import Clock
+from controlplane.storage.database import UnitOfWork
+
+
+class DeviceLicences:
+    """Answers what a device may do now, from its seat and its subscription.
+
+    Args:
+        seats: Who holds which.
+        terms: What a subscription gives.
+        issuer: What was last said to a device.
+        clock: Business time.
+    """
+
+    def __init__(self, *, seats: Seats, terms: TermsReader, issuer: EntitlementIssuer, clock: Clock) -> None:
+        self._seats = seats
+        self._terms = terms
+        self._issuer = issuer
+        self._clock = clock
+
+    async def licences_of(
+        self, connection: AsyncConnection, org_id: str, device_ids: Collection[str] | None
+    ) -> Mapping[str, DeviceLicence]:
+        """Licences by device id; None asks for every device of the organisation. Who is missing holds no seat."""
+        held = await self._held(connection, org_id, device_ids)
+        terms = {
+            subscription_id: await self._terms.of(connection, org_id=org_id, subscription_id=subscription_id)
+            for subscription_id in {seat.subscription_id for seat in held}
+        }
+        return {
+            seat.device_id: DeviceLicence(
+                access=terms[seat.subscription_id].access,
+                reason=terms[seat.subscription_id].access_reason,
+                seat_id=seat.seat_id,
+            )
+            for seat in held
+            if seat.device_id is not None
+        }
+
+    async def _held(
+        self, connection: AsyncConnection, org_id: str, device_ids: Collection[str] | None
+    ) -> Sequence[Seat]:
+        if device_ids is None:
+            return await self._seats.held_in(connection, org_id)
+        return await self._seats.held_by(connection, org_id, device_ids)
+
+    async def current_basis(
+        self, connection: AsyncConnection, device: Device, latest: Entitlement | None
+    ) -> Basis | None:
+        """What should be said to a device now; None: it never had anything to do with a subscription.
+
+        Args:
+            connection: A reading one, or that of a unit of work.
+            device: The device.
+            latest: Its newest entitlement: names the subscription of a device that lost its seat.
+        """
+        held = await self._seats.held_by(connection, device.org_id, [device.device_id])
+        if held:
+            seat_id, subscription_id = held[0].seat_id, held[0].subscription_id
+        elif latest is not None:
+            seat_id, subscription_id = "", latest.subscription_id
+        else:
+            return None
+        terms = await self._terms.of(
+            connection, org_id=device.org_id, subscription_id=subscription_id, platform_os=device.platform.os
+        )
+        return basis_of(
+            terms, seat_id=seat_id, device_id=device.device_id, device_public_key_sha256=device.public_key_sha256
+        )
+
+    async def entitlement_changed(self, connection: AsyncConnection, device: Device, trusted_serial: int) -> bool:
+        """Whether the device should ask for a new entitlement now."""
+        latest = await self._issuer.latest_of(connection, device.org_id, device.device_id)
+        basis = await self.current_basis(connection, device, latest)
+        if basis is None:
+            return False
+        if latest is None or trusted_serial != latest.serial:
+            return True
+        return needs_new(latest.latest, basis, self._clock.now())
+
+    async def give_seat_back(self, uow: UnitOfWork, device: Device, *, actor: str, reason: str) -> None:
+        """Free the seat that a device gives up itself; nothing happens if it holds none."""
+        change = SeatChange(actor=actor, reason=reason, at=self._clock.now())
+        for seat in await self._seats.held_by(uow.connection, device.org_id, [device.device_id]):
+            await self._seats.release(uow, seat, change)

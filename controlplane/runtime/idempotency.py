@@ -1,0 +1,113 @@
+"""Requests that may be repeated: the first answer is stored with the change itself and returned again.
+
+The row is claimed by its primary key before anything else happens, in the transaction of the change. A second caller
+with the same key waits for that transaction (both databases make it), then finds the answer, or, if the first one
+failed and left no trace, does the work itself.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, select, update
+
+from controlplane.runtime.refusal import Kind, Refusal
+from controlplane.runtime.tables import idempotent_requests
+from controlplane.storage.database import UnitOfWork
+from controlplane.storage.upsert import insert_into
+
+MIN_KEY_CHARACTERS = 8
+MAX_KEY_CHARACTERS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestKey:
+    """What makes two requests the same one.
+
+    Attributes:
+        org_id: The tenant.
+        caller: Who asks, as the audit names them.
+        method: What is asked, e.g. `subscriptions.renew`.
+        key: Chosen by the caller, 8 to 64 characters.
+    """
+
+    org_id: str
+    caller: str
+    method: str
+    key: str
+
+
+def request_hash(parts: Sequence[str]) -> bytes:
+    """SHA-256 over the parts of a request; each is length-prefixed, so that no two requests look alike."""
+    digest = hashlib.sha256()
+    for part in parts:
+        encoded = part.encode()
+        digest.update(len(encoded).to_bytes(8, "big"))
+        digest.update(encoded)
+    return digest.digest()
+
+
+async def claim(uow: UnitOfWork, request: RequestKey, request_sha256: bytes, now: datetime) -> bytes | None:
+    """Claim a request, or find the answer it got.
+
+    Args:
+        uow: The transaction that will make the change.
+        request: Which request.
+        request_sha256: `request_hash` of everything that decides its outcome.
+        now: Business time, for retention.
+
+    Returns:
+        None: the caller does the work and calls `remember`; else the answer of the first time.
+
+    Raises:
+        Refusal: IDEMPOTENCY_KEY_INVALID, or IDEMPOTENCY_MISMATCH: the key was used for another request.
+    """
+    if not MIN_KEY_CHARACTERS <= len(request.key) <= MAX_KEY_CHARACTERS or not request.key.isprintable():
+        raise Refusal(
+            Kind.INVALID,
+            "IDEMPOTENCY_KEY_INVALID",
+            f"an idempotency key has {MIN_KEY_CHARACTERS} to {MAX_KEY_CHARACTERS} printable characters",
+            "Choose a random key per intention and repeat it only for retries",
+        )
+    inserted = await uow.connection.execute(
+        insert_into(uow.connection, idempotent_requests)
+        .values(**_identity(request), request_sha256=request_sha256, created_at=now)
+        .on_conflict_do_nothing()
+        .returning(idempotent_requests.c.created_at)
+    )
+    if inserted.first() is not None:
+        return None
+    row = (
+        await uow.connection.execute(
+            select(idempotent_requests.c.request_sha256, idempotent_requests.c.response).where(*_matching(request))
+        )
+    ).one()
+    if row.request_sha256 != request_sha256:
+        raise Refusal(
+            Kind.PRECONDITION,
+            "IDEMPOTENCY_MISMATCH",
+            "this idempotency key was used for another request",
+            "Use a new key for a new request",
+        )
+    assert row.response is not None, "a committed request carries its answer"
+    return bytes(row.response)
+
+
+async def remember(uow: UnitOfWork, request: RequestKey, response: bytes) -> None:
+    """Store the answer of a request claimed in this transaction."""
+    await uow.connection.execute(update(idempotent_requests).where(*_matching(request)).values(response=response))
+
+
+def _identity(request: RequestKey) -> dict[str, str]:
+    return {
+        "org_id": request.org_id,
+        "caller": request.caller,
+        "method": request.method,
+        "idempotency_key": request.key,
+    }
+
+
+def _matching(request: RequestKey) -> list[ColumnElement[bool]]:
+    columns = idempotent_requests.c
+    return [columns[name] == value for name, value in _identity(request).items()]

@@ -1,0 +1,212 @@
+"""What happens around every call: request id, who is calling, may they, how failure is told.
+
+One interceptor, in this order: name the call, find the principal (client certificate on the device port, bearer token
+on the other), check the role table, count it against the rate limit, run it, translate what it raised. Use cases find
+the caller in `runtime.principal` and never see gRPC.
+"""
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import grpc
+import structlog
+
+from controlplane.runtime.clock import Clock
+from controlplane.runtime.permissions import PERMISSIONS, Caller, authorise
+from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, Principal, calling
+from controlplane.runtime.randomness import Randomness, new_id
+from controlplane.runtime.rate_limit import RateLimiter
+from controlplane.runtime.refusal import Kind, Refusal
+from controlplane.runtime.rpc_errors import STATUS, error_detail, internal_detail
+from wire.entitlement_codec import ERROR_DETAIL_METADATA
+
+REQUEST_ID_METADATA = "buckler-request-id"
+#: A longer bearer token is not even hashed.
+MAX_TOKEN_CHARACTERS = 512
+
+_DEVICE_URI = re.compile(r"urn:buckler:org:(?P<org>[A-Za-z0-9_]{1,64}):device:(?P<device>[A-Za-z0-9_]{1,64})")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_log = structlog.get_logger(__name__)
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Unary = Callable[[Any, Context], Awaitable[Any]]
+Stream = Callable[[Any, Context], AsyncIterator[Any]]
+#: Quoted where it is used: generic in the stubs, not at run time.
+Continuation = Callable[[grpc.HandlerCallDetails], Awaitable["grpc.RpcMethodHandler[Any, Any] | None"]]
+
+
+class TokenAuthenticator(Protocol):
+    """Knows whose a bearer token is; implemented by `accounts`."""
+
+    async def authenticate(self, untrusted_token: str) -> PersonPrincipal:
+        """The person behind a token.
+
+        Raises:
+            Refusal: UNAUTHENTICATED, the token is unknown, expired or revoked.
+        """
+
+
+def device_from_certificate(uris: tuple[bytes, ...]) -> DevicePrincipal | None:
+    """The device that a certificate's subject alternative names speak of.
+
+    The certificate itself was verified by TLS against our authority, which writes these names.
+    """
+    for uri in uris:
+        match = _DEVICE_URI.fullmatch(uri.decode("ascii", errors="replace"))
+        if match is not None:
+            return DevicePrincipal(device_id=match["device"], org_id=match["org"])
+    return None
+
+
+def peer_address(peer: str) -> str:
+    """A gRPC peer without its port: `ipv4:127.0.0.1:5000` becomes `127.0.0.1`."""
+    scheme, _, rest = peer.partition(":")
+    if scheme == "ipv4":
+        return rest.rpartition(":")[0]
+    if scheme == "ipv6":
+        return rest.replace("%5B", "[").replace("%5D", "]").rpartition(":")[0].strip("[]")
+    return peer
+
+
+@dataclass(frozen=True, slots=True)
+class CallEntry:
+    """Decides how a call enters: its id, its principal, its budget.
+
+    Args:
+        tokens: Where bearer tokens are looked up.
+        limiter: Budgets of the calls that anybody may make.
+        clock: Wall time, for the budgets.
+        randomness: For request ids.
+    """
+
+    tokens: TokenAuthenticator
+    limiter: RateLimiter
+    clock: Clock
+    randomness: Randomness
+
+    def request_id(self, context: Context) -> str:
+        """The caller's own id if it is a harmless one, else a new one."""
+        wanted = _metadata(context, REQUEST_ID_METADATA)
+        return wanted if _REQUEST_ID.fullmatch(wanted) else new_id(self.randomness, "req")
+
+    async def admit(self, method: str, context: Context) -> Principal | None:
+        """Find the principal, check that it may, count the call.
+
+        Raises:
+            Refusal: UNAUTHENTICATED, ROLE_MISSING, FORBIDDEN or RATE_LIMITED.
+        """
+        delay = self.limiter.wait(method, peer_address(context.peer()), self.clock.now())
+        if delay is not None:
+            seconds = int(delay.total_seconds()) + 1
+            raise Refusal(
+                Kind.EXHAUSTED,
+                "RATE_LIMITED",
+                "too many attempts from this address",
+                f"Wait {seconds} seconds, then try again",
+                retry_after_s=seconds,
+            )
+        principal = await self._principal(method, context)
+        authorise(method, principal)
+        return principal
+
+    async def _principal(self, method: str, context: Context) -> Principal | None:
+        permission = PERMISSIONS.get(method)
+        if permission is None or permission.caller is Caller.ANYONE:
+            return None
+        if permission.caller is Caller.DEVICE:
+            return device_from_certificate(_certificate_names(context))
+        scheme, _, untrusted_token = _metadata(context, "authorization").partition(" ")
+        if scheme.lower() != "bearer" or not 0 < len(untrusted_token) <= MAX_TOKEN_CHARACTERS:
+            return None
+        return await self.tokens.authenticate(untrusted_token)
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):
+    """Runs every call between its entry and its translation into a status."""
+
+    def __init__(self, entry: CallEntry) -> None:
+        self._entry = entry
+
+    async def intercept_service(
+        self,
+        continuation: Continuation,
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> "grpc.RpcMethodHandler[Any, Any] | None":
+        """Wrap the method's handler; gRPC itself answers UNIMPLEMENTED for unknown methods."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return handler
+        return self._wrapped(handler, handler_call_details.method)
+
+    def _wrapped(self, handler: Any, method: str) -> "grpc.RpcMethodHandler[Any, Any]":
+        serializers = {
+            "request_deserializer": handler.request_deserializer,
+            "response_serializer": handler.response_serializer,
+        }
+        if handler.unary_unary is not None:
+            return grpc.unary_unary_rpc_method_handler(self._unary(handler.unary_unary, method), **serializers)
+        if handler.unary_stream is not None:
+            return grpc.unary_stream_rpc_method_handler(self._stream(handler.unary_stream, method), **serializers)
+        if handler.stream_unary is not None:
+            return grpc.stream_unary_rpc_method_handler(self._unary(handler.stream_unary, method), **serializers)
+        return grpc.stream_stream_rpc_method_handler(self._stream(handler.stream_stream, method), **serializers)
+
+    def _unary(self, behaviour: Unary, method: str) -> Any:
+        async def call(request: Any, context: Context) -> Any:
+            request_id = self._entry.request_id(context)
+            try:
+                with await self._enter(method, request_id, context):
+                    return await behaviour(request, context)
+            # The supervision point of every unary call: whatever it raised becomes a status, here and nowhere else.
+            except Exception as error:  # noqa: BLE001
+                await _answer(error, method, request_id, context)
+
+        return call
+
+    def _stream(self, behaviour: Stream, method: str) -> Any:
+        async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+            request_id = self._entry.request_id(context)
+            try:
+                with await self._enter(method, request_id, context):
+                    async for response in behaviour(request, context):
+                        yield response
+            # The supervision point of every streaming call, as above.
+            except Exception as error:  # noqa: BLE001
+                await _answer(error, method, request_id, context)
+
+        return call
+
+    async def _enter(self, method: str, request_id: str, context: Context) -> AbstractContextManager[None]:
+        principal = await self._entry.admit(method, context)
+        return calling(request_id=request_id, peer=peer_address(context.peer()), principal=principal)
+
+
+async def _answer(error: Exception, method: str, request_id: str, context: Context) -> None:
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    if isinstance(error, Refusal):
+        _log.info("call_refused", method=method, request_id=request_id, reason=error.reason)
+        status, detail = STATUS[error.kind], error_detail(error)
+    else:
+        _log.error("call_failed", method=method, request_id=request_id, exc_info=error)
+        status, detail = grpc.StatusCode.INTERNAL, internal_detail(request_id)
+    await context.abort(
+        status,
+        detail.message,
+        ((ERROR_DETAIL_METADATA, detail.SerializeToString()), (REQUEST_ID_METADATA, request_id)),
+    )
+
+
+def _certificate_names(context: Context) -> tuple[bytes, ...]:
+    names = context.auth_context().get("x509_subject_alternative_name", ())
+    return tuple(cast("tuple[bytes, ...]", names))
+
+
+def _metadata(context: Context, key: str) -> str:
+    for name, value in context.invocation_metadata() or ():
+        if name == key and isinstance(value, str):
+            return value
+    return ""

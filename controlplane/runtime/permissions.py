@@ -1,0 +1,101 @@
+"""Who may call what: one table, pure, complete (tests compare it with the protocol)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, Principal, Role
+from controlplane.runtime.refusal import Kind, Refusal
+
+
+class Caller(Enum):
+    """What sort of caller a method is for."""
+
+    ANYONE = "anyone"
+    PERSON = "person"
+    DEVICE = "device"
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """What a caller must be.
+
+    Attributes:
+        caller: The sort of caller.
+        roles: Roles that may; only with `Caller.PERSON`.
+    """
+
+    caller: Caller
+    roles: frozenset[Role] = frozenset()
+
+
+_ANYONE = Permission(Caller.ANYONE)
+_DEVICE = Permission(Caller.DEVICE)
+#: Everybody in the organisation may look.
+_READ = Permission(Caller.PERSON, frozenset(Role))
+#: Devices, seats and keys: the daily work of an administrator.
+_MANAGE = Permission(Caller.PERSON, frozenset({Role.OWNER, Role.ADMIN}))
+#: Money and plan: whoever pays, and whom they made administrator.
+_SUBSCRIBE = Permission(Caller.PERSON, frozenset({Role.OWNER, Role.ADMIN}))
+#: Support frees seats on a customer's word; it never issues keys or changes plans.
+_ASSIST = Permission(Caller.PERSON, frozenset({Role.OWNER, Role.ADMIN, Role.SUPPORT}))
+
+PERMISSIONS: Mapping[str, Permission] = {
+    "/buckler.v1.AccountService/SignIn": _ANYONE,
+    "/buckler.v1.AccountService/WhoAmI": _READ,
+    "/buckler.v1.EnrollmentService/Activate": _ANYONE,
+    "/buckler.v1.DeviceService/CheckIn": _DEVICE,
+    "/buckler.v1.DeviceService/ReportEvents": _DEVICE,
+    "/buckler.v1.DeviceService/RefreshEntitlement": _DEVICE,
+    "/buckler.v1.DeviceService/RotateCertificate": _DEVICE,
+    "/buckler.v1.DeviceService/Deactivate": _DEVICE,
+    "/buckler.v1.SubscriptionService/GetSubscription": _READ,
+    "/buckler.v1.SubscriptionService/Renew": _SUBSCRIBE,
+    "/buckler.v1.LicensingService/ListSeats": _READ,
+    "/buckler.v1.LicensingService/ReleaseSeat": _ASSIST,
+    "/buckler.v1.LicensingService/IssueKey": _MANAGE,
+    "/buckler.v1.LicensingService/ListKeys": _MANAGE,
+    "/buckler.v1.LicensingService/RevokeKey": _MANAGE,
+    "/buckler.v1.FleetService/GetFleetStatus": _READ,
+    "/buckler.v1.FleetService/ListDevices": _READ,
+    "/buckler.v1.FleetService/GetDevice": _READ,
+    "/buckler.v1.FleetService/ListDetections": _READ,
+    "/buckler.v1.FleetService/GetDetection": _READ,
+    "/buckler.v1.SandboxService/AdvanceClock": _MANAGE,
+}
+
+
+def authorise(method: str, principal: Principal | None) -> None:
+    """Refuse a caller that may not; a method that is not listed is refused to everybody.
+
+    Args:
+        method: Full gRPC name, e.g. `/buckler.v1.FleetService/GetDevice`.
+        principal: Who is calling; None: nobody in particular.
+
+    Raises:
+        Refusal: UNAUTHENTICATED or FORBIDDEN.
+    """
+    permission = PERMISSIONS.get(method)
+    if permission is None:
+        raise Refusal(Kind.FORBIDDEN, "FORBIDDEN", "nobody may call this method", "Update the client")
+    if permission.caller is Caller.ANYONE:
+        return
+    if permission.caller is Caller.DEVICE:
+        if not isinstance(principal, DevicePrincipal):
+            raise Refusal(
+                Kind.UNAUTHENTICATED, "UNAUTHENTICATED", "this call is for activated devices", "Activate the device"
+            )
+        return
+    if not isinstance(principal, PersonPrincipal):
+        raise Refusal(
+            Kind.UNAUTHENTICATED, "UNAUTHENTICATED", "this call needs a signed-in person", "Sign in: bucklerctl login"
+        )
+    if principal.role not in permission.roles:
+        allowed = ", ".join(role.value for role in Role if role in permission.roles)
+        raise Refusal(
+            Kind.FORBIDDEN,
+            "ROLE_MISSING",
+            f"the role {principal.role.value} may not do this",
+            f"Ask somebody with one of these roles: {allowed}",
+            facts={"role": principal.role.value, "allowed_roles": allowed, "method": method},
+        )

@@ -1,0 +1,127 @@
+"""Who is calling: set once per call by the interceptor, read by use cases and by the audit."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import Enum
+
+from controlplane.runtime.refusal import Kind, Refusal
+
+
+class Role(Enum):
+    """What a person is to an organisation; which role may call what is in `runtime.permissions`."""
+
+    OWNER = "owner"
+    ADMIN = "admin"
+    SUPPORT = "support"
+    VIEWER = "viewer"
+
+
+@dataclass(frozen=True, slots=True)
+class PersonPrincipal:
+    """Somebody with an API token."""
+
+    user_id: str
+    org_id: str
+    role: Role
+    token_id: str
+
+    @property
+    def actor(self) -> str:
+        """How the audit names them."""
+        return f"user:{self.user_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class DevicePrincipal:
+    """A device that proved itself with its certificate."""
+
+    device_id: str
+    org_id: str
+
+    @property
+    def actor(self) -> str:
+        """How the audit names it."""
+        return f"device:{self.device_id}"
+
+
+Principal = PersonPrincipal | DevicePrincipal
+
+#: Work nobody asked for over the wire: durable jobs.
+SYSTEM_ACTOR = "system"
+#: Whoever runs `buckler-server` commands.
+OPERATOR_ACTOR = "operator"
+
+_principal: ContextVar[Principal | None] = ContextVar("buckler_principal", default=None)
+_actor: ContextVar[str] = ContextVar("buckler_actor", default=SYSTEM_ACTOR)
+_request_id: ContextVar[str] = ContextVar("buckler_request_id", default="")
+_peer: ContextVar[str] = ContextVar("buckler_peer", default="")
+
+
+@contextmanager
+def calling(*, request_id: str, peer: str, principal: Principal | None) -> Iterator[None]:
+    """Make a call's identity visible to everything it runs."""
+    actor = principal.actor if principal is not None else "anonymous"
+    tokens = (
+        (_principal, _principal.set(principal)),
+        (_actor, _actor.set(actor)),
+        (_request_id, _request_id.set(request_id)),
+        (_peer, _peer.set(peer)),
+    )
+    try:
+        yield
+    finally:
+        for variable, token in tokens:
+            variable.reset(token)  # type: ignore[arg-type]
+
+
+@contextmanager
+def acting_as(actor: str) -> Iterator[None]:
+    """Name the actor of work that comes from no call, e.g. `operator` for `buckler-server`."""
+    token = _actor.set(actor)
+    try:
+        yield
+    finally:
+        _actor.reset(token)
+
+
+def current_actor() -> str:
+    """Who the audit holds responsible: `user:…`, `device:…`, `operator`, `anonymous` or `system`."""
+    return _actor.get()
+
+
+def current_request_id() -> str:
+    """The id under which this call appears in the log; empty outside a call."""
+    return _request_id.get()
+
+
+def current_peer() -> str:
+    """Address of the caller without its port; empty outside a call."""
+    return _peer.get()
+
+
+def current_person() -> PersonPrincipal:
+    """The person calling.
+
+    Raises:
+        Refusal: UNAUTHENTICATED, the call was not made by a person.
+    """
+    principal = _principal.get()
+    if isinstance(principal, PersonPrincipal):
+        return principal
+    raise Refusal(Kind.UNAUTHENTICATED, "UNAUTHENTICATED", "this call needs a signed-in person", "Sign in first")
+
+
+def current_device() -> DevicePrincipal:
+    """The device calling.
+
+    Raises:
+        Refusal: UNAUTHENTICATED, the call was not made by a device.
+    """
+    principal = _principal.get()
+    if isinstance(principal, DevicePrincipal):
+        return principal
+    raise Refusal(
+        Kind.UNAUTHENTICATED, "UNAUTHENTICATED", "this call needs a device certificate", "Activate the device first"
+    )

@@ -1,0 +1,50 @@
+"""Tables of the machinery: remembered answers, durable jobs, the sandbox's clock."""
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, LargeBinary, Table, Text
+
+from controlplane.storage.metadata import metadata
+from controlplane.storage.types import Instant
+
+#: The first answer to a request that its caller may repeat; see `runtime.idempotency`.
+idempotent_requests = Table(
+    "idempotent_requests",
+    metadata,
+    Column("org_id", Text, primary_key=True),
+    Column("caller", Text, primary_key=True),
+    Column("method", Text, primary_key=True),
+    Column("idempotency_key", Text, primary_key=True),
+    Column("request_sha256", LargeBinary, nullable=False),
+    # NULL only inside the transaction that is making it.
+    Column("response", LargeBinary),
+    Column("created_at", Instant, nullable=False),
+)
+
+#: Work that must happen at its own instant, once; see `runtime.jobs`. Jobs of no tenant have an empty org_id.
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("org_id", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    # What it is about: a job exists once per (tenant, kind, subject).
+    Column("subject", Text, primary_key=True),
+    Column("due_at", Instant, nullable=False),
+    # NULL: runs once and is gone.
+    Column("every_us", BigInteger),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    # Wall time until which somebody is working on it, or until which it rests after a failure.
+    Column("claimed_until", Instant),
+    Column("claimed_by", Text),
+    Column("last_error", Text),
+    Column("last_run_at", Instant),
+    Index("ix_jobs_due_at", "due_at"),
+)
+
+#: How far the business clock of a demonstration server runs ahead; one row.
+sandbox_clock = Table(
+    "sandbox_clock",
+    metadata,
+    Column("only_row", Integer, primary_key=True, autoincrement=False),
+    Column("offset_us", BigInteger, nullable=False),
+    CheckConstraint("only_row = 1", name="only_row"),
+    CheckConstraint("offset_us >= 0", name="forward"),
+)

@@ -1,0 +1,1 @@
+"""Alembic revisions; `controlplane.storage.schema` runs them."""

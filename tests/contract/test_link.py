@@ -1,0 +1,224 @@
+"""What the link promises once a device is activated, over real mutual TLS."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from agent.control.link import ControlLink, LinkSettings
+from agent.domain.entitlement import AccessLevel
+from agent.domain.errors import BucklerError, ExitStatus
+from agent.domain.facts import Finding, Severity
+from agent.domain.incident import Incident, IncidentAction, Origin
+from agent.domain.ports import UplinkError
+from tests.contract.test_activation import KEY
+from tests.fakes.clock import SOME_MONDAY
+from tests.fakes.control_plane import FakeControlPlane, serving
+from tests.fakes.device import TestDevice
+from tests.fakes.waiting import until
+from wire.v1 import common_pb2
+
+QUICK = LinkSettings(first_retry_s=0.01, longest_retry_s=0.05, refused_retry_s=0.05)
+
+
+def incident(number: int) -> Incident:
+    return Incident(
+        uuid=UUID(int=number),
+        detected_at=SOME_MONDAY + timedelta(seconds=number),
+        path="/home/a/\udcff.com",
+        sha256="ab" * 32,
+        size_bytes=68,
+        findings=(Finding("Eicar", "test", Severity.HIGH, ("a.zip", "menu\udce9")),),
+        action=IncidentAction.QUARANTINED,
+        action_detail="",
+        origin=Origin.REAL_TIME,
+        engine="yara 4.5.4",
+        signatures_version="1",
+    )
+
+
+@dataclass
+class Enrolled:
+    """An activated device with its link, and the server."""
+
+    plane: FakeControlPlane
+    device: TestDevice
+    link: ControlLink
+
+    def __post_init__(self) -> None:
+        self.keeper = self.link._keeper
+
+
+@pytest.fixture
+async def enrolled(tmp_path: Path) -> AsyncIterator[Enrolled]:
+    device = TestDevice(tmp_path)
+    plane = FakeControlPlane(keys={KEY: ""}, now=device.clock.now())
+    async with serving(plane):
+        await device.activate(plane, KEY)
+        link = device.link(device.keeper(), QUICK)
+        yield Enrolled(plane, device, link)
+        await link.close()
+
+
+def _error_code(link: ControlLink) -> str:
+    return link.last_error.code if link.last_error else ""
+
+
+async def test_a_check_in_tells_the_state_and_returns_the_wished_interval(enrolled: Enrolled) -> None:
+    enrolled.plane.check_in_interval_s = 77
+    assert await enrolled.link.check_in() == 77
+    [heard] = enrolled.plane.check_ins
+    assert heard.status.real_time_protection_subsystem == "fanotify"
+    assert heard.entitlement_serial == 1
+    assert enrolled.plane.refreshes == 0
+
+
+async def test_a_changed_subscription_reaches_the_device_with_the_next_check_in(enrolled: Enrolled) -> None:
+    enrolled.plane.change_access(common_pb2.ACCESS_LEVEL_LIMITED, "SUBSCRIPTION_EXPIRED")
+    await enrolled.link.check_in()
+    access = enrolled.keeper.access()
+    assert (access.level, access.reason) == (AccessLevel.LIMITED, "SUBSCRIPTION_EXPIRED")
+    assert enrolled.device.keeper().access() == access, "it outlives a restart"
+
+
+async def test_a_server_whose_time_jumped_ahead_is_followed(enrolled: Enrolled) -> None:
+    enrolled.plane.now += timedelta(days=400)
+    enrolled.plane.change_access(common_pb2.ACCESS_LEVEL_LIMITED, "SUBSCRIPTION_EXPIRED")
+    await enrolled.link.check_in()
+    assert enrolled.keeper.access().reason == "SUBSCRIPTION_EXPIRED"
+    enrolled.plane.change_access(common_pb2.ACCESS_LEVEL_FULL, "PAID")
+    await enrolled.link.check_in()
+    assert enrolled.device.keeper().access().level is AccessLevel.FULL
+
+
+async def test_an_entitlement_due_for_refresh_is_refreshed_without_being_told(enrolled: Enrolled) -> None:
+    enrolled.plane.now += timedelta(hours=13)
+    enrolled.device.clock.advance(timedelta(hours=13))
+    await enrolled.link.check_in()
+    assert enrolled.plane.refreshes == 1
+    assert enrolled.keeper.claims is not None
+    assert enrolled.keeper.claims.issued_at == enrolled.plane.now
+
+
+async def test_an_entitlement_that_does_not_verify_leaves_the_old_one_in_force(enrolled: Enrolled) -> None:
+    before = enrolled.keeper.claims
+    enrolled.plane.change_access(common_pb2.ACCESS_LEVEL_ENDED, "REVOKED")
+    enrolled.plane.signing_key = Ed25519PrivateKey.generate()
+    with pytest.raises(BucklerError) as refused:
+        await enrolled.link.check_in()
+    assert (refused.value.code, refused.value.facts["cause"]) == ("ENTITLEMENT_REFUSED", "bad_signature")
+    assert enrolled.keeper.claims == before
+    assert [issue.code for issue in enrolled.keeper.issues] == ["entitlement_refused"]
+
+
+async def test_a_signing_key_announced_beforehand_takes_over(enrolled: Enrolled) -> None:
+    enrolled.plane.announced["key-2"] = Ed25519PrivateKey.generate()
+    await enrolled.link.refresh()
+    enrolled.plane.kid = "key-2"
+    await enrolled.link.refresh()
+    assert enrolled.keeper.enrolment is not None
+    assert enrolled.keeper.enrolment.kid == "key-2"
+    assert enrolled.device.keeper().claims == enrolled.keeper.claims
+
+
+async def test_a_signing_key_nobody_announced_is_refused_even_when_it_comes_along(enrolled: Enrolled) -> None:
+    enrolled.plane.announced["key-2"] = Ed25519PrivateKey.generate()
+    enrolled.plane.kid = "key-2"
+    with pytest.raises(BucklerError) as refused:
+        await enrolled.link.refresh()
+    assert refused.value.facts["cause"] == "unknown_key"
+
+
+async def test_a_certificate_in_the_last_third_of_its_life_is_replaced(tmp_path: Path) -> None:
+    device = TestDevice(tmp_path)
+    plane = FakeControlPlane(keys={KEY: ""}, now=device.clock.now(), certificate_life=timedelta(minutes=20))
+    async with serving(plane):
+        await device.activate(plane, KEY)
+        link = device.link(device.keeper(), QUICK)
+        await link.check_in()
+        assert plane.rotations == 1
+        await link.check_in()
+        assert plane.rotations == 1, "the new one is good for long"
+        await link.close()
+
+
+async def test_incidents_arrive_once_however_often_they_are_sent(enrolled: Enrolled) -> None:
+    batch = [incident(1), incident(2)]
+    first = await enrolled.link.report(batch, {})
+    second = await enrolled.link.report(batch, {"bulk": 3})
+    assert first.accepted == second.accepted == {UUID(int=1), UUID(int=2)}
+    assert len(enrolled.plane.incidents) == 2
+    stored = enrolled.plane.incidents[UUID(int=1).bytes]
+    assert stored.path == b"/home/a/\xff.com"
+    assert stored.findings[0].member_path[0] == "a.zip"
+
+
+async def test_a_rejected_incident_is_named_with_its_reason(enrolled: Enrolled) -> None:
+    enrolled.plane.reject.add(UUID(int=2).bytes)
+    receipt = await enrolled.link.report([incident(1), incident(2)], {})
+    assert receipt.accepted == {UUID(int=1)}
+    assert receipt.rejected == {UUID(int=2): "MALFORMED"}
+
+
+async def test_reporting_without_an_activation_is_a_permanent_failure(tmp_path: Path) -> None:
+    device = TestDevice(tmp_path)
+    link = device.link(device.keeper())
+    with pytest.raises(UplinkError) as failed:
+        await link.report([incident(1)], {})
+    assert (failed.value.code, failed.value.permanent) == ("NOT_ENROLLED", True)
+
+
+async def test_a_report_to_a_server_that_is_gone_may_be_tried_again(enrolled: Enrolled) -> None:
+    enrolled.plane.seats.clear()
+    with pytest.raises(UplinkError) as failed:
+        await enrolled.link.report([incident(1)], {})
+    assert (failed.value.code, failed.value.permanent) == ("DEVICE_UNKNOWN", True)
+
+
+async def test_deactivation_gives_the_seat_back_and_keeps_the_key(enrolled: Enrolled) -> None:
+    await enrolled.link.deactivate("sold")
+    assert not enrolled.plane.seats
+    assert enrolled.keeper.enrolment is None
+    assert enrolled.keeper.access().level is AccessLevel.UNLICENSED
+    assert enrolled.device.key_file.exists()
+    with pytest.raises(BucklerError) as refused:
+        await enrolled.link.deactivate("again")
+    assert refused.value.code == "NOT_ACTIVATED"
+
+
+async def test_a_deactivation_that_found_nobody_changes_nothing(tmp_path: Path) -> None:
+    device = TestDevice(tmp_path)
+    plane = FakeControlPlane(keys={KEY: ""}, now=device.clock.now())
+    async with serving(plane):
+        await device.activate(plane, KEY)
+    link = device.link(device.keeper())
+    with pytest.raises(BucklerError) as failed:
+        await link.deactivate("sold")
+    assert (failed.value.code, failed.value.exit_status) == ("SERVER_UNREACHABLE", ExitStatus.UNREACHABLE)
+    assert device.keeper().enrolment is not None
+    await link.close()
+
+
+async def test_the_loop_outlives_an_outage_and_wakes_when_told(enrolled: Enrolled) -> None:
+    enrolled.plane.busy = True
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(enrolled.link.run())
+        await until(lambda: _error_code(enrolled.link) == "SERVER_BUSY")
+        enrolled.plane.busy = False
+        enrolled.link.wake()
+        await until(lambda: bool(enrolled.plane.check_ins) and _error_code(enrolled.link) == "")
+        running.cancel()
+    assert enrolled.keeper.enrolment is not None
+
+
+async def test_an_enrolment_forgotten_by_another_process_is_not_brought_back(enrolled: Enrolled) -> None:
+    with enrolled.device.store.transaction() as tables:
+        tables.enrolment.forget()
+    await enrolled.link.check_in()
+    enrolled.keeper.reload()
+    assert enrolled.keeper.enrolment is None

@@ -1,0 +1,30 @@
+"""A signer that fails when it is told to."""
+
+from collections.abc import Sequence
+
+from controlplane.licensing.ports import EntitlementSigner, SignerUnavailableError, SigningKeyInfo
+
+
+class KilledError(BaseException):
+    """Stands for `kill -9`: nothing may catch it and go on."""
+
+
+class FailingSigner:
+    """A real signer behind a switch."""
+
+    def __init__(self, real: EntitlementSigner) -> None:
+        self._real = real
+        self.unavailable = False
+        self.kills_the_process = False
+        self.signed: list[bytes] = []
+
+    def sign(self, claims: bytes) -> tuple[str, bytes]:
+        if self.kills_the_process:
+            raise KilledError
+        if self.unavailable:
+            raise SignerUnavailableError
+        self.signed.append(claims)
+        return self._real.sign(claims)
+
+    def public_keys(self) -> Sequence[SigningKeyInfo]:
+        return self._real.public_keys()

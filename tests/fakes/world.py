@@ -1,0 +1,180 @@
+"""A control plane without the network: the real services on a real database, with a clock that tests move."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+
+from argon2 import PasswordHasher
+
+from controlplane.accounts.audit import AuditLog
+from controlplane.accounts.passwords import Argon2Passwords
+from controlplane.accounts.service import AccountService
+from controlplane.catalog.document import Catalog
+from controlplane.catalog.model import AccessLevel, Os, Plan, Term
+from controlplane.catalog.service import CatalogService
+from controlplane.detections.service import DetectionService
+from controlplane.devices.fleet import FleetReader
+from controlplane.devices.model import FingerprintComponent, Platform
+from controlplane.devices.registry import DeviceRegistry
+from controlplane.devices.service import DeviceService
+from controlplane.keys.authority import CertificateAuthority
+from controlplane.keys.signing import EntitlementKeys
+from controlplane.licensing.issuing import EntitlementIssuer
+from controlplane.licensing.keys import ActivationKeys
+from controlplane.licensing.licences import DeviceLicences
+from controlplane.licensing.seats import Seats
+from controlplane.licensing.service import Activated, Activation, LicensingParts, LicensingService
+from controlplane.licensing.terms import TermsReader
+from controlplane.runtime.clock import SystemClock
+from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, Role
+from controlplane.runtime.randomness import SystemRandomness
+from controlplane.storage.database import Database
+from controlplane.storage.schema import upgrade
+from controlplane.subscriptions.model import Renewal
+from controlplane.subscriptions.service import SubscriptionService
+from tests.fakes.certificate_requests import DeviceKey
+from tests.fakes.clock import FakeClock
+from tests.fakes.signer import FailingSigner
+
+#: Tests hash no secrets.
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+GRACE = timedelta(days=14)
+ENDED_AFTER = timedelta(days=365)
+FEATURES: Mapping[str, AccessLevel] = {
+    "real_time_protection": AccessLevel.LIMITED,
+    "blocking_mode": AccessLevel.GRACE,
+    "signature_updates": AccessLevel.GRACE,
+}
+LINUX = Platform("linux", "Debian GNU/Linux 12", "x86_64", "0.1.0")
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """An organisation with a subscription, a key and somebody who manages it."""
+
+    person: PersonPrincipal
+    subscription_id: str
+    key_id: str
+    raw_key: str
+
+    @property
+    def org_id(self) -> str:
+        return self.person.org_id
+
+
+class World:
+    """Everything built once, wired as `app.py` does."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        self.database = database
+        self.folder = folder
+        self.clock = FakeClock()
+        self._catalog_versions = count(1)
+        randomness, wall = SystemRandomness(), SystemClock()
+        self.audit = AuditLog(self.clock, randomness)
+        self.authority = CertificateAuthority.create(
+            self.folder, hostnames=["localhost"], wall=wall, randomness=randomness
+        )
+        self.signer = FailingSigner(EntitlementKeys.create(self.folder, self.clock))
+        self.registry = DeviceRegistry(randomness)
+        self.seats = Seats(self.registry, randomness)
+        self.catalog = CatalogService(self.clock)
+        self.subscriptions = SubscriptionService(
+            database=self.database,
+            clock=self.clock,
+            randomness=randomness,
+            catalog=self.catalog,
+            audit=self.audit,
+            seats=self.seats,
+        )
+        self.accounts = AccountService(
+            database=self.database, wall=wall, randomness=randomness, passwords=Argon2Passwords(CHEAP), audit=self.audit
+        )
+        terms = TermsReader(self.subscriptions)
+        self.keys = ActivationKeys(randomness)
+        self.issuer = EntitlementIssuer(self.database, self.signer, self.clock)
+        self.licences = DeviceLicences(seats=self.seats, terms=terms, issuer=self.issuer, clock=self.clock)
+        self.licensing = LicensingService(
+            database=self.database,
+            parts=LicensingParts(self.registry, self.keys, self.seats, terms, self.issuer, self.licences),
+            authority=self.authority,
+            audit=self.audit,
+            clock=self.clock,
+        )
+        self.devices = DeviceService(
+            database=self.database,
+            registry=self.registry,
+            licences=self.licences,
+            authority=self.authority,
+            audit=self.audit,
+            clock=self.clock,
+        )
+        self.fleet = FleetReader(database=self.database, licences=self.licences, clock=self.clock)
+        self.detections = DetectionService(
+            database=self.database, registry=self.registry, audit=self.audit, clock=self.clock
+        )
+
+    async def customer(self, seats: int = 3, *, renewal: Renewal = Renewal.OFF, max_devices: int = 0) -> Customer:
+        """A new organisation on a plan with so many seats, and its activation key."""
+        plan = Plan(
+            plan_id=f"test-{seats}",
+            catalog_version=next(self._catalog_versions),
+            name=f"Test {seats}",
+            devices=seats,
+            terms=(Term.MONTHLY,),
+            grace=GRACE,
+            ended_after=ENDED_AFTER,
+            features={Os.LINUX: FEATURES},
+        )
+        async with self.database.transaction() as uow:
+            await self.catalog.apply(uow, Catalog(plan.catalog_version, (plan,)))
+            organisation = await self.accounts.create_organisation(uow, name="Some household")
+            state = await self.subscriptions.create(
+                uow, org_id=organisation.org_id, plan_id=plan.plan_id, term=Term.MONTHLY, renewal=renewal
+            )
+            issued = await self.licensing.issue_key_within(
+                uow,
+                organisation.org_id,
+                subscription_id=state.subscription.subscription_id,
+                max_devices=max_devices,
+            )
+        person = PersonPrincipal("usr_1", organisation.org_id, Role.ADMIN, "tok_1")
+        return Customer(person, state.subscription.subscription_id, issued.key.key_id, issued.raw)
+
+    async def activate(
+        self, customer: Customer, device_key: DeviceKey | None = None, *, name: str = "laptop"
+    ) -> Activated:
+        """Activate a device, a new one unless its key is given."""
+        return await self.licensing.activate(
+            activation(customer.raw_key, device_key if device_key is not None else DeviceKey(), name=name)
+        )
+
+
+def activation(raw_key: str, device_key: DeviceKey, *, name: str = "laptop") -> Activation:
+    """What a device asks for."""
+    return Activation(
+        untrusted_key=raw_key,
+        untrusted_certificate_request=device_key.certificate_request(),
+        device_name=name,
+        platform=LINUX,
+        fingerprint=frozenset({FingerprintComponent("machine_id", bytes(32))}),
+    )
+
+
+def principal_of(activated: Activated) -> DevicePrincipal:
+    """The device as its certificate will name it."""
+    return DevicePrincipal(activated.device.device_id, activated.device.org_id)
+
+
+@asynccontextmanager
+async def world_on_sqlite(folder: Path) -> AsyncIterator[World]:
+    """A world on a fresh SQLite database."""
+    database = Database(f"sqlite+aiosqlite:///{folder / 'server.db'}")
+    await upgrade(database)
+    try:
+        yield World(database, folder)
+    finally:
+        await database.close()

@@ -1,0 +1,91 @@
+"""Bent containers: whatever comes in, the walk ends, names what it could not do, and raises nothing."""
+
+import zipfile
+from random import Random
+
+import pytest
+
+from agent.platform.clock import SystemClock
+from agent.scanner.containers import libarchive_reader
+from agent.scanner.containers.budget import Budget
+from agent.scanner.containers.family import Content
+from agent.scanner.containers.registry import FAMILIES
+from agent.scanner.containers.walk import Walk
+from agent.scanner.limits import MIB, Limits
+from tests.fakes.archives import ar_of, cpio_of, encrypted_zip_of, libarchive_of, shrink, tar_of, zip_of
+
+MEMBERS = {"a.txt": b"alpha " * 300, "dir/b.bin": bytes(range(256)) * 8, "empty": b""}
+LIMITS = Limits(max_file_size=4 * MIB, max_expanded_size=16 * MIB, max_members=5_000, max_depth=6, timeout_s=20)
+#: Variants per seed in `make test`; `-m slow` runs the campaign.
+FEW, MANY = 60, 3_000
+
+
+def seeds() -> dict[str, bytes]:
+    found = {
+        "zip": zip_of(MEMBERS),
+        "zip-stored": zip_of(MEMBERS, zipfile.ZIP_STORED),
+        "zip-encrypted": encrypted_zip_of(MEMBERS),
+        "zip-in-zip": zip_of({"z": zip_of(MEMBERS)}),
+        "tar": tar_of(MEMBERS),
+        "gz": shrink(tar_of(MEMBERS), "gz"),
+        "bz2": shrink(tar_of(MEMBERS), "bz2"),
+        "xz": shrink(tar_of(MEMBERS), "xz"),
+        "cpio": cpio_of(MEMBERS),
+        "ar": ar_of(MEMBERS),
+    }
+    if libarchive_reader.load() is not None:
+        found |= {name: libarchive_of(MEMBERS, name) for name in ("7zip", "xar", "cpio")}
+        found |= {name: libarchive_of({"a": b"alpha " * 300}, "raw", name) for name in ("zstd", "lz4", "compress")}
+    return found
+
+
+SEEDS = seeds()
+
+
+def bent(data: bytes, random: Random) -> bytes:
+    """Flip, cut, repeat, insert or lie about a size."""
+    result = bytearray(data)
+    for _ in range(random.randint(1, 6)):
+        at = random.randrange(len(result)) if result else 0
+        match random.randrange(5):
+            case 0:
+                result[at : at + 1] = bytes([random.randrange(256)])
+            case 1:
+                del result[at:]
+            case 2:
+                result[at:at] = result[max(0, at - random.randrange(1, 512)) : at]
+            case 3:
+                result[at : at + 4] = random.choice([b"\xff" * 4, bytes(4), b"\x7f\xff\xff\xff", b"\x01\0\0\0"])
+            case _:
+                del result[at : at + random.randrange(1, 64)]
+    return bytes(result)
+
+
+def walk(data: bytes) -> int:
+    sizes: list[int] = []
+    walk = Walk(FAMILIES, Budget(LIMITS, SystemClock().monotonic_ns), lambda content: sizes.append(len(content.data)))
+    walk.run(Content(data, ("fuzzed",)))
+    assert sizes[0] == len(data)
+    assert sum(sizes[1:]) <= LIMITS.max_expanded_size + LIMITS.max_file_size
+    assert len(sizes) <= LIMITS.max_members + 1
+    return len(sizes)
+
+
+@pytest.mark.parametrize("name", sorted(SEEDS))
+def test_a_bent_container_ends_with_facts(name: str) -> None:
+    random = Random(f"few {name}")
+    assert all(walk(bent(SEEDS[name], random)) for _ in range(FEW))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", sorted(SEEDS))
+def test_a_bent_container_ends_with_facts_campaign(name: str) -> None:
+    random = Random(f"many {name}")
+    assert all(walk(bent(SEEDS[name], random)) for _ in range(MANY))
+
+
+@pytest.mark.parametrize("name", sorted(SEEDS))
+def test_a_container_cut_off_anywhere_ends_with_facts(name: str) -> None:
+    data = SEEDS[name]
+    assert all(walk(data[:end]) for end in range(1, len(data), max(1, len(data) // 80)))

@@ -1,0 +1,192 @@
+"""Blocking mode on a private file system. Openers are strangers to the agent: orphans, never our descendants."""
+
+import asyncio
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from agent.domain.entitlement import Access, AccessLevel, Feature
+from agent.domain.policy import Mode
+from agent.platform.clock import SystemClock
+from agent.realtime.sources.fanotify import FanotifySource
+from tests.fakes.eicar import EICAR
+from tests.fakes.protected_folder import ProtectedFolder
+from tests.fakes.waiting import until
+from tests.scratch_mounts import needs_root, scratch_tmpfs
+
+pytestmark = [pytest.mark.root, needs_root]
+
+ENTITLED = Access(AccessLevel.FULL, "PAID", None, {Feature.BLOCKING_MODE.value: AccessLevel.GRACE})
+#: Waits until its parent is gone, so that it is nobody's child when it opens the file.
+STRANGER = '(sleep 0.1; "$2" "$3" >/dev/null 2>&1; echo $? > "$1.new"; mv "$1.new" "$1") &'
+
+
+class Strangers:
+    """Starts processes that open files and tells how that went."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._count = 0
+
+    def start(self, program: str, path: Path) -> Path:
+        self._count += 1
+        result = self._folder / f"result{self._count}"
+        arguments = ["timeout", "30", "sh", "-c", STRANGER, "sh", str(result), program, str(path)]
+        subprocess.run(arguments, check=True, timeout=10)
+        return result
+
+    async def run(self, program: str, path: Path, timeout_s: float = 15.0) -> int:
+        """Exit status of the program."""
+        result = await asyncio.to_thread(self.start, program, path)
+        await until(result.exists, timeout_s)
+        return int(result.read_text("ascii"))
+
+
+@pytest.fixture(name="strangers")
+def started_strangers(tmp_path: Path) -> Strangers:
+    return Strangers(tmp_path)
+
+
+@pytest.fixture(name="stage")
+def blocking_stage(tmp_path: Path) -> Iterator[ProtectedFolder]:
+    with scratch_tmpfs(tmp_path / "disk") as disk:
+        source = FanotifySource(excluded=[], own_pids=frozenset, clock=SystemClock(), hold_s=1.0)
+        stage = ProtectedFolder(disk, source, self_test_within_s=5.0)
+        stage.access, stage.policy = ENTITLED, replace(stage.policy, mode=Mode.BLOCK)
+        yield stage
+
+
+async def proven(stage: ProtectedFolder) -> None:
+    await until(lambda: stage.proofs > 0)
+    await until(stage.settled)
+
+
+async def test_a_clean_file_opens_and_an_infected_one_does_not(stage: ProtectedFolder, strangers: Strangers) -> None:
+    async with stage.running() as protection:
+        await proven(stage)
+        assert protection.state().mode is Mode.BLOCK
+        clean = stage.write("clean.txt", b"hello")
+        assert await strangers.run("cat", clean) == 0
+
+        stage.quarantine.hold()
+        infected = stage.write("bad.txt", EICAR)
+        assert await strangers.run("cat", infected) != 0
+        stage.quarantine.release()
+        await until(stage.settled)
+
+    assert stage.quarantine.taken() == {str(infected)}
+
+
+async def test_an_infected_program_does_not_start(stage: ProtectedFolder, strangers: Strangers) -> None:
+    async with stage.running():
+        await proven(stage)
+        stage.quarantine.hold()
+        program = stage.root / "program"
+        shutil.copy("/bin/true", program)
+        assert await strangers.run(str(program), program) == 0
+        with program.open("ab") as stream:
+            stream.write(EICAR)
+        assert await strangers.run(str(program), program) == 126
+        stage.quarantine.release()
+        await until(stage.settled)
+
+
+async def test_a_clean_file_is_not_scanned_again_until_it_changes(stage: ProtectedFolder, strangers: Strangers) -> None:
+    async with stage.running() as protection:
+        await proven(stage)
+        path = stage.write("clean.txt", b"hello")
+        await until(lambda: stage.scans_of("clean.txt") >= 1)
+        await until(stage.settled)
+        assert await strangers.run("cat", path) == 0
+        before = stage.scans_of("clean.txt")
+        for _ in range(3):
+            assert await strangers.run("cat", path) == 0
+        assert stage.scans_of("clean.txt") == before
+
+        protection.refresh_access()
+        assert await strangers.run("cat", path) == 0
+        assert stage.scans_of("clean.txt") == before + 1
+
+        stage.quarantine.hold()
+        path.write_bytes(EICAR)
+        assert await strangers.run("cat", path) != 0
+        stage.quarantine.release()
+
+
+async def test_openers_in_a_folder_made_later_are_held_too(stage: ProtectedFolder, strangers: Strangers) -> None:
+    async with stage.running():
+        await proven(stage)
+        folder = stage.root / "new" / "deep"
+        folder.mkdir(parents=True)
+        await asyncio.sleep(0.3)
+        stage.quarantine.hold()
+        infected = stage.write("new/deep/bad.txt", EICAR)
+        assert await strangers.run("cat", infected) != 0
+        stage.quarantine.release()
+
+
+async def test_an_opener_is_let_go_although_the_agent_stands_still(
+    stage: ProtectedFolder, strangers: Strangers
+) -> None:
+    async with stage.running():
+        await proven(stage)
+        path = stage.write("clean.txt", b"hello")
+        await until(lambda: stage.scans_of("clean.txt") == 1)
+        await until(stage.settled)
+        stage.source.forget_clean()
+        await asyncio.sleep(0.1)
+        result = strangers.start("cat", path)
+        started = time.monotonic()
+        while not result.exists() and time.monotonic() - started < 10:
+            time.sleep(0.01)  # noqa: ASYNC251 -- the loop stands still: that is the point
+        held_s = time.monotonic() - started
+        assert result.exists()
+        assert 0.9 < held_s < 4.0
+
+
+async def test_stopping_lets_an_opener_go(stage: ProtectedFolder, strangers: Strangers) -> None:
+    async with stage.running():
+        await proven(stage)
+        path = stage.write("clean.txt", b"hello")
+        await until(lambda: stage.scans_of("clean.txt") == 1)
+        await until(stage.settled)
+        stage.source.forget_clean()
+        stage.scanner.hold()
+        result = await asyncio.to_thread(strangers.start, "cat", path)
+        await until(lambda: stage.scanner.running > 0)
+        assert not result.exists()
+
+    await until(result.exists, 3.0)
+    assert result.read_text("ascii").strip() == "0"
+
+
+async def test_a_gate_that_is_killed_frees_everybody_and_comes_back(
+    stage: ProtectedFolder, strangers: Strangers
+) -> None:
+    async with stage.running() as protection:
+        await proven(stage)
+        for child in psutil.Process().children():
+            if "agent.realtime.sources.gate_process" in child.cmdline():
+                child.kill()
+        await until(lambda: stage.proofs > 1)
+        await until(lambda: protection.state().mode is Mode.BLOCK)
+        stage.quarantine.hold()
+        assert await strangers.run("cat", stage.write("bad.txt", EICAR)) != 0
+        stage.quarantine.release()
+
+
+async def test_losing_the_entitlement_stops_holding(stage: ProtectedFolder, strangers: Strangers) -> None:
+    async with stage.running() as protection:
+        await proven(stage)
+        stage.access = replace(ENTITLED, level=AccessLevel.LIMITED)
+        protection.refresh_access()
+        assert protection.state().mode is Mode.NOTIFY
+        stage.scanner.hold()
+        assert await strangers.run("cat", stage.write("clean.txt", b"x"), timeout_s=3.0) == 0
+        stage.scanner.release()

@@ -1,0 +1,90 @@
+"""`buckler run` as a real process on a scratch folder: proven, detecting, restoring, stopping, surviving a kill."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+from tests.fakes.eicar import EICAR
+
+BUCKLER = str(Path(sys.executable).parent / "buckler")
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "not in time"
+        time.sleep(0.05)
+
+
+class Protected:
+    """A protected folder; the watchdog source needs no privilege."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root, self.data, self.log = folder / "root", folder / "data", folder / "log"
+        self.root.mkdir()
+        self.env = {**os.environ, "BUCKLER_DATA_DIR": str(self.data), "BUCKLER_CONFIG": ""}
+        self.env |= {"BUCKLER_REALTIME__SOURCE": "watchdog", "BUCKLER_SCANNER__WORKERS": "1"}
+
+    def start(self) -> None:
+        log: IO[bytes]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen([BUCKLER, "run", "--root", str(self.root)], env=self.env, stderr=log)
+        wait_for(lambda: b"protected roots=" in self.log.read_bytes() or self.process.poll() is not None)
+        assert self.process.poll() is None, self.log.read_text()
+
+    def ask(self, *arguments: str) -> Any:
+        command = [BUCKLER, *arguments, "--output", "json"]
+        return json.loads(subprocess.run(command, env=self.env, capture_output=True, check=False).stdout)
+
+
+@pytest.fixture
+def protected(tmp_path: Path) -> Iterator[Protected]:
+    protected = Protected(tmp_path)
+    protected.start()
+    yield protected
+    if protected.process.poll() is None:
+        protected.process.kill()
+    protected.process.wait()
+
+
+def test_a_device_that_was_never_activated_is_protected_and_says_so(protected: Protected) -> None:
+    wait_for(lambda: bool(protected.ask("status")["healthy"]))
+    status = protected.ask("status")
+    assert (status["access"], status["licensed"]) == ("unlicensed", False)
+    assert status["watched_roots"] == [str(protected.root)]
+    assert status["real_time_protection_proven_at"] is not None
+
+
+def test_a_file_is_taken_restored_for_good_and_not_taken_again(protected: Protected) -> None:
+    infected = protected.root / "bad \udcff.com"
+    infected.write_bytes(EICAR)
+    wait_for(lambda: not infected.exists())
+    wait_for(lambda: [row["state"] for row in protected.ask("quarantine", "list")] == ["done"])
+    [entry] = protected.ask("quarantine", "list")
+    assert entry["original_path"] == str(infected)
+    receipt = protected.ask("quarantine", "restore", entry["id"])
+    assert receipt["path"] == str(infected)
+    time.sleep(1.0)  # long enough to be taken again, were the exclusion not in force before the file appeared
+    assert infected.read_bytes() == EICAR
+    assert [row["id"] for row in protected.ask("exclusion", "list")] == [receipt["exclusion_id"]]
+
+
+def test_it_stops_cleanly_when_told_to_and_starts_after_a_kill(protected: Protected) -> None:
+    protected.process.send_signal(signal.SIGKILL)
+    protected.process.wait()
+    infected = protected.root / "meanwhile.com"
+    infected.write_bytes(EICAR)
+    protected.start()
+    wait_for(lambda: not infected.exists())
+    protected.process.send_signal(signal.SIGTERM)
+    assert protected.process.wait(timeout=20) == 0
+    assert not (protected.data / "agent.sock").exists()
+    assert protected.ask("quarantine", "list")[0]["original_path"] == str(infected)

@@ -1,0 +1,35 @@
+"""The same database tests on both databases: `database` is a migrated one without a row."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from controlplane.storage.database import Database
+from controlplane.storage.schema import upgrade
+from tests.integration.postgres_server import PostgresServer, running_postgres
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One server for the whole run; each test makes its own database in it."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path / 'server.db'}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return await server.new_database()
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A migrated database without a row."""
+    opened = Database(database_url)
+    await upgrade(opened)
+    yield opened
+    await opened.close()

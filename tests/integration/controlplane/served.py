@@ -1,0 +1,137 @@
+"""A whole control plane on loopback: an installation, both ports, TLS and mutual TLS, a clock that tests move."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import grpc
+
+from controlplane.catalog.model import Term
+from controlplane.config import DataDir, read_config
+from controlplane.installation import Customer, FirstCustomer, initialise
+from controlplane.runtime.randomness import SystemRandomness
+from controlplane.runtime.server import Address
+from controlplane.serving import ServeOptions, serve
+from tests.fakes.certificate_requests import DeviceKey
+from wire.entitlement_codec import ERROR_DETAIL_METADATA
+from wire.v1 import account_pb2, common_pb2, enrollment_pb2, sandbox_pb2
+from wire.v1.account_pb2_grpc import AccountServiceStub
+from wire.v1.device_pb2_grpc import DeviceServiceStub
+from wire.v1.enrollment_pb2_grpc import EnrollmentServiceStub
+from wire.v1.fleet_pb2_grpc import FleetServiceStub
+from wire.v1.licensing_pb2_grpc import LicensingServiceStub
+from wire.v1.sandbox_pb2_grpc import SandboxServiceStub
+from wire.v1.subscription_pb2_grpc import SubscriptionServiceStub
+
+if TYPE_CHECKING:
+    from wire.v1.device_pb2_grpc import DeviceServiceAsyncStub
+
+PASSWORD = "correct horse battery staple"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """An activated device and its connection."""
+
+    key: DeviceKey
+    activated: enrollment_pb2.ActivateResponse
+    calls: "DeviceServiceAsyncStub"
+
+
+class Served:
+    """Clients of a running control plane."""
+
+    def __init__(self, data_dir: DataDir, customer: Customer, tls: Address, mtls: Address) -> None:
+        self.data_dir = data_dir
+        self.customer = customer
+        self.tls = tls
+        self.mtls = mtls
+        self.authorities = data_dir.authorities.read_bytes()
+        self._channels: list[grpc.aio.Channel] = []
+        people = self.channel(tls)
+        self.enrollment = EnrollmentServiceStub(people)
+        self.accounts = AccountServiceStub(people)
+        self.subscriptions = SubscriptionServiceStub(people)
+        self.licensing = LicensingServiceStub(people)
+        self.fleet = FleetServiceStub(people)
+        self.sandbox = SandboxServiceStub(people)
+
+    def channel(
+        self, address: Address, device_key: bytes | None = None, chain: bytes | None = None
+    ) -> grpc.aio.Channel:
+        """A connection that is closed with everything else."""
+        credentials = grpc.ssl_channel_credentials(self.authorities, device_key, chain)
+        channel = grpc.aio.secure_channel(str(address), credentials)
+        self._channels.append(channel)
+        return channel
+
+    async def close(self) -> None:
+        for channel in self._channels:
+            await channel.close()
+
+    async def sign_in(self) -> tuple[tuple[str, str]]:
+        """Metadata of a signed-in owner."""
+        request = account_pb2.SignInRequest(email=self.customer.admin_email, password=PASSWORD, token_name="test")
+        answer = await self.accounts.SignIn(request)
+        return (("authorization", f"Bearer {answer.token}"),)
+
+    def activation(self, device_key: DeviceKey, name: str = "laptop") -> enrollment_pb2.ActivateRequest:
+        return enrollment_pb2.ActivateRequest(
+            activation_key=self.customer.activation_key,
+            certificate_request_der=device_key.certificate_request(),
+            device_name=name,
+            platform=common_pb2.Platform(
+                os="linux", os_version="Debian 12", architecture="x86_64", agent_version="0.1.0"
+            ),
+            fingerprint=[enrollment_pb2.FingerprintComponent(kind="machine_id", digest=bytes(32))],
+        )
+
+    async def activate(self, name: str = "laptop", device_key: DeviceKey | None = None) -> Device:
+        key = device_key if device_key is not None else DeviceKey()
+        activated = await self.enrollment.Activate(self.activation(key, name))
+        calls = DeviceServiceStub(self.channel(self.mtls, key.pem, activated.device_certificate_pem))
+        return Device(key, activated, calls)
+
+    async def advance(self, span: timedelta) -> None:
+        request = sandbox_pb2.AdvanceClockRequest(advance_s=int(span.total_seconds()))
+        await self.sandbox.AdvanceClock(request, metadata=await self.sign_in())
+
+
+def detail_of(error: grpc.aio.AioRpcError) -> common_pb2.ErrorDetail:
+    """What a refused call says."""
+    for name, value in error.trailing_metadata() or ():
+        if name == ERROR_DETAIL_METADATA:
+            assert isinstance(value, bytes)
+            return common_pb2.ErrorDetail.FromString(value)
+    raise AssertionError(f"no detail in {error}")
+
+
+@asynccontextmanager
+async def served_control_plane(folder: Path, database_url: str | None = None) -> AsyncIterator[Served]:
+    """Install, serve with a movable clock, stop."""
+    data_dir = DataDir(folder / "server")
+    installed = await initialise(
+        data_dir,
+        hostnames=[],
+        database_url=database_url,
+        first_customer=FirstCustomer("Some household", "anna@example.com", PASSWORD, "home-3", Term.YEARLY),
+        randomness=SystemRandomness(),
+    )
+    assert installed.customer is not None
+    any_port = Address("127.0.0.1", 0)
+    options = ServeOptions(listen=any_port, device_listen=any_port, demo=True, check_in_interval_s=60)
+    ready: asyncio.Future[tuple[Address, Address]] = asyncio.get_running_loop().create_future()
+    stop = asyncio.Event()
+    config = read_config(data_dir.path, {})
+    async with asyncio.TaskGroup() as group:
+        group.create_task(serve(config, options, stop=stop, ready=lambda tls, mtls: ready.set_result((tls, mtls))))
+        served = Served(data_dir, installed.customer, *(await ready))
+        try:
+            yield served
+        finally:
+            await served.close()
+            stop.set()

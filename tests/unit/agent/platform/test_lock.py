@@ -1,0 +1,17 @@
+from pathlib import Path
+
+import pytest
+
+from agent.domain.errors import BucklerError, ExitStatus
+from agent.platform.lock import AgentLock
+
+
+def test_a_second_agent_on_the_same_folder_refuses_and_names_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "agent.lock"
+    with AgentLock(path):
+        with pytest.raises(BucklerError) as refused, AgentLock(path):
+            pass
+        assert (refused.value.code, refused.value.exit_status) == ("AGENT_RUNNING", ExitStatus.ENVIRONMENT)
+        assert refused.value.facts["pid"] in refused.value.message
+    with AgentLock(path):
+        assert path.exists()

@@ -1,0 +1,175 @@
+"""What a restart makes of what a crash left; the crashes themselves are in tests/integration/quarantine."""
+
+from pathlib import Path
+
+import pytest
+
+from agent.domain.exclusions import file_subject
+from agent.domain.incident import IncidentAction
+from agent.domain.quarantine import CaptureState
+from agent.quarantine.steps import Step
+from tests.unit.agent.quarantine.scene import INFECTED, Scene, scanned
+
+
+class PowerCutError(BaseException):
+    """Nothing of ours may catch it."""
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path)
+
+
+async def crash(scene: Scene, path: Path, at: Step) -> str:
+    """Capture until a step is durable; returns the id of the entry that is left."""
+
+    def cut(entry_id: str, step: Step) -> None:
+        if step is at:
+            raise PowerCutError
+
+    scene.after_step = cut
+    with pytest.raises(PowerCutError):
+        await scene.vault.capture(scanned(path))
+    scene.after_step = lambda entry_id, step: None
+    (entry,) = scene.entries()
+    return entry.id
+
+
+async def restarted(scene: Scene) -> int:
+    return await scene.new_vault(seed=1).resume()
+
+
+@pytest.mark.parametrize(
+    "at", [Step.PLANNED, Step.MOVED, Step.CAPTURED, Step.SEALED, Step.STORED, Step.REMOVED], ids=lambda step: step.value
+)
+async def test_a_capture_is_finished_from_every_step(scene: Scene, at: Step) -> None:
+    entry_id = await crash(scene, scene.infected(), at)
+    assert scene.incidents() == []
+    assert await restarted(scene) == 1
+    assert scene.entry(entry_id).state is CaptureState.DONE
+    assert [row.action for row in scene.incidents()] == [IncidentAction.QUARANTINED]
+    assert (scene.names(), scene.staged(), scene.sealed()) == ([], [], [f"{entry_id}.bkq"])
+    assert await restarted(scene) == 0
+
+
+async def test_a_capture_that_is_finished_needs_nothing(scene: Scene) -> None:
+    await crash(scene, scene.infected(), Step.FINISHED)
+    assert await restarted(scene) == 0
+    assert len(scene.incidents()) == 1
+
+
+async def test_a_file_that_vanished_while_we_were_away_is_reported_as_such(scene: Scene) -> None:
+    path = scene.infected()
+    entry_id = await crash(scene, path, Step.PLANNED)
+    path.unlink()
+    assert await restarted(scene) == 1
+    assert scene.entry(entry_id).detail.startswith("vanished: ")
+    assert [row.action for row in scene.incidents()] == [IncidentAction.QUARANTINE_FAILED]
+
+
+async def test_a_file_that_changed_while_we_were_away_stays(scene: Scene) -> None:
+    path = scene.infected()
+    entry_id = await crash(scene, path, Step.PLANNED)
+    path.write_bytes(INFECTED[::-1])
+    assert await restarted(scene) == 1
+    assert scene.entry(entry_id).detail.startswith("changed: ")
+    assert path.read_bytes() == INFECTED[::-1]
+
+
+async def test_another_file_that_had_been_moved_goes_back_after_the_restart(scene: Scene) -> None:
+    path = scene.infected()
+
+    def exchange_then_cut(entry_id: str, step: Step) -> None:
+        if step is Step.PLANNED:
+            path.unlink()
+            path.write_bytes(b"innocent")
+        if step is Step.MOVED:
+            raise PowerCutError
+
+    scene.after_step = exchange_then_cut
+    with pytest.raises(PowerCutError):
+        await scene.vault.capture(scanned(path))
+    scene.after_step = lambda entry_id, step: None
+    assert await restarted(scene) == 1
+    assert path.read_bytes() == b"innocent"
+    assert (scene.staged(), scene.sealed()) == ([], [])
+
+
+async def test_a_crash_right_after_a_file_went_back_does_not_take_it_again(scene: Scene) -> None:
+    path = scene.infected()
+    with path.open("r+b", buffering=0) as writer:
+
+        def write_then_cut(entry_id: str, step: Step) -> None:
+            if step is Step.CAPTURED:
+                writer.write(b"X")
+            if step is Step.RETURNED:
+                raise PowerCutError
+
+        scene.after_step = write_then_cut
+        with pytest.raises(PowerCutError):
+            await scene.vault.capture(scanned(path))
+    scene.after_step = lambda entry_id, step: None
+    assert await restarted(scene) == 1
+    (entry,) = scene.entries()
+    assert entry.detail.startswith("changed: ")
+    assert path.read_bytes() == b"X" + INFECTED[1:]
+    assert len(scene.incidents()) == 1
+
+
+@pytest.mark.parametrize(
+    ("at", "state"),
+    [
+        (Step.RESTORE_PLANNED, CaptureState.DONE),
+        (Step.RESTORE_WRITTEN, CaptureState.DONE),
+        (Step.RESTORE_PLACED, CaptureState.RESTORED),
+        (Step.RESTORED, CaptureState.RESTORED),
+    ],
+    ids=lambda value: value.value,
+)
+async def test_a_restore_is_finished_or_undone(scene: Scene, at: Step, state: CaptureState) -> None:
+    path = scene.infected()
+    entry = await scene.vault.capture(scanned(path))
+
+    def cut(entry_id: str, step: Step) -> None:
+        if step is at:
+            raise PowerCutError
+
+    scene.after_step = cut
+    with pytest.raises(PowerCutError):
+        await scene.vault.restore(entry.id, None, allow=True)
+    scene.after_step = lambda entry_id, step: None
+    await restarted(scene)
+    assert scene.entry(entry.id).state is state
+    with scene.store.transaction() as tables:
+        allowed = [exclusion.value for exclusion in tables.exclusions.all()]
+    if state is CaptureState.RESTORED:
+        assert (path.read_bytes(), scene.sealed(), allowed) == (INFECTED, [], [file_subject(entry.sha256, str(path))])
+    else:
+        assert (scene.names(), scene.sealed(), allowed) == ([], [f"{entry.id}.bkq"], [])
+
+
+async def test_an_interrupted_restore_is_settled_by_the_next_one_without_a_restart(scene: Scene) -> None:
+    entry = await scene.vault.capture(scanned(scene.infected()))
+
+    def cut(entry_id: str, step: Step) -> None:
+        if step is Step.RESTORE_PLANNED:
+            raise PowerCutError
+
+    scene.after_step = cut
+    with pytest.raises(PowerCutError):
+        await scene.vault.restore(entry.id, None, allow=True)
+    scene.after_step = lambda entry_id, step: None
+    receipt = await scene.vault.restore(entry.id, None, allow=False)
+    assert receipt.exclusion_id == ""
+    with scene.store.transaction() as tables:
+        assert tables.exclusions.all() == ()
+
+
+async def test_leftovers_of_finished_entries_are_swept_and_strangers_are_not_touched(scene: Scene) -> None:
+    entry = await scene.vault.capture(scanned(scene.infected()))
+    await scene.vault.delete(entry.id)
+    (scene.vault_dir / f"{entry.id}.bkq").write_bytes(b"deleted, but a crash kept it")
+    (scene.vault_dir / "q_1111111111111111.bkq.part").write_bytes(b"never finished")
+    (scene.vault_dir / "q_2222222222222222.bkq").write_bytes(b"its row was lost with the database")
+    await restarted(scene)
+    assert scene.sealed() == ["q_2222222222222222.bkq"]

@@ -1,0 +1,108 @@
+from pathlib import Path
+
+import pytest
+
+from agent.config import Overrides, load_config
+from agent.domain.errors import BucklerError
+from agent.domain.policy import Action, Mode
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("BUCKLER_CONFIG", "BUCKLER_DATA_DIR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def written(tmp_path: Path, text: str) -> Overrides:
+    file = tmp_path / "agent.toml"
+    file.write_text(text)
+    return Overrides(data_dir=tmp_path, config_file=file)
+
+
+def test_every_key_is_optional(tmp_path: Path) -> None:
+    config = load_config(written(tmp_path, ""))
+    assert config.control_plane is None
+    assert config.realtime.source == "auto"
+    assert config.realtime.roots
+    assert (config.policy.mode, config.policy.on_infected) == (Mode.NOTIFY, Action.QUARANTINE)
+
+
+def test_the_whole_file_is_read(tmp_path: Path) -> None:
+    config = load_config(
+        written(
+            tmp_path,
+            """
+            [control_plane]
+            address = "protect.example.com:8443"
+            [realtime]
+            roots = ["/srv//data/"]
+            source = "watchdog"
+            mode = "block"
+            action = "report"
+            [scanner]
+            workers = 3
+            rules = ["/etc/rules"]
+            [exclusions]
+            paths = ["/srv/data/build"]
+            """,
+        )
+    )
+    assert config.control_plane == "protect.example.com:8443"
+    assert config.realtime.roots == ("/srv/data",)
+    assert config.scanner.workers == 3
+    assert config.extra_rules == (Path("/etc/rules"),)
+    assert (config.policy.mode, config.policy.on_infected) == (Mode.BLOCK, Action.REPORT)
+    assert config.policy.excluded_paths == ("/srv/data/build",)
+
+
+def test_the_command_line_goes_before_the_environment_and_that_before_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overrides = written(tmp_path, '[realtime]\nroots = ["/file"]\n[scanner]\nworkers = 1\n')
+    monkeypatch.setenv("BUCKLER_SCANNER__WORKERS", "2")
+    monkeypatch.setenv("BUCKLER_REALTIME__ROOTS", '["/environment"]')
+    config = load_config(overrides)
+    assert (config.realtime.roots, config.scanner.workers) == (("/environment",), 2)
+    flagged = Overrides(overrides.data_dir, overrides.config_file, roots=(Path("/flag"),), mode=Mode.BLOCK)
+    assert load_config(flagged).realtime.roots == ("/flag",)
+    assert load_config(flagged).policy.mode_of_this_run is Mode.BLOCK
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "said"),
+    [
+        ("[realtime]\nmode = 'blok'", "realtime.mode", "'notify' or 'block'"),
+        ("[realtime]\nrots = []", "realtime.rots", "no such key"),
+        ("[scaner]\nworkers = 1", "scaner", "no such key"),
+        ("[scanner]\nworkers = -1", "scanner.workers", "greater than or equal to 0"),
+        ("[scanner]\nworkers = 'many'", "scanner.workers", "integer"),
+        ("[realtime]\nroots = ['relative']", "realtime.roots", "absolute path"),
+        ("[exclusions]\npaths = ['/']", "exclusions.paths", "nothing protected"),
+        ("[scanner", "", "not valid TOML"),
+    ],
+)
+def test_what_is_wrong_is_named_with_file_key_and_expectation(tmp_path: Path, text: str, key: str, said: str) -> None:
+    with pytest.raises(BucklerError) as refused:
+        load_config(written(tmp_path, text))
+    assert refused.value.code == "CONFIG_INVALID"
+    assert str(tmp_path / "agent.toml") in refused.value.message
+    assert said in refused.value.message
+    assert refused.value.facts["key"] == key
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("BUCKLER_SCANNER__WORKERS", "x"), ("BUCKLER_SCANNER__FOO", "1"), ("BUCKLER_SCANER__WORKERS", "1")],
+)
+def test_a_wrong_variable_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(BucklerError) as refused:
+        load_config(Overrides(data_dir=tmp_path))
+    assert refused.value.code == "CONFIG_INVALID"
+    assert name in refused.value.message
+
+
+def test_a_file_that_was_asked_for_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(BucklerError) as refused:
+        load_config(Overrides(data_dir=tmp_path, config_file=tmp_path / "none.toml"))
+    assert refused.value.code == "CONFIG_UNREADABLE"

@@ -1,0 +1,51 @@
+from pathlib import Path
+
+import pytest
+
+from controlplane.config import DATABASE_URL_VARIABLE, check_database_url, default_data_dir, read_config, settings_text
+from controlplane.runtime.refusal import Refusal
+
+
+def write(folder: Path, text: str) -> Path:
+    (folder / "server.toml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_by_default_the_database_is_in_the_data_directory(tmp_path: Path) -> None:
+    config = read_config(write(tmp_path, settings_text(None)), {})
+    assert config.database_url == f"sqlite+aiosqlite:///{tmp_path}/server.db"
+
+
+def test_a_url_given_to_init_is_used_and_the_environment_overrides_it(tmp_path: Path) -> None:
+    url = 'postgresql+asyncpg://buckler:se"cr\\et@db/buckler'
+    write(tmp_path, settings_text(url))
+    assert read_config(tmp_path, {}).database_url == url
+    other = "postgresql+asyncpg://db/other"
+    assert read_config(tmp_path, {DATABASE_URL_VARIABLE: other}).database_url == other
+
+
+def test_a_folder_without_settings_is_not_initialised(tmp_path: Path) -> None:
+    with pytest.raises(Refusal) as refused:
+        read_config(tmp_path, {})
+    assert refused.value.reason == "NOT_INITIALISED"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "format = 2", "format = 1\nfoo = 1", "format = ", "format = 1\n[database]\nurl = 5"]
+)
+def test_settings_that_cannot_be_right_are_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        read_config(write(tmp_path, text), {})
+    assert refused.value.reason == "SETTINGS_INVALID"
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "mysql://u:topsecret@h/d", "postgresql://u:topsecret@h/d"])
+def test_a_url_of_another_kind_is_refused_and_never_repeated(url: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        check_database_url(url)
+    assert "topsecret" not in f"{refused.value.message}{refused.value.next_step}{refused.value.facts}"
+
+
+def test_root_and_others_have_different_default_folders() -> None:
+    assert default_data_dir({}, is_root=True) == Path("/var/lib/buckler-server")
+    assert default_data_dir({"XDG_DATA_HOME": "/x"}, is_root=False) == Path("/x/buckler-server")
