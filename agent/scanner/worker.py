@@ -18,6 +18,7 @@ import zipfile
 from collections.abc import Callable
 
 from agent.domain.facts import Finding, Incomplete, Severity
+from agent.platform.allocator import keep_freed_memory
 from agent.platform.sandbox import harden
 from agent.platform.sandbox_plan import ParentGoneError, SandboxPlan
 from agent.scanner import protocol
@@ -156,6 +157,7 @@ def main(arguments: list[str]) -> int:
     channel = socket.socket(fileno=int(arguments[0]))
     rules = int(arguments[1])
     orders = protocol.decode_orders(protocol.receive_frame(channel))
+    keep_freed_memory()
     try:
         with PreadFile(rules) as image:
             matcher = engine_named(orders.engine).load(image)

@@ -13,9 +13,10 @@ def engine_named(name: str) -> Engine:
         BucklerError: `ENGINE_UNKNOWN`.
     """
     if name == "yara":
+        from agent.scanner.engines.routed import RoutedEngine
         from agent.scanner.engines.yara import YaraEngine
 
-        return YaraEngine()
+        return RoutedEngine(YaraEngine())
     raise BucklerError(
         "ENGINE_UNKNOWN",
         f"there is no signature engine named {name!r}",
