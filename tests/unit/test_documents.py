@@ -1,0 +1,30 @@
+"""The documents name files and symbols; a reader who follows them must arrive."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parents[2]
+DOCUMENTS = sorted([TOP / "README.md", *TOP.glob("docs/**/*.md")])
+_PATH = re.compile(r"`((?:agent|controlplane|wire|proto|tests|signatures|benchmarks|deploy|docs)/[\w./-]+)`")
+_LINK = re.compile(r"\]\(([\w./-]+)\)")
+_SYMBOL_ROW = re.compile(r"^\| (`.+?`.*?) \| `([\w/.]+\.(?:py|proto))` \|$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(TOP).as_posix())
+def test_every_path_that_is_named_exists(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    missing = [path for path in _PATH.findall(text) if not (TOP / path).exists()]
+    missing += [link for link in _LINK.findall(text) if not (document.parent / link).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("document", sorted(TOP.glob("docs/paths/*.md")), ids=lambda path: path.stem)
+def test_every_symbol_is_in_the_file_that_is_named(document: Path) -> None:
+    rows = _SYMBOL_ROW.findall(document.read_text(encoding="utf-8"))
+    assert rows, "no table of symbols"
+    for symbols, path in rows:
+        text = (TOP / path).read_text(encoding="utf-8")
+        for symbol in re.findall(r"`(\w+)(?:\.\w+)?`", symbols):
+            assert symbol in text, f"{symbol} is not in {path}"
