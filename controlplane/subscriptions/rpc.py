@@ -1,20 +1,13 @@
 """SubscriptionService on the wire: validate, call one use case, translate."""
 
-from controlplane.catalog.model import AccessLevel
+from controlplane.catalog.wire_names import ACCESS_LEVEL_ON_THE_WIRE
 from controlplane.runtime.interceptors import Context
 from controlplane.runtime.principal import current_person
 from controlplane.storage.database import Database
 from controlplane.storage.types import to_microseconds
 from controlplane.subscriptions.service import SubscriptionService, SubscriptionState
-from wire.v1 import common_pb2, subscription_pb2
+from wire.v1 import subscription_pb2
 from wire.v1.subscription_pb2_grpc import SubscriptionServiceServicer
-
-ACCESS_LEVEL_ON_THE_WIRE = {
-    AccessLevel.FULL: common_pb2.ACCESS_LEVEL_FULL,
-    AccessLevel.GRACE: common_pb2.ACCESS_LEVEL_GRACE,
-    AccessLevel.LIMITED: common_pb2.ACCESS_LEVEL_LIMITED,
-    AccessLevel.ENDED: common_pb2.ACCESS_LEVEL_ENDED,
-}
 
 
 class SubscriptionRpc(SubscriptionServiceServicer):

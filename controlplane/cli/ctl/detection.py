@@ -19,7 +19,7 @@ from controlplane.cli.ctl.output import (
     say_json,
     say_table,
 )
-from controlplane.cli.ctl.visible import visible_path
+from controlplane.cli.visible import visible_path
 from controlplane.runtime.refusal import Kind, Refusal
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,9 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from controlplane.cli.ctl.session import CONFIG_DIR_VARIABLE, default_config_dir
-from controlplane.cli.ctl.visible import visible
-from controlplane.cli.exit_status import EXIT_STATUS_OF
-from controlplane.cli.server.output import DEBUG_VARIABLE, Output, OutputOption
+from controlplane.cli.failures import DEBUG_VARIABLE, Output, OutputOption, fail, failing_clearly
+from controlplane.cli.visible import visible
 from controlplane.runtime.refusal import Kind, Refusal
 
 ConfigDirOption = Annotated[
@@ -35,37 +34,9 @@ Row = Mapping[str, Any]
 _PIPE_WIDTH = 1_000
 
 
-@contextmanager
-def reporting(output: Output) -> Iterator[None]:
+def reporting(output: Output) -> AbstractContextManager[None]:
     """Turn whatever goes wrong inside into one sentence, its code, the next step and an exit status."""
-    try:
-        yield
-    except Refusal as refusal:
-        fail(output, refusal)
-    # Supervision point of every command: nobody is shown a traceback who did not ask for one.
-    except Exception as error:
-        if isinstance(error, typer.Exit | typer.Abort) or os.environ.get(DEBUG_VARIABLE):
-            raise
-        fail(output, _mistake(error))
-
-
-def fail(output: Output, refusal: Refusal) -> None:
-    """Print a failure to stderr and end the process."""
-    status = EXIT_STATUS_OF[refusal.kind]
-    if output is Output.JSON:
-        error = {
-            "code": refusal.reason,
-            "message": refusal.message,
-            "next_step": refusal.next_step,
-            "retry_after_s": refusal.retry_after_s,
-            "facts": refusal.facts,
-            "exit_status": int(status),
-        }
-        typer.echo(json.dumps({"error": error}), err=True)
-    else:
-        typer.echo(f"{refusal.reason}: {visible(refusal.message)}", err=True)
-        typer.echo(f"next: {visible(refusal.next_step)}", err=True)
-    raise typer.Exit(int(status))
+    return failing_clearly(output, _mistake)
 
 
 def say_json(answer: Any) -> None:

@@ -1,30 +1,16 @@
 """What operators see: an answer as text or JSON on stdout, a failure as one sentence with its code and next step."""
 
 import json
-import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from enum import Enum
-from typing import Annotated, Any
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any
 
 import typer
 
-from controlplane.cli.exit_status import EXIT_STATUS_OF, ExitStatus
+from controlplane.cli.exit_status import ExitStatus
+from controlplane.cli.failures import DEBUG_VARIABLE, Output, OutputOption, fail, failing_clearly
 from controlplane.runtime.refusal import Kind, Refusal
-
-#: Set to anything to see where a mistake of ours was made.
-DEBUG_VARIABLE = "BUCKLER_DEBUG"
-
-
-class Output(Enum):
-    """How to print."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
-OutputOption = Annotated[Output, typer.Option("--output", help="How to print the answer.")]
 
 
 def show(output: Output, answer: Mapping[str, Any], *, hints: tuple[str, ...] = ()) -> None:
@@ -48,36 +34,9 @@ def show(output: Output, answer: Mapping[str, Any], *, hints: tuple[str, ...] = 
         typer.echo(hint)
 
 
-@contextmanager
-def reporting(output: Output) -> Iterator[None]:
+def reporting(output: Output) -> AbstractContextManager[None]:
     """Turn whatever goes wrong inside into one sentence, its code, the next step and an exit status."""
-    try:
-        yield
-    except Refusal as refusal:
-        fail(output, refusal)
-    # Supervision point of every command: nobody is shown a traceback who did not ask for one.
-    except Exception as error:
-        if isinstance(error, typer.Exit | typer.Abort) or os.environ.get(DEBUG_VARIABLE):
-            raise
-        fail(output, _explained(error))
-
-
-def fail(output: Output, refusal: Refusal) -> None:
-    """Print a failure to stderr and end the process."""
-    status = EXIT_STATUS_OF[refusal.kind]
-    if output is Output.JSON:
-        error = {
-            "code": refusal.reason,
-            "message": refusal.message,
-            "next_step": refusal.next_step,
-            "facts": refusal.facts,
-            "exit_status": int(status),
-        }
-        typer.echo(json.dumps({"error": error}, ensure_ascii=False), err=True)
-    else:
-        typer.echo(f"error: {refusal.message} [{refusal.reason}]", err=True)
-        typer.echo(f"  next: {refusal.next_step}", err=True)
-    raise typer.Exit(int(status))
+    return failing_clearly(output, _explained)
 
 
 def read_secret(what: str) -> str:

@@ -193,7 +193,7 @@ async def test_the_doctor_is_content_with_a_new_installation_and_names_an_expose
 
 async def test_what_keeps_a_server_from_starting_is_one_sentence(tmp_path: Path) -> None:
     missing = await run("serve", "--data-dir", str(tmp_path / "none"))
-    assert (missing.status, "[NOT_INITIALISED]" in missing.stderr) == (5, True)
+    assert (missing.status, missing.stderr.startswith("NOT_INITIALISED: ")) == (5, True)
     await init(tmp_path / "data")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controlplane.cli.ctl.visible import visible, visible_path
+from controlplane.cli.visible import visible, visible_path
 
 
 def test_printable_texts_stay_as_they_are() -> None:
