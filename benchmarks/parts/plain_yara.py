@@ -1,6 +1,6 @@
 """The least one can do with yara-python: walk, hand paths to N processes, match each file by its name.
 
-`python -m benchmarks.parts.plain_yara PROCESSES RULES_FOLDER TREE...` prints one JSON line `[namespace, rule, path]` for
+`python -m benchmarks.parts.plain_yara PROCESSES RULES_FOLDER TREE...` prints a JSON line `[namespace, rule, path]` for
 each match. No isolation, no containers, no deadline, no hash: what is left is the engine.
 """
 

@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +49,9 @@ def share_rules(sources: Sequence[Path], folder: Path, yara_program: str | None)
     Raises:
         BucklerError: There are no rules.
     """
-    count, left_out, reading = 0, [], set()
+    count = 0
+    left_out: list[str] = []
+    reading: set[tuple[str, str]] = set()
     for number, source in enumerate(load_rules(sources).sources):
         namespace = f"n{number:05}"
         path = folder / f"{namespace}.yar"
@@ -86,8 +87,8 @@ def _compile(path: Path) -> tuple[int, str]:
 def _refusal_of_program(program: str | None, path: Path) -> str:
     if program is None:
         return ""
-    command = [program, "-w", *variable_definitions(), str(path), sys.executable]
-    # What it compiles must also be told apart from what it merely finds: only the exit status counts.
+    command = [program, "-w", *variable_definitions(), str(path), str(path)]
+    # It scans the rule file itself; what it finds there is nobody's concern.
     done = subprocess.run(command, capture_output=True, check=False)
     return "" if done.returncode == 0 else f"yara: {done.stderr.decode(errors='replace').strip()[-300:]}"
 
