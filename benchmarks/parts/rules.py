@@ -12,6 +12,7 @@ from agent.scanner.engines.port import EXTERNAL_VARIABLES
 from agent.scanner.rulepack import load_rules
 
 _RULE = re.compile(r"^[ \t]*(?:(?:private|global)\s+)*rule\s+(\w+)", re.MULTILINE)
+_CONDITION = re.compile(r"\bcondition\s*:")
 _READS_VARIABLE = re.compile(rf"\b(?:{'|'.join(EXTERNAL_VARIABLES)})\b")
 
 
@@ -101,9 +102,12 @@ def variable_definitions() -> tuple[str, ...]:
 def _rules_reading_variables(text: str) -> list[str]:
     """Names of rules whose condition mentions a variable; a comment there counts too, which only compares less."""
     starts = [*_RULE.finditer(text)]
-    ends = [start.start() for start in starts[1:]] + [len(text)]
+    if not starts:
+        # Nothing but comments; public rule sets have such files.
+        return []
+    ends = [*(start.start() for start in starts[1:]), len(text)]
     return [
         start[1]
         for start, end in zip(starts, ends, strict=True)
-        if _READS_VARIABLE.search(text[start.end() : end].rpartition("condition:")[2])
+        if _READS_VARIABLE.search(_CONDITION.split(text[start.end() : end])[-1])
     ]
