@@ -1,4 +1,4 @@
-"""`python -m benchmarks.isolation`: what scanning in a confined process of its own costs, and what a scan of nothing costs.
+"""`python -m benchmarks.isolation`: what scanning in a confined process of its own costs, and a scan of nothing.
 
 The same tiny content is scanned by a worker process over its socket, and by the worker's own code in this process; the
 difference is the descriptor's way there, the answer's way back and the event loop in between.

@@ -44,22 +44,27 @@ class Score:
     """What one contestant did so far.
 
     Attributes:
-        start_s: Seconds for an empty folder.
+        starts: Seconds for an empty folder, one per run.
         costs: One per run.
         answer: Of the last run.
         planted: Matches in the folder of planted files.
     """
 
     contestant: Contestant
-    start_s: float
     planted: frozenset[Match]
     answer: Answer = field(default_factory=lambda: Answer(frozenset()))
+    starts: list[float] = field(default_factory=list)
     costs: list[Cost] = field(default_factory=list)
 
     @property
     def wall_s(self) -> float:
         """Median over the runs."""
         return statistics.median(cost.wall_s for cost in self.costs)
+
+    @property
+    def start_s(self) -> float:
+        """Median over the runs."""
+        return statistics.median(self.starts)
 
     @property
     def cpu_s(self) -> float:
@@ -153,9 +158,8 @@ def _compare(work: Work, rules: SharedRules, arguments: argparse.Namespace, scra
     scores: list[Score] = []
     for entrant in entrants:
         if isinstance(entrant, Contestant):
-            start, _ = _run(entrant, [empty])
             _, found = _run(entrant, [planted])
-            scores.append(Score(entrant, start.wall_s, found.matches))
+            scores.append(Score(entrant, found.matches))
             if entrant.prepare:
                 _run(entrant, work.trees)
     find_s: list[float] = []
@@ -163,6 +167,8 @@ def _compare(work: Work, rules: SharedRules, arguments: argparse.Namespace, scra
         find_s.append(_find(work))
         turn = number % len(scores)
         for score in (*scores[turn:], *scores[:turn]):
+            start, _ = _run(score.contestant, [empty])
+            score.starts.append(start.wall_s)
             cost, score.answer = _run(score.contestant, work.trees)
             score.costs.append(cost)
     missing = [entrant for entrant in entrants if isinstance(entrant, Missing)]
