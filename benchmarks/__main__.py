@@ -10,7 +10,8 @@ import benchmarks
 def main() -> int:
     """Run each benchmark as the command it is; 0 when all of them ended well."""
     worst = 0
-    for module in sorted(found.name for found in pkgutil.iter_modules(benchmarks.__path__) if found.name != "__main__"):
+    found = pkgutil.iter_modules(benchmarks.__path__)
+    for module in sorted(item.name for item in found if item.name != "__main__" and not item.ispkg):
         print(f"\n== benchmarks.{module}", flush=True)
         worst = max(worst, subprocess.run([sys.executable, "-m", f"benchmarks.{module}"], check=False).returncode)
     return worst
