@@ -44,7 +44,7 @@ class Score:
     """What one contestant did so far.
 
     Attributes:
-        starts: Seconds for an empty folder, one per run.
+        starts: Seconds for empty folders in place of the trees, one per run.
         costs: One per run.
         answer: Of the last run.
         planted: Matches in the folder of planted files.
@@ -167,7 +167,8 @@ def _compare(work: Work, rules: SharedRules, arguments: argparse.Namespace, scra
         find_s.append(_find(work))
         turn = number % len(scores)
         for score in (*scores[turn:], *scores[:turn]):
-            start, _ = _run(score.contestant, [empty])
+            # As many empty folders as trees: `yara` takes one at a time and compiles the rules for each.
+            start, _ = _run(score.contestant, [empty] * len(work.trees))
             score.starts.append(start.wall_s)
             cost, score.answer = _run(score.contestant, work.trees)
             score.costs.append(cost)
