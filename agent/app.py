@@ -80,7 +80,7 @@ def open_device(config: AgentConfig) -> Iterator[Device]:
         BucklerError: `DATA_DIR_UNUSABLE`, `DATABASE_…`.
     """
     for folder in (config.locations.data_dir, config.locations.local_api.control_socket.parent):
-        _make_folder(folder)
+        prepare_data_dir(folder)
     clock, randomness = SystemClock(), SystemRandomness()
     database = open_database(config.locations.database)
     try:
@@ -99,7 +99,12 @@ def direct_actions(device: Device, switch_mode: Callable[[Mode], Mode]) -> Direc
     return DirectActions(device.store, device.vault, device.clock, device.randomness, switch_mode)
 
 
-def _make_folder(folder: Path) -> None:
+def prepare_data_dir(folder: Path) -> None:
+    """Make a folder that everybody may enter and only its owner may list, unless it is there.
+
+    Raises:
+        BucklerError: `DATA_DIR_UNUSABLE`.
+    """
     try:
         if not folder.is_dir():
             folder.mkdir(parents=True)
@@ -143,7 +148,7 @@ async def run_agent(config: AgentConfig, announce: Callable[[str], None]) -> Non
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    _make_folder(config.locations.data_dir)
+    prepare_data_dir(config.locations.data_dir)
     with AgentLock(config.locations.lock), open_device(config) as device:
         agent = build_agent(device, announce)
         try:
@@ -387,7 +392,7 @@ async def owner_actions(config: AgentConfig) -> AsyncIterator[OwnerActions]:
         async with remote_actions(socket) as actions:
             yield actions
         return
-    _make_folder(config.locations.data_dir)
+    prepare_data_dir(config.locations.data_dir)
     with AgentLock(config.locations.lock), open_device(config) as device:
         yield direct_actions(device, device.book.set_mode)
 

@@ -66,6 +66,11 @@ class Locations:
         return self.data_dir / "vault"
 
     @property
+    def scan_cache(self) -> Path:
+        """Which files were clean; may be deleted at any time."""
+        return self.data_dir / "scan-cache.db"
+
+    @property
     def lock(self) -> Path:
         """Held while an agent runs."""
         return self.data_dir / "agent.lock"

@@ -4,11 +4,11 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -36,6 +36,10 @@ from agent.scanner.scan_report import (
 )
 from agent.scanner.settings import ScannerSettings
 
+if TYPE_CHECKING:
+    from agent.scanner.cache import ScanCache
+    from agent.scanner.rulepack import CompiledPack
+
 _SIZE_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -52,6 +56,13 @@ class ScanPlace:
 
     data_dir: Path | None
     config: Path | None
+
+
+def no_cache_here(
+    _place: ScanPlace, _pack: "CompiledPack", _limits: Limits
+) -> "AbstractContextManager[ScanCache | None]":
+    """For a machine with nothing but the program: every file is scanned."""
+    return nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +89,14 @@ class ScanWiring:
         randomness: Names incidents.
         load_defaults: Reads configuration and exclusions; must work where there are none.
         open_quarantine: Opens the vault for the duration of a scan with `--quarantine`.
+        open_cache: Opens what earlier scans with that pack and those limits found clean; None where there can be none.
     """
 
     clock: Clock
     randomness: Randomness
     load_defaults: Callable[[ScanPlace], ScanDefaults]
     open_quarantine: Callable[[ScanPlace], AbstractContextManager[Quarantine]]
+    open_cache: "Callable[[ScanPlace, CompiledPack, Limits], AbstractContextManager[ScanCache | None]]" = no_cache_here
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +109,8 @@ class ScanRequest:
     policy: Policy
     output: Output
     verbose: bool
+    #: Where the cache is; None: neither read nor write one.
+    cache_place: ScanPlace | None = None
 
 
 class ScanRun:
@@ -117,14 +132,14 @@ class ScanRun:
         self._progress = progress
         self.tally = Tally()
 
-    async def receive(self, path: str, facts: ScanFacts, identity: FileIdentity | None) -> None:
-        """One file has been scanned, or could not be."""
+    async def receive(self, path: str, facts: ScanFacts, identity: FileIdentity | None, cached: bool) -> None:  # noqa: FBT001 -- a callback
+        """One file has been scanned, was known, or could not be scanned."""
         if facts.error == "vanished":
             self.tally.vanished += 1
             return
         verdict = decide(facts, path, self._request.policy, self._wiring.clock.now())
         action = await self._act(path, facts, verdict, identity)
-        file = ScannedFile(path, facts, verdict, action=action)
+        file = ScannedFile(path, facts, verdict, cached=cached, action=action)
         self.tally.add(file)
         self._progress.advance(path, self.tally)
         if self._request.verbose or verdict.reasons or verdict.findings:
@@ -161,11 +176,10 @@ async def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: Quarant
     service = ScannerService(request.settings, pack, wiring.clock)
     try:
         await service.start()
-        with open_progress() as progress:
+        with open_progress() as progress, _cache(request, wiring, pack) as cache:
             run = ScanRun(request, wiring, quarantine, progress)
-            await scan_trees(
-                request.targets, service, request.settings.worker_count(), _exclusions(request, wiring), run.receive
-            )
+            workers = request.settings.worker_count()
+            await scan_trees(request.targets, service, workers, _exclusions(request, wiring), run.receive, cache)
     finally:
         await service.close()
         pack.close()
@@ -191,8 +205,8 @@ def scan_command(wiring: ScanWiring) -> Callable[..., None]:
         ] = None,
         quarantine: Annotated[bool, typer.Option("--quarantine", help="Take what is infected to the vault.")] = False,
         jobs: Annotated[int, typer.Option(min=0, max=256, help="Workers; 0: one per core.")] = 0,
-        no_cache: Annotated[  # noqa: ARG001 -- every file is read and scanned anew in this version
-            bool, typer.Option("--no-cache", help="Believe no verdict from an earlier scan.")
+        no_cache: Annotated[
+            bool, typer.Option("--no-cache", help="Neither believe an earlier scan nor remember this one.")
         ] = False,
         max_file_size: Annotated[str, typer.Option(help="Bytes of a file or a member; K, M, G allowed.")] = "",
         max_depth: Annotated[int | None, typer.Option(min=0, help="Containers inside one another.")] = None,
@@ -220,7 +234,13 @@ def scan_command(wiring: ScanWiring) -> Callable[..., None]:
         settings = replace(defaults.settings, workers=jobs or defaults.settings.workers, limits=limits)
         policy = replace(defaults.policy, on_infected=Action.QUARANTINE if quarantine else Action.REPORT)
         request = ScanRequest(
-            _targets(paths), tuple(rules or ()) or _installed_rules(defaults), settings, policy, output, verbose
+            _targets(paths),
+            tuple(rules or ()) or _installed_rules(defaults),
+            settings,
+            policy,
+            output,
+            verbose,
+            cache_place=None if no_cache else place,
         )
         with ExitStack() as stack:
             vault = stack.enter_context(wiring.open_quarantine(place)) if quarantine else None
@@ -283,6 +303,14 @@ def _exclusions(request: ScanRequest, wiring: ScanWiring) -> Callable[[str], boo
     if not by_path:
         return lambda _path: False
     return lambda path: any(exclusion.applies_to(path, wiring.clock.now()) for exclusion in by_path)
+
+
+def _cache(
+    request: ScanRequest, wiring: ScanWiring, pack: "CompiledPack"
+) -> "AbstractContextManager[ScanCache | None]":
+    if request.cache_place is None:
+        return nullcontext()
+    return wiring.open_cache(request.cache_place, pack, request.settings.limits)
 
 
 def _write(line: str) -> None:

@@ -1,18 +1,25 @@
 """What `buckler scan` is given: configuration and exclusions where there are some, and the vault on demand."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from agent.cli.scan import ScanDefaults, ScanPlace, ScanWiring
+from agent.domain.errors import BucklerError
 from agent.domain.policy import Policy
 from agent.domain.ports import Quarantine
 from agent.platform.clock import SystemClock
+from agent.platform.mountinfo import mounts
 from agent.platform.randomness import SystemRandomness
+from agent.scanner.cache import ScanCache, open_scan_cache
+from agent.scanner.cache_key import ScanIdentity
+from agent.scanner.limits import Limits
+from agent.scanner.rulepack import CompiledPack
 
 
 def scan_wiring() -> ScanWiring:
     """The real parts."""
-    return ScanWiring(SystemClock(), SystemRandomness(), _load_defaults, _open_quarantine)
+    return ScanWiring(SystemClock(), SystemRandomness(), _load_defaults, _open_quarantine, _open_cache)
 
 
 def _load_defaults(place: ScanPlace) -> ScanDefaults:
@@ -37,3 +44,32 @@ def _open_quarantine(place: ScanPlace) -> Iterator[Quarantine]:
 
     with open_device(load_config(Overrides(place.data_dir, place.config))) as device:
         yield device.vault
+
+
+@contextmanager
+def _open_cache(place: ScanPlace, pack: CompiledPack, limits: Limits) -> Iterator[ScanCache | None]:
+    """The cache in the data folder, which is made if need be; a scan must not fail because there can be none."""
+    from agent.app import app_version, prepare_data_dir
+    from agent.config import Overrides, load_config
+
+    locations = load_config(Overrides(place.data_dir, place.config)).locations
+    try:
+        prepare_data_dir(locations.data_dir)
+    except BucklerError:
+        yield None
+        return
+    identity = ScanIdentity(
+        program=app_version(),
+        pack=pack.version,
+        engine=pack.engine,
+        engine_version=pack.engine_version,
+        limits=limits,
+        names_matter=pack.names_matter,
+    )
+    mounted = mounts if sys.platform == "linux" else tuple
+    cache = open_scan_cache(locations.scan_cache, identity, SystemClock(), mounts=mounted)
+    try:
+        yield cache
+    finally:
+        if cache is not None:
+            cache.close()

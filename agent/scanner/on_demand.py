@@ -8,17 +8,26 @@ from itertools import chain
 from agent.domain.facts import ScanFacts
 from agent.domain.files import FileIdentity
 from agent.domain.ports import Scanner
-from agent.scanner.tree import FoundFile, OpenedFile, find_files
+from agent.scanner.cache import ScanCache
+from agent.scanner.tree import FoundFile, KnownFile, OpenedFile, find_files
 
 #: Files on their way beyond one per worker, so that no worker waits while we open the next file.
 _AHEAD = 2
 
-#: Takes one scanned file; its identity is None if it could not be opened.
-Receiver = Callable[[str, ScanFacts, FileIdentity | None], Awaitable[None]]
+#: Files that need no scan between two turns of the event loop.
+_KNOWN_AT_ONCE = 256
+
+#: Takes one scanned file; its identity is None if it was not opened; the last says whether its facts were known before.
+Receiver = Callable[[str, ScanFacts, FileIdentity | None, bool], Awaitable[None]]
 
 
 async def scan_trees(
-    named: Sequence[str], scanner: Scanner, workers: int, is_excluded: Callable[[str], bool], receive: Receiver
+    named: Sequence[str],
+    scanner: Scanner,
+    workers: int,
+    is_excluded: Callable[[str], bool],
+    receive: Receiver,
+    cache: ScanCache | None = None,
 ) -> None:
     """Scan everything at or below the given paths.
 
@@ -28,22 +37,36 @@ async def scan_trees(
         workers: How many files it can scan at the same time.
         is_excluded: See `find_files`.
         receive: Called for every file, in the order of completion, by one task per file under way.
+        cache: Asked before a file is opened, told what was found; None: every file is scanned.
     """
-    found = chain.from_iterable(find_files(path, is_excluded) for path in named)
+    if cache is None:
+        found = chain.from_iterable(find_files(path, is_excluded) for path in named)
+    else:
+        recall = cache.recall
+        found = chain.from_iterable(find_files(path, is_excluded, recall) for path in named)
     async with asyncio.TaskGroup() as tasks:
         for _ in range(workers + _AHEAD):
-            tasks.create_task(_work_off(found, scanner, receive))
+            tasks.create_task(_work_off(found, scanner, receive, cache))
 
 
-async def _work_off(found: Iterator[FoundFile], scanner: Scanner, receive: Receiver) -> None:
+async def _work_off(found: Iterator[FoundFile], scanner: Scanner, receive: Receiver, cache: ScanCache | None) -> None:
+    known_in_a_row = 0
     for file in found:
-        if isinstance(file, OpenedFile):
+        if isinstance(file, KnownFile):
+            await receive(file.path, file.facts, None, True)  # noqa: FBT003 -- a callback's arguments have no names
+            known_in_a_row = (known_in_a_row + 1) % _KNOWN_AT_ONCE
+            if known_in_a_row:
+                continue
+        elif isinstance(file, OpenedFile):
             try:
+                begun_at_ns = cache.moment() if cache is not None else 0
                 facts = await scanner.scan(file.descriptor, file.path)
+                if cache is not None:
+                    cache.remember(file.path, file.descriptor, file.identity, facts, begun_at_ns)
             finally:
                 os.close(file.descriptor)
-            await receive(file.path, facts, file.identity)
+            await receive(file.path, facts, file.identity, False)  # noqa: FBT003 -- as above
         else:
-            await receive(file.path, ScanFacts("", 0, error=file.error), None)
+            await receive(file.path, ScanFacts("", 0, error=file.error), None, False)  # noqa: FBT003 -- as above
         # A long run of files that need no waiting must not keep the event loop from its other work.
         await asyncio.sleep(0)

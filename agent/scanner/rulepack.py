@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from agent.domain.errors import BucklerError
 from agent.platform.anonymous_file import anonymous_file
+from agent.scanner.cache_key import asks_for_names
 from agent.scanner.engines.port import Engine, RuleCompileError, RuleSource
 from agent.scanner.engines.registry import engine_named
 
@@ -55,6 +56,7 @@ class CompiledPack:
         rule_count: Rules, private ones included.
         made_at: Of the pack.
         image: Descriptor of the compiled rules, an anonymous file; open until `close`.
+        names_matter: Some rule may ask what a file is called.
     """
 
     version: str
@@ -63,6 +65,7 @@ class CompiledPack:
     rule_count: int
     made_at: datetime
     image: int
+    names_matter: bool = True
 
     @property
     def engine_label(self) -> str:
@@ -132,7 +135,8 @@ def compile_pack(pack: RulePack, engine: str | Engine = "yara") -> CompiledPack:
         image = anonymous_file("buckler-rules", write_image)
     except RuleCompileError as error:
         raise _invalid(error.source.origin, error.line, error.reason) from error
-    return CompiledPack(pack.version, chosen.name, chosen.version, rule_count, pack.made_at, image)
+    names_matter = asks_for_names(source.text for source in pack.sources)
+    return CompiledPack(pack.version, chosen.name, chosen.version, rule_count, pack.made_at, image, names_matter)
 
 
 def _read_manifest(path: Path) -> tuple[str, datetime]:

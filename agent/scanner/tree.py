@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.domain.facts import ScanFacts
 from agent.domain.files import FileIdentity
 
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -40,7 +41,22 @@ class UnopenedFile:
     error: str
 
 
-FoundFile = OpenedFile | UnopenedFile
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """A regular file that was not opened, because what a scan of it would find is known."""
+
+    path: str
+    facts: ScanFacts
+
+
+FoundFile = OpenedFile | UnopenedFile | KnownFile
+
+#: Gives what is known of a file by its path and its status, or None.
+Recall = Callable[[str, os.stat_result], ScanFacts | None]
+
+
+def _nothing_known(_path: str, _status: os.stat_result) -> None:
+    return None
 
 
 def resolve_named(path: str) -> str | None:
@@ -59,12 +75,13 @@ def resolve_named(path: str) -> str | None:
         return str(named)
 
 
-def find_files(named: str, is_excluded: Callable[[str], bool]) -> Iterator[FoundFile]:
+def find_files(named: str, is_excluded: Callable[[str], bool], recall: Recall = _nothing_known) -> Iterator[FoundFile]:
     """Everything to scan at or below a path, in no particular order.
 
     Args:
         named: A file or folder, as `resolve_named` gave it.
         is_excluded: Whether an absolute path is to be left alone, with everything below it.
+        recall: Asked before a file is opened; what it knows is not opened.
     """
     try:
         status = os.lstat(named)
@@ -77,12 +94,15 @@ def find_files(named: str, is_excluded: Callable[[str], bool]) -> Iterator[Found
         except OSError as error:
             yield _unopened(named, error)
             return
-        yield from _walk(descriptor, named, is_excluded, depth=0)
+        yield from _walk(descriptor, named, is_excluded, recall, depth=0)
         return
-    yield _open(named, named, None)
+    known = recall(named, status) if stat.S_ISREG(status.st_mode) else None
+    yield _open(named, named, None) if known is None else KnownFile(named, known)
 
 
-def _walk(folder: int, path: str, is_excluded: Callable[[str], bool], depth: int) -> Iterator[FoundFile]:
+def _walk(
+    folder: int, path: str, is_excluded: Callable[[str], bool], recall: Recall, depth: int
+) -> Iterator[FoundFile]:
     """Files first, then the folders below; takes over the descriptor."""
     try:
         below: list[str] = []
@@ -95,7 +115,7 @@ def _walk(folder: int, path: str, is_excluded: Callable[[str], bool], depth: int
                     if entry.is_dir(follow_symlinks=False):
                         below.append(entry.name)
                     elif entry.is_file(follow_symlinks=False):
-                        yield _open(entry.name, inner, folder)
+                        yield _recall_or_open(entry, inner, folder, recall)
         except OSError as error:
             yield _unopened(path, error)
         for name in below:
@@ -108,9 +128,19 @@ def _walk(folder: int, path: str, is_excluded: Callable[[str], bool], depth: int
             except OSError as error:
                 yield _unopened(inner, error)
                 continue
-            yield from _walk(descriptor, inner, is_excluded, depth + 1)
+            yield from _walk(descriptor, inner, is_excluded, recall, depth + 1)
     finally:
         os.close(folder)
+
+
+def _recall_or_open(entry: os.DirEntry[str], path: str, folder: int, recall: Recall) -> FoundFile:
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except OSError as error:
+        return _unopened(path, error)
+    # A listing says what a name was; by now it may be something else.
+    known = recall(path, status) if stat.S_ISREG(status.st_mode) else None
+    return _open(entry.name, path, folder) if known is None else KnownFile(path, known)
 
 
 def _open(name: str, path: str, folder: int | None) -> FoundFile:

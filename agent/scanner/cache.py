@@ -1,0 +1,338 @@
+"""Remembers which files were wholly clean, across restarts: `scan-cache.db` in the data folder.
+
+One process uses the file at a time; another one that scans meanwhile goes without. Whatever is wrong with the file
+costs time and nothing else: a damaged one is thrown away and made anew, an unusable one is done without.
+
+Nothing is remembered on file systems whose change times prove nothing (`UNTRUSTED_FILE_SYSTEMS`).
+"""
+
+import os
+import sqlite3
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum
+from pathlib import Path
+
+from agent.domain.facts import ScanFacts
+from agent.domain.files import FileIdentity
+from agent.domain.ports import Clock
+from agent.platform.mountinfo import Mount
+from agent.platform.regular_files import identity_of
+from agent.scanner.cache_key import ScanIdentity, may_remember
+
+_SHA256_BYTES = 32
+#: A row takes some 110 bytes of disk.
+MAX_ROWS = 1_000_000
+#: FAT keeps no change time and invents inodes; what a server, a user's program or another system keeps is its own word.
+UNTRUSTED_FILE_SYSTEMS = frozenset(
+    {
+        "9p", "afs", "ceph", "cifs", "exfat", "hfs", "hfsplus", "iso9660", "msdos", "nfs", "nfs4", "ntfs", "ntfs3",
+        "smb3", "udf", "vfat",
+    }
+)  # fmt: skip
+#: Answers are written in batches of this many rows: some 20 ms each.
+_BATCH = 5_000
+#: A row that still answers is marked as used when its mark is this many scans old; marking it each time would turn
+#: every look-up into a write.
+_MARK_EVERY = 16
+#: Another scan holds the file for its whole duration; waiting for it is no use. Seconds.
+_BUSY_TIMEOUT_S = 0.1
+_FOREIGN_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_SCHEMA = """
+BEGIN EXCLUSIVE;
+CREATE TABLE scan (id INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE);
+CREATE TABLE clean (
+  scan INTEGER NOT NULL, device INTEGER NOT NULL, inode INTEGER NOT NULL, name BLOB NOT NULL,
+  size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,
+  sha256 BLOB NOT NULL, generation INTEGER NOT NULL,
+  PRIMARY KEY (scan, device, inode, name)
+) WITHOUT ROWID;
+CREATE TABLE generation (newest INTEGER NOT NULL);
+INSERT INTO generation VALUES (0);
+PRAGMA application_id = 0x426B6C72;
+PRAGMA user_version = 1;
+COMMIT;
+"""
+#: What the schema above says of itself; the first number is "Bklr": a database of somebody else is not ours to fill.
+_OURS = (0x426B6C72, 1)
+_LOOK_UP = (
+    "SELECT sha256, generation FROM clean WHERE scan = ? AND device = ? AND inode = ? AND name = ?"
+    " AND size = ? AND mtime_ns = ? AND ctime_ns = ?"
+)
+_STORE = "INSERT OR REPLACE INTO clean VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_TRIM = """
+DELETE FROM clean WHERE (scan, device, inode, name) IN
+  (SELECT scan, device, inode, name FROM clean ORDER BY generation LIMIT max(0, (SELECT count(*) FROM clean) - ?))
+"""
+
+Row = tuple[int, int, int, bytes, int, int, int, bytes, int]
+
+
+class FlushReason(Enum):
+    """Why remembered answers are given up. Everything else that changes (rules, engine, limits) is part of the key."""
+
+    #: SQLite cannot make sense of the file; all of it goes.
+    DAMAGED = "damaged"
+    #: Written by another version of Buckler in another form; all of it goes.
+    OTHER_FORMAT = "other_format"
+    #: There are more than the bound; those that went unused for the most scans go.
+    FULL = "full"
+
+
+class ScanCache:
+    """Wholly clean files of earlier scans. Made by `open_scan_cache`; used by one thread.
+
+    Args:
+        path: The file, for when it turns out to be damaged.
+        connection: To it, exclusively ours, with the schema.
+        scan: How files are scanned in this run.
+        clock: Tells when a scan begins.
+        max_rows: Bound.
+        untrusted_devices: `st_dev` of file systems nothing is remembered on.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        scan: ScanIdentity,
+        clock: Clock,
+        *,
+        max_rows: int = MAX_ROWS,
+        untrusted_devices: frozenset[int] = frozenset(),
+    ) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = connection
+        self._scan = scan
+        self._engine = f"{scan.engine} {scan.engine_version}"
+        self._clock = clock
+        self._max_rows = max_rows
+        self._untrusted = untrusted_devices
+        self._pending: list[Row] = []
+        self._stored = 0
+        self._flushed: list[FlushReason] = []
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("INSERT OR IGNORE INTO scan (identity) VALUES (?)", (scan.text,))
+        connection.execute("UPDATE generation SET newest = newest + 1")
+        row = connection.execute("SELECT id, newest FROM scan, generation WHERE identity = ?", (scan.text,)).fetchone()
+        connection.execute("COMMIT")
+        self._scan_id, self._generation = int(row[0]), int(row[1])
+
+    @property
+    def flushed(self) -> tuple[FlushReason, ...]:
+        """Why answers have been given up since this was opened."""
+        return tuple(self._flushed)
+
+    def moment(self) -> int:
+        """Wall time in nanoseconds since 1970, for `remember`."""
+        return int(self._clock.now().timestamp() * 1_000_000_000)
+
+    def recall(self, path: str, status: os.stat_result) -> ScanFacts | None:
+        """What a scan of this file would find, if that is known; then it is clean.
+
+        `status` may come from `lstat`: opening the file first would prove nothing more. The answer is about a version
+        of an inode, and `fstat` of a fresh descriptor would give the same five numbers from the same inode. A file
+        that changes between our look and an opening could as well change right after the opening. Whoever may no
+        longer read the file learns no more than that it was clean when they could: a change of permissions
+        changes the change time.
+        """
+        if self._connection is None or status.st_dev in self._untrusted:
+            return None
+        key = self._scan.key(path, identity_of(status))
+        place = (self._scan_id, _signed(key.file.device), _signed(key.file.inode), key.name)
+        version = (key.file.size_bytes, key.file.mtime_ns, key.file.ctime_ns)
+        try:
+            row = self._connection.execute(_LOOK_UP, (*place, *version)).fetchone()
+        except sqlite3.Error as error:
+            self._give_up(error)
+            return None
+        if row is None:
+            return None
+        sha256, generation = row
+        if not isinstance(sha256, bytes) or len(sha256) != _SHA256_BYTES:
+            self._give_up(sqlite3.DatabaseError("a digest that is none"))
+            return None
+        if generation <= self._generation - _MARK_EVERY:
+            self._store((*place, *version, sha256, self._generation))
+        return ScanFacts(sha256.hex(), key.file.size_bytes, engine=self._engine, signatures_version=self._scan.pack)
+
+    def remember(self, path: str, descriptor: int, before: FileIdentity, facts: ScanFacts, begun_at_ns: int) -> None:
+        """Keep an answer if that is sound; see `agent.scanner.cache_key.may_remember`.
+
+        Args:
+            path: Where the file was found.
+            descriptor: Still open; asked for the identity after the scan.
+            before: Its identity before the scan.
+            facts: The answer.
+            begun_at_ns: `moment()` from after `before` was read and before the scan began.
+        """
+        if before.device in self._untrusted:
+            return
+        try:
+            after = identity_of(os.fstat(descriptor))
+        except OSError:
+            return
+        if not may_remember(before, after, facts, begun_at_ns):
+            return
+        key = self._scan.key(path, before)
+        place = (self._scan_id, _signed(before.device), _signed(before.inode), key.name)
+        version = (before.size_bytes, before.mtime_ns, before.ctime_ns)
+        self._store((*place, *version, bytes.fromhex(facts.sha256), self._generation))
+
+    def close(self) -> None:
+        """Write what is pending, drop what is too much, let go of the file. Safe to repeat."""
+        self._flush()
+        if self._connection is None:
+            return
+        try:
+            if self._stored and self._connection.execute(_TRIM, (self._max_rows,)).rowcount > 0:
+                self._flushed.append(FlushReason.FULL)
+                self._connection.execute("DELETE FROM scan WHERE id NOT IN (SELECT scan FROM clean)")
+            self._connection.close()
+            self._connection = None
+        except sqlite3.Error as error:
+            self._give_up(error)
+
+    def _store(self, row: Row) -> None:
+        # More than the bound in one scan would only push out what this very scan has stored.
+        if self._stored + len(self._pending) >= self._max_rows:
+            return
+        self._pending.append(row)
+        if len(self._pending) >= _BATCH:
+            self._flush()
+
+    def _flush(self) -> None:
+        rows, self._pending = self._pending, []
+        if self._connection is None or not rows:
+            return
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.executemany(_STORE, rows)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._give_up(error)
+            return
+        self._stored += len(rows)
+
+    def _give_up(self, error: sqlite3.Error) -> None:
+        """Go on without: neither a full disk nor a damaged file may cost a scan."""
+        _close(self._connection)
+        self._connection = None
+        self._pending.clear()
+        if _is_damage(error):
+            self._flushed.append(FlushReason.DAMAGED)
+            _discard(self._path)
+
+
+def open_scan_cache(
+    path: Path,
+    scan: ScanIdentity,
+    clock: Clock,
+    *,
+    max_rows: int = MAX_ROWS,
+    mounts: Callable[[], tuple[Mount, ...]] = tuple,
+) -> ScanCache | None:
+    """Open the cache, making it if it is not there or cannot be used as it is.
+
+    Args:
+        path: The file; its folder must be there.
+        scan: How files will be scanned.
+        clock: Tells when a scan begins.
+        max_rows: Bound.
+        mounts: What is mounted now.
+
+    Returns:
+        None: scan without: it is in use, the disk is full or read-only, or others than us may write into the folder
+        or the file, who could then declare anything clean.
+    """
+    if not _is_ours_alone(path.parent) or (path.exists() and not _is_ours_alone(path)):
+        return None
+    flushed: list[FlushReason] = []
+    devices = _untrusted_devices(mounts())
+    for _ in range(2):
+        connection: sqlite3.Connection | None = None
+        try:
+            connection = _connect(path)
+            if _is_current(connection):
+                cache = ScanCache(path, connection, scan, clock, max_rows=max_rows, untrusted_devices=devices)
+                cache._flushed.extend(flushed)  # noqa: SLF001 -- same file; what happened before it existed
+                return cache
+            flushed.append(FlushReason.OTHER_FORMAT)
+        except OSError:
+            return None
+        except sqlite3.Error as error:
+            if not _is_damage(error):
+                _close(connection)
+                return None
+            flushed.append(FlushReason.DAMAGED)
+        _close(connection)
+        _discard(path)
+    return None
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # Made by us, so that it is nobody else's from its first moment.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    try:
+        # Exclusive: no lock is taken per look-up, and no file is shared with other processes.
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA trusted_schema = OFF")
+        if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+            connection.executescript(_SCHEMA)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _is_current(connection: sqlite3.Connection) -> bool:
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    return (application, version) == _OURS
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    # Without a code: what was read is no row of ours.
+    primary = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+    # A table that is missing, or a number where bytes belong: the file is whole, and not ours any more.
+    return primary in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH}
+
+
+def _discard(path: Path) -> None:
+    for suffix in ("-wal", "-shm", "-journal", ""):
+        with suppress(OSError):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _close(connection: sqlite3.Connection | None) -> None:
+    if connection is not None:
+        with suppress(sqlite3.Error):
+            connection.close()
+
+
+def _is_ours_alone(path: Path) -> bool:
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    if stat.S_ISLNK(status.st_mode):
+        return False
+    return status.st_uid == os.geteuid() and not status.st_mode & _FOREIGN_WRITE
+
+
+def _untrusted_devices(mounted: tuple[Mount, ...]) -> frozenset[int]:
+    found = set()
+    for mount in mounted:
+        if mount.file_system in UNTRUSTED_FILE_SYSTEMS or mount.file_system.startswith("fuse"):
+            major, _, minor = mount.device.partition(":")
+            found.add(os.makedev(int(major), int(minor)))
+    return frozenset(found)
+
+
+def _signed(number: int) -> int:
+    """An unsigned 64-bit number as SQLite can keep it: the same bits, with a sign."""
+    return number - (number >> 63 << 64)

@@ -1,0 +1,209 @@
+import hashlib
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from agent.domain.facts import ScanFacts
+from agent.platform.mountinfo import Mount
+from agent.platform.regular_files import identity_of
+from agent.scanner.cache import FlushReason, ScanCache, open_scan_cache
+from agent.scanner.cache_key import ScanIdentity
+from agent.scanner.limits import Limits
+from tests.fakes.clock import FakeClock
+
+SCAN = ScanIdentity("1", "pack", "yara", "4", Limits(), names_matter=False)
+#: Files of a test have rested for a long time by this clock.
+LATE = FakeClock(datetime(2090, 1, 1, tzinfo=UTC))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o711)
+    return folder / "scan-cache.db"
+
+
+@contextmanager
+def opened(
+    place: Path, scan: ScanIdentity = SCAN, clock: FakeClock = LATE, max_rows: int = 100, mount: Mount | None = None
+) -> Iterator[ScanCache]:
+    mounts = () if mount is None else (mount,)
+    cache = open_scan_cache(place, scan, clock, max_rows=max_rows, mounts=lambda: mounts)
+    assert cache is not None
+    try:
+        yield cache
+    finally:
+        cache.close()
+
+
+def remember(cache: ScanCache, path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    content = path.read_bytes()
+    facts = ScanFacts(hashlib.sha256(content).hexdigest(), len(content))
+    cache.remember(str(path), descriptor, identity_of(os.fstat(descriptor)), facts, cache.moment())
+    os.close(descriptor)
+
+
+def knows(cache: ScanCache, path: Path) -> bool:
+    return cache.recall(str(path), path.lstat()) is not None
+
+
+def some_file(folder: Path, name: str = "file") -> Path:
+    path = folder / name
+    path.write_text(name)
+    return path
+
+
+def test_an_answer_survives_a_restart_with_its_digest(tmp_path: Path, place: Path) -> None:
+    path = some_file(tmp_path)
+    with opened(place) as cache:
+        remember(cache, path)
+    with opened(place) as cache:
+        facts = cache.recall(str(path), path.lstat())
+    digest = hashlib.sha256(b"file").hexdigest()
+    assert facts == ScanFacts(digest, 4, engine="yara 4", signatures_version="pack")
+    assert stat.S_IMODE(place.stat().st_mode) == 0o600
+
+
+def test_other_rules_know_nothing_and_take_nothing_away(tmp_path: Path, place: Path) -> None:
+    path = some_file(tmp_path)
+    with opened(place) as cache:
+        remember(cache, path)
+    with opened(place, replace(SCAN, pack="other")) as cache:
+        assert not knows(cache, path)
+    with opened(place) as cache:
+        assert knows(cache, path)
+
+
+def test_a_change_of_mode_alone_makes_a_file_unknown(tmp_path: Path, place: Path) -> None:
+    path = some_file(tmp_path)
+    with opened(place) as cache:
+        remember(cache, path)
+    path.chmod(0o700)
+    with opened(place) as cache:
+        assert not knows(cache, path)
+
+
+def test_a_file_changed_just_now_is_not_remembered(tmp_path: Path, place: Path) -> None:
+    path = some_file(tmp_path)
+    changed = datetime.fromtimestamp(path.stat().st_ctime, tz=UTC)
+    with opened(place, clock=FakeClock(changed + timedelta(seconds=1))) as cache:
+        remember(cache, path)
+    with opened(place) as cache:
+        assert not knows(cache, path)
+
+
+def test_a_copy_of_a_tree_is_scanned_and_a_hard_link_is_not(tmp_path: Path, place: Path) -> None:
+    path = some_file(tmp_path)
+    with opened(place) as cache:
+        (tmp_path / "link").hardlink_to(path)
+        remember(cache, path)
+    copy = some_file(tmp_path, "copy")
+    os.utime(copy, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
+    with opened(place) as cache:
+        assert not knows(cache, copy)
+        assert knows(cache, tmp_path / "link")
+
+
+def test_nothing_is_remembered_where_change_times_prove_nothing(tmp_path: Path, place: Path) -> None:
+    path = some_file(tmp_path)
+    device = path.stat().st_dev
+    stick = Mount(1, f"{os.major(device)}:{os.minor(device)}", "/stick", "vfat")
+    with opened(place, mount=stick) as cache:
+        remember(cache, path)
+    with opened(place) as cache:
+        assert not knows(cache, path)
+        remember(cache, path)
+    with opened(place, mount=stick) as cache:
+        assert not knows(cache, path)
+
+
+def test_the_bound_holds_and_what_went_unused_longest_goes(tmp_path: Path, place: Path) -> None:
+    old, new = some_file(tmp_path, "old"), [some_file(tmp_path, f"new{i}") for i in range(3)]
+    with opened(place, max_rows=3) as cache:
+        remember(cache, old)
+    with opened(place, max_rows=3) as cache:
+        for path in new:
+            remember(cache, path)
+        cache.close()
+        assert cache.flushed == (FlushReason.FULL,)
+    with opened(place, max_rows=3) as cache:
+        assert not knows(cache, old)
+        assert all(knows(cache, path) for path in new)
+
+
+def test_what_still_answers_is_marked_as_used(tmp_path: Path, place: Path) -> None:
+    path = some_file(tmp_path)
+    with opened(place) as cache:
+        remember(cache, path)
+    for _ in range(40):
+        with opened(place) as cache:
+            assert knows(cache, path)
+    with sqlite3.connect(place) as connection:
+        assert connection.execute("SELECT generation FROM clean").fetchone()[0] > 20
+    connection.close()
+
+
+@pytest.mark.parametrize("content", [b"no database at all", b"SQLite format 3\0" + b"\xff" * 8000])
+def test_a_damaged_file_is_made_anew(tmp_path: Path, place: Path, content: bytes) -> None:
+    place.write_bytes(content)
+    place.chmod(0o600)
+    with opened(place) as cache:
+        assert cache.flushed == (FlushReason.DAMAGED,)
+        remember(cache, some_file(tmp_path))
+    with opened(place) as cache:
+        assert cache.flushed == ()
+        assert knows(cache, tmp_path / "file")
+
+
+def test_a_file_of_another_form_is_made_anew(place: Path) -> None:
+    connection = sqlite3.connect(place)
+    connection.execute("CREATE TABLE x (y)")
+    connection.close()
+    place.chmod(0o600)
+    with opened(place) as cache:
+        assert cache.flushed == (FlushReason.OTHER_FORMAT,)
+
+
+def test_damage_met_later_ends_in_a_new_file(tmp_path: Path, place: Path) -> None:
+    path = some_file(tmp_path)
+    with opened(place) as cache:
+        remember(cache, path)
+    connection = sqlite3.connect(place)
+    connection.execute("UPDATE clean SET sha256 = 'text'")
+    connection.commit()
+    connection.close()
+    with opened(place) as cache:
+        assert not knows(cache, path)
+        assert cache.flushed == (FlushReason.DAMAGED,)
+        remember(cache, path)
+    with opened(place) as cache:
+        assert not knows(cache, path)
+
+
+def test_a_second_process_goes_without(place: Path) -> None:
+    with opened(place):
+        assert open_scan_cache(place, SCAN, LATE) is None
+
+
+def test_a_place_that_others_may_write_to_is_not_believed(place: Path) -> None:
+    with opened(place):
+        pass
+    place.chmod(0o622)
+    assert open_scan_cache(place, SCAN, LATE) is None
+    place.chmod(0o600)
+    place.parent.chmod(0o777)
+    assert open_scan_cache(place, SCAN, LATE) is None
+
+
+def test_a_link_in_its_place_is_not_followed(tmp_path: Path, place: Path) -> None:
+    place.symlink_to(tmp_path / "elsewhere")
+    assert open_scan_cache(place, SCAN, LATE) is None
+    assert not (tmp_path / "elsewhere").exists()
