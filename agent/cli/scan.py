@@ -175,11 +175,11 @@ async def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: Quarant
     pack = compile_pack(load_rules(request.rules), request.settings.engine)
     service = ScannerService(request.settings, pack, wiring.clock)
     try:
-        await service.start()
         with open_progress() as progress, _cache(request, wiring, pack) as cache:
             run = ScanRun(request, wiring, quarantine, progress)
             workers = request.settings.worker_count()
-            await scan_trees(request.targets, service, workers, _exclusions(request, wiring), run.receive, cache)
+            excluded = _exclusions(request, wiring)
+            await scan_trees(request.targets, service, workers, excluded, run.receive, start=service.start, cache=cache)
     finally:
         await service.close()
         pack.close()

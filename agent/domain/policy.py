@@ -123,7 +123,7 @@ def granted_mode(policy: Policy, access: Access) -> Mode:
 
 
 def _content_exclusion(facts: ScanFacts, path: str, policy: Policy, now: datetime) -> Exclusion | None:
-    if not facts.sha256:
+    if not facts.sha256 or not policy.exclusions:
         return None
     subjects = {ExclusionKind.FILE: file_subject(facts.sha256, path), ExclusionKind.SHA256: facts.sha256}
     for kind, subject in subjects.items():

@@ -139,9 +139,10 @@ class ScanCache:
         """
         if self._connection is None or status.st_dev in self._untrusted:
             return None
-        key = self._scan.key(path, identity_of(status))
-        place = (self._scan_id, _signed(key.file.device), _signed(key.file.inode), key.name)
-        version = (key.file.size_bytes, key.file.mtime_ns, key.file.ctime_ns)
+        # `CacheKey`, part by part: building one for every file of a walk would take as long as asking SQLite.
+        name = self._scan.name_of(path)
+        place = (self._scan_id, _signed(status.st_dev), _signed(status.st_ino), name)
+        version = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         try:
             row = self._connection.execute(_LOOK_UP, (*place, *version)).fetchone()
         except sqlite3.Error as error:
@@ -155,7 +156,7 @@ class ScanCache:
             return None
         if generation <= self._generation - _MARK_EVERY:
             self._store((*place, *version, sha256, self._generation))
-        return ScanFacts(sha256.hex(), key.file.size_bytes, engine=self._engine, signatures_version=self._scan.pack)
+        return ScanFacts(sha256.hex(), status.st_size, engine=self._engine, signatures_version=self._scan.pack)
 
     def remember(self, path: str, descriptor: int, before: FileIdentity, facts: ScanFacts, begun_at_ns: int) -> None:
         """Keep an answer if that is sound; see `agent.scanner.cache_key.may_remember`.

@@ -47,7 +47,11 @@ class ScanIdentity:
 
     def key(self, path: str, file: FileIdentity) -> "CacheKey":
         """The key of a file at a path."""
-        return CacheKey(self, file, _hash(path) if self.names_matter else b"")
+        return CacheKey(self, file, self.name_of(path))
+
+    def name_of(self, path: str) -> bytes:
+        """The part of the key that stands for a path."""
+        return _hash(path) if self.names_matter else b""
 
 
 @dataclass(frozen=True, slots=True)

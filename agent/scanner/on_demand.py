@@ -9,7 +9,7 @@ from agent.domain.facts import ScanFacts
 from agent.domain.files import FileIdentity
 from agent.domain.ports import Scanner
 from agent.scanner.cache import ScanCache
-from agent.scanner.tree import FoundFile, KnownFile, OpenedFile, find_files
+from agent.scanner.tree import FoundFile, KnownFile, OpenedFile, UnopenedFile, find_files
 
 #: Files on their way beyond one per worker, so that no worker waits while we open the next file.
 _AHEAD = 2
@@ -21,12 +21,18 @@ _KNOWN_AT_ONCE = 256
 Receiver = Callable[[str, ScanFacts, FileIdentity | None, bool], Awaitable[None]]
 
 
+async def _started_already() -> None:
+    return
+
+
 async def scan_trees(
     named: Sequence[str],
     scanner: Scanner,
     workers: int,
     is_excluded: Callable[[str], bool],
     receive: Receiver,
+    *,
+    start: Callable[[], Awaitable[None]] = _started_already,
     cache: ScanCache | None = None,
 ) -> None:
     """Scan everything at or below the given paths.
@@ -37,27 +43,52 @@ async def scan_trees(
         workers: How many files it can scan at the same time.
         is_excluded: See `find_files`.
         receive: Called for every file, in the order of completion, by one task per file under way.
+        start: Called once, before the first file that has to be scanned; a tree that is wholly known needs no worker.
         cache: Asked before a file is opened, told what was found; None: every file is scanned.
+
+    Raises:
+        BucklerError: What `start` raises; nothing has been scanned then.
     """
     if cache is None:
         found = chain.from_iterable(find_files(path, is_excluded) for path in named)
     else:
         recall = cache.recall
         found = chain.from_iterable(find_files(path, is_excluded, recall) for path in named)
+    first = await _until_one_must_be_scanned(found, receive)
+    if first is None:
+        return
+    try:
+        await start()
+    except BaseException:
+        os.close(first.descriptor)
+        raise
+    found = chain((first,), found)
     async with asyncio.TaskGroup() as tasks:
         for _ in range(workers + _AHEAD):
             tasks.create_task(_work_off(found, scanner, receive, cache))
 
 
+async def _until_one_must_be_scanned(found: Iterator[FoundFile], receive: Receiver) -> OpenedFile | None:
+    for number, file in enumerate(found):
+        if isinstance(file, OpenedFile):
+            return file
+        await _receive_unscanned(file, receive)
+        if number % _KNOWN_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return None
+
+
+async def _receive_unscanned(file: KnownFile | UnopenedFile, receive: Receiver) -> None:
+    if isinstance(file, KnownFile):
+        await receive(file.path, file.facts, None, True)  # noqa: FBT003 -- a callback's arguments have no names
+    else:
+        await receive(file.path, ScanFacts("", 0, error=file.error), None, False)  # noqa: FBT003 -- as above
+
+
 async def _work_off(found: Iterator[FoundFile], scanner: Scanner, receive: Receiver, cache: ScanCache | None) -> None:
     known_in_a_row = 0
     for file in found:
-        if isinstance(file, KnownFile):
-            await receive(file.path, file.facts, None, True)  # noqa: FBT003 -- a callback's arguments have no names
-            known_in_a_row = (known_in_a_row + 1) % _KNOWN_AT_ONCE
-            if known_in_a_row:
-                continue
-        elif isinstance(file, OpenedFile):
+        if isinstance(file, OpenedFile):
             try:
                 begun_at_ns = cache.moment() if cache is not None else 0
                 facts = await scanner.scan(file.descriptor, file.path)
@@ -67,6 +98,9 @@ async def _work_off(found: Iterator[FoundFile], scanner: Scanner, receive: Recei
                 os.close(file.descriptor)
             await receive(file.path, facts, file.identity, False)  # noqa: FBT003 -- as above
         else:
-            await receive(file.path, ScanFacts("", 0, error=file.error), None, False)  # noqa: FBT003 -- as above
+            await _receive_unscanned(file, receive)
+            known_in_a_row = (known_in_a_row + 1) % _KNOWN_AT_ONCE
+            if known_in_a_row:
+                continue
         # A long run of files that need no waiting must not keep the event loop from its other work.
         await asyncio.sleep(0)

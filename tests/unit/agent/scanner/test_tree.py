@@ -19,7 +19,7 @@ def found_below(root: Path, is_excluded: Callable[[str], bool] = nothing_exclude
         if isinstance(file, OpenedFile):
             found[file.path] = os.read(file.descriptor, 100).decode()
             os.close(file.descriptor)
-        else:
+        elif isinstance(file, UnopenedFile):
             found[file.path] = file.error
     return found
 
