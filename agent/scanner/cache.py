@@ -38,6 +38,8 @@ _BATCH = 5_000
 _MARK_EVERY = 16
 #: Another scan holds the file for its whole duration; waiting for it is no use. Seconds.
 _BUSY_TIMEOUT_S = 0.1
+#: Look-ups follow the tree, not the inodes: half a million rows fit, so that no page is read twice.
+_PAGE_CACHE_KIB = 64 * 1024
 _FOREIGN_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _SCHEMA = """
 BEGIN EXCLUSIVE;
@@ -117,6 +119,8 @@ class ScanCache:
         connection.execute("UPDATE generation SET newest = newest + 1")
         row = connection.execute("SELECT id, newest FROM scan, generation WHERE identity = ?", (scan.text,)).fetchone()
         connection.execute("COMMIT")
+        # One transaction around all look-ups until the next batch; nobody else waits for it.
+        connection.execute("BEGIN")
         self._scan_id, self._generation = int(row[0]), int(row[1])
 
     @property
@@ -190,6 +194,7 @@ class ScanCache:
             if self._stored and self._connection.execute(_TRIM, (self._max_rows,)).rowcount > 0:
                 self._flushed.append(FlushReason.FULL)
                 self._connection.execute("DELETE FROM scan WHERE id NOT IN (SELECT scan FROM clean)")
+            self._connection.execute("COMMIT")
             self._connection.close()
             self._connection = None
         except sqlite3.Error as error:
@@ -208,9 +213,9 @@ class ScanCache:
         if self._connection is None or not rows:
             return
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
             self._connection.executemany(_STORE, rows)
             self._connection.execute("COMMIT")
+            self._connection.execute("BEGIN")
         except sqlite3.Error as error:
             self._give_up(error)
             return
@@ -282,6 +287,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute(f"PRAGMA cache_size = -{_PAGE_CACHE_KIB}")
         if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
             connection.executescript(_SCHEMA)
     except BaseException:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.scanner.tree import MAX_FOLDER_DEPTH, OpenedFile, UnopenedFile, find_files, resolve_named
+from agent.domain.facts import ScanFacts
+from agent.scanner.tree import MAX_FOLDER_DEPTH, KnownFile, OpenedFile, UnopenedFile, find_files, resolve_named
 
 
 def nothing_excluded(_path: str) -> bool:
@@ -19,7 +20,8 @@ def found_below(root: Path, is_excluded: Callable[[str], bool] = nothing_exclude
         if isinstance(file, OpenedFile):
             found[file.path] = os.read(file.descriptor, 100).decode()
             os.close(file.descriptor)
-        elif isinstance(file, UnopenedFile):
+        else:
+            assert isinstance(file, UnopenedFile)
             found[file.path] = file.error
     return found
 
@@ -111,3 +113,18 @@ def test_nothing_and_a_link_to_nothing_are_nothing(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("gone")
     assert resolve_named(str(tmp_path / "gone")) is None
     assert resolve_named(str(tmp_path / "link")) is None
+
+
+def test_what_is_known_is_not_opened(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("one")
+    (tmp_path / "b").write_text("three")
+    facts = ScanFacts("ab" * 32, 3)
+    walk = find_files(str(tmp_path), nothing_excluded, lambda _path, status: facts if status.st_size == 3 else None)
+    found = {file.path: file for file in walk}
+    assert found[f"{tmp_path}/a"] == KnownFile(f"{tmp_path}/a", facts)
+    opened = found[f"{tmp_path}/b"]
+    assert isinstance(opened, OpenedFile)
+    os.close(opened.descriptor)
+    assert list(find_files(f"{tmp_path}/a", nothing_excluded, lambda _path, _status: facts)) == [
+        KnownFile(f"{tmp_path}/a", facts)
+    ]
