@@ -156,7 +156,7 @@ def prepare_for_confinement(matcher: Matcher) -> None:
         member = tarfile.TarInfo("rehearsal.zip")
         member.size = text.tell()
         archive_file.addfile(member, io.BytesIO(text.getvalue()))
-    for data in (gzip.compress(tape.getvalue()), _REHEARSAL_MAIL):
+    for data in (_REHEARSAL_MAIL, gzip.compress(tape.getvalue())):
         FileScan(matcher, Limits(), time.monotonic_ns).run(data, "/rehearsal.gz")
 
 

@@ -5,6 +5,7 @@ import binascii
 import quopri
 import struct
 from collections.abc import Mapping
+from uuid import UUID
 
 _SECTOR, _MINI = 512, 64
 _FREE, _END, _FAT, _NONE = 0xFFFFFFFF, 0xFFFFFFFE, 0xFFFFFFFD, 0xFFFFFFFF
@@ -12,25 +13,29 @@ _FREE, _END, _FAT, _NONE = 0xFFFFFFFF, 0xFFFFFFFE, 0xFFFFFFFD, 0xFFFFFFFF
 
 def ole_of(streams: Mapping[str, bytes]) -> bytes:
     """A compound file; streams under 4,096 bytes, `storage/stream` at most one deep."""
-    entries: list[list[object]] = [["Root Entry", 5, _NONE, _NONE, 0, 0]]  # name, kind, sibling, child, start, size
+    # Kind, sibling, child, start, size.
+    names, entries = ["Root Entry"], [[5, _NONE, _NONE, 0, 0]]
     storages = {"": 0}
-    mini, mini_fat = bytearray(), []
+    mini = bytearray()
+    mini_fat: list[int] = []
     for path, data in streams.items():
         storage, _, name = path.rpartition("/")
         if storage not in storages:
             storages[storage] = len(entries)
-            entries.append([storage, 1, entries[0][3], _NONE, 0, 0])
-            entries[0][3] = storages[storage]
+            names.append(storage)
+            entries.append([1, entries[0][2], _NONE, 0, 0])
+            entries[0][2] = storages[storage]
         parent = entries[storages[storage]]
         count = -(-len(data) // _MINI)
         start = len(mini_fat)
         mini_fat += [*range(start + 1, start + count), _END] if count else []
         mini += data.ljust(count * _MINI, b"\0")
-        entries.append([name, 2, parent[3], _NONE, start if count else _END, len(data)])
-        parent[3] = len(entries) - 1
+        names.append(name)
+        entries.append([2, parent[2], _NONE, start if count else _END, len(data)])
+        parent[2] = len(entries) - 1
     directory = b""
-    for number, (name, kind, sibling, child, start, size) in enumerate(entries):
-        raw = str(name).encode("utf-16-le") + b"\0\0"
+    for number, (name, (kind, sibling, child, start, size)) in enumerate(zip(names, entries, strict=True)):
+        raw = name.encode("utf-16-le") + b"\0\0"
         where = (0, len(mini)) if number == 0 else (start, size)
         directory += raw.ljust(64, b"\0") + struct.pack("<HBBIII", len(raw), kind, 1, _NONE, sibling, child)
         directory += bytes(36) + struct.pack("<IQ", *where)
@@ -48,8 +53,8 @@ def ole_of(streams: Mapping[str, bytes]) -> bytes:
     packed = struct.pack(f"<{len(mini_fat)}I", *mini_fat)
     mini_fat_at = place(packed, b"\xff") if packed else _END
     mini_at = place(bytes(mini), b"\0") if mini else _END
-    root_start = directory_at * 0 + 116
-    body = body[:root_start] + struct.pack("<I", mini_at) + body[root_start + 4 :]
+    # The root entry is the first thing in the body; its start was not known when it was written.
+    body = body[:116] + struct.pack("<I", mini_at) + body[120:]
     header = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16) + struct.pack("<HHHHH", 0x3E, 3, 0xFFFE, 9, 6) + bytes(6)
     header += struct.pack("<IIIIIIIII", 0, 1, directory_at, 0, 4096, mini_fat_at, -(-len(packed) // _SECTOR), _END, 0)
     header += struct.pack("<I", 0) + b"\xff" * (108 * 4)
@@ -90,3 +95,27 @@ def uu_of(name: str, data: bytes) -> bytes:
     """A uuencoded file."""
     lines = b"".join(binascii.b2a_uu(data[at : at + 45]) for at in range(0, len(data), 45))
     return b"begin 644 " + name.encode() + b"\n" + lines + b"`\nend\n"
+
+
+def rtf_of(data: bytes) -> bytes:
+    """RTF with an OLE 1.0 package, obfuscated a little."""
+    native = package_of("a.com", data)
+    header = struct.pack("<III", 0x501, 2, 8) + b"Package\0" + struct.pack("<II", 0, 0)
+    digits = (header + struct.pack("<I", len(native)) + native).hex().encode()
+    strewn = b"\n".join(digits[at : at + 7] + b"\\par " for at in range(0, len(digits), 7))
+    return b"{\\rtf1 text {\\object\\objemb{\\*\\objdata " + strewn + b"}}}"
+
+
+def onenote_of(data: bytes) -> bytes:
+    """A OneNote section with one embedded file."""
+    section = UUID("7b5c52e4-d88c-4da7-aeb1-5378d02996d3").bytes_le
+    stored = UUID("bde316e7-2665-4511-a4c4-8d4d0b7a9eac").bytes_le
+    return section + bytes(1008) + stored + struct.pack("<Q12x", len(data)) + data + bytes(16)
+
+
+def tnef_of(name: str, data: bytes) -> bytes:
+    """A TNEF stream with one attachment."""
+    out = b"\x78\x9f\x3e\x22\1\0"
+    for kind, value in ((0x00069002, bytes(14)), (0x00018010, name.encode() + b"\0"), (0x0006800F, data)):
+        out += struct.pack("<BII", 2, kind, len(value)) + value + struct.pack("<H", sum(value) & 0xFFFF)
+    return out

@@ -3,7 +3,7 @@
 import binascii
 import re
 from collections.abc import Iterator
-from email.errors import MessageDefect, NoBoundaryInMultipartDefect, StartBoundaryNotFoundDefect
+from email.errors import NoBoundaryInMultipartDefect, StartBoundaryNotFoundDefect
 from email.message import Message
 from email.parser import BytesFeedParser
 
@@ -102,7 +102,7 @@ def _part_members(part: Message, name: str, meter: Meter) -> Iterator[Member]:
     payload = part._payload  # type: ignore[attr-defined]  # noqa: SLF001 -- see above
     raw = payload.encode("ascii", "surrogateescape") if isinstance(payload, str) else b""
     encoding = str(part.get("content-transfer-encoding", "")).strip().lower()
-    broken = any(isinstance(defect, _BROKEN_MULTIPART) for defect in _defects(part))
+    broken = any(isinstance(defect, _BROKEN_MULTIPART) for defect in part.defects)
     if "base64" in encoding:
         body = decode_base64(raw)
     elif "quoted-printable" in encoding:
@@ -113,10 +113,6 @@ def _part_members(part: Message, name: str, meter: Meter) -> Iterator[Member]:
     yield Member(name, data, Incomplete("damaged") if broken and problem is None else problem)
     if "base64" not in encoding:
         yield from _uudecoded(body, f"{name}/", meter)
-
-
-def _defects(part: Message) -> list[MessageDefect]:
-    return [defect for defect in part.defects if isinstance(defect, MessageDefect)]
 
 
 def _is_enveloped(part: Message) -> bool:

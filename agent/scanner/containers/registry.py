@@ -2,10 +2,14 @@
 
 from agent.scanner.containers import (
     compressed_streams,
+    html_pages,
     libarchive_formats,
     mail,
     ole_documents,
+    onenote_sections,
+    rtf_objects,
     tar_archives,
+    tnef_attachments,
     zip_archives,
 )
 from agent.scanner.containers.family import Family
@@ -17,4 +21,8 @@ FAMILIES: tuple[Family, ...] = (
     *libarchive_formats.FAMILIES,
     ole_documents.FAMILY,
     *mail.FAMILIES,
+    rtf_objects.FAMILY,
+    html_pages.FAMILY,
+    onenote_sections.FAMILY,
+    tnef_attachments.FAMILY,
 )
