@@ -34,8 +34,8 @@ from agent.scanner.protocol import Answer
 from agent.scanner.rule_variables import variables_for
 
 _SEVERITIES = {severity.value: severity for severity in Severity}
-#: Decoders that zipfile and tarfile ask for by name, when it is too late to load them.
-_CODECS = ("ascii", "cp437", "latin-1", "utf-8", "utf-16")
+#: Decoders that zipfile, tarfile, email and olefile ask for by name, when it is too late to load them.
+_CODECS = ("ascii", "cp437", "latin-1", "utf-8", "utf-16", "utf-16-le")
 
 _REHEARSAL_MAIL = b"""From: a
 Subject: =?iso-8859-1?q?=e4?=

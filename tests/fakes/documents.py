@@ -4,6 +4,7 @@ import base64
 import binascii
 import quopri
 import struct
+import zlib
 from collections.abc import Mapping
 from uuid import UUID
 
@@ -119,3 +120,26 @@ def tnef_of(name: str, data: bytes) -> bytes:
     for kind, value in ((0x00069002, bytes(14)), (0x00018010, name.encode() + b"\0"), (0x0006800F, data)):
         out += struct.pack("<BII", 2, kind, len(value)) + value + struct.pack("<H", sum(value) & 0xFFFF)
     return out
+
+
+def pdf_of(data: bytes, coding: str = "/FlateDecode") -> bytes:
+    """A PDF with one stream: plain, `/FlateDecode` or `/ASCIIHexDecode`."""
+    body = {"": data, "/FlateDecode": zlib.compress(data), "/ASCIIHexDecode": data.hex().encode() + b">"}[coding]
+    header = f"/Filter {coding} " if coding else ""
+    objects = [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[]/Count 0>>",
+        f"<<{header}/Length {len(body)}>>\nstream\n".encode() + body + b"\nendstream",
+    ]
+    out, offsets = b"%PDF-1.7\n", []
+    for number, item in enumerate(objects, 1):
+        offsets.append(len(out))
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, item)
+    table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    start = len(out)
+    return (
+        out
+        + b"xref\n0 4\n0000000000 65535 f \n"
+        + table
+        + b"trailer<</Root 1 0 R/Size 4>>\nstartxref\n%d\n%%%%EOF\n" % start
+    )

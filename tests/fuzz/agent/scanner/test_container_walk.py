@@ -14,7 +14,7 @@ from agent.scanner.containers.registry import FAMILIES
 from agent.scanner.containers.walk import Walk
 from agent.scanner.limits import MIB, Limits
 from tests.fakes.archives import ar_of, cpio_of, encrypted_zip_of, libarchive_of, shrink, tar_of, zip_of
-from tests.fakes.documents import mail_of, ole_of, onenote_of, package_of, rtf_of, tnef_of, uu_of, vba_of
+from tests.fakes.documents import mail_of, ole_of, onenote_of, package_of, pdf_of, rtf_of, tnef_of, uu_of, vba_of
 from tests.fakes.eicar import EICAR
 
 MEMBERS = {"a.txt": b"alpha " * 300, "dir/b.bin": bytes(range(256)) * 8, "empty": b""}
@@ -41,7 +41,7 @@ def seeds() -> dict[str, bytes]:
     }
     found["mail"] = mail_of({"a.bin": EICAR, "b.txt": uu_of("c", EICAR)})
     found["mbox"] = b"From a@b Mon Jan  1 00:00:00 2024\n" + found["mail"]
-    found |= {"rtf": rtf_of(EICAR), "onenote": onenote_of(EICAR), "tnef": tnef_of("a", EICAR)}
+    found |= {"rtf": rtf_of(EICAR), "onenote": onenote_of(EICAR), "tnef": tnef_of("a", EICAR), "pdf": pdf_of(EICAR)}
     found["html"] = b"<html><a href='data:text/plain;base64," + base64.b64encode(EICAR) + b"'>"
     if libarchive_reader.load() is not None:
         found |= {name: libarchive_of(MEMBERS, name) for name in ("7zip", "xar", "cpio")}
