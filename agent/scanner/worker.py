@@ -35,8 +35,16 @@ from agent.scanner.protocol import Answer
 from agent.scanner.rule_variables import variables_for
 
 _SEVERITIES = {severity.value: severity for severity in Severity}
-#: Decoders that zipfile and tarfile ask for by name, when it is too late to load them.
-_CODECS = ("ascii", "cp437", "latin-1", "utf-8", "utf-16")
+#: Decoders that zipfile, tarfile, email and olefile ask for by name, when it is too late to load them.
+_CODECS = ("ascii", "cp437", "latin-1", "utf-8", "utf-16", "utf-16-le")
+
+_REHEARSAL_MAIL = b"""From: a
+Subject: =?iso-8859-1?q?=e4?=
+Content-Type: application/octet-stream; name*=utf-8''x
+Content-Transfer-Encoding: base64
+
+QQ==
+"""
 
 
 class FileScan:
@@ -149,7 +157,8 @@ def prepare_for_confinement(matcher: Matcher) -> None:
         member = tarfile.TarInfo("rehearsal.zip")
         member.size = text.tell()
         archive_file.addfile(member, io.BytesIO(text.getvalue()))
-    FileScan(matcher, Limits(), time.monotonic_ns).run(gzip.compress(tape.getvalue()), "/rehearsal.gz")
+    for data in (_REHEARSAL_MAIL, gzip.compress(tape.getvalue())):
+        FileScan(matcher, Limits(), time.monotonic_ns).run(data, "/rehearsal.gz")
 
 
 def main(arguments: list[str]) -> int:

@@ -18,6 +18,7 @@ from agent.scanner.rulepack import builtin_signatures, compile_pack, load_rules
 from agent.scanner.service import ScannerService
 from agent.scanner.settings import ScannerSettings
 from tests.fakes.archives import libarchive_of, shrink, tar_of, zip_of
+from tests.fakes.documents import mail_of, ole_of, onenote_of, pdf_of, rtf_of, tnef_of
 from tests.fakes.eicar import EICAR
 from tests.integration.scanning import running_scanner, scan_path
 
@@ -40,8 +41,28 @@ async def until_scanning(service: ScannerService) -> None:
         ("zz.zip", zip_of({"z.zip": zip_of({"e.com": EICAR})}), ("zz.zip", "z.zip", "e.com")),
         ("a.7z", libarchive_of({"e.com": EICAR}, "7zip"), ("a.7z", "e.com")),
         ("a.txt.zst", libarchive_of({"e": EICAR}, "raw", "zstd"), ("a.txt.zst", "a.txt")),
+        ("a.doc", ole_of({"Storage/e.com": EICAR}), ("a.doc", "Storage/e.com")),
+        ("a.eml", mail_of({"e.com": EICAR}), ("a.eml", "e.com")),
+        ("a.rtf", rtf_of(EICAR), ("a.rtf", "objdata-1/a.com")),
+        ("a.pdf", pdf_of(EICAR, "/ASCIIHexDecode"), ("a.pdf", "object-3")),
+        ("a.one", onenote_of(EICAR), ("a.one", "file-1")),
+        ("winmail.dat", tnef_of("e.com", EICAR), ("winmail.dat", "e.com")),
     ],
-    ids=["plain", "zip", "tar.gz", "tar.xz", "zip in zip", "7z", "zstd"],
+    ids=[
+        "plain",
+        "zip",
+        "tar.gz",
+        "tar.xz",
+        "zip in zip",
+        "7z",
+        "zstd",
+        "ole2",
+        "mail",
+        "rtf",
+        "pdf",
+        "onenote",
+        "tnef",
+    ],
 )
 async def test_eicar_is_found_in_every_wrapping(
     tmp_path: Path, name: str, content: bytes, member: tuple[str, ...]

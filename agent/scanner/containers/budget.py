@@ -140,6 +140,19 @@ class Meter:
                 return None, Incomplete("max_file_size", limit)
             chunks.append(chunk)
 
+    def take(self, data: bytes) -> tuple[bytes | None, Incomplete | None]:
+        """Account for a member that is in memory already: a piece cut out of its container.
+
+        Returns:
+            As `read_all`.
+
+        Raises:
+            LimitReachedError: One that ends the container or the file.
+        """
+        self._count(len(data))
+        limit = self.budget.limits.max_file_size
+        return (data, None) if len(data) <= limit else (None, Incomplete("max_file_size", limit))
+
     def _count(self, size: int) -> None:
         self.budget.count_expanded(size)
         self._expanded += size

@@ -1,6 +1,18 @@
 """All container formats, in the order they are tried. To add one, add its file and name it here."""
 
-from agent.scanner.containers import compressed_streams, libarchive_formats, tar_archives, zip_archives
+from agent.scanner.containers import (
+    compressed_streams,
+    html_pages,
+    libarchive_formats,
+    mail,
+    ole_documents,
+    onenote_sections,
+    pdf_documents,
+    rtf_objects,
+    tar_archives,
+    tnef_attachments,
+    zip_archives,
+)
 from agent.scanner.containers.family import Family
 
 FAMILIES: tuple[Family, ...] = (
@@ -8,4 +20,11 @@ FAMILIES: tuple[Family, ...] = (
     tar_archives.FAMILY,
     *compressed_streams.FAMILIES,
     *libarchive_formats.FAMILIES,
+    ole_documents.FAMILY,
+    *mail.FAMILIES,
+    rtf_objects.FAMILY,
+    pdf_documents.FAMILY,
+    html_pages.FAMILY,
+    onenote_sections.FAMILY,
+    tnef_attachments.FAMILY,
 )

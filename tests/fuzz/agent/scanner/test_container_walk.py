@@ -1,5 +1,6 @@
 """Bent containers: whatever comes in, the walk ends, names what it could not do, and raises nothing."""
 
+import base64
 import zipfile
 from random import Random
 
@@ -13,6 +14,8 @@ from agent.scanner.containers.registry import FAMILIES
 from agent.scanner.containers.walk import Walk
 from agent.scanner.limits import MIB, Limits
 from tests.fakes.archives import ar_of, cpio_of, encrypted_zip_of, libarchive_of, shrink, tar_of, zip_of
+from tests.fakes.documents import mail_of, ole_of, onenote_of, package_of, pdf_of, rtf_of, tnef_of, uu_of, vba_of
+from tests.fakes.eicar import EICAR
 
 MEMBERS = {"a.txt": b"alpha " * 300, "dir/b.bin": bytes(range(256)) * 8, "empty": b""}
 LIMITS = Limits(max_file_size=4 * MIB, max_expanded_size=16 * MIB, max_members=5_000, max_depth=6, timeout_s=20)
@@ -32,7 +35,14 @@ def seeds() -> dict[str, bytes]:
         "xz": shrink(tar_of(MEMBERS), "xz"),
         "cpio": cpio_of(MEMBERS),
         "ar": ar_of(MEMBERS),
+        "ole2": ole_of(
+            {"VBA/m": vba_of(b"Attribute VB_Name" + EICAR), "\x01Ole10Native": b"1234" + package_of("a", EICAR)}
+        ),
     }
+    found["mail"] = mail_of({"a.bin": EICAR, "b.txt": uu_of("c", EICAR)})
+    found["mbox"] = b"From a@b Mon Jan  1 00:00:00 2024\n" + found["mail"]
+    found |= {"rtf": rtf_of(EICAR), "onenote": onenote_of(EICAR), "tnef": tnef_of("a", EICAR), "pdf": pdf_of(EICAR)}
+    found["html"] = b"<html><a href='data:text/plain;base64," + base64.b64encode(EICAR) + b"'>"
     if libarchive_reader.load() is not None:
         found |= {name: libarchive_of(MEMBERS, name) for name in ("7zip", "xar", "cpio")}
         found |= {name: libarchive_of({"a": b"alpha " * 300}, "raw", name) for name in ("zstd", "lz4", "compress")}
