@@ -95,7 +95,9 @@ def seat_limit(seats: int, holders: Sequence[Holder]) -> Refusal:
     return Refusal(
         Kind.EXHAUSTED,
         "SEAT_LIMIT",
-        f"all {seats} seat(s) of the subscription are taken",
+        "the one seat of the subscription is taken"
+        if seats == 1
+        else f"all {seats} seats of the subscription are taken",
         "Free one with `bucklerctl seat release SEAT`, deactivate a device that no longer needs it "
         "(`buckler deactivate` on it), or choose a plan with more devices; then activate again",
         seat_holders=tuple(holders),
