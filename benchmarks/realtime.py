@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.platform.fanotify import permitted
+from agent.realtime.self_test import EICAR
 
 #: In pieces, so that this file is not one.
-_EICAR = b"".join((rb"X5O!P%@AP[4\PZX54(P^)7CC)7}", b"$EICAR-STANDARD-", b"ANTIVIRUS-TEST-", b"FILE!", b"$H+H*"))
 _BUCKLER = str(Path(sys.executable).parent / "buckler")
 #: How often a path is looked at; half of it is the error of a latency.
 _LOOK_EVERY_S = 0.0005
@@ -144,7 +144,7 @@ def _wait_until_proven(process: "subprocess.Popen[bytes]", log: Path, source: st
 
 def _drop(path: Path) -> float | None:
     """Write one EICAR file; milliseconds from its close until its path is empty, None if it stays."""
-    path.write_bytes(_EICAR)
+    path.write_bytes(EICAR)
     closed = time.monotonic()
     while time.monotonic() - closed < _DROP_TIMEOUT_S:
         if not os.path.lexists(path):
@@ -162,7 +162,7 @@ def _burst(watched: Path, arguments: argparse.Namespace) -> tuple[float, float, 
     folder = watched / "burst"
     folder.mkdir()
     every = arguments.burst // arguments.burst_eicars
-    writer = [sys.executable, "-c", _WRITER, str(folder), str(arguments.burst), str(every), _EICAR.hex()]
+    writer = [sys.executable, "-c", _WRITER, str(folder), str(arguments.burst), str(every), EICAR.hex()]
     begun = time.monotonic()
     done = subprocess.run(writer, check=True, capture_output=True, text=True)
     report = json.loads(done.stdout)
