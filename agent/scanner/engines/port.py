@@ -50,6 +50,11 @@ class MatchResult:
     matches: tuple[RuleMatch, ...]
     max_string_matches: int | None = None
 
+    def joined(self, other: "MatchResult") -> "MatchResult":
+        """Both, about the same content and different rules."""
+        stopped_at = self.max_string_matches if self.max_string_matches is not None else other.max_string_matches
+        return MatchResult(self.matches + other.matches, stopped_at)
+
 
 class RuleCompileError(Exception):
     """A rule file does not compile.
