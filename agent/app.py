@@ -174,7 +174,7 @@ def build_agent(device: Device, announce: Callable[[str], None]) -> Agent:
     source = choose_source(
         config.realtime.source,
         excluded=own_folders,
-        own_pids=lambda: scanner.worker_pids() | {os.getpid()},
+        own_pids=lambda: scanner.process_ids() | {os.getpid()},
         clock=clock,
     )
     realtime = RealtimeProtection(
@@ -286,7 +286,7 @@ def _board_of_service(
         engine=lambda: _engine_facts(pack, scanner),
         issues=lambda: _issues_of_service(device, scanner, realtime.state()),
         policy_version=lambda: device.book.current().version,
-        worker_pids=scanner.worker_pids,
+        worker_pids=scanner.process_ids,
     )
     return StatusBoard(device.store, device.clock, sources, app_version())
 

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from agent.scanner.cache import ScanCache
     from agent.scanner.rulepack import CompiledPack
 
+#: A whole tree is waited for, not one file of it, so workers need not wait for us.
+_FILES_AHEAD = 2
 _SIZE_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -177,7 +179,7 @@ async def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: Quarant
     try:
         with open_progress() as progress, _cache(request, wiring, pack) as cache:
             run = ScanRun(request, wiring, quarantine, progress)
-            workers = request.settings.worker_count()
+            workers = request.settings.worker_count() * (1 + request.settings.files_ahead)
             excluded = _exclusions(request, wiring)
             await scan_trees(request.targets, service, workers, excluded, run.receive, start=service.start, cache=cache)
     finally:
@@ -231,7 +233,8 @@ def scan_command(wiring: ScanWiring) -> Callable[..., None]:
             max_expanded_size=_size(max_expanded_size, "--max-expanded-size"),
             timeout_s=timeout,
         )
-        settings = replace(defaults.settings, workers=jobs or defaults.settings.workers, limits=limits)
+        workers = jobs or defaults.settings.workers
+        settings = replace(defaults.settings, workers=workers, limits=limits, files_ahead=_FILES_AHEAD)
         policy = replace(defaults.policy, on_infected=Action.QUARANTINE if quarantine else Action.REPORT)
         request = ScanRequest(
             _targets(paths),

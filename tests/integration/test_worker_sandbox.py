@@ -23,7 +23,7 @@ from agent.platform.sandbox_plan import SandboxPlan
 libc = ctypes.CDLL(None, use_errno=True)
 def call(*arguments):
     return ctypes.get_errno() if libc.syscall(*arguments) == -1 else 0
-report = harden(SandboxPlan(64 << 20, os.getppid()))
+report = harden(SandboxPlan(64 << 20, 3600, os.getppid()))
 outcome = {}
 def attempt(name, action):
     try:

@@ -26,7 +26,7 @@ def test_an_answer_survives_the_way_with_every_byte_of_its_names() -> None:
 
 
 def test_orders_survive_the_way() -> None:
-    orders = WorkerOrders("yara", Limits(max_depth=3), 1000, 42)
+    orders = WorkerOrders("yara", Limits(max_depth=3), 1000, 60, 42)
     assert protocol.decode_orders(protocol.encode_orders(orders)) == orders
 
 
