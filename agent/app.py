@@ -10,7 +10,6 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from agent.control.enrolment import ActivationOrder, ActivationOutcome, Enroller
 from agent.control.entitlements import EntitlementKeeper
 from agent.control.link import ControlLink, not_activated
 from agent.control.policy_book import PolicyBook
-from agent.domain.errors import BucklerError, ExitStatus
+from agent.domain.errors import BucklerError
 from agent.domain.health import HealthIssue, ProtectionFacts, health_issues
 from agent.domain.policy import Mode
 from agent.domain.ports import Clock, Randomness
@@ -34,7 +33,9 @@ from agent.local_api.server import LocalApi
 from agent.local_api.status import EngineFacts, LicenceFacts, RealtimeFacts, StatusFacts, StatusField
 from agent.local_api.status_board import StatusBoard, StatusSources
 from agent.platform.clock import SystemClock
+from agent.platform.data_dir import prepare_data_dir
 from agent.platform.lock import AgentLock
+from agent.platform.program import app_version
 from agent.platform.randomness import SystemRandomness
 from agent.platform.system_facts import SystemFacts, read_system_facts
 from agent.quarantine.vault import Vault, VaultSettings
@@ -43,6 +44,7 @@ from agent.realtime.selection import choose_source
 from agent.realtime.settings import RealtimeSettings, RealtimeState
 from agent.report.outbox import StoredIncidentLog
 from agent.report.sender import Sender
+from agent.scanner.engines.registry import engine_that_remembers
 from agent.scanner.rulepack import CompiledPack, builtin_signatures, compile_pack, load_rules
 from agent.scanner.service import ScannerService
 from agent.storage.announcing import AnnouncingStore
@@ -50,8 +52,6 @@ from agent.storage.database import open_database
 
 log = structlog.get_logger()
 
-#: The data folder is entered by everybody (the status socket is in it) and listed by its owner only.
-_DATA_DIR_MODE = 0o711
 #: Before a part that failed is started again, in seconds.
 _RESTART_PAUSE_S = 5.0
 
@@ -97,25 +97,6 @@ def open_device(config: AgentConfig) -> Iterator[Device]:
 def direct_actions(device: Device, switch_mode: Callable[[Mode], Mode]) -> DirectActions:
     """The owner's actions, done in this process."""
     return DirectActions(device.store, device.vault, device.clock, device.randomness, switch_mode)
-
-
-def prepare_data_dir(folder: Path) -> None:
-    """Make a folder that everybody may enter and only its owner may list, unless it is there.
-
-    Raises:
-        BucklerError: `DATA_DIR_UNUSABLE`.
-    """
-    try:
-        if not folder.is_dir():
-            folder.mkdir(parents=True)
-            folder.chmod(_DATA_DIR_MODE)
-    except OSError as error:
-        raise BucklerError(
-            "DATA_DIR_UNUSABLE",
-            f"the folder {folder} cannot be made: {error.strerror}",
-            next_step="choose another one with --data-dir, or run the command as a user who may write there",
-            exit_status=ExitStatus.ENVIRONMENT,
-        ) from error
 
 
 # ---------------------------------------------------------------- the service
@@ -168,7 +149,8 @@ def build_agent(device: Device, announce: Callable[[str], None]) -> Agent:
     """
     config, clock, randomness = device.config, device.clock, device.randomness
     keeper, book, store = device.keeper, device.book, device.store
-    pack = compile_pack(load_rules((builtin_signatures(), *config.extra_rules)), config.scanner.engine)
+    engine = engine_that_remembers(config.scanner.engine, config.locations.data_dir)
+    pack = compile_pack(load_rules((builtin_signatures(), *config.extra_rules)), engine)
     scanner = ScannerService(config.scanner, pack, clock)
     own_folders = (str(config.locations.data_dir),)
     source = choose_source(
@@ -447,8 +429,3 @@ async def _tell_agent(config: AgentConfig) -> None:
     if agent_answers(socket):
         async with remote_actions(socket) as actions:
             await actions.reload_enrolment()
-
-
-def app_version() -> str:
-    """Of the installed package."""
-    return version("buckler")

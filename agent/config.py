@@ -15,11 +15,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from agent.control.link import LinkSettings
+from agent.control.link_settings import LinkSettings
 from agent.control.policy_book import ConfiguredPolicy
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.policy import Action, Mode
-from agent.local_api.server import LocalApiSettings
+from agent.local_api.settings import LocalApiSettings
 from agent.scanner.settings import ScannerSettings
 
 #: Environment variables are `BUCKLER_SECTION__KEY`.

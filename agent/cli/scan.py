@@ -38,6 +38,7 @@ from agent.scanner.settings import ScannerSettings
 
 if TYPE_CHECKING:
     from agent.scanner.cache import ScanCache
+    from agent.scanner.engines.port import Engine
     from agent.scanner.rulepack import CompiledPack
 
 #: A whole tree is waited for, not one file of it, so workers need not wait for us.
@@ -58,6 +59,13 @@ class ScanPlace:
 
     data_dir: Path | None
     config: Path | None
+
+
+def engine_here(_place: ScanPlace, name: str) -> "Engine":
+    """For a machine with nothing but the program: all rules are compiled each time."""
+    from agent.scanner.engines.registry import engine_named
+
+    return engine_named(name)
 
 
 def no_cache_here(
@@ -92,6 +100,7 @@ class ScanWiring:
         load_defaults: Reads configuration and exclusions; must work where there are none.
         open_quarantine: Opens the vault for the duration of a scan with `--quarantine`.
         open_cache: Opens what earlier scans with that pack and those limits found clean; None where there can be none.
+        engine_of: The engine of a name, which may keep what it compiled.
     """
 
     clock: Clock
@@ -99,6 +108,7 @@ class ScanWiring:
     load_defaults: Callable[[ScanPlace], ScanDefaults]
     open_quarantine: Callable[[ScanPlace], AbstractContextManager[Quarantine]]
     open_cache: "Callable[[ScanPlace, CompiledPack, Limits], AbstractContextManager[ScanCache | None]]" = no_cache_here
+    engine_of: "Callable[[ScanPlace, str], Engine]" = engine_here
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +121,9 @@ class ScanRequest:
     policy: Policy
     output: Output
     verbose: bool
-    #: Where the cache is; None: neither read nor write one.
-    cache_place: ScanPlace | None = None
+    place: ScanPlace = ScanPlace(None, None)
+    #: Believe and remember scans.
+    cache: bool = False
 
 
 class ScanRun:
@@ -174,7 +185,8 @@ async def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: Quarant
     from agent.scanner.service import ScannerService
 
     begun_ns = wiring.clock.monotonic_ns()
-    pack = compile_pack(load_rules(request.rules), request.settings.engine)
+    engine = wiring.engine_of(request.place, request.settings.engine)
+    pack = compile_pack(load_rules(request.rules), engine)
     service = ScannerService(request.settings, pack, wiring.clock)
     try:
         with open_progress() as progress, _cache(request, wiring, pack) as cache:
@@ -243,7 +255,8 @@ def scan_command(wiring: ScanWiring) -> Callable[..., None]:
             policy,
             output,
             verbose,
-            cache_place=None if no_cache else place,
+            place=place,
+            cache=not no_cache,
         )
         with ExitStack() as stack:
             vault = stack.enter_context(wiring.open_quarantine(place)) if quarantine else None
@@ -311,9 +324,9 @@ def _exclusions(request: ScanRequest, wiring: ScanWiring) -> Callable[[str], boo
 def _cache(
     request: ScanRequest, wiring: ScanWiring, pack: "CompiledPack"
 ) -> "AbstractContextManager[ScanCache | None]":
-    if request.cache_place is None:
+    if not request.cache:
         return nullcontext()
-    return wiring.open_cache(request.cache_place, pack, request.settings.limits)
+    return wiring.open_cache(request.place, pack, request.settings.limits)
 
 
 def _write(line: str) -> None:

@@ -13,18 +13,18 @@ from agent.platform.mountinfo import mounts
 from agent.platform.randomness import SystemRandomness
 from agent.scanner.cache import ScanCache, open_scan_cache
 from agent.scanner.cache_key import ScanIdentity
+from agent.scanner.engines.port import Engine
 from agent.scanner.limits import Limits
 from agent.scanner.rulepack import CompiledPack
 
 
 def scan_wiring() -> ScanWiring:
     """The real parts."""
-    return ScanWiring(SystemClock(), SystemRandomness(), _load_defaults, _open_quarantine, _open_cache)
+    return ScanWiring(SystemClock(), SystemRandomness(), _load_defaults, _open_quarantine, _open_cache, _engine)
 
 
 def _load_defaults(place: ScanPlace) -> ScanDefaults:
     """Configuration and exclusions; a machine without either is scanned with the defaults, and nothing is created."""
-    from agent.app import open_device
     from agent.config import Overrides, load_config
     from agent.scanner.rulepack import builtin_signatures
 
@@ -32,6 +32,9 @@ def _load_defaults(place: ScanPlace) -> ScanDefaults:
     rules = (builtin_signatures(), *config.extra_rules)
     if not config.locations.database.is_file():
         return ScanDefaults(config.scanner, rules, Policy())
+    # Everything the agent is made of; a machine that is only scanned does without.
+    from agent.app import open_device
+
     with open_device(config) as device:
         return ScanDefaults(config.scanner, rules, device.book.current())
 
@@ -46,11 +49,26 @@ def _open_quarantine(place: ScanPlace) -> Iterator[Quarantine]:
         yield device.vault
 
 
+def _engine(place: ScanPlace, name: str) -> Engine:
+    """The engine, with what it compiled before; a scan must not fail because there can be no place to keep it."""
+    from agent.config import Overrides, load_config
+    from agent.platform.data_dir import prepare_data_dir
+    from agent.scanner.engines.registry import engine_named, engine_that_remembers
+
+    data_dir = load_config(Overrides(place.data_dir, place.config)).locations.data_dir
+    try:
+        prepare_data_dir(data_dir)
+    except BucklerError:
+        return engine_named(name)
+    return engine_that_remembers(name, data_dir)
+
+
 @contextmanager
 def _open_cache(place: ScanPlace, pack: CompiledPack, limits: Limits) -> Iterator[ScanCache | None]:
     """The cache in the data folder, which is made if need be; a scan must not fail because there can be none."""
-    from agent.app import app_version, prepare_data_dir
     from agent.config import Overrides, load_config
+    from agent.platform.data_dir import prepare_data_dir
+    from agent.platform.program import app_version
 
     locations = load_config(Overrides(place.data_dir, place.config)).locations
     try:

@@ -5,8 +5,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 #: Fields of /proc/PID/stat behind the name's closing bracket: utime and stime are the 14th and 15th, rss the 24th.
@@ -34,6 +32,8 @@ def usage_of(pid: int) -> ProcessUsage | None:
         except OSError:
             return None
         return ProcessUsage(int(fields[_RSS]) * _PAGE, (int(fields[_UTIME]) + int(fields[_STIME])) / _TICKS)
+    import psutil
+
     try:
         process = psutil.Process(pid)
         times = process.cpu_times()

@@ -14,6 +14,11 @@ except ImportError:
     hyperscan = None
 
 
+def finder_version() -> str:
+    """What tables depend on; empty: none are made here."""
+    return "" if hyperscan is None else str(hyperscan.__version__)
+
+
 class NeedleFinder:
     """A compiled table of needles.
 

@@ -7,23 +7,33 @@ the undivided pack; only the time it takes to find them differs.
 
 import io
 import json
+import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from agent.scanner.engines.port import Engine, Matcher, MatchResult, Readable, RuleCompileError, RuleSource
-from agent.scanner.engines.needle_finder import NeedleFinder, compile_finder, load_finder
-from agent.scanner.routing.analysis import RuleText
+from agent.scanner.engines.needle_finder import NeedleFinder, compile_finder, finder_version, load_finder
 from agent.scanner.routing.needs import Need
-from agent.scanner.routing.partitions import RULES_IN_A_CELL, Partition, partition
-from agent.scanner.routing.screening import Screen, plan_screen
+from agent.scanner.routing.screening import RULES_IN_A_CELL, Screen, plan_screen
 from agent.scanner.routing.selection import Route, Selector
 
+if TYPE_CHECKING:
+    from agent.scanner.routing.analysis import RuleText
+    from agent.scanner.routing.partitions import Partition
+
 _LENGTH_BYTES = 8
+#: To be raised whenever rules are divided or images are written in another way.
+_FORMAT = 1
 _NO_MATCH = MatchResult(())
 #: Each cell passes the content once more; beyond this the whole partition in one pass is quicker.
 _MOST_CELLS = 5
+
+
+def image_format() -> str:
+    """What images depend on beside rules and engine."""
+    return f"routed {_FORMAT}, needles {finder_version()}, {platform.machine()}"
 
 
 class RoutedEngine:
@@ -66,29 +76,34 @@ class RoutedEngine:
 
     def load(self, image: Readable) -> Matcher:
         """Load an image; see `Engine.load`."""
-        length = int.from_bytes(image.read(_LENGTH_BYTES) or b"", "big")
-        header = json.loads(image.read(length) or b"")
+        length = int.from_bytes(_read_exactly(image, _LENGTH_BYTES), "big")
+        header = json.loads(_read_exactly(image, length))
         matchers = [self._load_part(image, part) for part in header["parts"]]
         return RoutedMatcher(matchers, [_unpacked(part["route"]) for part in header["parts"]], header["rules"])
 
     def _load_part(self, image: Readable, part: Mapping[str, Any]) -> Matcher:
-        whole, *others = [_Section(image, size) for size in part["sizes"]]
-        matcher = self._inner.load(whole)
+        # Engines read a few bytes at a time: from memory that costs next to nothing.
+        whole, *others = [_read_exactly(image, size) for size in part["sizes"]]
+        matcher = self._inner.load(io.BytesIO(whole))
         if part["screen"] is None:
             return matcher
         table, *packs = others
-        finder = load_finder(table.read(), part["screen"]["refused"])
-        unscreened, *cells = [self._inner.load(pack) if pack.left else None for pack in packs]
+        finder = load_finder(table, part["screen"]["refused"])
         if finder is None:
             return matcher
+        unscreened, *cells = [self._inner.load(io.BytesIO(pack)) if pack else None for pack in packs]
         return ScreenedMatcher(matcher, unscreened, cells, finder, Screen(part["screen"]["table"]))
 
     def _divided(self, sources: Sequence[RuleSource]) -> list["_Part"]:
+        # Not needed where images come from a cache.
+        from agent.scanner.routing.analysis import RuleText
+        from agent.scanner.routing.partitions import partition
+
         self._origins = {source.namespace: source.origin for source in sources}
         parts = partition(RuleText(namespace=source.namespace, text=source.text) for source in sources)
         return [self._compiled_part(part) for part in parts]
 
-    def _compiled_part(self, part: Partition) -> "_Part":
+    def _compiled_part(self, part: "Partition") -> "_Part":
         whole = self._image(part.sources)
         plan = plan_screen(part.screened)
         finder = compile_finder(plan.needles)
@@ -98,7 +113,7 @@ class RoutedEngine:
         packs = (self._image(texts) for texts in (part.unscreened, *part.cells))
         return _Part(part.route, (whole, table, *packs), {"refused": refused, "table": plan.table})
 
-    def _image(self, texts: Sequence[RuleText]) -> bytes:
+    def _image(self, texts: "Sequence[RuleText]") -> bytes:
         if not texts:
             return b""
         image = io.BytesIO()
@@ -188,19 +203,12 @@ class RoutedMatcher:
         return _NO_MATCH
 
 
-class _Section:
-    """One partition's part of the image; engines read to an end, which here is not the file's."""
-
-    def __init__(self, image: Readable, size: int) -> None:
-        self._image = image
-        self.left = size
-
-    def read(self, size: int = -1, /) -> bytes:
-        """As much as there is of the section."""
-        wanted = self.left if size < 0 else min(size, self.left)
-        content = self._image.read(wanted) or b""
-        self.left -= len(content)
-        return content
+def _read_exactly(image: Readable, size: int) -> bytes:
+    pieces: list[bytes] = []
+    while size and (piece := image.read(size)):
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
 
 
 def _packed(route: Route) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from agent.scanner.routing.analysis import AnalysedNamespace, AnalysedRule, Rule
 from agent.scanner.routing.conditions import tokens_of
 from agent.scanner.routing.implications import FORMAT_MODULES, modules_named
 from agent.scanner.routing.needs import NOTHING, Need, any_of, starts_with
-from agent.scanner.routing.screening import ScreenedRule, weakness
+from agent.scanner.routing.screening import RULES_IN_A_CELL, ScreenedRule, weakness
 from agent.scanner.routing.selection import Route
 from agent.scanner.routing.writing import write_rule, write_rule_with
 
@@ -34,8 +34,6 @@ _FAMILIES = {"elf": b"\x7fE", "pe": b"MZ"}
 _OTHER = "other"
 # Fewer rules for a family are cheaper run on all files than compiled, with those for any file, into one more pack.
 RULES_WORTH_A_PACK = 100
-# So many are run together when a file has the evidence for one of them.
-RULES_IN_A_CELL = 64
 
 
 @dataclass(frozen=True, slots=True)

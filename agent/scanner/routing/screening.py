@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from agent.scanner.routing.evidence import AtLeast, Evidence
 
+# So many are run together when a file has the evidence for one of them.
+RULES_IN_A_CELL = 64
+
 
 @dataclass(frozen=True, slots=True)
 class ScreenedRule:
