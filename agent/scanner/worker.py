@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import io
 import logging
+import mmap
 import os
 import socket
 import sys
@@ -27,7 +28,7 @@ from agent.scanner.containers.budget import Budget
 from agent.scanner.containers.family import Content
 from agent.scanner.containers.registry import FAMILIES
 from agent.scanner.containers.walk import Walk
-from agent.scanner.descriptor_reader import PreadFile, read_content
+from agent.scanner.descriptor_reader import read_content
 from agent.scanner.engines.port import Matcher, MatchTimeoutError
 from agent.scanner.engines.registry import engine_named
 from agent.scanner.limits import Limits
@@ -169,9 +170,10 @@ def load_matcher(rules: int, orders: WorkerOrders) -> Matcher:
         orders: Name the engine.
     """
     keep_freed_memory()
-    with PreadFile(rules) as image:
-        matcher = engine_named(orders.engine).load(image)
+    # Stays mapped: what is not needed yet is loaded when it is, and nothing of it can be written.
+    image = mmap.mmap(rules, 0, access=mmap.ACCESS_READ)
     os.close(rules)
+    matcher = engine_named(orders.engine).load(image)
     prepare_for_confinement(matcher)
     return matcher
 

@@ -9,11 +9,13 @@ import io
 import json
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
+from mmap import mmap
 from typing import IO, TYPE_CHECKING, Any
 
-from agent.scanner.engines.port import Engine, Matcher, MatchResult, Readable, RuleCompileError, RuleSource
+from agent.scanner.engines.port import Engine, Matcher, MatchResult, MatchTimeoutError, Readable, RuleCompileError, RuleSource
 from agent.scanner.engines.needle_finder import NeedleFinder, compile_finder, finder_version, load_finder
 from agent.scanner.routing.needs import Need
 from agent.scanner.routing.screening import RULES_IN_A_CELL, Screen, plan_screen
@@ -76,23 +78,31 @@ class RoutedEngine:
 
     def load(self, image: Readable) -> Matcher:
         """Load an image; see `Engine.load`."""
-        length = int.from_bytes(_read_exactly(image, _LENGTH_BYTES), "big")
-        header = json.loads(_read_exactly(image, length))
-        matchers = [self._load_part(image, part) for part in header["parts"]]
+        content = memoryview(image if isinstance(image, mmap) else image.read() or b"")
+        length = int.from_bytes(content[:_LENGTH_BYTES], "big")
+        header = json.loads(bytes(content[_LENGTH_BYTES : _LENGTH_BYTES + length]))
+        take = _Cutter(content[_LENGTH_BYTES + length :]).take
+        matchers = [self._load_part(part, [take(size) for size in part["sizes"]]) for part in header["parts"]]
         return RoutedMatcher(matchers, [_unpacked(part["route"]) for part in header["parts"]], header["rules"])
 
-    def _load_part(self, image: Readable, part: Mapping[str, Any]) -> Matcher:
-        # Engines read a few bytes at a time: from memory that costs next to nothing.
-        whole, *others = [_read_exactly(image, size) for size in part["sizes"]]
-        matcher = self._inner.load(io.BytesIO(whole))
-        if part["screen"] is None:
-            return matcher
-        table, *packs = others
-        finder = load_finder(table, part["screen"]["refused"])
+    def _load_part(self, part: Mapping[str, Any], sections: Sequence[memoryview]) -> Matcher:
+        whole, *others = sections
+        table, *packs = others or [memoryview(b"")]
+        finder = load_finder(bytes(table), part["screen"]["refused"]) if part["screen"] else None
         if finder is None:
-            return matcher
-        unscreened, *cells = [self._inner.load(io.BytesIO(pack)) if pack else None for pack in packs]
-        return ScreenedMatcher(matcher, unscreened, cells, finder, Screen(part["screen"]["table"]))
+            return self._load(whole)
+        unscreened, *cells = packs
+        return ScreenedMatcher(
+            partial(self._load, whole),
+            self._load(unscreened) if unscreened else None,
+            [partial(self._load, cell) for cell in cells],
+            finder,
+            Screen(part["screen"]["table"]),
+        )
+
+    def _load(self, section: memoryview) -> Matcher:
+        # Engines read a few bytes at a time: from memory that costs next to nothing.
+        return self._inner.load(io.BytesIO(section))
 
     def _divided(self, sources: Sequence[RuleSource]) -> list["_Part"]:
         # Not needed where images come from a cache.
@@ -136,43 +146,47 @@ class _Part:
 class ScreenedMatcher:
     """A partition of which a content meets only the rules it has the evidence for, and their cells.
 
+    What is not always needed is loaded when it is first needed: few cells ever are.
+
     Args:
-        whole: All its rules, for contents with evidence for rules in too many cells.
+        load_whole: Gives all its rules, for contents with evidence for rules in too many cells.
         unscreened: Those that need no evidence; None: there are none.
-        cells: The others.
+        load_cells: Give the others.
         finder: Of the needles.
         screen: Judges by them.
     """
 
     def __init__(
         self,
-        whole: Matcher,
+        load_whole: Callable[[], Matcher],
         unscreened: Matcher | None,
-        cells: Sequence[Matcher | None],
+        load_cells: Sequence[Callable[[], Matcher]],
         finder: NeedleFinder,
         screen: Screen,
     ) -> None:
-        self._whole = whole
+        self._whole = cache(load_whole)
         self._unscreened = unscreened
-        self._cells = tuple(cells)
+        self._cells = tuple(cache(load) for load in load_cells)
         self._finder = finder
         self._screen = screen
 
     @property
     def rule_count(self) -> int:
         """Of the whole."""
-        return self._whole.rule_count
+        return self._whole().rule_count
 
     def match(self, data: bytes, variables: Mapping[str, str], timeout_s: float) -> MatchResult:
         """Match one content; see `Matcher.match`. Finding the needles takes some 3 ns a byte, whatever the content."""
         deadline_s = time.monotonic() + timeout_s
         chosen = {number // RULES_IN_A_CELL for number in self._screen.candidates(data, self._finder.find(data))}
         if len(chosen) > _MOST_CELLS:
-            return self._whole.match(data, variables, timeout_s)
-        result = _NO_MATCH
-        for matcher in (self._unscreened, *(self._cells[cell] for cell in sorted(chosen))):
-            if matcher is not None:
-                result = result.joined(matcher.match(data, variables, deadline_s - time.monotonic()))
+            return self._whole().match(data, variables, timeout_s)
+        result = self._unscreened.match(data, variables, timeout_s) if self._unscreened else _NO_MATCH
+        for cell in sorted(chosen):
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0:
+                raise MatchTimeoutError
+            result = result.joined(self._cells[cell]().match(data, variables, left_s))
         return result
 
 
@@ -203,12 +217,16 @@ class RoutedMatcher:
         return _NO_MATCH
 
 
-def _read_exactly(image: Readable, size: int) -> bytes:
-    pieces: list[bytes] = []
-    while size and (piece := image.read(size)):
-        pieces.append(piece)
-        size -= len(piece)
-    return b"".join(pieces)
+class _Cutter:
+    """Cuts one section after the other off the image."""
+
+    def __init__(self, content: memoryview) -> None:
+        self._left = content
+
+    def take(self, size: int) -> memoryview:
+        """The next bytes."""
+        section, self._left = self._left[:size], self._left[size:]
+        return section
 
 
 def _packed(route: Route) -> dict[str, Any]:
