@@ -30,7 +30,9 @@ _LENGTH_BYTES = 8
 _FORMAT = 1
 _NO_MATCH = MatchResult(())
 #: Each cell passes the content once more; beyond this the whole partition in one pass is quicker.
-_MOST_CELLS = 5
+_MOST_CELLS = 3
+#: Larger contents have, by chance alone, the evidence for rules in more cells than that.
+_LARGEST_SCREENED = 1 << 20
 
 
 def image_format() -> str:
@@ -177,6 +179,8 @@ class ScreenedMatcher:
 
     def match(self, data: bytes, variables: Mapping[str, str], timeout_s: float) -> MatchResult:
         """Match one content; see `Matcher.match`. Finding the needles takes some 3 ns a byte, whatever the content."""
+        if len(data) > _LARGEST_SCREENED:
+            return self._whole().match(data, variables, timeout_s)
         deadline_s = time.monotonic() + timeout_s
         chosen = {number // RULES_IN_A_CELL for number in self._screen.candidates(data, self._finder.find(data))}
         if len(chosen) > _MOST_CELLS:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from agent.scanner.routing.evidence import AtLeast, Evidence
 
 # So many are run together when a file has the evidence for one of them.
-RULES_IN_A_CELL = 64
+RULES_IN_A_CELL = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +72,10 @@ class Screen:
 
     def __init__(self, table: Mapping[str, Any]) -> None:
         self._needs = [_unpacked(need) for need in table["needs"]]
-        self._wanted = table["wanted"]
+        self._wanted = [_Wanted.read(wanted) for wanted in table["wanted"]]
         self._triggers = {int(needle): rules for needle, rules in table["triggers"].items()}
         # The few that nothing but their heads can tell; whatever else is needed comes after.
-        self._by_need = [number for number, wanted in enumerate(self._wanted) if wanted is None]
+        self._by_need = [number for number, wanted in enumerate(table["wanted"]) if wanted is None]
         self._heads = tuple({head for number in self._by_need for head in self._needs[number].heads or (b"",)})
 
     def candidates(self, untrusted_data: bytes, found: Sequence[int]) -> set[int]:
@@ -96,7 +96,7 @@ class Screen:
                 if number in judged:
                     continue
                 judged.add(number)
-                if _is_met(self._wanted[number], here) and self._needs[number].met_by(untrusted_data, size):
+                if self._wanted[number].is_met(here) and self._needs[number].met_by(untrusted_data, size):
                     chosen.add(number)
         return chosen
 
@@ -105,20 +105,50 @@ def _placed(part: AtLeast | Needle, place: dict[Needle, int]) -> Any:
     """Evidence as nested lists: a count, then the parts. Needles get the next free index."""
     if isinstance(part, Needle):
         return place.setdefault(part, len(place))
-    parts = [_placed(inner, place) for inner in part.parts]
+    parts: list[Any] = []
+    for inner in part.parts:
+        placed = _placed(inner, place)
+        # One of several alternatives, each of which is one of several: one of all of them.
+        is_alternative = part.count == 1 and isinstance(placed, list) and placed[0] == 1
+        parts += placed[1:] if is_alternative else [placed]
     return parts[0] if len(parts) == 1 else [part.count, *parts]
 
 
-def _is_met(wanted: Any, here: frozenset[int]) -> bool:
-    if isinstance(wanted, int):
-        return wanted in here
-    missing = wanted[0]
-    for part in wanted[1:]:
-        if part in here if isinstance(part, int) else _is_met(part, here):
-            missing -= 1
-            if not missing:
-                return True
-    return False
+class _Wanted:
+    """Evidence, ready to be judged many times.
+
+    Args:
+        count: So many are needed,
+        needles: of these needles,
+        parts: and these other needs.
+    """
+
+    __slots__ = ("_count", "_needles", "_parts")
+
+    def __init__(self, count: int, needles: frozenset[int], parts: tuple[_Wanted, ...]) -> None:
+        self._count = count
+        self._needles = needles
+        self._parts = parts
+
+    @classmethod
+    def read(cls, placed: Any) -> _Wanted:
+        """From what `_placed` wrote; None is never met, because it is not judged."""
+        if not isinstance(placed, list):
+            return cls(1, frozenset() if placed is None else frozenset({placed}), ())
+        count, *parts = placed
+        # A needle may stand for several strings of a set, and then counts for each of them.
+        needles = frozenset(part for part in parts if isinstance(part, int) and parts.count(part) == 1)
+        others = [part for part in parts if not isinstance(part, int) or part not in needles]
+        return cls(count, needles, tuple(map(cls.read, others)))
+
+    def is_met(self, here: frozenset[int]) -> bool:
+        """Whether a content with these needles has the evidence."""
+        missing = self._count - len(self._needles & here)
+        for part in self._parts:
+            if missing <= 0:
+                break
+            missing -= part.is_met(here)
+        return missing <= 0
 
 
 def _triggers(part: AtLeast | Needle) -> tuple[Needle, ...]:
