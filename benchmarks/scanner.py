@@ -3,8 +3,8 @@
 Everybody scans the same files with the same rules in the same run, in turns, with the page cache warm. Times are wall
 times from start to end, so they hold each program's start and its compiling of the rules; `start s` is that part, from
 a scan of an empty folder. Buckler has compiled the rules in an earlier start, as on any machine after its first scan;
-what the first start takes is told apart. Peers open no containers: `buckler, no containers` does the same work as they do, the rows
-above it do more. Sets of matches are compared on the files themselves, and also on a folder of planted files.
+what the first start takes is told apart. Peers open no containers: `buckler, no containers` does the same work as they
+do, the rows above it do more. Sets of matches are compared on the files themselves, and also on a folder of planted files.
 """
 
 import argparse
@@ -26,7 +26,6 @@ from benchmarks.parts.measuring import Cost, ProgramFailedError, run_measured
 from benchmarks.parts.rules import SharedRules, find_corpus, share_rules
 from benchmarks.parts.scoring import OURS, Extras, Score, Work, print_agreement, print_ratios, print_table
 from benchmarks.parts.targets import targets
-
 
 
 def main() -> int:

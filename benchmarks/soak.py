@@ -55,7 +55,10 @@ async def _soak(paths: list[str], files: int) -> int:
                     tasks.create_task(_scan(service, part))
             readings.append((_resident([os.getpid()]), _resident(service.process_ids())))
             parent, workers = readings[-1]
-            print(f"{number * (files // _READINGS):>8} files: parent {parent / MIB:.1f} MiB, others {workers / MIB:.1f} MiB")
+            print(
+                f"{number * (files // _READINGS):>8} files: "
+                f"parent {parent / MIB:.1f} MiB, others {workers / MIB:.1f} MiB"
+            )
     finally:
         await service.close()
         pack.close()

@@ -5,6 +5,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+_LINUX: bool = sys.platform == "linux"
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 #: Fields of /proc/PID/stat behind the name's closing bracket: utime and stime are the 14th and 15th, rss the 24th.
@@ -26,7 +27,7 @@ class ProcessUsage:
 
 def usage_of(pid: int) -> ProcessUsage | None:
     """Ask the system; None: it is gone, or the system does not tell."""
-    if sys.platform == "linux":
+    if _LINUX:
         try:
             fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         except OSError:

@@ -6,6 +6,7 @@ costs its compiling anew and nothing else; where there can be no folder, everyth
 """
 
 import hashlib
+import io
 import json
 import os
 import secrets
@@ -62,9 +63,10 @@ class CachedEngine:
         if known is not None:
             image.write(memoryview(known)[_COUNT_BYTES:])
             return int.from_bytes(known[:_COUNT_BYTES], "big")
-        written = _Copy(image)
+        written = io.BytesIO()
         count = self._inner.compile(sources, written)
-        self._keep(name, count.to_bytes(_COUNT_BYTES, "big"), written.pieces)
+        image.write(written.getbuffer())
+        self._keep(name, count.to_bytes(_COUNT_BYTES, "big") + written.getvalue())
         return count
 
     def load(self, image: Readable) -> Matcher:
@@ -87,21 +89,20 @@ class CachedEngine:
                 if content is None:
                     return None
                 # The same name in the hash: a file under another name is another pack.
-                if content[:_DIGEST_BYTES] == _seal(name, [content[_DIGEST_BYTES:]]):
+                if content[:_DIGEST_BYTES] == _seal(name, memoryview(content)[_DIGEST_BYTES:]):
                     return content[_DIGEST_BYTES:]
                 os.unlink(name, dir_fd=folder)
         except OSError:
             pass
         return None
 
-    def _keep(self, name: str, count: bytes, pieces: Sequence[bytes]) -> None:
+    def _keep(self, name: str, content: bytes) -> None:
         new = f"new-{secrets.token_hex(8)}"
         with suppress(OSError), _folder(self._data_dir, make=True) as folder:
             try:
-                with open(os.open(new, _CREATE, 0o600, dir_fd=folder), "wb") as file:
-                    file.write(_seal(name, [count, *pieces]))
-                    for piece in (count, *pieces):
-                        file.write(piece)
+                with os.fdopen(os.open(new, _CREATE, 0o600, dir_fd=folder), "wb") as file:
+                    file.write(_seal(name, content))
+                    file.write(content)
                 os.rename(new, name, src_dir_fd=folder, dst_dir_fd=folder)
             except OSError:
                 os.unlink(new, dir_fd=folder)
@@ -109,22 +110,9 @@ class CachedEngine:
             _trim(folder, self._max_bytes)
 
 
-class _Copy:
-    """A file that remembers what was written to it."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self.pieces: list[bytes] = []
-
-    def write(self, piece: bytes) -> int:
-        self.pieces.append(bytes(piece))
-        return self._file.write(piece)
-
-
-def _seal(name: str, pieces: Sequence[bytes]) -> bytes:
+def _seal(name: str, content: bytes | memoryview) -> bytes:
     digest = hashlib.sha256(name.encode())
-    for piece in pieces:
-        digest.update(piece)
+    digest.update(content)
     return digest.digest()
 
 
@@ -156,7 +144,7 @@ def _read_own(folder: int, name: str) -> bytes | None:
         descriptor = os.open(name, _OPEN, dir_fd=folder)
     except FileNotFoundError:
         return None
-    with open(descriptor, "rb") as file:
+    with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or not _is_ours_alone(status):
             return None

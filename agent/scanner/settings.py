@@ -46,7 +46,7 @@ class ScannerSettings:
         return self.workers or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else self.workers or 1
 
     def cpu_limit_s(self) -> int:
-        """Seconds of processor time in a worker's life, a backstop: at half of it a worker is replaced after its file."""
+        """Seconds of processor time in a worker's life, a backstop: it is replaced, between files, at half of them."""
         return 2 * (_WORKER_CPU_S + math.ceil(self.limits.timeout_s))
 
     def memory_limit(self) -> int:

@@ -100,9 +100,7 @@ def find_files(named: str, is_excluded: Callable[[str], bool], recall: Recall = 
     yield _open(named, named, None) if known is None else KnownFile(named, known)
 
 
-def _walk(
-    folder: int, path: str, is_excluded: Callable[[str], bool], recall: Recall
-) -> Iterator[FoundFile]:
+def _walk(folder: int, path: str, is_excluded: Callable[[str], bool], recall: Recall) -> Iterator[FoundFile]:
     """Files first, then the folders below; takes over the descriptor."""
     open_folders = [_Folder(folder, path.rstrip("/"), [])]
     try:

@@ -28,9 +28,7 @@ def _clamscan(folder: Path) -> Contestant | Missing:
         return Missing(name, _MISSING)
     fixed = [program, "-r", "--infected", "--no-summary", f"--database={_database(folder)}"]
     fixed += ["--max-filesize=256M", "--max-scansize=768M"]
-    return Contestant(
-        name, lambda trees: [[*fixed, *map(str, trees)]], _read, good=_GOOD, comparable=False
-    )
+    return Contestant(name, lambda trees: [[*fixed, *map(str, trees)]], _read, good=_GOOD, comparable=False)
 
 
 def _clamdscan(processes: int, folder: Path) -> Contestant | Missing:

@@ -4,7 +4,6 @@ import importlib.util
 import json
 import shutil
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.parts.clam import clam_contestants

@@ -1,7 +1,7 @@
-"""The least one can do with an engine that has yara-python's interface: walk, hand paths to N processes, match each file by its name.
+"""The least one can do with an engine like yara-python: walk, hand paths to N processes, match each file by its name.
 
-`python -m benchmarks.parts.plain_yara MODULE PROCESSES RULES_FOLDER TREE...` prints a JSON line `[namespace, rule, path]` for
-each match. No isolation, no containers, no deadline, no hash: what is left is the engine.
+`python -m benchmarks.parts.plain_yara MODULE PROCESSES RULES_FOLDER TREE...` prints a JSON line
+`[namespace, rule, path]` for each match. No isolation, no containers, no deadline, no hash: what is left is the engine.
 """
 
 import importlib

@@ -117,7 +117,9 @@ def print_ratios(scores: Sequence[Score], extras: Extras) -> None:
             without = f"{theirs / mine:.2f}" if min(theirs, mine) > 0 else "-"
             print(f"  {score.contestant.name:<24} {score.wall_s / ours.wall_s:6.2f} {without:>6}")
     print(f"find -type f -printf: {extras.find_s:.2f} s; one `yara` process: {extras.one_yara_bytes / MIB:.0f} MiB")
-    print(f"start of buckler with nothing compiled yet: {extras.first_start_s:.2f} s; the rows above have compiled before")
+    print(
+        f"start of buckler with nothing compiled yet: {extras.first_start_s:.2f} s; the rows above have compiled before"
+    )
 
 
 def print_agreement(scores: Sequence[Score], rules: SharedRules) -> int:

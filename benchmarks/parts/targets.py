@@ -36,7 +36,9 @@ class Target:
     def __str__(self) -> str:
         """For people."""
         said = "met" if self.is_met else "MISSED"
-        return f"target {said}: {self.name}: {self.value:.2f}, {'at most' if self.at_most else 'at least'} {self.bound:g}"
+        return (
+            f"target {said}: {self.name}: {self.value:.2f}, {'at most' if self.at_most else 'at least'} {self.bound:g}"
+        )
 
 
 def targets(work: Work, scores: Sequence[Score], extras: Extras) -> Iterator[Target]:

@@ -4,19 +4,20 @@ Where that library is not installed or does not run (it needs SSE4.2), there is 
 """
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 from agent.scanner.routing.needles import Needle
 
 try:
-    import hyperscan
+    _hyperscan: Any = import_module("hyperscan")
 except ImportError:
-    hyperscan = None
+    _hyperscan = None
 
 
 def finder_version() -> str:
     """What tables depend on; empty: none are made here."""
-    return "" if hyperscan is None else str(hyperscan.__version__)
+    return "" if _hyperscan is None else str(_hyperscan.__version__)
 
 
 class NeedleFinder:
@@ -44,7 +45,7 @@ def compile_finder(needles: Sequence[Needle]) -> tuple[bytes, tuple[int, ...]] |
     Returns:
         The table and the indices of the needles that could not be taken into it; None if none can be made here.
     """
-    if hyperscan is None:
+    if _hyperscan is None:
         return None
     numbered = dict(enumerate(needles))
     table = _compiled(numbered)
@@ -57,7 +58,7 @@ def compile_finder(needles: Sequence[Needle]) -> tuple[bytes, tuple[int, ...]] |
 
 
 def _compiled(needles: Mapping[int, Needle]) -> bytes | None:
-    database = hyperscan.Database()
+    database = _hyperscan.Database()
     try:
         database.compile(
             expressions=[_expression(needle) for needle in needles.values()],
@@ -65,19 +66,19 @@ def _compiled(needles: Mapping[int, Needle]) -> bytes | None:
             elements=len(needles),
             flags=[_flags(needle) for needle in needles.values()],
         )
-    except hyperscan.error:
+    except _hyperscan.error:
         return None
-    return bytes(hyperscan.dumpb(database))
+    return bytes(_hyperscan.dumpb(database))
 
 
 def load_finder(table: bytes, refused: Sequence[int]) -> NeedleFinder | None:
     """Load a table that `compile_finder` made; None if this machine cannot use it."""
-    if hyperscan is None:
+    if _hyperscan is None:
         return None
     try:
-        database = hyperscan.loadb(table, hyperscan.HS_MODE_BLOCK)
-        database.scratch = hyperscan.Scratch(database)
-    except hyperscan.error:
+        database = _hyperscan.loadb(table, _hyperscan.HS_MODE_BLOCK)
+        database.scratch = _hyperscan.Scratch(database)
+    except _hyperscan.error:
         return None
     return NeedleFinder(database, refused)
 
@@ -91,9 +92,9 @@ def _expression(needle: Needle) -> bytes:
 
 
 def _flags(needle: Needle) -> int:
-    flags = hyperscan.HS_FLAG_SINGLEMATCH
+    flags = _hyperscan.HS_FLAG_SINGLEMATCH
     if needle.nocase:
-        flags |= hyperscan.HS_FLAG_CASELESS
+        flags |= _hyperscan.HS_FLAG_CASELESS
     if needle.dotall:
-        flags |= hyperscan.HS_FLAG_DOTALL
+        flags |= _hyperscan.HS_FLAG_DOTALL
     return int(flags)

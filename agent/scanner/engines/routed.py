@@ -15,8 +15,16 @@ from functools import cache, partial
 from mmap import mmap
 from typing import IO, TYPE_CHECKING, Any
 
-from agent.scanner.engines.port import Engine, Matcher, MatchResult, MatchTimeoutError, Readable, RuleCompileError, RuleSource
 from agent.scanner.engines.needle_finder import NeedleFinder, compile_finder, finder_version, load_finder
+from agent.scanner.engines.port import (
+    Engine,
+    Matcher,
+    MatchResult,
+    MatchTimeoutError,
+    Readable,
+    RuleCompileError,
+    RuleSource,
+)
 from agent.scanner.routing.needs import Need
 from agent.scanner.routing.screening import RULES_IN_A_CELL, Screen, plan_screen
 from agent.scanner.routing.selection import Route, Selector

@@ -37,6 +37,7 @@ Evidence: TypeAlias = AtLeast | None
 
 # Of these, a leaf may be true or defined though a string it names does not occur.
 _COUNTS = re.compile(r"(?:#\w+|[+()]| )+>(?:#\w+|[+()]| )+")
+_PLACE = re.compile(r"[@!](\w+)")
 _NOT_STRICT = frozenset({"and", "or", "not", "defined", "for", "of", "none", "in", "at"})
 
 
@@ -126,7 +127,7 @@ class EvidenceReader:
         return some_of(_count(tokens[1], len(chosen)), [self.of(body, part) for part in chosen])
 
     def _of_number(self, tokens: tuple[str, ...]) -> Evidence:
-        """Read `#a > 2`, and that whatever compares a place or a length (`@a`, `!a`) is undefined without the string."""
+        """Read `#a > 2`, and that what compares a place or a length (`@a`, `!a`) is undefined without the string."""
         match tokens:
             case (name, operator, number) if name[0] == "#" and len(name) > 1 and number.isdecimal():
                 enough = {">": 1, "==": 1, ">=": 1}.get(operator)
@@ -138,7 +139,7 @@ class EvidenceReader:
             return some_of(1, [self._named("$" + token[1:]) for token in larger if token[0] == "#"])
         if not _NOT_STRICT.isdisjoint(tokens) or any("." in token for token in tokens):
             return None
-        places = {"$" + token[1:] for token in tokens if token[0] in "@!" and len(token) > 1 and token != "!="}
+        places = {f"${found[1]}" for found in map(_PLACE.fullmatch, tokens) if found}
         return all_of(self._named(name) for name in sorted(places))
 
     def _set(self, tokens: tuple[str, ...]) -> tuple[list[Evidence] | None, tuple[str, ...]]:

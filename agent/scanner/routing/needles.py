@@ -62,16 +62,12 @@ class Needle:
 
 def needles_of(string: StringDefinition) -> tuple[Needle, ...] | None:
     """Return needles one of which is in every file the string occurs in, or None when none are known."""
-    nocase = "nocase" in string.modifiers
-    match string.kind:
-        case "text":
-            runs = _text_runs(string.value)
-        case "byte":
-            runs = _hex_runs(string.value)
-        case "regex":
-            body, _, flags = string.value[1:].rpartition("/")
-            nocase = nocase or "i" in flags
-            runs = _regex_runs(body)
+    body, _, flags = string.value[1:].rpartition("/") if string.kind == "regex" else ("", "", "")
+    nocase = "nocase" in string.modifiers or "i" in flags
+    if string.kind == "text":
+        runs = _text_runs(string.value)
+    else:
+        runs = _hex_runs(string.value) if string.kind == "byte" else _regex_runs(body)
     piece = max(map(_window, runs), key=_variety, default=b"")
     encoded = next((modifier for modifier in string.modifiers if modifier.startswith(("xor", "base64"))), "")
     if encoded:

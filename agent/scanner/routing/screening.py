@@ -163,7 +163,7 @@ def _triggers(part: AtLeast | Needle) -> tuple[Needle, ...]:
 
 
 def weakness(rule: ScreenedRule) -> int:
-    """How little it takes to be a candidate: rules with equal numbers are candidates about as often, higher ones more."""
+    """How little it takes to be a candidate; rules with equal numbers are candidates about as often."""
     return -_rarity(_triggers(rule.evidence)) if rule.evidence else 0
 
 
