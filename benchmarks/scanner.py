@@ -4,7 +4,7 @@ Everybody scans the same files with the same rules in the same run, in turns, wi
 times from start to end, so they hold each program's start and its compiling of the rules; `start s` is that part, from
 a scan of an empty folder. Buckler has compiled the rules in an earlier start, as on any machine after its first scan;
 what the first start takes is told apart. Peers open no containers: `buckler, no containers` does the same work as they
-do, the rows above it do more. Sets of matches are compared on the files themselves, and also on a folder of planted files.
+do, the rows above it do more. Sets of matches are compared on the files themselves and on a folder of planted files.
 """
 
 import argparse

@@ -51,9 +51,9 @@ class MatchResult:
     max_string_matches: int | None = None
 
     def joined(self, other: "MatchResult") -> "MatchResult":
-        """Both, about the same content and different rules."""
+        """Both, about the same content; a rule that others refer to may be in both."""
         stopped_at = self.max_string_matches if self.max_string_matches is not None else other.max_string_matches
-        return MatchResult(self.matches + other.matches, stopped_at)
+        return MatchResult(tuple(dict.fromkeys(self.matches + other.matches)), stopped_at)
 
 
 class RuleCompileError(Exception):

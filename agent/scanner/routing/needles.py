@@ -33,8 +33,8 @@ _REGEX_PART = re.compile(
     r"|(?P<open>\()|(?P<close>\))|(?P<or>\|)|(?P<times>[*+?]\??|\{\d*,?\d*\}\??)|(?P<any>[.^$])|(?P<plain>.)",
     re.DOTALL,
 )
-#: Escapes that YARA takes for the letter, repetitions without a least number, named classes, backspaces in classes.
-_UNLIKE_PERL = re.compile(r"(?<!\\)(?:\\\\)*(?:\\[^xtnrfaswdSWDbB\W]|\{,|\[:|\[[^\]]*\\b)")
+#: Escapes that YARA takes for the letter, repetitions without a least number, backspaces in classes.
+_UNLIKE_PERL = re.compile(r"(?<!\\)(?:\\\\)*(?:\\[^xtnrfaswdSWDbB\W]|\{,|\[[^\]]*\\b)")
 _CONTROLS = {"t": 0x09, "n": 0x0A, "r": 0x0D, "f": 0x0C, "a": 0x07}
 
 
@@ -62,6 +62,9 @@ class Needle:
 
 def needles_of(string: StringDefinition) -> tuple[Needle, ...] | None:
     """Return needles one of which is in every file the string occurs in, or None when none are known."""
+    if string.kind == "regex" and "[:" in string.value:
+        # A named class, or a class that ends at its first bracket: engines need not agree.
+        return None
     body, _, flags = string.value[1:].rpartition("/") if string.kind == "regex" else ("", "", "")
     nocase = "nocase" in string.modifiers or "i" in flags
     if string.kind == "text":

@@ -1,6 +1,8 @@
 """Routing never changes what matches: generated packs against generated files, whole pack against partitions."""
 
+import io
 import re
+from base64 import b64encode
 from random import Random
 
 import pytest
@@ -8,6 +10,9 @@ import yara
 from hypothesis import assume, given, note, settings
 from hypothesis import strategies as st
 
+from agent.scanner.engines.port import RuleSource
+from agent.scanner.engines.routed import RoutedEngine
+from agent.scanner.engines.yara import YaraEngine
 from agent.scanner.routing.analysis import RuleText
 from agent.scanner.routing.partitions import Partition, partition
 from agent.scanner.routing.selection import Selector
@@ -25,6 +30,13 @@ STRINGS = {
     "zip": '"pk\\x03" nocase',
     "mixed": "{ (4D | 7F) 5A }",
     "xored": '"MZ" xor',
+    "hidden": '"alphabet" xor(1-5) ascii wide',
+    "encoded": '"alphabet" base64',
+    "encoded_wide": '"alphabet" base64wide',
+    "wild": "{ 61 6C [1-3] 68 ~62 ( 6? | 7? ) }",
+    "sequence": "{ 61 6C 70 68 61 62 65 74 ?? 00 }",
+    "pattern": "/a[l-p]{2,4}(ha|HA)b?/i",
+    "long": '"alphabet\\x00\\x01 and more than that of the same text" wide',
 }
 LEAVES = (
     "uint16(0) == 0x5A4D",
@@ -61,6 +73,21 @@ LEAVES = (
     "any of ($mz*)",
     "all of ($mz*, $alpha)",
     "2 of ($alpha, $beta, $gamma)",
+    "2 of them",
+    "any of ($enc*, $hidden)",
+    "all of ($wild, $pattern)",
+    "$sequence or $long",
+    "#alpha > #pattern",
+    "#alpha + #wild > #encoded + #hidden",
+    "#alpha > 1",
+    "@pattern < 100",
+    "!alpha[1] == 5",
+    "@alpha[2] > @pattern",
+    "for 1 of ($wild, $encoded) : ($ in (0..500))",
+    "for all of ($alpha, $pattern) : ($)",
+    "for any of ($alpha, $pattern) : (not $)",
+    "not any of ($hidden, $alpha)",
+    "$alpha in (0..filesize)",
     "for any of ($alpha, $beta) : ($ at pe.entry_point)",
     "for all of ($alpha) : (# > 0)",
     "filesize < 3",
@@ -136,7 +163,16 @@ HEADS = (
     b"\x7fZ",
     b"LX",
 )
-BODIES = (b"", b"alpha", b"b\0e\0t\0a\0", b"betaBETA", b"gamma", b"\0" * 70, b"alpha" * 130, b"MZ", b"\x7fELF")
+_ALPHABET = b"alphabet"
+BODIES = (
+    *(b64encode(bytes(before) + _ALPHABET + b"xyz") for before in range(3)),
+    bytes(byte for letter in b64encode(_ALPHABET) for byte in (letter, 0)),
+    bytes(letter ^ 3 for letter in _ALPHABET),
+    bytes(byte ^ 3 for letter in _ALPHABET for byte in (letter, 0)),
+    _ALPHABET + b"x\0",
+    b"ALMOHAb",
+    "alphabet\x00\x01 and more than that of the same text".encode("utf-16-le"),
+    b"", b"alpha", b"b\0e\0t\0a\0", b"betaBETA", b"gamma", b"\0" * 70, b"alpha" * 130, b"MZ", b"\x7fELF")
 
 
 def condition(random: Random, earlier: list[str], later: list[str], leaves_left: int) -> str:
@@ -244,3 +280,26 @@ def test_the_sample_files_are_what_they_claim() -> None:
     )
     assert found(rules, minimal_pe()) == {("default", "one_section")}
     assert found(rules, minimal_elf()) == {("default", "elf_file")}
+
+
+@settings(max_examples=300, deadline=None)
+@given(random=st.randoms(use_true_random=True))
+def test_rules_that_are_spared_a_file_would_not_have_matched_it(random: Random) -> None:
+    texts: dict[str, str] = {}
+    for source in pack(random):
+        texts[source.namespace] = texts.get(source.namespace, "") + source.text
+    try:
+        whole = yara.compile(sources=texts, externals=EXTERNALS)
+    except yara.SyntaxError:
+        assume(False)  # noqa: FBT003 - as above
+    image = io.BytesIO()
+    engine = RoutedEngine(YaraEngine())
+    engine.compile([RuleSource(namespace, namespace, text) for namespace, text in texts.items()], image)
+    image.seek(0)
+    matcher = engine.load(image)
+    for data in [content(random) for _ in range(12)]:
+        expected = found(whole, data)
+        note(f"{data!r} matches {sorted(expected)} of:\n" + "\n".join(texts.values()))
+        matches = matcher.match(data, EXTERNALS, 10.0).matches
+        assert {(match.namespace, match.rule) for match in matches} == expected
+        assert len(matches) == len(expected)
