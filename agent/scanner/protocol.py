@@ -197,7 +197,7 @@ def decode_birth(message: bytes) -> int:
         ProtocolError: With its reason.
     """
     if len(message) != _PID.size or not message.startswith(_PID_MARK):
-        raise ProtocolError(message[1:].decode("utf-8", "replace"))
+        raise ProtocolError(message[1:].decode("utf-8", "replace") or "the process that starts workers ended by itself")
     pid: int = _PID.unpack(message)[1]
     return pid
 

@@ -177,8 +177,6 @@ class ZygoteStarter:
             self._lose(error.strerror or str(error))
             return
         try:
-            if not message:
-                raise ProtocolError("the process that starts workers ended by itself")
             pid = protocol.decode_birth(message)
         except ProtocolError as error:
             self._lose(str(error))

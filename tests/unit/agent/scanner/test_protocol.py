@@ -97,3 +97,20 @@ def test_the_largest_answer_a_worker_can_give_fits_the_frame() -> None:
     decoded = decode_answer(payload)
     assert decoded.findings
     assert decoded.incomplete
+
+
+def test_a_clean_file_takes_a_short_answer() -> None:
+    answer = Answer("ab" * 32, 1 << 40)
+    encoded = protocol.encode_answer(answer)
+    assert len(encoded) < 48
+    assert decode_answer(encoded) == answer
+    for untrusted in (encoded[:-1], encoded + b"x", b"\1" + encoded[1:], encoded[:33] + b"\xff" * 8):
+        with pytest.raises(ProtocolError):
+            decode_answer(untrusted)
+
+
+def test_a_birth_survives_the_way_and_a_failure_is_told() -> None:
+    assert protocol.decode_birth(protocol.encode_birth(4711)) == 4711
+    for message, reason in ((protocol.encode_failed_birth("no rules"), "no rules"), (b"", "ended by itself")):
+        with pytest.raises(ProtocolError, match=reason):
+            protocol.decode_birth(message)

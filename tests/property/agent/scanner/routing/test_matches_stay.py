@@ -172,7 +172,16 @@ BODIES = (
     _ALPHABET + b"x\0",
     b"ALMOHAb",
     "alphabet\x00\x01 and more than that of the same text".encode("utf-16-le"),
-    b"", b"alpha", b"b\0e\0t\0a\0", b"betaBETA", b"gamma", b"\0" * 70, b"alpha" * 130, b"MZ", b"\x7fELF")
+    b"",
+    b"alpha",
+    b"b\0e\0t\0a\0",
+    b"betaBETA",
+    b"gamma",
+    b"\0" * 70,
+    b"alpha" * 130,
+    b"MZ",
+    b"\x7fELF",
+)
 
 
 def condition(random: Random, earlier: list[str], later: list[str], leaves_left: int) -> str:
