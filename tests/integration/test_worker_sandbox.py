@@ -121,11 +121,15 @@ async def test_a_worker_of_root_is_nobody_and_has_no_capability_left() -> None:
     assert status["Seccomp"] == "2"
 
 
+def limits_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/limits").read_text(encoding="ascii")
+
+
 async def test_a_worker_may_use_so_much_processor_time_and_no_more() -> None:
     settings = ScannerSettings(workers=1)
     async with running_scanner(settings) as service:
         (pid,) = service.worker_pids()
-        limits = Path(f"/proc/{pid}/limits").read_text(encoding="ascii")
+        limits = limits_of(pid)
     (line,) = (line for line in limits.splitlines() if line.startswith("Max cpu time"))
     assert line.split()[3:5] == [str(settings.cpu_limit_s())] * 2
 
