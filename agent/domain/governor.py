@@ -9,8 +9,6 @@ Nothing here makes a file clean: a throttled scan comes later, a restarted one i
 from dataclasses import dataclass, replace
 from enum import Enum
 
-#: A worker that holds less than this gives back too little to be restarted for it, MiB.
-WORTH_RESTARTING_MB = 100.0
 #: Pause after the first restart, in seconds; doubles up to `LONGEST_PAUSE_S`.
 FIRST_PAUSE_S = 30.0
 LONGEST_PAUSE_S = 1_800.0
@@ -25,6 +23,7 @@ class ResourceLimits:
         cpu_percent: Of all cores together, agent and workers.
         memory_mb: Agent and workers, what they share counted once, MiB; while files are scanned.
         memory_at_rest_mb: The same when no file is; workers that hold much are then replaced, each once at most.
+        worth_restarting_mb: A worker that holds less gives back too little to be restarted for it, MiB.
         warn_after_s: Over a limit for so long: it is told.
         throttle_after_s: For so long: one file at a time, with pauses.
         restart_after_s: Over a memory limit for so long: the largest worker is restarted.
@@ -35,6 +34,7 @@ class ResourceLimits:
     cpu_percent: float = 50.0
     memory_mb: float = 1_024.0
     memory_at_rest_mb: float = 300.0
+    worth_restarting_mb: float = 100.0
     warn_after_s: float = 15.0
     throttle_after_s: float = 60.0
     restart_after_s: float = 90.0
@@ -156,7 +156,7 @@ def _calmer(state: GovernorState, limits: ResourceLimits, now_s: float) -> Gover
 def _restart_if_due(
     state: GovernorState, use: ResourceUse, limits: ResourceLimits, why: str, now_s: float
 ) -> tuple[GovernorState, Order]:
-    since, largest = state.memory_over_since, _largest(use)
+    since, largest = state.memory_over_since, _largest(use, limits)
     if since is None or now_s - since < limits.restart_after_s or now_s < state.no_restart_before or largest is None:
         return state, Order()
     restarts = state.restarts + 1
@@ -170,10 +170,10 @@ def _restart_if_due(
     return state, Order(largest.pid, f"scan worker {largest.pid} held {largest.memory_mb:.0f} MB: {why}")
 
 
-def _largest(use: ResourceUse) -> WorkerUse | None:
+def _largest(use: ResourceUse, limits: ResourceLimits) -> WorkerUse | None:
     """The worker that holds most; None: none is worth being restarted."""
     largest = max(use.workers, key=lambda worker: worker.memory_mb, default=None)
-    return largest if largest is not None and largest.memory_mb >= WORTH_RESTARTING_MB else None
+    return largest if largest is not None and largest.memory_mb >= limits.worth_restarting_mb else None
 
 
 def _since(before: float | None, now_s: float) -> float:
@@ -182,7 +182,7 @@ def _since(before: float | None, now_s: float) -> float:
 
 def _memory_limit(state: GovernorState, use: ResourceUse, limits: ResourceLimits) -> float:
     """At rest the lower one, as long as something can be done about it: large rules are large at rest, too."""
-    helped = _largest(use) is None or state.rest_restarts >= len(use.workers)
+    helped = _largest(use, limits) is None or state.rest_restarts >= len(use.workers)
     return limits.memory_mb if helped or not use.at_rest else min(limits.memory_at_rest_mb, limits.memory_mb)
 
 

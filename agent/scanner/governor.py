@@ -7,6 +7,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 
@@ -14,7 +15,6 @@ from agent.domain.facts import ScanFacts
 from agent.domain.governor import GovernorState, ResourceLimits, ResourceUse, Stage, WorkerUse, govern
 from agent.domain.ports import Clock
 from agent.platform.process_costs import CostMeter
-from agent.scanner.service import ScannerService
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +44,19 @@ class GovernorFacts:
     restarts: int = 0
 
 
+class GovernedScanner(Protocol):
+    """What is governed: `agent.scanner.service.ScannerService`."""
+
+    async def scan(self, descriptor: int, path: str) -> ScanFacts:
+        """See `agent.domain.ports.Scanner.scan`."""
+
+    def work_under_way(self) -> dict[int, str]:
+        """What each worker is scanning, by process id; an empty path: nothing."""
+
+    def restart_worker(self, pid: int, reason: str) -> bool:
+        """Replace a worker; False: there is none of that id any more."""
+
+
 class ScanGovernor:
     """Scans through a service, as fast as the limits allow; port `agent.domain.ports.Scanner`.
 
@@ -57,7 +70,7 @@ class ScanGovernor:
 
     def __init__(
         self,
-        service: ScannerService,
+        service: GovernedScanner,
         limits: ResourceLimits,
         clock: Clock,
         is_held: Callable[[], bool],
@@ -97,7 +110,7 @@ class ScanGovernor:
         while True:
             await self._begun.wait()
             # What was used before this moment is nobody's excess: the meter starts here.
-            await asyncio.to_thread(self._meter.measure, self._service.worker_pids())
+            await asyncio.to_thread(self._meter.measure, self._service.work_under_way())
             while self._begun.is_set() or not self._is_calm():
                 self._begun.clear()
                 await asyncio.sleep(self._every_s)
