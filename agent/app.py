@@ -48,6 +48,7 @@ from agent.platform.lock import AgentLock
 from agent.platform.processes import StoppedProcess, stop_processes
 from agent.platform.randomness import SystemRandomness
 from agent.platform.system_facts import SystemFacts, read_system_facts
+from agent.platform.watch_register import register_folder, watching
 from agent.quarantine.upkeep import VaultUpkeep
 from agent.quarantine.vault import Vault, VaultSettings
 from agent.realtime.runner import RealtimeProtection
@@ -173,7 +174,11 @@ async def run_agent(config: AgentConfig, announce: Callable[[str], None]) -> Non
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     prepare_data_dir(config.locations.data_dir)
-    with AgentLock(config.locations.lock), open_device(config) as device:
+    with (
+        AgentLock(config.locations.lock),
+        watching(register_folder(), config.realtime.roots, config.locations.data_dir),
+        open_device(config) as device,
+    ):
         agent = build_agent(device, announce)
         try:
             await agent.scanner.start()
