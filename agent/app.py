@@ -118,7 +118,9 @@ def _stop_processes(book: PolicyBook, identity: FileIdentity, path: str) -> tupl
 
 def direct_actions(device: Device, switch_mode: Callable[[Mode], Mode]) -> DirectActions:
     """The owner's actions, done in this process."""
-    return DirectActions(device.store, device.vault, device.clock, device.randomness, switch_mode)
+    return DirectActions(
+        device.store, device.vault, device.clock, device.randomness, switch_mode, device.config.retention
+    )
 
 
 def prepare_data_dir(folder: Path) -> None:

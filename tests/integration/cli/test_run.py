@@ -88,3 +88,26 @@ def test_it_stops_cleanly_when_told_to_and_starts_after_a_kill(protected: Protec
     assert protected.process.wait(timeout=20) == 0
     assert not (protected.data / "agent.sock").exists()
     assert protected.ask("quarantine", "list")[0]["original_path"] == str(infected)
+
+
+def test_several_files_are_restored_or_destroyed_at_once_and_their_history_tells(protected: Protected) -> None:
+    infected = [protected.root / f"{number}.com" for number in range(4)]
+    for path in infected:
+        path.write_bytes(EICAR)
+    wait_for(lambda: [row["state"] for row in protected.ask("quarantine", "list")] == ["done"] * 4)
+    ids = {row["original_path"]: row["id"] for row in protected.ask("quarantine", "list")}
+    gone = [ids[str(path)] for path in infected[:2]]
+    assert protected.ask("quarantine", "delete", *gone) == [{"id": one, "state": "deleted"} for one in gone]
+    restored = protected.ask("quarantine", "restore", "--rule", "eicar_test_file")
+    assert [row["path"] for row in restored] == [ids_path for ids_path in ids if ids[ids_path] not in gone]
+    assert all(path.read_bytes() == EICAR for path in infected[2:])
+    shown = protected.ask("quarantine", "show", gone[0])
+    assert [(note["event"], note["actor"]) for note in shown["history"]] == [
+        ("taken", "real_time"),
+        ("deleted", "owner"),
+    ]
+    command = [BUCKLER, "quarantine", "restore", gone[0], "q_unknown", ids[str(infected[3])]]
+    refused = subprocess.run(command, env=protected.env, capture_output=True, check=False, text=True)
+    assert refused.returncode == 1
+    assert refused.stderr.count("QUARANTINE_NOT_HELD") == 2
+    assert "QUARANTINE_UNKNOWN" in refused.stderr
