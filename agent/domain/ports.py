@@ -115,6 +115,10 @@ class CaptureRequest:
     detected_at: datetime
 
 
+#: A capture that was begun and will be finished later; code of a `BucklerError`.
+CAPTURE_UNFINISHED = "CAPTURE_UNFINISHED"
+
+
 class Quarantine(Protocol):
     """Takes files out of their place and brings them back."""
 
@@ -122,6 +126,10 @@ class Quarantine(Protocol):
         """Take a file; returns a final entry: DONE, or FAILED with the reason in `detail`.
 
         The incident is written to the outbox in the transaction that makes the entry final.
+
+        Raises:
+            BucklerError: `CAPTURE_UNFINISHED`: the file has been taken out of its place, and what is left to do, its
+                incident included, is done later. Any other code: nothing has been done.
         """
 
     async def restore(self, entry_id: str, destination: str | None, *, allow: bool) -> RestoreReceipt:

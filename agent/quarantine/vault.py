@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 
 from agent.domain.errors import BucklerError, ExitStatus
-from agent.domain.ports import CaptureRequest, Clock, Randomness, Store
+from agent.domain.ports import CAPTURE_UNFINISHED, CaptureRequest, Clock, Randomness, Store
 from agent.domain.quarantine import (
     OWNER,
     RETENTION,
@@ -29,7 +29,7 @@ from agent.platform.processes import StopProcesses, stop_none
 from agent.quarantine.capture import Captures, StagingOutOfReachError
 from agent.quarantine.failures import not_taken
 from agent.quarantine.folder import VaultFolder, remove_sealed_file, sealed_ids
-from agent.quarantine.journal import CaptureJournal, entry_id_of, new_entry
+from agent.quarantine.journal import CaptureJournal, entry_id_of, new_entry, shown
 from agent.quarantine.restore import Restores
 from agent.quarantine.staging import Staging
 from agent.quarantine.steps import AfterStep, nothing_after
@@ -91,14 +91,15 @@ class Vault:
         Once begun it goes on to its end, even if the caller is cancelled.
 
         Raises:
-            BucklerError: The database or the vault's key cannot be used (`DATABASE_…`, `VAULT_DAMAGED`); what was
-                begun is finished by `resume`.
+            BucklerError: The database or the vault's key cannot be used (`DATABASE_…`, `VAULT_DAMAGED`), and nothing
+                has been done; or `CAPTURE_UNFINISHED`: what was begun is finished and reported by `resume`.
         """
         try:
             return await asyncio.to_thread(self._capture, request)
-        except BucklerError:
-            for tell in self._tell_unfinished:
-                tell()
+        except BucklerError as error:
+            if error.code == CAPTURE_UNFINISHED:
+                for tell in self._tell_unfinished:
+                    tell()
             raise
 
     def when_unfinished(self, tell: Callable[[], None]) -> None:
@@ -164,9 +165,25 @@ class Vault:
                 # Before anything is moved: without its key the vault can hold nothing.
                 self._folder.key(vault)
                 return self._captures.take(vault, entry)
+        except BucklerError as error:
+            if self._is_begun(entry.id):
+                raise BucklerError(
+                    CAPTURE_UNFINISHED,
+                    f"{shown(entry.original_path)} is on its way to the vault, but {error.message}",
+                    next_step=error.next_step,
+                    exit_status=error.exit_status,
+                    facts={"id": entry.id, "cause": error.code},
+                ) from error
+            raise
         except OSError as error:
             # The vault's own folder cannot be used; `take` turns everything else into a final entry by itself.
             return self._journal.failed(entry, not_taken(error))
+
+    def _is_begun(self, entry_id: str) -> bool:
+        try:
+            return self._journal.get(entry_id) is not None
+        except BucklerError:
+            return False
 
     def _restore(self, entry_id: str, destination: str | None, *, allow: bool) -> RestoreReceipt:
         with self._usable(), self._folder.in_use() as vault:

@@ -104,8 +104,9 @@ async def test_a_capture_that_a_full_disk_interrupted_is_finished_without_a_rest
 
     scene.after_step = disk_full
     async with kept_in_order(scene):
-        with pytest.raises(BucklerError, match="full"):
+        with pytest.raises(BucklerError, match="is on its way to the vault, but the disk is full") as told:
             await scene.vault.capture(scanned(scene.infected()))
+        assert (told.value.code, told.value.facts["cause"]) == ("CAPTURE_UNFINISHED", "DATABASE_FULL")
         scene.after_step = lambda entry_id, step: None
         await until(lambda: [entry.state for entry in scene.entries()] == [CaptureState.DONE])
     assert (scene.staged(), scene.names()) == ([], [])
