@@ -11,7 +11,9 @@ looked at and never to another that got its number.
 import os
 import select
 import signal
+import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -72,13 +74,15 @@ def stop_processes(identity: FileIdentity, path: str) -> tuple[StoppedProcess, .
     spare_all = path.startswith(SYSTEM_FOLDERS) or _runs(os.getpid(), identity)
     found: dict[int, StoppedProcess] = {}
     for _ in range(_ROUNDS):
-        new = [pid for pid in _running(identity) if pid not in found]
-        if not new:
-            break
-        for pid in new:
-            stopped = _stop(pid, identity, spare=spare_all or pid in untouchable)
-            if stopped is not None:
-                found[pid] = stopped
+        with ExitStack() as stack:
+            held = {pid: _hold(pid, identity, stack) for pid in _running(identity) if pid not in found}
+            running = {pid: descriptor for pid, descriptor in held.items() if descriptor is not None}
+            if not running:
+                break
+            names = {pid: _name_of(pid) for pid in running}
+            ends = {pid: ProcessEnd.SPARED for pid in running if spare_all or pid in untouchable}
+            ends |= _end({pid: descriptor for pid, descriptor in running.items() if pid not in ends})
+            found |= {pid: StoppedProcess(pid, names[pid], end) for pid, end in ends.items()}
     return tuple(found.values())
 
 
@@ -97,33 +101,49 @@ def _runs(pid: int, identity: FileIdentity) -> bool:
     return (image.st_dev, image.st_ino) == (identity.device, identity.inode)
 
 
-def _stop(pid: int, identity: FileIdentity, *, spare: bool) -> StoppedProcess | None:
-    """None: it had ended by itself, or turned out to be another one."""
+def _hold(pid: int, identity: FileIdentity, stack: ExitStack) -> int | None:
+    """A descriptor of the process; None: it has ended by itself, or its number belongs to another one now."""
     try:
-        held = os.pidfd_open(pid)
+        descriptor = os.pidfd_open(pid)
     except OSError:
         return None
-    try:
-        if not _runs(pid, identity):
-            return None
-        name = _name_of(pid)
-        return StoppedProcess(pid, name, ProcessEnd.SPARED if spare else _end(held))
-    finally:
-        os.close(held)
+    stack.callback(os.close, descriptor)
+    return descriptor if _runs(pid, identity) else None
 
 
-def _end(held: int) -> ProcessEnd:
+def _end(held: dict[int, int]) -> dict[int, ProcessEnd]:
+    """Ask all of them to end, then kill those that did not."""
+    ends: dict[int, ProcessEnd] = {}
     for number, end in ((signal.SIGTERM, ProcessEnd.TERMINATED), (signal.SIGKILL, ProcessEnd.KILLED)):
-        try:
-            signal.pidfd_send_signal(held, number)
-        except ProcessLookupError:
-            return ProcessEnd.TERMINATED
-        except OSError:
-            return ProcessEnd.SURVIVED
-        # A process descriptor is readable once the process has ended.
-        if select.select([held], [], [], PATIENCE_S)[0]:
-            return end
-    return ProcessEnd.SURVIVED
+        asked = {pid: descriptor for pid, descriptor in held.items() if pid not in ends and _signal(descriptor, number)}
+        ends |= dict.fromkeys(_ended(asked), end)
+    return dict.fromkeys(held, ProcessEnd.SURVIVED) | ends
+
+
+def _signal(descriptor: int, number: signal.Signals) -> bool:
+    """False: the system does not let us."""
+    try:
+        signal.pidfd_send_signal(descriptor, number)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _ended(held: dict[int, int]) -> list[int]:
+    """Those that end within `PATIENCE_S`; a process descriptor is readable once its process has ended."""
+    waiting = {descriptor: pid for pid, descriptor in held.items()}
+    poll = select.poll()
+    for descriptor in waiting:
+        poll.register(descriptor, select.POLLIN)
+    ended: list[int] = []
+    deadline = time.monotonic() + PATIENCE_S
+    while waiting and (left_s := deadline - time.monotonic()) > 0:
+        for descriptor, _ in poll.poll(left_s * 1000):
+            poll.unregister(descriptor)
+            ended.append(waiting.pop(descriptor))
+    return ended
 
 
 def _name_of(pid: int) -> str:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,15 @@ async def test_a_process_that_does_not_want_to_end_is_killed(tmp_path: Path, mon
         entry = await scene.vault.capture(scanned(path))
         assert process.wait(timeout=10) == -signal.SIGKILL
     assert entry.detail.endswith(f"({process.pid}) killed")
+
+
+def test_many_processes_are_ended_together(tmp_path: Path) -> None:
+    path = tmp_path / "evil"
+    with running_copy(path) as first, ExitStack() as others:
+        more = [others.enter_context(subprocess.Popen([str(path), "60"])) for _ in range(10)]
+        stopped = stop_processes(identity_of(str(path)), str(path))
+        assert {one.pid for one in stopped} == {first.pid, *(process.pid for process in more)}
+        assert {one.end for one in stopped} == {ProcessEnd.TERMINATED}
 
 
 def test_a_file_renamed_or_removed_since_is_still_known_by_its_process(tmp_path: Path) -> None:
