@@ -152,7 +152,8 @@ def check_books(fight: Siege, rounds: int) -> Counter[CaptureState]:
 
 @pytest.mark.parametrize("attack", ATTACKS)
 async def test_no_race_makes_an_infected_file_clean(tmp_path: Path, attack: str) -> None:
-    await withstand(tmp_path, attack, rounds=25)
+    ends = await withstand(tmp_path, attack, rounds=25)
+    assert ends[CaptureState.DONE] >= 25
 
 
 @pytest.mark.slow

@@ -58,4 +58,4 @@ def test_what_a_killed_agent_left_is_swept(tmp_path: Path) -> None:
 def test_a_register_that_cannot_be_used_does_not_cost_the_protection(tmp_path: Path) -> None:
     (tmp_path / "register").write_text("no folder")
     with watching(tmp_path / "register", ["/srv"], Path("/our/data")):
-        pass
+        assert (tmp_path / "register").read_text() == "no folder"
