@@ -222,6 +222,7 @@ def build_agent(device: Device, announce: Callable[[str], None]) -> Agent:
         book.current,
         keeper.access,
         on_proven=lambda: announce(_proven_line(realtime.state())),
+        is_own=device.vault.is_vault_path,
     )
     board = _board_of_service(
         device, pack, scanner, realtime, lambda: link.last_error, lambda: _resource_facts(governor.facts(), restarts)

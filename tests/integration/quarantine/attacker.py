@@ -96,7 +96,8 @@ def rest_if_asked() -> None:
         # One byte each, unbuffered: `select` knows nothing of what a buffer already holds.
         os.read(sys.stdin.fileno(), 1)
         say("resting")
-        os.read(sys.stdin.fileno(), 1)
+        if not os.read(sys.stdin.fileno(), 1):
+            sys.exit()
 
 
 def main() -> None:

@@ -227,6 +227,20 @@ async def test_a_quarantine_that_breaks_leaves_an_incident(tmp_path: Path) -> No
     assert [row.action for row in stage.incidents.incidents.values()] == [IncidentAction.QUARANTINE_FAILED]
 
 
+async def test_what_is_on_its_way_to_the_vault_is_nobody_elses_business(tmp_path: Path) -> None:
+    stage = ProtectedFolder(tmp_path)
+    stage.write(".own/q_1", EICAR)  # found by the first walk, too
+    before = open_descriptors()
+    async with stage.running():
+        stage.fake_source.wrote(stage.root / ".own/q_1")
+        stage.fake_source.wrote(stage.write("bad.txt", EICAR))
+        await until(lambda: bool(stage.quarantine.taken()))
+        await until(stage.settled)
+
+    assert stage.scans_of(".own/q_1") == 0
+    assert open_descriptors() == before
+
+
 async def test_a_capture_that_will_be_finished_later_is_not_reported_twice(tmp_path: Path) -> None:
     stage = ProtectedFolder(tmp_path)
     async with stage.running():
