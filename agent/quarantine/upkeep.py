@@ -61,8 +61,9 @@ class VaultUpkeep:
         """False: something is still unfinished."""
         try:
             if self._unfinished.is_set():
-                log.info("captures_finished", count=await self._vault.resume())
+                # First, so that what is left unfinished meanwhile is not forgotten.
                 self._unfinished.clear()
+                log.info("captures_finished", count=await self._vault.resume())
             await self._vault.keep_limits()
         except BucklerError as error:
             # The disk may have room again in a moment; until then the files are safe where they are.
