@@ -27,7 +27,9 @@ _MAX_PACK_BYTES = 256 * 1024 * 1024
 _MAX_PACK_FILES = 50_000
 #: Hex digits of the content hash in a version: 48 bits tell packs apart; they are no security boundary.
 _HASH_DIGITS = 12
-_FIX_RULES = "correct the rule, or leave that file out of --rules"
+#: Broken files that a message names; the rest is counted.
+_MAX_NAMED = 10
+_FIX_RULES = "correct what is broken, or scan with the rest: `buckler scan --skip-broken-rules`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ def compile_pack(pack: RulePack, engine: str | Engine = "yara") -> CompiledPack:
     try:
         image = anonymous_file("buckler-rules", write_image)
     except RuleCompileError as error:
-        raise _invalid(error.source.origin, error.line, error.reason) from error
+        raise _do_not_compile(error) from error
     names_matter = asks_for_names(source.text for source in pack.sources)
     return CompiledPack(pack.version, chosen.name, chosen.version, rule_count, pack.made_at, image, names_matter)
 
@@ -191,8 +193,6 @@ def _source(namespace: str, origin: str, content: bytes) -> RuleSource:
     except UnicodeDecodeError:
         # libyara takes bytes; a comment in another encoding must not cost the rule.
         text = content.decode("latin-1")
-    if "\0" in text:
-        raise _invalid(origin, text.count("\n", 0, text.index("\0")) + 1, "a zero byte: this is no rule text")
     # A file name may hold any byte; a namespace is text for people and for the engine.
     return RuleSource(namespace.encode("utf-8", "backslashreplace").decode(), origin, text)
 
@@ -222,6 +222,24 @@ def _not_found(path: Path, reason: str) -> BucklerError:
         f"the rules {path} cannot be loaded: {reason}",
         next_step="check the path given with --rules or in [scanner] rules",
         facts={"file": str(path)},
+    )
+
+
+def _do_not_compile(error: RuleCompileError) -> BucklerError:
+    first, *others = error.problems
+    named = "; ".join(map(str, error.problems[:_MAX_NAMED]))
+    unnamed = len(error.problems) - _MAX_NAMED
+    message = f"{len(error.problems)} rule files do not compile: {named}" if others else named
+    return BucklerError(
+        "RULES_INVALID",
+        f"{message}; and {unnamed} more" if unnamed > 0 else message,
+        next_step=_FIX_RULES,
+        facts={
+            "file": first.source.origin,
+            "line": str(first.line),
+            "reason": first.reason,
+            "broken_files": str(len(error.problems)),
+        },
     )
 
 
