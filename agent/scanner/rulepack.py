@@ -9,7 +9,7 @@ import os
 import tomllib
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -19,6 +19,7 @@ from agent.platform.anonymous_file import anonymous_file
 from agent.scanner.cache_key import asks_for_names
 from agent.scanner.engines.port import Engine, RuleCompileError, RuleSource
 from agent.scanner.engines.registry import engine_named
+from agent.scanner.rule_salvage import LeftOut, salvage
 
 _SUFFIXES = frozenset({".yar", ".yara"})
 _MANIFEST = "manifest.toml"
@@ -124,21 +125,52 @@ def compile_pack(pack: RulePack, engine: str | Engine = "yara") -> CompiledPack:
     """Compile a pack. Takes seconds for large packs and blocks; the caller closes the result.
 
     Raises:
-        BucklerError: `RULES_INVALID` with file, line and reason; `ENGINE_UNKNOWN`.
+        BucklerError: `RULES_INVALID` with file, line and reason of all that does not compile; `ENGINE_UNKNOWN`.
     """
-    chosen = engine_named(engine) if isinstance(engine, str) else engine
+    try:
+        return _compiled(pack, _engine(engine))
+    except RuleCompileError as error:
+        raise _do_not_compile(error) from error
+
+
+def compile_sound_rules(pack: RulePack, engine: str | Engine = "yara") -> tuple[CompiledPack, tuple[LeftOut, ...]]:
+    """Compile what compiles of a pack; for scans by hand only, where somebody reads what was left out.
+
+    Returns:
+        The compiled pack, which has another version than the whole if anything is missing, and what is missing.
+
+    Raises:
+        BucklerError: `RULES_INVALID`: nothing would be left; `ENGINE_UNKNOWN`.
+    """
+    chosen = _engine(engine)
+    try:
+        return _compiled(pack, chosen), ()
+    except RuleCompileError as error:
+        kept, left_out = salvage(pack.sources, error.problems, chosen.problem)
+        if not kept:
+            raise _do_not_compile(error) from error
+    # What is left follows from the whole pack and the engine, and scans are remembered under both.
+    partial = replace(pack, sources=kept, version=f"{pack.version}-partial")
+    try:
+        return _compiled(partial, chosen), left_out
+    except RuleCompileError as error:
+        raise _do_not_compile(error) from error
+
+
+def _engine(engine: str | Engine) -> Engine:
+    return engine_named(engine) if isinstance(engine, str) else engine
+
+
+def _compiled(pack: RulePack, engine: Engine) -> CompiledPack:
     rule_count = 0
 
     def write_image(file: BinaryIO) -> None:
         nonlocal rule_count
-        rule_count = chosen.compile(pack.sources, file)
+        rule_count = engine.compile(pack.sources, file)
 
-    try:
-        image = anonymous_file("buckler-rules", write_image)
-    except RuleCompileError as error:
-        raise _do_not_compile(error) from error
+    image = anonymous_file("buckler-rules", write_image)
     names_matter = asks_for_names(source.text for source in pack.sources)
-    return CompiledPack(pack.version, chosen.name, chosen.version, rule_count, pack.made_at, image, names_matter)
+    return CompiledPack(pack.version, engine.name, engine.version, rule_count, pack.made_at, image, names_matter)
 
 
 def _read_manifest(path: Path) -> tuple[str, datetime]:

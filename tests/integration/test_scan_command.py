@@ -269,3 +269,42 @@ def test_a_program_alone_has_no_vault(folder: Path) -> None:
     outcome = call(folder, "--quarantine")
     assert outcome.error is not None
     assert outcome.error.code == "QUARANTINE_UNAVAILABLE"
+
+
+BROKEN = "rule fine { condition: true }\nrule broken { condition: $x }\n"
+
+
+def test_broken_rules_scan_nothing_unless_they_may_be_left_out(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    rules = tmp_path_factory.mktemp("rules") / "a.yar"
+    rules.write_text(BROKEN)
+    refused = call(folder, "--rules", rules)
+    assert (refused.status, refused.out) == (2, "")
+    assert refused.error is not None
+    assert refused.error.code == "RULES_INVALID"
+    outcome = call(folder, "--rules", rules, "--skip-broken-rules", "--output", "json")
+    assert outcome.status == 1
+    assert [finding["rule"] for finding in outcome.files["clean.txt"]["findings"]] == ["fine"]
+    assert outcome.records[-1]["rules_skipped"] == 1
+    assert outcome.err.startswith(f"left out: {rules}, line 2: rule broken: ")
+
+
+def test_with_rules_that_compile_nothing_is_left_out(folder: Path) -> None:
+    outcome = call(folder, "--skip-broken-rules", "--output", "json")
+    assert (outcome.status, outcome.records[-1]["rules_skipped"], outcome.err) == (0, 0, "")
+
+
+def test_the_engine_can_be_chosen(folder: Path) -> None:
+    (folder / "e.com").write_bytes(EICAR)
+    outcome = call(folder, "--engine", "boreal", "--output", "json")
+    assert outcome.status == 1
+    assert outcome.files["e.com"]["verdict"] == "infected"
+    assert outcome.records[-1]["engine"].startswith("boreal ")
+
+
+def test_an_engine_that_does_not_exist_scans_nothing(folder: Path) -> None:
+    outcome = call(folder, "--engine", "clam")
+    assert (outcome.status, outcome.out) == (2, "")
+    assert outcome.error is not None
+    assert outcome.error.code == "ENGINE_UNKNOWN"

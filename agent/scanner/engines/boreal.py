@@ -47,22 +47,18 @@ class BorealEngine:
 
     def compile(self, sources: Sequence[RuleSource], image: IO[bytes]) -> int:
         """Compile and write the image; see `Engine.compile`. `include` is refused, as by every engine."""
-        texts = {source.namespace: source.text for source in sources}
+        texts = _texts(sources)
         try:
             rules = _compiled(texts)
-        except (boreal.Error, UnicodeError) as error:
-            raise blame(sources, self.problem, error) from error
+        except (boreal.Error, ValueError) as error:
+            raise blame(sources, _first_mistake) from error
         image.write(json.dumps(texts).encode())
         return sum(1 for _ in rules)
 
     def problem(self, source: RuleSource) -> RuleProblem | None:
         """Compile one file; see `Engine.problem`."""
-        try:
-            _compiled({source.namespace: source.text})
-        except (boreal.Error, UnicodeError) as error:
-            found = _LINE.match(str(error))
-            return RuleProblem(source, int(found[1]), found[2]) if found else RuleProblem(source, 0, str(error))
-        return None
+        mistake = _first_mistake([source])
+        return RuleProblem(source, *mistake) if mistake else None
 
     def load(self, image: Readable) -> "BorealMatcher":
         """Compile what the image holds; see `Engine.load`."""
@@ -116,3 +112,16 @@ def _text(value: object) -> str:
 
 def _compiled(texts: Mapping[str, str]) -> boreal.Scanner:
     return boreal.compile(sources=dict(texts), externals=dict(_NO_VALUES), includes=False)
+
+
+def _texts(sources: Sequence[RuleSource]) -> dict[str, str]:
+    return {source.namespace: source.text for source in sources}
+
+
+def _first_mistake(sources: Sequence[RuleSource]) -> tuple[int, str] | None:
+    try:
+        _compiled(_texts(sources))
+    except (boreal.Error, ValueError) as error:
+        found = _LINE.match(str(error))
+        return (int(found[1]), found[2]) if found else (0, str(error))
+    return None

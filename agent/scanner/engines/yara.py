@@ -45,21 +45,14 @@ class YaraEngine:
         try:
             rules = _compiled(sources)
         except (yara.Error, ValueError) as error:
-            raise blame(sources, self.problem, error) from error
+            raise blame(sources, _first_mistake) from error
         rules.save(file=image)
         return sum(1 for _ in rules)
 
     def problem(self, source: RuleSource) -> RuleProblem | None:
         """Compile one file; see `Engine.problem`."""
-        if _ZERO in source.text:
-            line = source.text.count("\n", 0, source.text.index(_ZERO)) + 1
-            return RuleProblem(source, line, "a zero byte: this is no rule text")
-        try:
-            _compiled([source])
-        except (yara.Error, ValueError) as error:
-            found = _LINE.match(str(error))
-            return RuleProblem(source, int(found[1]), found[2]) if found else RuleProblem(source, 0, str(error))
-        return None
+        mistake = _first_mistake([source])
+        return RuleProblem(source, *mistake) if mistake else None
 
     def load(self, image: Readable) -> "YaraMatcher":
         """Load an image; see `Engine.load`."""
@@ -114,8 +107,19 @@ def _text(value: object) -> str:
 
 
 def _compiled(sources: Sequence[RuleSource]) -> Any:
-    if any(_ZERO in source.text for source in sources):
-        raise ValueError("a zero byte")
+    for source in sources:
+        if _ZERO in source.text:
+            line = source.text.count("\n", 0, source.text.index(_ZERO)) + 1
+            raise ValueError(f"line {line}: a zero byte: this is no rule text")
     return yara.compile(
         sources={source.namespace: source.text for source in sources}, externals=_NO_VALUES, includes=False
     )
+
+
+def _first_mistake(sources: Sequence[RuleSource]) -> tuple[int, str] | None:
+    try:
+        _compiled(sources)
+    except (yara.Error, ValueError) as error:
+        found = _LINE.match(str(error))
+        return (int(found[1]), found[2]) if found else (0, str(error))
+    return None
