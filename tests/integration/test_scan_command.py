@@ -20,8 +20,10 @@ from agent.domain.files import FileIdentity
 from agent.domain.policy import Policy
 from agent.domain.ports import CaptureRequest
 from agent.domain.quarantine import CaptureState, FileMetadata, QuarantineEntry, RestoreReceipt
+from agent.platform.accounts import account_name
 from agent.platform.clock import SystemClock
 from agent.platform.randomness import SystemRandomness
+from agent.scanner.engines.registry import ENGINE_NAMES
 from tests.fakes.archives import zip_of
 from tests.fakes.eicar import EICAR
 
@@ -308,3 +310,18 @@ def test_an_engine_that_does_not_exist_scans_nothing(folder: Path) -> None:
     assert (outcome.status, outcome.out) == (2, "")
     assert outcome.error is not None
     assert outcome.error.code == "ENGINE_UNKNOWN"
+
+
+@pytest.mark.parametrize("engine", ENGINE_NAMES)
+def test_rules_are_told_type_and_owner_by_the_worker(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, engine: str
+) -> None:
+    owner = account_name(os.getuid())
+    rules = tmp_path_factory.mktemp("rules") / "a.yar"
+    rules.write_text(
+        f'rule mine {{ condition: filetype == "EXE" and owner == "{owner}" }} rule nobodys {{ condition: owner == "" }}'
+    )
+    (folder / "a.zip").write_bytes(zip_of({"b.exe": b"MZ"}))
+    outcome = call(folder, "--rules", rules, "--engine", engine, "--output", "json")
+    assert [(f["rule"], f["member"]) for f in outcome.files["a.zip"]["findings"]] == [("mine", "a.zip!b.exe")]
+    assert "clean.txt" not in outcome.files
