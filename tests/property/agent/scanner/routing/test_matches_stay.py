@@ -59,7 +59,7 @@ def test_the_partitions_of_a_file_match_what_the_whole_pack_matches(random: Rand
     check(yara, pack(random), [content(random) for _ in range(12)], worth)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(random=randoms, worth=sizes_worth_a_pack)
 def test_they_do_with_boreal_for_at_most_one_global_rule_a_file(random: Random, worth: int) -> None:
     # boreal reports a global rule even when a later one of its file does not hold, and routing then does not.
