@@ -6,7 +6,9 @@ What it does otherwise than engine `yara`:
   but version 1.4.0 cannot load what it saved of more than about a hundred files.
 * A worker that runs out of memory ends (`worker_crashed`), where libyara gives up on the one content
   (`worker_out_of_memory`).
-* It names each problem by line, in words of its own.
+* It names each problem by line, in words of its own, and takes a few rules that libyara refuses (`rule all`).
+* A jump in a hex string reaches no further than 4,096 bytes; several global rules in one file, fields without a value
+  and truncated PE files are seen a little differently. `docs/adr/0012-boreal-as-the-second-engine.md` has the list.
 """
 
 import json

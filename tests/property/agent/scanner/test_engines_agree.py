@@ -24,10 +24,10 @@ def test_engines_find_the_same(random: Random) -> None:
     texts = texts_of(pack(random, namespaces=1, leaves=DEFINED, lone_globals=True))
     note("\n".join(texts.values()))
     try:
-        rules = yara.compile(sources=texts, externals=EXTERNALS)
+        rules = yara.compile(sources=texts, externals=dict(EXTERNALS))
     except yara.SyntaxError:
         assume(False)  # noqa: FBT003 -- hypothesis's own signature
-    others = boreal.compile(sources=texts, externals=EXTERNALS)
+    others = boreal.compile(sources=texts, externals=dict(EXTERNALS))
     for data in [content(random) for _ in range(12)]:
         note(repr(data))
         assert {match.rule for match in rules.match(data=data)} == {match.rule for match in others.match(data=data)}
