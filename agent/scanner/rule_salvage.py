@@ -105,7 +105,7 @@ class _Sorting:
     def sort(self) -> None:
         """Fill `kept` and `left_out`."""
         self._keep(list(self._first_of_each_name()))
-        lost_globals = [rule.name for rule in self._rules if rule.is_global and rule.name in self._lost]
+        lost_globals = [rule.name for rule in self._rules if rule.is_global and rule not in self.kept]
         if lost_globals:
             for rule in self.kept:
                 self._leave_out(rule, f"the global rule {lost_globals[0]} of its file is left out")

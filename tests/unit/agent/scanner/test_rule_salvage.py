@@ -38,7 +38,9 @@ def test_a_broken_rule_goes_and_its_neighbours_stay(engine: Engine) -> None:
 
 def test_rules_that_refer_to_it_go_too_however_far_away(engine: Engine) -> None:
     # The last would compile without `second`, and match what it was not written for.
-    others = "rule second { condition: bad }\nrule seconds { condition: true }\nrule third { condition: none of (sec*) }"
+    others = (
+        "rule second { condition: bad }\nrule seconds { condition: true }\nrule third { condition: none of (sec*) }"
+    )
     names, left_out = salvaged(engine, f"{BAD}\n{others}\n{GOOD}")
     assert names == ["seconds", "good"]
     assert [(item.rule, item.line) for item in left_out] == [("bad", 4), ("second", 5), ("third", 7)]
@@ -67,6 +69,11 @@ def test_a_second_rule_of_a_name_goes(engine: Engine) -> None:
     names, left_out = salvaged(engine, f"{GOOD}\n{GOOD}")
     assert names == ["good"]
     assert [(item.rule, item.line) for item in left_out] == [("good", 2)]
+
+
+def test_a_second_global_rule_of_a_name_costs_the_file(engine: Engine) -> None:
+    guards = "global rule g { condition: true }\nglobal rule g { condition: false }"
+    assert salvaged(engine, f"{guards}\n{GOOD}")[0] == []
 
 
 @pytest.mark.parametrize("text", ["rule half {", 'include "x"', "no rule at all", "rule r { condition: true }\n}"])
