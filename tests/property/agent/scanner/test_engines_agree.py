@@ -4,7 +4,6 @@ Left out is what they are known to see differently, which `tests/integration/sca
 of modules that have no value, several global rules in a file, and sets of rules counted across files.
 """
 
-import re
 from random import Random
 
 import boreal
@@ -12,16 +11,13 @@ import yara
 from hypothesis import assume, given, note, settings
 from hypothesis import strategies as st
 
-from tests.property.agent.scanner.routing.generated_packs import EXTERNALS, LEAVES, content, pack, texts_of
-
-_NO_VALUE = re.compile(r"\b(pe|elf|dotnet)\.(?!is_pe|MACHINE_I386 ==)|^entrypoint|entropy\(0, filesize\)")
-DEFINED = tuple(leaf for leaf in LEAVES if not _NO_VALUE.search(leaf))
+from tests.property.agent.scanner.routing.generated_packs import DEFINED_LEAVES, EXTERNALS, content, pack, texts_of
 
 
 @settings(max_examples=300, deadline=None)
 @given(random=st.randoms(use_true_random=True))
 def test_engines_find_the_same(random: Random) -> None:
-    texts = texts_of(pack(random, namespaces=1, leaves=DEFINED, lone_globals=True))
+    texts = texts_of(pack(random, namespaces=1, leaves=DEFINED_LEAVES, lone_globals=True))
     note("\n".join(texts.values()))
     try:
         rules = yara.compile(sources=texts, externals=dict(EXTERNALS))

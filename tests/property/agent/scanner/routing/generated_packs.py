@@ -103,6 +103,9 @@ LEAVES = (
     'hash.md5(0, pe.size_of_headers) != "a"',
     'hash.md5(0, 2) != "a"',
 )
+_MAY_HAVE_NO_VALUE = re.compile(r"\b(pe|elf|dotnet)\.(?!is_pe|MACHINE_I386 ==)|^entrypoint|entropy\(0, filesize\)")
+#: Those that have a value whatever the content.
+DEFINED_LEAVES = tuple(leaf for leaf in LEAVES if not _MAY_HAVE_NO_VALUE.search(leaf))
 JOINS = (
     "({} and {})",
     "({} or {})",
