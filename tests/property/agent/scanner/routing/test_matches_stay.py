@@ -67,8 +67,8 @@ def test_the_partitions_of_a_file_match_what_the_whole_pack_matches(random: Rand
 @settings(max_examples=500, deadline=None)
 @given(random=randoms, worth=sizes_worth_a_pack)
 def test_they_do_with_boreal(random: Random, worth: int) -> None:
-    # Where boreal is of two minds by itself, there is nothing to keep: it reports a global rule even when a later one of
-    # its file does not hold, and of fields without a value it judges a rule alone otherwise than beside others.
+    # Where boreal contradicts itself there is nothing to keep: it reports a global rule even when a later one of its
+    # file does not hold, and of fields without a value it judges a rule alone otherwise than beside others.
     sources = pack(random, leaves=DEFINED_LEAVES, lone_globals=True)
     for whole, routed in answers(boreal, sources, [content(random) for _ in range(12)], worth):
         assert routed == whole
