@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from agent.platform.secure_files import make_private_folder, open_private_folder
-from agent.scanner.engines.port import Engine, Matcher, Readable, RuleSource
+from agent.scanner.engines.port import Engine, Matcher, Readable, RuleProblem, RuleSource
 
 FOLDER = "compiled-rules"
 #: The two largest public packs together compile to 90 MB.
@@ -68,6 +68,10 @@ class CachedEngine:
         image.write(written.getbuffer())
         self._keep(name, count.to_bytes(_COUNT_BYTES, "big") + written.getvalue())
         return count
+
+    def problem(self, source: RuleSource) -> RuleProblem | None:
+        """The inner engine's word; see `Engine.problem`."""
+        return self._inner.problem(source)
 
     def load(self, image: Readable) -> Matcher:
         """The inner engine's; see `Engine.load`."""

@@ -3,8 +3,8 @@
 Every message is a frame: four bytes of length, big-endian, then that many bytes.
 
 * worker → parent, once: JSON of `Hello`, or `{"failed": reason}`.
-* parent → worker, per file: eight bytes of file size, then the path's raw bytes, with the descriptor to scan attached
-  (SCM_RIGHTS). A worker may be handed more files while it works; it answers in order.
+* parent → worker, per file: eight bytes of file size, four of the owner's number, then the path's raw bytes, with the
+  descriptor to scan attached (SCM_RIGHTS). A worker may be handed more files while it works; it answers in order.
 * worker → parent, per file: JSON of `Answer`; of a file that is clean a shorter form of it (`_CLEAN`).
 
 Between parent and zygote (`agent.scanner.zygote`), over a socket pair of their own: the parent sends `FORK` with the
@@ -41,7 +41,9 @@ MAX_INCOMPLETE = 100
 #: Characters of one name in an answer; longer member names are cut.
 MAX_NAME = 1024
 _SIZE_BYTES = 8
-_SIZE_AT, _PATH_AT = FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + _SIZE_BYTES
+_OWNER_BYTES = 4
+_OWNER_AT = FRAME_HEADER_BYTES + _SIZE_BYTES
+_PATH_AT = _OWNER_AT + _OWNER_BYTES
 _MAX_REQUEST_BYTES = _PATH_AT + MAX_PATH_BYTES
 _DESCRIPTOR_BYTES = 4
 _ONE_DESCRIPTOR = socket.CMSG_SPACE(_DESCRIPTOR_BYTES)
@@ -104,10 +106,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One file to scan; the descriptor belongs to the receiver."""
+    """One file to scan; the descriptor belongs to the receiver, who may not ask the kernel who owns the file."""
 
     descriptor: int
     size_hint: int
+    owner: int
     path: str
 
 
@@ -127,9 +130,10 @@ def decode_orders(payload: str) -> WorkerOrders:
     return WorkerOrders(**(fields | {"limits": Limits(**fields["limits"])}))
 
 
-def encode_request(size_hint: int, path: str) -> bytes:
+def encode_request(size_hint: int, owner: int, path: str) -> bytes:
     """To the worker, with the descriptor beside it."""
-    return size_hint.to_bytes(_SIZE_BYTES, "big") + os.fsencode(path)[:MAX_PATH_BYTES]
+    numbers = size_hint.to_bytes(_SIZE_BYTES, "big") + owner.to_bytes(_OWNER_BYTES, "big")
+    return numbers + os.fsencode(path)[:MAX_PATH_BYTES]
 
 
 def receive_frame(channel: socket.socket) -> bytes:
@@ -157,7 +161,9 @@ def receive_request(channel: socket.socket) -> Request | None:
     except ConnectionError:
         return None
     descriptor = int.from_bytes(attached[0][2][:_DESCRIPTOR_BYTES], sys.byteorder)
-    return Request(descriptor, int.from_bytes(message[_SIZE_AT:_PATH_AT], "big"), os.fsdecode(message[_PATH_AT:]))
+    size_hint = int.from_bytes(message[FRAME_HEADER_BYTES:_OWNER_AT], "big")
+    owner = int.from_bytes(message[_OWNER_AT:_PATH_AT], "big")
+    return Request(descriptor, size_hint, owner, os.fsdecode(message[_PATH_AT:]))
 
 
 def _receive_exactly(channel: socket.socket, size: int) -> bytes:

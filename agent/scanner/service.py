@@ -60,7 +60,8 @@ class _Place:
     jobs: deque[_Job] = field(default_factory=deque)
     #: When the first job is overdue, in the loop's time.
     deadline: float = 0.0
-    overdue: bool = False
+    #: What its death will mean for the first job.
+    reason_if_dead: str = "worker_crashed"
     files_done: int = 0
     start_deadline: asyncio.TimerHandle | None = None
     #: The worker that leaves when this one is ready.
@@ -141,7 +142,7 @@ class ScannerService:
         if before.st_size > limit:
             too_large = (Incomplete("max_file_size", limit),)
             return self._facts(Answer("", before.st_size, incomplete=too_large), begun_ns)
-        answer = await self._ask(descriptor, before.st_size, path)
+        answer = await self._ask(descriptor, before, path)
         if not _unchanged(before, descriptor):
             changed = (*answer.incomplete, Incomplete("changed"))
             answer = Answer(answer.sha256, answer.size_bytes, answer.findings, changed, answer.error)
@@ -188,13 +189,32 @@ class ScannerService:
         """Paths being scanned at this moment."""
         return tuple(place.jobs[0].path for place in self._places.values() if place.jobs)
 
+    def work_under_way(self) -> dict[int, str]:
+        """What each worker is scanning, by process id; an empty path: nothing."""
+        known = ((worker.pid, place.jobs) for worker, place in self._places.items())
+        return {pid: jobs[0].path if jobs else "" for pid, jobs in known if pid is not None}
+
+    def restart_worker(self, pid: int, reason: str) -> bool:
+        """Replace a worker; the file it is at is `incomplete` with `worker_restarted`.
+
+        Returns:
+            False: There is no such worker any more.
+        """
+        place = next((place for worker, place in self._places.items() if worker.pid == pid), None)
+        if place is None:
+            return False
+        place.reason_if_dead = "worker_restarted"
+        place.worker.end(reason)
+        return True
+
     def sandbox(self) -> SandboxReport | None:
         """What the newest worker reported about its confinement; None: none has started yet."""
         return self._sandbox
 
     # ------------------------------------------------------------ one file
 
-    async def _ask(self, descriptor: int, size: int, path: str) -> Answer:
+    async def _ask(self, descriptor: int, status: os.stat_result, path: str) -> Answer:
+        size = status.st_size
         attempts = 0
         while attempts < _ATTEMPTS:
             try:
@@ -203,7 +223,7 @@ class ScannerService:
                 return Answer("", size, error=error.code)
             outcome: asyncio.Future[Answer | str] = asyncio.get_running_loop().create_future()
             try:
-                place.worker.send(descriptor, size, path)
+                place.worker.send(descriptor, size, status.st_uid, path)
             except OSError as error:
                 place.worker.end(f"it cannot be reached: {error.strerror}")
                 attempts += 1
@@ -240,7 +260,7 @@ class ScannerService:
         self._watch = None
         for place in [place for place in self._places.values() if place.jobs]:
             if place.deadline <= loop.time():
-                place.overdue = True
+                place.reason_if_dead = "timeout"
                 place.worker.end("it exceeded the time of one file")
             elif self._watch is None:
                 self._watch = loop.call_later(_DEADLINE_INTERVAL_S, self._check_deadlines)
@@ -391,11 +411,10 @@ class ScannerService:
         self._withdraw(place)
         if place.start_deadline is not None:
             place.start_deadline.cancel()
-        blame = "timeout" if place.overdue else "worker_crashed"
         for number, job in enumerate(place.jobs):
             if not job.outcome.done():
                 # Only the first had been begun: the others are none the worse for it.
-                job.outcome.set_result("scanner_closed" if self._closed else _AGAIN if number else blame)
+                job.outcome.set_result("scanner_closed" if self._closed else _AGAIN if number else place.reason_if_dead)
         if self._closed or place.leaving:
             return
         if place.ready:

@@ -57,13 +57,13 @@ class WorkerProcess:
         """Of the process; None: not known yet."""
         return self._process.pid if self._process else None
 
-    def send(self, descriptor: int, size_hint: int, path: str) -> None:
+    def send(self, descriptor: int, size_hint: int, owner: int, path: str) -> None:
         """Hand over one file. The worker gets a descriptor of its own; ours stays with the caller.
 
         Raises:
             OSError: It is gone.
         """
-        message = protocol.frame(protocol.encode_request(size_hint, path))
+        message = protocol.frame(protocol.encode_request(size_hint, owner, path))
         if socket.send_fds(self._socket, [message], [descriptor]) != len(message):
             raise ConnectionError("the worker does not read")
 

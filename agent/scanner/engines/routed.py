@@ -23,6 +23,7 @@ from agent.scanner.engines.port import (
     MatchTimeoutError,
     Readable,
     RuleCompileError,
+    RuleProblem,
     RuleSource,
 )
 from agent.scanner.routing.needs import Need
@@ -85,6 +86,10 @@ class RoutedEngine:
             for section in part.sections:
                 image.write(section)
         return rule_count
+
+    def problem(self, source: RuleSource) -> RuleProblem | None:
+        """The inner engine's word; see `Engine.problem`."""
+        return self._inner.problem(source)
 
     def load(self, image: Readable) -> Matcher:
         """Load an image; see `Engine.load`."""

@@ -8,7 +8,7 @@ from typing import IO
 
 import pytest
 
-from agent.scanner.engines.port import Matcher, Readable, RuleSource
+from agent.scanner.engines.port import Matcher, Readable, RuleProblem, RuleSource
 from agent.scanner.pack_cache import FOLDER, CachedEngine
 from tests.fakes.matcher import FakeMatcher
 
@@ -29,6 +29,9 @@ class CountingEngine:
         for source in sources:
             image.write(source.text.encode())
         return len(sources)
+
+    def problem(self, source: RuleSource) -> RuleProblem | None:
+        return None
 
     def load(self, image: Readable) -> Matcher:
         return FakeMatcher()
