@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 from agent.platform.secure_files import make_private_folder, open_private_folder
 from agent.scanner.engines.port import Engine, Matcher, Readable, RuleProblem, RuleSource
@@ -25,6 +25,7 @@ MAX_BYTES = 512 * 1024 * 1024
 MAX_FILES = 16
 _DIGEST_BYTES = 32
 _COUNT_BYTES = 8
+_PIECE = 1 << 20
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOREIGN_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -59,10 +60,9 @@ class CachedEngine:
     def compile(self, sources: Sequence[RuleSource], image: IO[bytes]) -> int:
         """Write the image, from the folder if it is there; see `Engine.compile`."""
         name = self._key(sources)
-        known = self._recall(name)
+        known = self._recall(name, image)
         if known is not None:
-            image.write(memoryview(known)[_COUNT_BYTES:])
-            return int.from_bytes(known[:_COUNT_BYTES], "big")
+            return known
         written = io.BytesIO()
         count = self._inner.compile(sources, written)
         image.write(written.getbuffer())
@@ -86,19 +86,20 @@ class CachedEngine:
                 digest.update(part)
         return digest.hexdigest()
 
-    def _recall(self, name: str) -> bytes | None:
+    def _recall(self, name: str, image: IO[bytes]) -> int | None:
+        """Write a kept image and return its number of rules; None, and nothing is written: there is none."""
+        begin = image.tell()
         try:
             with _folder(self._data_dir) as folder:
-                content = _read_own(folder, name)
-                if content is None:
-                    return None
-                # The same name in the hash: a file under another name is another pack.
-                if content[:_DIGEST_BYTES] == _seal(name, memoryview(content)[_DIGEST_BYTES:]):
-                    return content[_DIGEST_BYTES:]
-                os.unlink(name, dir_fd=folder)
+                with _opened_own(folder, name) as file:
+                    count = _copied(file, name, image)
+                if count is None:
+                    image.seek(begin)
+                    image.truncate()
+                    os.unlink(name, dir_fd=folder)
+                return count
         except OSError:
-            pass
-        return None
+            return None
 
     def _keep(self, name: str, content: bytes) -> None:
         new = f"new-{secrets.token_hex(8)}"
@@ -114,7 +115,7 @@ class CachedEngine:
             _trim(folder, self._max_bytes)
 
 
-def _seal(name: str, content: bytes | memoryview) -> bytes:
+def _seal(name: str, content: bytes) -> bytes:
     digest = hashlib.sha256(name.encode())
     digest.update(content)
     return digest.digest()
@@ -142,18 +143,32 @@ def _folder(data_dir: Path, *, make: bool = False) -> Iterator[int]:
         os.close(folder)
 
 
-def _read_own(folder: int, name: str) -> bytes | None:
-    """A file of ours alone, marked as used; None: there is none."""
-    try:
-        descriptor = os.open(name, _OPEN, dir_fd=folder)
-    except FileNotFoundError:
-        return None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
+@contextmanager
+def _opened_own(folder: int, name: str) -> Iterator[BinaryIO]:
+    """A file of ours alone, open and marked as used.
+
+    Raises:
+        OSError: There is none.
+    """
+    with os.fdopen(os.open(name, _OPEN, dir_fd=folder), "rb") as file:
+        status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or not _is_ours_alone(status):
-            return None
-        os.utime(descriptor)
-        return file.read()
+            raise PermissionError
+        os.utime(file.fileno())
+        yield file
+
+
+def _copied(file: BinaryIO, name: str, image: IO[bytes]) -> int | None:
+    """Copy the image piece by piece, and return its number of rules; None: the seal does not fit what has been copied.
+
+    The same name is in the seal: a file under another name is another pack.
+    """
+    seal, count = file.read(_DIGEST_BYTES), file.read(_COUNT_BYTES)
+    digest = hashlib.sha256(name.encode() + count)
+    while piece := file.read(_PIECE):
+        digest.update(piece)
+        image.write(piece)
+    return int.from_bytes(count, "big") if digest.digest() == seal else None
 
 
 def _is_ours_alone(status: os.stat_result) -> bool:

@@ -188,6 +188,9 @@ def load_matcher(rules: int, orders: WorkerOrders) -> Matcher:
     os.close(rules)
     matcher = engine_named(orders.engine).load(image)
     prepare_for_confinement(matcher)
+    if hasattr(image, "madvise"):
+        # What has been loaded is a copy: the pages it came from need not be held as well.
+        image.madvise(mmap.MADV_DONTNEED)
     return matcher
 
 

@@ -19,15 +19,8 @@ from typing import Protocol
 from agent.scanner import protocol
 from agent.scanner.protocol import ProtocolError, WorkerOrders
 
-#: A worker gets this instead of our environment. glibc would give every freed scan context back to the kernel and
-#: fault its pages in again for the next file; these thresholds keep them (in bytes; 64 MiB is enough for large packs).
-_ENVIRONMENT = {
-    "PATH": os.defpath,
-    "LC_ALL": "C.UTF-8",
-    "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
-    "MALLOC_MMAP_THRESHOLD_": str(64 << 20),
-    "MALLOC_ARENA_MAX": "1",
-}
+#: A worker gets this instead of our environment; what is freed is kept as `agent.platform.allocator` says.
+_ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "MALLOC_ARENA_MAX": "1"}
 #: How long a zygote whose workers are gone may take to end, in seconds.
 _END_PATIENCE_S = 5.0
 
