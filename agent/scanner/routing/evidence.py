@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class AtLeast:
+class Threshold:
     """So many of some parts are needed; a part is a needle or again such a need.
 
     Attributes:
@@ -29,10 +29,10 @@ class AtLeast:
     """
 
     count: int
-    parts: tuple[AtLeast | Needle, ...]
+    parts: tuple[Threshold | Needle, ...]
 
 
-Evidence: TypeAlias = AtLeast | None
+Evidence: TypeAlias = Threshold | None
 """What a file must contain; None: nothing in particular."""
 
 # Of these, a leaf may be true or defined though a string it names does not occur.
@@ -46,7 +46,7 @@ def all_of(parts: Iterable[Evidence]) -> Evidence:
     known = tuple(part for part in parts if part is not None)
     if len(known) <= 1:
         return known[0] if known else None
-    return AtLeast(len(known), known)
+    return Threshold(len(known), known)
 
 
 def some_of(count: int, parts: Sequence[Evidence]) -> Evidence:
@@ -56,7 +56,7 @@ def some_of(count: int, parts: Sequence[Evidence]) -> Evidence:
     count -= len(parts) - len(known)
     if count <= 0 or not known:
         return None
-    return known[0] if len(known) == 1 else AtLeast(count, known)
+    return known[0] if len(known) == 1 else Threshold(count, known)
 
 
 class EvidenceReader:
@@ -75,7 +75,7 @@ class EvidenceReader:
         evidence_of_rule: Callable[[str], Evidence],
     ) -> None:
         self._names = [string.name for string in rule.strings]
-        self._parts: list[Evidence] = [AtLeast(1, known) if known else None for known in needles]
+        self._parts: list[Evidence] = [Threshold(1, known) if known else None for known in needles]
         self._evidence_of_rule = evidence_of_rule
 
     def of(self, condition: Condition, each: Evidence = None) -> Evidence:

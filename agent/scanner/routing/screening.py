@@ -17,7 +17,7 @@ from agent.scanner.routing.needs import Need
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from agent.scanner.routing.evidence import AtLeast, Evidence
+    from agent.scanner.routing.evidence import Threshold, Evidence
 
 # So many are run together when a file has the evidence for one of them.
 RULES_IN_A_CELL = 16
@@ -101,7 +101,7 @@ class Screen:
         return chosen
 
 
-def _placed(part: AtLeast | Needle, place: dict[Needle, int]) -> Any:
+def _placed(part: Threshold | Needle, place: dict[Needle, int]) -> Any:
     """Evidence as nested lists: a count, then the parts. Needles get the next free index."""
     if isinstance(part, Needle):
         return place.setdefault(part, len(place))
@@ -151,7 +151,7 @@ class _Wanted:
         return missing <= 0
 
 
-def _triggers(part: AtLeast | Needle) -> tuple[Needle, ...]:
+def _triggers(part: Threshold | Needle) -> tuple[Needle, ...]:
     """Return needles one of which is in every file that has the evidence, the rarest ones that do.
 
     Of `count` parts among n, one is always among any n - count + 1 of them.
