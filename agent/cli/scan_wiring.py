@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from agent.cli.scan import ScanDefaults, ScanPlace, ScanWiring
+from agent.cli.scan_request import ScanDefaults, ScanPlace, ScanWiring
 from agent.domain.errors import BucklerError
 from agent.domain.policy import Policy
 from agent.domain.ports import Quarantine
