@@ -9,6 +9,7 @@ import sys
 import tempfile
 import tomllib
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +20,10 @@ from agent.control.link import LinkSettings
 from agent.control.policy_book import ConfiguredPolicy
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.policy import Action, Mode
+from agent.domain.schedule import ScanKind, Schedule
 from agent.local_api.server import LocalApiSettings
+from agent.scanner.pacing import DEFAULT_CPU_PERCENT
+from agent.scanner.scheduled.settings import ScheduleSettings
 from agent.scanner.settings import ScannerSettings
 
 #: Environment variables are `BUCKLER_SECTION__KEY`.
@@ -101,6 +105,7 @@ class AgentConfig:
         extra_rules: Rule files and folders beside the installed pack.
         policy: What to do with what is found.
         link: Times of the check-in loop.
+        schedule: Scans that nobody asks for.
     """
 
     locations: Locations
@@ -110,6 +115,7 @@ class AgentConfig:
     extra_rules: tuple[Path, ...]
     policy: ConfiguredPolicy
     link: LinkSettings = field(default_factory=LinkSettings)
+    schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +163,31 @@ class _Scanner(_Section):
         return _absolute_paths(rules)
 
 
+class _Schedule(_Section):
+    quick: str = "off"
+    full: str = "off"
+    cpu_percent: int = Field(default=DEFAULT_CPU_PERCENT, ge=1, le=100)
+    pause_on_battery: bool = True
+    network_filesystems: bool = False
+    jitter_minutes: int = Field(default=15, ge=0, le=720)
+
+    @field_validator("quick", "full")
+    @classmethod
+    def _readable(cls, text: str) -> str:
+        Schedule.parse(text)
+        return text
+
+    def settings(self) -> ScheduleSettings:
+        wanted = {ScanKind.QUICK: Schedule.parse(self.quick), ScanKind.FULL: Schedule.parse(self.full)}
+        return ScheduleSettings(
+            schedules={kind: schedule for kind, schedule in wanted.items() if schedule is not None},
+            cpu_percent=self.cpu_percent,
+            pause_on_battery=self.pause_on_battery,
+            network_filesystems=self.network_filesystems,
+            jitter=timedelta(minutes=self.jitter_minutes),
+        )
+
+
 class _Exclusions(_Section):
     paths: list[str] = []
 
@@ -178,6 +209,7 @@ class _Document(BaseSettings):
     realtime: _Realtime = _Realtime()
     scanner: _Scanner = _Scanner()
     exclusions: _Exclusions = _Exclusions()
+    schedule: _Schedule = _Schedule()
 
     @classmethod
     def settings_customise_sources(
@@ -228,6 +260,7 @@ def load_config(overrides: Overrides) -> AgentConfig:
             mode_of_this_run=overrides.mode,
             excluded_paths=tuple(document.exclusions.paths),
         ),
+        schedule=document.schedule.settings(),
     )
 
 

@@ -1,17 +1,18 @@
-"""`buckler scan PATH...`: scan files now. Needs no agent, no activation and no network."""
+"""`buckler scan`: scan files, this machine or its processes now. Needs no agent, no activation and no network."""
 
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from agent.cli.scan_arguments import limits_with, named_paths, size_in_bytes
-from agent.cli.scan_request import Output, ScanDefaults, ScanPlace, ScanRequest, ScanWiring
+from agent.cli import scan_flags as flags
+from agent.cli.scan_arguments import limits_with, size_in_bytes
+from agent.cli.scan_request import Output, ScanDefaults, ScanPlace, ScanRequest, ScanWiring, Selection
 from agent.cli.scan_run import run_scan
+from agent.cli.scan_targets import choose_selection, find_targets
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.policy import Action
 from agent.domain.ports import Quarantine
@@ -23,30 +24,34 @@ def scan_command(wiring: ScanWiring) -> Callable[..., None]:
     """The command with everything it needs; register the result with Typer."""
 
     def scan(  # noqa: PLR0913 -- one argument per flag of the contract
-        paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files and folders.", show_default=False)],
+        paths: flags.Paths = None,
         *,
-        rules: Annotated[
-            list[Path] | None,
-            typer.Option(help="Scan with these rules instead of the installed ones: file, folder or zip. Repeatable."),
-        ] = None,
-        quarantine: Annotated[bool, typer.Option("--quarantine", help="Take what is infected to the vault.")] = False,
-        jobs: Annotated[int, typer.Option(min=0, max=256, help="Workers; 0: one per core.")] = 0,
-        no_cache: Annotated[
-            bool, typer.Option("--no-cache", help="Neither believe an earlier scan nor remember this one.")
-        ] = False,
-        max_file_size: Annotated[str, typer.Option(help="Bytes of a file or a member; K, M, G allowed.")] = "",
-        max_depth: Annotated[int | None, typer.Option(min=0, help="Containers inside one another.")] = None,
-        max_members: Annotated[int | None, typer.Option(min=0, help="Members of one file, all depths.")] = None,
-        max_expanded_size: Annotated[str, typer.Option(help="Unpacked bytes of one file; K, M, G allowed.")] = "",
-        timeout: Annotated[float | None, typer.Option(help="Seconds for one file.")] = None,
-        output: Annotated[Output, typer.Option(help="JSON Lines for programs.")] = Output.TEXT,
-        verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Clean files too.")] = False,
-        data_dir: Annotated[
-            Path | None, typer.Option(envvar="BUCKLER_DATA_DIR", help="Where the agent keeps its data.")
-        ] = None,
-        config: Annotated[Path | None, typer.Option(envvar="BUCKLER_CONFIG", help="Configuration file.")] = None,
+        quick: flags.Quick = False,
+        full: flags.Full = False,
+        network_filesystems: flags.NetworkFileSystems = False,
+        processes: flags.Processes = False,
+        rules: flags.Rules = None,
+        quarantine: flags.Quarantine = False,
+        background: flags.Background = False,
+        jobs: flags.Jobs = 0,
+        no_cache: flags.NoCache = False,
+        max_file_size: flags.MaxFileSize = "",
+        max_depth: flags.MaxDepth = None,
+        max_members: flags.MaxMembers = None,
+        max_expanded_size: flags.MaxExpandedSize = "",
+        timeout: flags.Timeout = None,
+        output: flags.ScanOutput = Output.TEXT,
+        verbose: flags.Verbose = False,
+        profile: flags.Profile = False,
+        data_dir: flags.DataDir = None,
+        config: flags.Config = None,
     ) -> None:
-        """Scan files and folders. Exit status: 0 clean, 1 threat found, 2 error, 3 not everything could be scanned."""
+        """Scan files, folders or processes.
+
+        Exit status: 0 clean, 1 threat found, 2 error, 3 not everything could be scanned.
+        """
+        named = paths or []
+        selection = choose_selection(named, quick=quick, full=full, processes=processes, network=network_filesystems)
         place = ScanPlace(data_dir, config)
         defaults = wiring.load_defaults(place)
         limits = limits_with(
@@ -56,33 +61,30 @@ def scan_command(wiring: ScanWiring) -> Callable[..., None]:
             max_members=max_members,
             max_expanded_size=size_in_bytes(max_expanded_size, "--max-expanded-size"),
             timeout_s=timeout,
+            open_containers=selection is not Selection.PROCESSES,
         )
-        settings = replace(defaults.settings, workers=jobs or defaults.settings.workers, limits=limits)
-        policy = replace(defaults.policy, on_infected=Action.QUARANTINE if quarantine else Action.REPORT)
+        workers = jobs or (1 if background else defaults.settings.workers)
         request = ScanRequest(
-            named_paths(paths),
+            find_targets(selection, named, defaults, network=network_filesystems),
             tuple(rules or ()) or _installed_rules(defaults),
-            settings,
-            policy,
+            replace(defaults.settings, workers=workers, limits=limits, background=background, itemise=profile),
+            replace(defaults.policy, on_infected=Action.QUARANTINE if quarantine else Action.REPORT),
             output,
             verbose,
             cache_place=None if no_cache else place,
+            own_pids=defaults.own_pids,
+            cpu_percent=defaults.cpu_percent if background else None,
+            profile=profile,
         )
         with ExitStack() as stack:
-            vault = stack.enter_context(wiring.open_quarantine(place)) if quarantine else None
-            status = _run_to_the_end(request, wiring, vault)
-        raise typer.Exit(status)
+            takes = quarantine and selection is not Selection.PROCESSES
+            vault = stack.enter_context(wiring.open_quarantine(place)) if takes else None
+            outcome = asyncio.run(run_scan(request, wiring, vault))
+        if outcome.finished:
+            wiring.note_finished(place, selection)
+        raise typer.Exit(outcome.status)
 
     return scan
-
-
-def _run_to_the_end(request: ScanRequest, wiring: ScanWiring, vault: Quarantine | None) -> ExitStatus:
-    try:
-        return asyncio.run(run_scan(request, wiring, vault))
-    except KeyboardInterrupt:
-        raise BucklerError(
-            "SCAN_INTERRUPTED", "the scan was interrupted before its end", next_step="start it again"
-        ) from None
 
 
 def _installed_rules(defaults: ScanDefaults) -> tuple[Path, ...]:

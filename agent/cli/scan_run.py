@@ -1,53 +1,71 @@
 """One scan, from compiled rules to its summary and exit status."""
 
-import json
-import sys
-from collections.abc import Callable
+import os
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agent.cli.interruption import Interruption, until_interrupted
+from agent.cli.scan_output import ScanOutput
 from agent.cli.scan_progress import Progress, open_progress
-from agent.cli.scan_request import Output, ScanRequest, ScanWiring
+from agent.cli.scan_request import ScanRequest, ScanWiring, Selection
 from agent.domain.errors import ExitStatus
 from agent.domain.exclusions import ExclusionKind
 from agent.domain.facts import ScanFacts
 from agent.domain.files import FileIdentity
-from agent.domain.incident import Origin
-from agent.domain.policy import Action, Verdict, decide
-from agent.domain.ports import CaptureRequest, Quarantine
-from agent.domain.quarantine import CaptureState
-from agent.scanner.scan_report import (
-    ScannedFile,
-    Tally,
-    exit_status,
-    file_line,
-    file_record,
-    summary_lines,
-    summary_record,
-)
+from agent.domain.policy import Action, decide
+from agent.domain.ports import Quarantine, Scanner
+from agent.platform.cpu_time import CpuTime
+from agent.platform.priority import step_back
+from agent.platform.process_memory import ProcessFacts
+from agent.scanner.consequences import Consequences
+from agent.scanner.pacing import CpuBudget, Pace, PacedScanner
+from agent.scanner.scan_report import Closing, ScannedFile, ScannedProcess, Tally, exit_status
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from agent.scanner.cache import ScanCache
     from agent.scanner.rulepack import CompiledPack
+    from agent.scanner.service import ScannerService
+    from agent.scanner.tree import OpenedFile
+
+#: What `--quarantine` does about a process: ending one is not for a scanner to decide.
+_LEFT_RUNNING = "left_running"
+
+
+@dataclass(frozen=True, slots=True)
+class ScanOutcome:
+    """How a scan ended, and whether it came to its end."""
+
+    status: ExitStatus
+    finished: bool
 
 
 class ScanRun:
-    """Receives the files of one scan: decides, acts, tells, counts.
+    """Receives what one scan finds: decides, acts, tells, counts.
 
     Args:
         request: What was asked for.
         wiring: Clock and randomness.
         quarantine: Takes infected files; None: report only.
         progress: Shown beside the output.
+        output: Where results go.
     """
 
     def __init__(
-        self, request: ScanRequest, wiring: ScanWiring, quarantine: Quarantine | None, progress: Progress
+        self,
+        request: ScanRequest,
+        wiring: ScanWiring,
+        quarantine: Quarantine | None,
+        progress: Progress,
+        output: ScanOutput,
     ) -> None:
         self._request = request
-        self._wiring = wiring
-        self._quarantine = quarantine
+        self._clock = wiring.clock
+        self._consequences = Consequences(quarantine, None, wiring.clock, wiring.randomness)
         self._progress = progress
+        self._output = output
         self.tally = Tally()
 
     async def receive(self, path: str, facts: ScanFacts, identity: FileIdentity | None, cached: bool) -> None:  # noqa: FBT001 -- a callback
@@ -55,80 +73,162 @@ class ScanRun:
         if facts.error == "vanished":
             self.tally.vanished += 1
             return
-        verdict = decide(facts, path, self._request.policy, self._wiring.clock.now())
-        action = await self._act(path, facts, verdict, identity)
-        file = ScannedFile(path, facts, verdict, cached=cached, action=action)
-        self.tally.add(file)
-        self._progress.advance(path, self.tally)
-        if self._request.verbose or verdict.reasons or verdict.findings:
-            _write(json.dumps(file_record(file)) if self._request.output is Output.JSON else file_line(file))
+        verdict = decide(facts, path, self._request.policy, self._clock.now())
+        action = "" if identity is None else await self._consequences.follow(path, identity, facts, verdict)
+        self._tell(ScannedFile(path, facts, verdict, cached=cached, action=action))
 
-    async def _act(self, path: str, facts: ScanFacts, verdict: Verdict, identity: FileIdentity | None) -> str:
-        if self._quarantine is None or identity is None or verdict.action is not Action.QUARANTINE:
-            return ""
-        request = CaptureRequest(
-            incident_uuid=self._wiring.randomness.uuid(),
-            path=path,
-            identity=identity,
-            facts=facts,
-            findings=verdict.findings,
-            origin=Origin.SCAN,
-            detected_at=self._wiring.clock.now(),
-        )
-        entry = await self._quarantine.capture(request)
-        return "quarantined" if entry.state is CaptureState.DONE else f"quarantine_failed: {entry.detail}"
+    async def receive_process(self, process: ProcessFacts, facts: ScanFacts) -> None:
+        """The memory of one process has been looked at, or could not be."""
+        if facts.error == "vanished":
+            self.tally.vanished += 1
+            return
+        verdict = decide(facts, process.executable, self._request.policy, self._clock.now())
+        action = _LEFT_RUNNING if verdict.action is Action.QUARANTINE else ""
+        self._tell(ScannedProcess(process, facts, verdict, action))
+
+    def _tell(self, scanned: ScannedFile | ScannedProcess) -> None:
+        self.tally.add(scanned)
+        self._progress.advance(scanned.path, self.tally)
+        if self._request.verbose or scanned.verdict.reasons or scanned.verdict.findings:
+            self._output.tell(scanned)
 
 
-async def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: Quarantine | None) -> ExitStatus:
+async def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: Quarantine | None) -> ScanOutcome:
     """Scan, with rules compiled and workers started for the occasion.
 
     Raises:
         BucklerError: Bad rules or no workers; nothing has been scanned then.
     """
-    from agent.scanner.on_demand import scan_trees
     from agent.scanner.rulepack import compile_pack, load_rules
     from agent.scanner.service import ScannerService
 
     begun_ns = wiring.clock.monotonic_ns()
-    pack = compile_pack(load_rules(request.rules), request.settings.engine)
+    if request.cpu_percent is not None:
+        step_back()
+    output = ScanOutput(request.output)
+    rules = load_rules(request.rules)
+    pack = compile_pack(rules, request.settings.engine)
     service = ScannerService(request.settings, pack, wiring.clock)
+    excluded = PathExclusions(request, wiring)
+    counted = () if request.targets.selection is Selection.PROCESSES else request.targets.paths
     try:
-        with open_progress() as progress, _cache(request, wiring, pack) as cache:
-            run = ScanRun(request, wiring, quarantine, progress)
-            workers = request.settings.worker_count()
-            excluded = _exclusions(request, wiring)
-            await scan_trees(request.targets, service, workers, excluded, run.receive, start=service.start, cache=cache)
+        with open_progress(counted, excluded.covers, wiring.clock) as progress, _cache(request, wiring, pack) as cache:
+            run = ScanRun(request, wiring, quarantine, progress, output)
+            with until_interrupted() as interruption:
+                await _scan(request, _paced(request, wiring, service), service, excluded, run, cache)
+        run.tally.excluded = excluded.met
     finally:
         await service.close()
         pack.close()
-    elapsed_s = (wiring.clock.monotonic_ns() - begun_ns) / 1_000_000_000
-    if request.output is Output.JSON:
-        record = summary_record(run.tally, elapsed_s=elapsed_s, engine=pack.engine_label, signatures=pack.version)
-        _write(json.dumps(record))
-    else:
-        for line in summary_lines(run.tally, elapsed_s=elapsed_s, engine=pack.engine_label, signatures=pack.version):
-            _write(line)
-    return exit_status(run.tally)
+    closing = Closing(
+        elapsed_s=(wiring.clock.monotonic_ns() - begun_ns) / 1_000_000_000,
+        engine=pack.engine_label,
+        signatures=pack.version,
+        skipped=request.targets.skipped,
+        interrupted=interruption.happened,
+    )
+    if request.profile and not interruption.happened:
+        from agent.cli.scan_profile import profile
+
+        await profile(request, rules, run.tally, wiring.clock, output)
+    output.close(run.tally, closing)
+    return _outcome(run.tally, interruption)
 
 
-def _exclusions(request: ScanRequest, wiring: ScanWiring) -> Callable[[str], bool]:
-    by_path = [exclusion for exclusion in request.policy.exclusions if exclusion.kind is ExclusionKind.PATH]
-    if not by_path:
-        return lambda _path: False
-    return lambda path: any(exclusion.applies_to(path, wiring.clock.now()) for exclusion in by_path)
+def _outcome(tally: Tally, interruption: Interruption) -> ScanOutcome:
+    return ScanOutcome(exit_status(tally, interrupted=interruption.happened), finished=not interruption.happened)
+
+
+async def _scan(
+    request: ScanRequest,
+    scanner: Scanner,
+    service: "ScannerService",
+    excluded: "PathExclusions",
+    run: ScanRun,
+    cache: "ScanCache | None",
+) -> None:
+    from agent.scanner.on_demand import scan_trees
+    from agent.scanner.process_scan import scan_processes
+
+    workers = request.settings.worker_count()
+    if request.targets.selection is Selection.PROCESSES:
+        await service.start()
+        own = (os.getpid(), *request.own_pids)
+        limits = request.settings.limits
+        await scan_processes(scanner, limits, own, excluded.leaves_out, run.receive_process, at_once=workers)
+        return
+    named = request.targets.paths
+    if request.targets.selection is not Selection.PATHS:
+        # What a person names is looked at whatever they excluded before; what we find by ourselves is not.
+        named = tuple(path for path in named if not excluded.leaves_out(path))
+    await scan_trees(
+        named,
+        scanner,
+        workers,
+        excluded.leaves_out,
+        run.receive,
+        start=service.start,
+        cache=cache,
+        beside=_nameless_programs(request),
+    )
+
+
+def _nameless_programs(request: ScanRequest) -> "Iterator[OpenedFile]":
+    """What runs although its file is gone belongs to what runs."""
+    if request.targets.selection is not Selection.QUICK:
+        return iter(())
+    from agent.scanner.quick_targets import open_nameless, running_files
+
+    return open_nameless(running_files())
+
+
+def _paced(request: ScanRequest, wiring: ScanWiring, service: "ScannerService") -> Scanner:
+    if request.cpu_percent is None:
+        return service
+    cpu = CpuTime()
+    pace = Pace(
+        CpuBudget(request.cpu_percent), lambda: cpu.seconds({os.getpid(), *service.worker_pids()}), wiring.clock
+    )
+    return PacedScanner(service, pace)
+
+
+class PathExclusions:
+    """What is not looked at: the owner's exclusions of paths, and places that this kind of scan does not enter.
+
+    Args:
+        request: Names both.
+        wiring: Judges what has expired.
+    """
+
+    def __init__(self, request: ScanRequest, wiring: ScanWiring) -> None:
+        self._by_path = tuple(e for e in request.policy.exclusions if e.kind is ExclusionKind.PATH)
+        self._not_entered = frozenset(folder.path for folder in request.targets.skipped)
+        self._clock = wiring.clock
+        #: How often a path was left out because of an exclusion.
+        self.met = 0
+
+    def covers(self, path: str) -> bool:
+        """Whether a path is left out."""
+        return path in self._not_entered or self._is_excluded(path)
+
+    def leaves_out(self, path: str) -> bool:
+        """Whether a path is left out; to be asked once for each, since the answers are counted."""
+        if path in self._not_entered:
+            return True
+        is_excluded = self._is_excluded(path)
+        self.met += is_excluded
+        return is_excluded
+
+    def _is_excluded(self, path: str) -> bool:
+        if not self._by_path:
+            return False
+        now = self._clock.now()
+        return any(exclusion.applies_to(path, now) for exclusion in self._by_path)
 
 
 def _cache(
     request: ScanRequest, wiring: ScanWiring, pack: "CompiledPack"
 ) -> "AbstractContextManager[ScanCache | None]":
-    if request.cache_place is None:
+    if request.cache_place is None or request.targets.selection is Selection.PROCESSES:
         return nullcontext()
     return wiring.open_cache(request.cache_place, pack, request.settings.limits)
-
-
-def _write(line: str) -> None:
-    """A line to standard output, whatever encoding that has."""
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
-    # Whoever reads along through a pipe learns of a threat when it is found, not when a buffer is full.
-    sys.stdout.flush()

@@ -85,6 +85,21 @@ class RealtimeFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ScheduleFacts:
+    """What is known of scheduled scans; the defaults are those of an agent that does not run.
+
+    Attributes:
+        scan: What is being scanned, or what keeps a scan from going on; empty: neither.
+        next_quick_scan: None: none is scheduled.
+        next_full_scan: None: none is scheduled.
+    """
+
+    scan: str = ""
+    next_quick_scan: datetime | None = None
+    next_full_scan: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StatusFacts:
     """Everything the status is made of.
 
@@ -102,6 +117,7 @@ class StatusFacts:
         last_full_scan: None: never.
         cpu_percent: Of one core, since the last question.
         memory_mb: Resident, agent and workers, MiB.
+        schedule: Scans that nobody asked for.
     """
 
     issues: tuple[HealthIssue, ...]
@@ -117,6 +133,7 @@ class StatusFacts:
     last_full_scan: datetime | None = None
     cpu_percent: float = 0.0
     memory_mb: float = 0.0
+    schedule: ScheduleFacts = field(default_factory=ScheduleFacts)
     managed: frozenset[str] = field(default=frozenset())
 
 
@@ -133,6 +150,9 @@ def status_fields(facts: StatusFacts, now: datetime) -> tuple[StatusField, ...]:
         "current_file": ", ".join(facts.engine.current_files) or None,
         "last_quick_scan": _instant(facts.last_quick_scan),
         "last_full_scan": _instant(facts.last_full_scan),
+        "next_quick_scan": _instant(facts.schedule.next_quick_scan),
+        "next_full_scan": _instant(facts.schedule.next_full_scan),
+        "scheduled_scan": facts.schedule.scan or None,
         "quarantined_count": facts.quarantined_count,
         "outbox_pending": facts.outbox_pending,
         **_contact(facts.licence),

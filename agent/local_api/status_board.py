@@ -7,12 +7,18 @@ from datetime import datetime
 
 from agent.domain.health import HealthIssue
 from agent.domain.ports import Clock, Settings, Store
-from agent.local_api.status import EngineFacts, LicenceFacts, RealtimeFacts, StatusFacts, StatusField, status_fields
+from agent.domain.schedule import ScanKind, finished_setting
+from agent.local_api.status import (
+    EngineFacts,
+    LicenceFacts,
+    RealtimeFacts,
+    ScheduleFacts,
+    StatusFacts,
+    StatusField,
+    status_fields,
+)
 from agent.platform.system_facts import CostMeter, competitors
 
-#: Settings of the store: when the last scan of each kind ended.
-LAST_QUICK_SCAN = "last_quick_scan"
-LAST_FULL_SCAN = "last_full_scan"
 #: Looking through all processes costs milliseconds; it is done this often at most.
 _COMPETITORS_FOR_NS = 60_000_000_000
 
@@ -28,6 +34,7 @@ class StatusSources:
         issues: What stands between this device and the word "protected".
         policy_version: In force.
         worker_pids: Processes whose cost counts as ours.
+        schedule: Scans that nobody asked for.
     """
 
     licence: Callable[[], LicenceFacts]
@@ -36,6 +43,7 @@ class StatusSources:
     issues: Callable[[], tuple[HealthIssue, ...]]
     policy_version: Callable[[], str]
     worker_pids: Callable[[], frozenset[int]]
+    schedule: Callable[[], ScheduleFacts] = ScheduleFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,7 @@ class _Observed:
     engine: EngineFacts
     issues: tuple[HealthIssue, ...]
     policy_version: str
+    schedule: ScheduleFacts
 
 
 class StatusBoard:
@@ -77,13 +86,15 @@ class StatusBoard:
     async def facts(self) -> StatusFacts:
         """Everything that is known, gathered now."""
         sources = self._sources
-        observed = _Observed(sources.realtime(), sources.engine(), sources.issues(), sources.policy_version())
+        observed = _Observed(
+            sources.realtime(), sources.engine(), sources.issues(), sources.policy_version(), sources.schedule()
+        )
         return await asyncio.to_thread(self._complete, observed, sources.worker_pids())
 
     def _complete(self, observed: _Observed, worker_pids: frozenset[int]) -> StatusFacts:
         with self._store.transaction() as tables:
             quarantined, pending = tables.journal.retained().count, tables.outbox.count()
-            quick, full = _date(tables.settings, LAST_QUICK_SCAN), _date(tables.settings, LAST_FULL_SCAN)
+            quick, full = (_date(tables.settings, finished_setting(kind)) for kind in (ScanKind.QUICK, ScanKind.FULL))
         cost = self._meter.measure(worker_pids)
         return StatusFacts(
             issues=observed.issues,
@@ -99,6 +110,7 @@ class StatusBoard:
             last_full_scan=full,
             cpu_percent=cost.cpu_percent,
             memory_mb=cost.memory_mb,
+            schedule=observed.schedule,
         )
 
     def _find_competitors(self) -> tuple[str, ...]:

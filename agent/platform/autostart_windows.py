@@ -16,15 +16,15 @@ _RUN_KEYS = (
 
 def run_key_commands() -> Iterator[str]:
     """The command lines in the Run keys of the machine and of this user."""
-    if sys.platform != "win32":
-        return
-    import winreg
+    if sys.platform == "win32":
+        import winreg
 
-    for hive in (winreg.HKEY_LOCAL_MACHINE, winreg.HKEY_CURRENT_USER):
-        for name in _RUN_KEYS:
-            try:
-                with winreg.OpenKey(hive, name) as key:
-                    for number in range(winreg.QueryInfoKey(key)[1]):
-                        yield str(winreg.EnumValue(key, number)[1])
-            except OSError:
-                continue
+        for hive in (winreg.HKEY_LOCAL_MACHINE, winreg.HKEY_CURRENT_USER):
+            for name in _RUN_KEYS:
+                try:
+                    with winreg.OpenKey(hive, name) as key:
+                        for number in range(winreg.QueryInfoKey(key)[1]):
+                            yield str(winreg.EnumValue(key, number)[1])
+                except OSError:
+                    continue
+    yield from ()

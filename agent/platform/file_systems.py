@@ -15,6 +15,7 @@ _NETWORK = frozenset(
         "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "smb3", "smbfs", "vboxsf", "virtiofs", "webdav",
     }
 )  # fmt: skip
+_LINUX: bool = sys.platform == "linux"
 
 
 class SkipReason(Enum):
@@ -79,20 +80,29 @@ def coverage_of(mounted: Sequence[Mount], *, network: bool) -> Coverage:
 
 def local_coverage(*, network: bool) -> Coverage:
     """Ask this machine what is mounted, and decide."""
-    if sys.platform == "linux":
-        return coverage_of(mounts(), network=network)
+    return coverage_of(mounts(), network=network) if _LINUX else _coverage_by_partitions(network=network)
+
+
+def skipped_own(folders: Iterable[str]) -> tuple[SkippedFolder, ...]:
+    """Folders of Buckler's own that are there: the vault holds what was found, in a form that harms nobody."""
+    return tuple(SkippedFolder(path, "", SkipReason.OWN) for path in folders if os.path.isdir(path))  # noqa: PTH112
+
+
+def _coverage_by_partitions(*, network: bool) -> Coverage:
     import psutil
 
     roots: list[str] = []
     skipped: list[SkippedFolder] = []
     for partition in psutil.disk_partitions(all=True):
-        is_remote = partition.fstype.lower() in _NETWORK or "remote" in partition.opts
+        is_remote = _is_remote(partition.fstype.lower()) or "remote" in partition.opts
         if is_remote and not network:
             skipped.append(SkippedFolder(partition.mountpoint, partition.fstype, SkipReason.NETWORK))
-        elif partition.fstype and partition.fstype != "devfs":
+        elif partition.fstype == "devfs":
+            skipped.append(SkippedFolder(partition.mountpoint, partition.fstype, SkipReason.PSEUDO))
+        elif partition.fstype:
             roots.append(partition.mountpoint)
-    nested = {root for root in roots if any(root != other and _is_below(root, other) for other in roots)}
-    return Coverage(tuple(root for root in roots if root not in nested) or (os.sep,), tuple(skipped))
+    outermost = [root for root in roots if not any(root != other and _is_below(root, other) for other in roots)]
+    return Coverage(tuple(outermost) or (os.sep,), tuple(skipped))
 
 
 def _reason(mount: Mount, walked: Iterable[Mount], *, network: bool) -> SkipReason | None:

@@ -48,6 +48,23 @@ class AgentLock:
             self._descriptor = None
 
 
+def holder_of(path: Path) -> int | None:
+    """Which process holds a lock, as far as this user may know; None: none does, or it cannot be known."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.pread(descriptor, 32, 0).strip()
+        return int(text) if text.isdigit() else None
+    else:
+        return None
+    finally:
+        os.close(descriptor)
+
+
 def _running(path: Path, holder: str) -> BucklerError:
     return BucklerError(
         "AGENT_RUNNING",

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from agent.domain.facts import ScanFacts
 from agent.domain.ports import Clock, Scanner
 
+#: Share of one core of a background scan, in percent, unless another one is configured.
+DEFAULT_CPU_PERCENT = 20
 #: Seconds of processor time that may be used at once after a rest.
 BURST_S = 0.25
 #: Processor time is asked for this often: asking costs some 50 microseconds.
 _MEASURE_EVERY_NS = 50_000_000
 #: A pause is cut into naps no longer than this, so that one who is cancelled or changes their mind is heard.
-_LONGEST_NAP_S = 5.0
+_LONGEST_NAP_S = 2.0
 _WHOLE = 100
 
 
@@ -61,6 +63,7 @@ class Pace:
         cpu_seconds: Processor time used so far by everything that counts.
         clock: Measures.
         sleep: Waits; a test's own.
+        goes_on: Asked between two naps; False: no more waiting.
     """
 
     def __init__(
@@ -69,11 +72,13 @@ class Pace:
         cpu_seconds: Callable[[], float],
         clock: Clock,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        goes_on: Callable[[], bool] = lambda: True,
     ) -> None:
         self._budget = budget
         self._cpu_seconds = cpu_seconds
         self._clock = clock
         self._sleep = sleep
+        self._goes_on = goes_on
         self._used_s = cpu_seconds()
         self._at_ns = clock.monotonic_ns()
         self._turn = asyncio.Lock()
@@ -87,7 +92,7 @@ class Pace:
             used_s = self._cpu_seconds()
             pause_s = self._budget.charge(used_s - self._used_s, (now_ns - self._at_ns) / 1_000_000_000)
             self._used_s, self._at_ns = used_s, now_ns
-            while pause_s > 0:
+            while pause_s > 0 and self._goes_on():
                 nap_s = min(pause_s, _LONGEST_NAP_S)
                 await self._sleep(nap_s)
                 pause_s -= nap_s

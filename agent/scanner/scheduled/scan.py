@@ -1,0 +1,170 @@
+"""One scheduled scan, from its first file to its last or to where it is stopped.
+
+It has a worker of its own, in the idle classes of the schedulers, so nothing that real-time protection does ever waits
+for it, and it works file by file: the next is opened when the last is done with. Folders are read and the cache is
+asked in a thread. That thread keeps the agent's own priority: one that holds the interpreter's lock while it may not
+run would hold everybody.
+
+Stopping is closing everything, and going on is beginning anew: what was wholly clean is in the scan cache and is
+not opened again.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import structlog
+
+from agent.domain.exclusions import ExclusionKind
+from agent.domain.facts import ScanFacts
+from agent.domain.files import FileIdentity
+from agent.domain.policy import Decision, Policy, decide
+from agent.domain.ports import Clock, Scanner
+from agent.scanner.cache import ScanCache
+from agent.scanner.consequences import Consequences
+from agent.scanner.pacing import Pace
+from agent.scanner.tree import FoundFile, OpenedFile, find_files
+
+log = structlog.get_logger(__name__)
+#: Files that need no scan between two looks at everything else.
+_KNOWN_AT_ONCE = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What is walked.
+
+    Attributes:
+        paths: Files and folders.
+        not_entered: Folders below them that are left out.
+        beside: Opens files to which no path leads.
+    """
+
+    paths: tuple[str, ...]
+    not_entered: frozenset[str] = frozenset()
+    beside: Callable[[], Iterable[FoundFile]] = tuple
+
+
+@dataclass(frozen=True, slots=True)
+class ScanParts:
+    """What a scan works with.
+
+    Attributes:
+        scanner: Its own.
+        cache: What is known; None: everything is scanned.
+        pace: Is kept after each bit of work.
+        consequences: What follows from a verdict.
+        clock: Judges expiry.
+        policy: Asked for each file.
+        is_own_test: Whether a file is a self-test of this agent.
+        goes_on: Asked between two files; False: stop here.
+        tell: Given the number of files looked at, and of those infected, since it began.
+    """
+
+    scanner: Scanner
+    cache: ScanCache | None
+    pace: Pace
+    consequences: Consequences
+    clock: Clock
+    policy: Callable[[], Policy]
+    is_own_test: Callable[[FileIdentity], bool]
+    goes_on: Callable[[], bool]
+    tell: Callable[[int, int], None]
+
+
+class BackgroundScan:
+    """One walk.
+
+    Args:
+        ground: What to walk.
+        parts: With what.
+    """
+
+    def __init__(self, ground: Ground, parts: ScanParts) -> None:
+        self._ground = ground
+        self._parts = parts
+        self._found = self._everything()
+        self._files = self._infected = 0
+
+    async def run(self) -> bool:
+        """Scan; True: everything has been looked at, False: it was stopped."""
+        while self._parts.goes_on():
+            batch = await _uncancelled(lambda: list(_until_opened(self._found)), _close_opened)
+            if not batch:
+                return True
+            for file in batch:
+                if isinstance(file, OpenedFile):
+                    await self._scan(file)
+            self._files += len(batch)
+            self._parts.tell(self._files, self._infected)
+            await self._parts.pace.keep()
+        return False
+
+    async def _scan(self, file: OpenedFile) -> None:
+        try:
+            if self._parts.is_own_test(file.identity) or os.fstat(file.descriptor).st_nlink == 0:
+                # One that is gone may have been a self-test; nobody can be harmed by it any more.
+                return
+            cache = self._parts.cache
+            begun_at_ns = cache.moment() if cache is not None else 0
+            facts = await self._parts.scanner.scan(file.descriptor, file.path)
+            if cache is not None:
+                cache.remember(file.path, file.descriptor, file.identity, facts, begun_at_ns)
+        finally:
+            os.close(file.descriptor)
+        await self._conclude(file, facts)
+
+    async def _conclude(self, file: OpenedFile, facts: ScanFacts) -> None:
+        verdict = decide(facts, file.path, self._parts.policy(), self._parts.clock.now())
+        if verdict.decision is Decision.INFECTED:
+            self._infected += 1
+            log.warning("file_infected", path=file.path, rules=[finding.rule for finding in verdict.findings])
+        await self._parts.consequences.follow(file.path, file.identity, facts, verdict)
+
+    def _everything(self) -> Iterator[FoundFile]:
+        yield from self._ground.beside()
+        for path in self._ground.paths:
+            yield from self._below(path)
+
+    def _below(self, path: str) -> Iterator[FoundFile]:
+        if self._is_left_out(path):
+            return iter(())
+        cache = self._parts.cache
+        return (
+            find_files(path, self._is_left_out) if cache is None else find_files(path, self._is_left_out, cache.recall)
+        )
+
+    def _is_left_out(self, path: str) -> bool:
+        if path in self._ground.not_entered:
+            return True
+        exclusions = self._parts.policy().exclusions
+        now = self._parts.clock.now() if exclusions else None
+        return now is not None and any(e.kind is ExclusionKind.PATH and e.applies_to(path, now) for e in exclusions)
+
+
+def _until_opened(found: Iterator[FoundFile]) -> Iterator[FoundFile]:
+    """Files that need no scan, up to the first that does."""
+    for file in islice(found, _KNOWN_AT_ONCE):
+        yield file
+        if isinstance(file, OpenedFile):
+            return
+
+
+def _close_opened(files: list[FoundFile]) -> None:
+    for file in files:
+        if isinstance(file, OpenedFile):
+            os.close(file.descriptor)
+
+
+async def _uncancelled(
+    call: Callable[[], list[FoundFile]], discard: Callable[[list[FoundFile]], None]
+) -> list[FoundFile]:
+    """Call in a thread. Cancelled meanwhile, wait for its end all the same: what it opened has to be closed."""
+    calling = asyncio.get_running_loop().run_in_executor(None, call)
+    try:
+        return await asyncio.shield(calling)
+    except asyncio.CancelledError:
+        discard(await calling)
+        raise
