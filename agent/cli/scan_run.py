@@ -15,7 +15,6 @@ from agent.domain.facts import ScanFacts
 from agent.domain.files import FileIdentity
 from agent.domain.policy import Action, decide
 from agent.domain.ports import Quarantine, Scanner
-from agent.platform.cpu_time import CpuTime
 from agent.platform.priority import step_back
 from agent.platform.process_memory import ProcessFacts
 from agent.scanner.consequences import Consequences
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from agent.scanner.tree import OpenedFile
 
 #: What `--quarantine` does about a process: ending one is not for a scanner to decide.
-_LEFT_RUNNING = "left_running"
+_LEFT_RUNNING = "left_running: end it with `kill {pid}`, then scan its program {executable} with --quarantine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,8 @@ class ScanRun:
             self.tally.vanished += 1
             return
         verdict = decide(facts, process.executable, self._request.policy, self._clock.now())
-        action = _LEFT_RUNNING if verdict.action is Action.QUARANTINE else ""
+        takes = verdict.action is Action.QUARANTINE
+        action = _LEFT_RUNNING.format(pid=process.pid, executable=process.executable) if takes else ""
         self._tell(ScannedProcess(process, facts, verdict, action))
 
     def _tell(self, scanned: ScannedFile | ScannedProcess) -> None:
@@ -185,6 +185,8 @@ def _nameless_programs(request: ScanRequest) -> "Iterator[OpenedFile]":
 def _paced(request: ScanRequest, wiring: ScanWiring, service: "ScannerService") -> Scanner:
     if request.cpu_percent is None:
         return service
+    from agent.platform.cpu_time import CpuTime
+
     cpu = CpuTime()
     pace = Pace(
         CpuBudget(request.cpu_percent), lambda: cpu.seconds({os.getpid(), *service.worker_pids()}), wiring.clock

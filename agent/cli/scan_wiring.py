@@ -1,6 +1,5 @@
 """What `buckler scan` is given: configuration and exclusions where there are some, and the vault on demand."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,10 +11,8 @@ from agent.domain.ports import Quarantine
 from agent.domain.schedule import ScanKind, finished_setting
 from agent.platform.clock import SystemClock
 from agent.platform.lock import holder_of
-from agent.platform.mountinfo import mounts
 from agent.platform.randomness import SystemRandomness
-from agent.scanner.cache import ScanCache, open_scan_cache
-from agent.scanner.cache_key import ScanIdentity
+from agent.scanner.cache import ScanCache
 from agent.scanner.limits import Limits
 from agent.scanner.rulepack import CompiledPack
 
@@ -75,7 +72,7 @@ def _open_quarantine(place: ScanPlace) -> Iterator[Quarantine]:
 @contextmanager
 def _open_cache(place: ScanPlace, pack: CompiledPack, limits: Limits) -> Iterator[ScanCache | None]:
     """The cache in the data folder, which is made if need be; a scan must not fail because there can be none."""
-    from agent.app import app_version, prepare_data_dir
+    from agent.app import prepare_data_dir, scan_cache
     from agent.config import Overrides, load_config
 
     locations = load_config(Overrides(place.data_dir, place.config)).locations
@@ -84,18 +81,5 @@ def _open_cache(place: ScanPlace, pack: CompiledPack, limits: Limits) -> Iterato
     except BucklerError:
         yield None
         return
-    identity = ScanIdentity(
-        program=app_version(),
-        pack=pack.version,
-        engine=pack.engine,
-        engine_version=pack.engine_version,
-        limits=limits,
-        names_matter=pack.names_matter,
-    )
-    mounted = mounts if sys.platform == "linux" else tuple
-    cache = open_scan_cache(locations.scan_cache, identity, SystemClock(), mounts=mounted)
-    try:
+    with scan_cache(locations, pack, limits) as cache:
         yield cache
-    finally:
-        if cache is not None:
-            cache.close()

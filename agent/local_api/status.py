@@ -4,7 +4,7 @@ The running agent and the command that finds no agent use the same function, so 
 """
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -89,14 +89,24 @@ class ScheduleFacts:
     """What is known of scheduled scans; the defaults are those of an agent that does not run.
 
     Attributes:
-        scan: What is being scanned, or what keeps a scan from going on; empty: neither.
-        next_quick_scan: None: none is scheduled.
-        next_full_scan: None: none is scheduled.
+        state: `running`, `waiting` for the next time, or what holds scans; empty: not known.
+        scan: Kind of the scan that has begun and not ended; empty: none.
+        started_at: When that began first.
+        files: Looked at since it last went on.
+        infected: Found by it.
+        stops: How often it was stopped and went on.
+        schedules: By kind.
+        due: By kind.
     """
 
+    state: str = ""
     scan: str = ""
-    next_quick_scan: datetime | None = None
-    next_full_scan: datetime | None = None
+    started_at: datetime | None = None
+    files: int = 0
+    infected: int = 0
+    stops: int = 0
+    schedules: Mapping[str, str] = field(default_factory=dict)
+    due: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +160,9 @@ def status_fields(facts: StatusFacts, now: datetime) -> tuple[StatusField, ...]:
         "current_file": ", ".join(facts.engine.current_files) or None,
         "last_quick_scan": _instant(facts.last_quick_scan),
         "last_full_scan": _instant(facts.last_full_scan),
-        "next_quick_scan": _instant(facts.schedule.next_quick_scan),
-        "next_full_scan": _instant(facts.schedule.next_full_scan),
-        "scheduled_scan": facts.schedule.scan or None,
+        "next_quick_scan": _instant(facts.schedule.due.get("quick")),
+        "next_full_scan": _instant(facts.schedule.due.get("full")),
+        "scheduled_scan": _scheduled_scan(facts.schedule),
         "quarantined_count": facts.quarantined_count,
         "outbox_pending": facts.outbox_pending,
         **_contact(facts.licence),
@@ -204,6 +214,26 @@ def _realtime(realtime: RealtimeFacts) -> dict[str, JsonValue]:
         "events_lost": realtime.events_lost,
         "queue_depth": realtime.queue_depth,
     }
+
+
+def _scheduled_scan(schedule: ScheduleFacts) -> str | None:
+    return f"{schedule.scan}: {schedule.state}, {schedule.files} files" if schedule.scan else None
+
+
+def schedule_fields(schedule: ScheduleFacts) -> tuple[StatusField, ...]:
+    """What `buckler schedule` says, in the order it is printed."""
+    values: dict[str, JsonValue] = {
+        "state": schedule.state,
+        "scan": schedule.scan or None,
+        "started_at": _instant(schedule.started_at),
+        "files": schedule.files if schedule.scan else None,
+        "infected": schedule.infected if schedule.scan else None,
+        "stops": schedule.stops if schedule.scan else None,
+    }
+    for kind in ("quick", "full"):
+        values[f"{kind}_schedule"] = schedule.schedules.get(kind, "off")
+        values[f"next_{kind}_scan"] = _instant(schedule.due.get(kind))
+    return tuple(StatusField(name, value) for name, value in values.items())
 
 
 def _contact(licence: LicenceFacts) -> dict[str, JsonValue]:

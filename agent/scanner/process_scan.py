@@ -30,6 +30,8 @@ from agent.scanner.memory_pieces import (
 
 _HEAD_BYTES = max(map(len, PROGRAM_HEADS))
 _COPY_BYTES = 1024 * 1024
+#: A piece in which something was found is scanned again span by span, if it has no more than this, to say where.
+_MOST_SPANS = 512
 #: A piece must have room for what it shares with its neighbours, whatever a person's limit on files says.
 _LEAST_PIECE_BYTES = 4 * OVERLAP_BYTES
 
@@ -94,11 +96,12 @@ async def _scan_process(process: ProcessFacts, reader: "_Reader", scanner: Scann
                 return None
             cut = await asyncio.to_thread(reader.cut, handle, gathered)
             for piece in cut:
-                descriptor = await asyncio.to_thread(reader.copy, handle, piece, gathered)
-                try:
-                    gathered.add(piece, await scanner.scan(descriptor, process.executable or process.name))
-                finally:
-                    os.close(descriptor)
+                facts = await _scan_piece(handle, process, piece, reader, scanner, gathered)
+                gathered.add(piece, facts)
+                if facts.findings and 1 < len(piece.spans) <= _MOST_SPANS:
+                    for span in piece.spans:
+                        part = Piece((span,))
+                        gathered.locate(part, await _scan_piece(handle, process, part, reader, scanner, gathered))
             if cut and handle.facts().executable != process.executable:
                 # It runs another program now: what was read is a mixture of both.
                 gathered.note(Incomplete("changed"))
@@ -107,6 +110,21 @@ async def _scan_process(process: ProcessFacts, reader: "_Reader", scanner: Scann
     except OSError:
         return replace(gathered.facts, error="vanished")
     return gathered.facts if cut else None
+
+
+async def _scan_piece(
+    handle: ProcessHandle,
+    process: ProcessFacts,
+    piece: Piece,
+    reader: "_Reader",
+    scanner: Scanner,
+    gathered: "_Gathered",
+) -> ScanFacts:
+    descriptor = await asyncio.to_thread(reader.copy, handle, piece, gathered)
+    try:
+        return await scanner.scan(descriptor, process.executable or process.name)
+    finally:
+        os.close(descriptor)
 
 
 @dataclass(slots=True)
@@ -134,6 +152,17 @@ class _Gathered:
             engine=facts.engine,
             signatures_version=facts.signatures_version,
             elapsed_ms=self.facts.elapsed_ms + facts.elapsed_ms,
+        )
+
+    def locate(self, part: Piece, facts: ScanFacts) -> None:
+        """A part of a piece, scanned by itself, shows where in the piece its findings are."""
+        here = {(finding.namespace, finding.rule) for finding in facts.findings}
+        self.facts = replace(
+            self.facts,
+            findings=tuple(
+                _at(finding, (part.name,)) if (finding.namespace, finding.rule) in here else finding
+                for finding in self.facts.findings
+            ),
         )
 
 
