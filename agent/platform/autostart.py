@@ -20,7 +20,7 @@ _READ_BYTES = 256 * 1024
 _MOST_PROGRAMS = 500
 #: Files that one pattern may find.
 _MOST_FILES = 5_000
-_ABSOLUTE = re.compile(r"""(?<![\w.$/~-])/[^\s"'`;|&<>()\[\]{},=:*?$\\\x00]{1,4095}""")
+_ABSOLUTE = re.compile(r"""(?<![\w.$/~*:])/[^\s"'`;|&<>()\[\]{},=:*?$\\\x00]{1,4095}""")
 _WINDOWS_PATH = re.compile(r"""(?i)"([a-z]:\\[^"]+)"|([a-z]:\\[^\s"]+)""")
 
 

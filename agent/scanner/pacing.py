@@ -51,7 +51,7 @@ class CpuBudget:
             Seconds to pause before going on.
         """
         share = self.percent / _WHOLE
-        self._left_s = min(BURST_S, self._left_s + passed_s * share) - used_s
+        self._left_s = min(BURST_S, self._left_s + passed_s * share - used_s)
         return max(0.0, -self._left_s / share)
 
 
