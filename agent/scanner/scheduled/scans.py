@@ -178,8 +178,10 @@ class ScheduledScans:
                 await self._scan(kind)
             # With nothing scheduled nothing can become due, and an idle machine stays idle.
             patience_s = self._settings.look_every_s if self._settings.schedules else None
+            # Not `wait_for`: in Python 3.11 that forgets a cancellation that comes together with the event.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), patience_s)
+                async with asyncio.timeout(patience_s):
+                    await self._wake.wait()
 
     async def _scan(self, kind: ScanKind) -> None:
         scan = self._begin(kind)

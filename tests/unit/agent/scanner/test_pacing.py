@@ -80,6 +80,6 @@ async def test_a_paced_scanner_says_what_the_scanner_says() -> None:
             return ScanFacts(path, descriptor)
 
     scanner = PacedScanner(Inner(), machine.pace(50))
-    facts = await asyncio.gather(scanner.scan(1, "a"), scanner.scan(2, "b"))
-    assert facts == [ScanFacts("a", 1), ScanFacts("b", 2)]
+    facts = tuple(await asyncio.gather(scanner.scan(1, "a"), scanner.scan(2, "b")))
+    assert facts == (ScanFacts("a", 1), ScanFacts("b", 2))
     assert machine.slept_s > 1.0
