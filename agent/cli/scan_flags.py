@@ -7,7 +7,7 @@ import typer
 
 from agent.cli.scan_request import Output
 
-Paths = Annotated[list[str] | None, typer.Argument(metavar="[PATH]...", help="Files and folders.", show_default=False)]
+Paths = Annotated[list[str] | None, typer.Argument(metavar="PATH...", help="Files and folders.", show_default=False)]
 Quick = Annotated[
     bool,
     typer.Option(

@@ -46,14 +46,17 @@ def open_progress(named: Sequence[str], is_excluded: Callable[[str], bool], cloc
     from rich.console import Console
     from rich.progress import BarColumn, SpinnerColumn, TextColumn
     from rich.progress import Progress as Bar
+    from rich.table import Column
 
     from agent.scanner.tree_count import Amount, TreeCount, seconds_left
 
     bar = Bar(
         SpinnerColumn(),
-        BarColumn(bar_width=20),
-        TextColumn("{task.fields[counts]}", markup=False),
-        TextColumn("{task.fields[path]}", markup=False),
+        BarColumn(bar_width=10),
+        # Of a narrow line the path gets what the numbers leave.
+        TextColumn("{task.fields[counts]}", markup=False, table_column=Column(no_wrap=True)),
+        TextColumn("{task.fields[path]}", markup=False, table_column=Column(no_wrap=True, ratio=1)),
+        expand=True,
         console=Console(stderr=True),
         transient=True,
         # Lines for standard output go above the bar if both are the terminal, and untouched to a pipe.

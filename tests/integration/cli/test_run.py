@@ -88,3 +88,25 @@ def test_it_stops_cleanly_when_told_to_and_starts_after_a_kill(protected: Protec
     assert protected.process.wait(timeout=20) == 0
     assert not (protected.data / "agent.sock").exists()
     assert protected.ask("quarantine", "list")[0]["original_path"] == str(infected)
+
+
+def test_scheduled_scans_are_told_held_and_continued(protected: Protected) -> None:
+    protected.process.terminate()
+    protected.process.wait()
+    protected.env |= {"BUCKLER_SCHEDULE__QUICK": "weekly sunday 03:00"}
+    protected.start()
+    told = protected.ask("schedule", "status")
+    # A device that was never activated has no scheduled scans, and says why.
+    assert (told["state"], told["quick_schedule"], told["full_schedule"]) == (
+        "not_entitled",
+        "weekly sunday 03:00",
+        "off",
+    )
+    assert told["next_quick_scan"] is not None
+    assert protected.ask("status")["next_quick_scan"] == told["next_quick_scan"]
+    assert protected.ask("schedule", "pause")["scan"] is None
+    assert protected.ask("schedule", "resume")["state"] == "not_entitled"
+    command = [BUCKLER, "schedule", "cancel"]
+    refused = subprocess.run(command, env=protected.env, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("NO_SCAN_TO_CANCEL: ")
