@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -433,8 +433,7 @@ def _schedule_facts(state: ScheduleState, settings: ScheduleSettings) -> Schedul
         state="running" if state.running else state.hold.value if state.hold else "waiting",
         scan=scan.kind.value if scan else "",
         started_at=scan.started_at if scan else None,
-        files=scan.files if scan else 0,
-        infected=scan.infected if scan else 0,
+        **(asdict(scan.counts) if scan else {}),
         stops=scan.stops if scan else 0,
         schedules={kind.value: str(schedule) for kind, schedule in settings.schedules.items()},
         due={kind.value: at for kind, at in state.due.items()},

@@ -93,7 +93,9 @@ class ScheduleFacts:
         scan: Kind of the scan that has begun and not ended; empty: none.
         started_at: When that began first.
         files: Looked at since it last went on.
-        infected: Found by it.
+        infected: Of them and those before, with a finding.
+        incomplete: Not wholly looked at.
+        errors: That could not be looked at.
         stops: How often it was stopped and went on.
         schedules: By kind.
         due: By kind.
@@ -104,6 +106,8 @@ class ScheduleFacts:
     started_at: datetime | None = None
     files: int = 0
     infected: int = 0
+    incomplete: int = 0
+    errors: int = 0
     stops: int = 0
     schedules: Mapping[str, str] = field(default_factory=dict)
     due: Mapping[str, datetime] = field(default_factory=dict)
@@ -228,6 +232,8 @@ def schedule_fields(schedule: ScheduleFacts) -> tuple[StatusField, ...]:
         "started_at": _instant(schedule.started_at),
         "files": schedule.files if schedule.scan else None,
         "infected": schedule.infected if schedule.scan else None,
+        "incomplete": schedule.incomplete if schedule.scan else None,
+        "errors": schedule.errors if schedule.scan else None,
         "stops": schedule.stops if schedule.scan else None,
     }
     for kind in ("quick", "full"):

@@ -133,7 +133,7 @@ async def test_a_real_time_scan_does_not_wait_for_a_scheduled_one(tmp_path: Path
             policy=Policy,
             is_own_test=lambda _identity: False,
             goes_on=lambda: True,
-            tell=lambda looked_at, _infected: done.__setitem__(0, looked_at),
+            tell=lambda counts: done.__setitem__(0, counts.files),
         ),
     )
     try:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 
@@ -32,6 +32,23 @@ class Hold(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class ScanCounts:
+    """What a walk has come by.
+
+    Attributes:
+        files: All of them, known ones included.
+        infected: In which something was found.
+        incomplete: Not wholly looked at.
+        errors: That could not be looked at.
+    """
+
+    files: int = 0
+    infected: int = 0
+    incomplete: int = 0
+    errors: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Unfinished:
     """A scan that has begun and not come to its end.
 
@@ -39,15 +56,13 @@ class Unfinished:
         kind: What it looks at.
         started_at: When it first began.
         stops: How often it was stopped and went on.
-        files: Looked at since it last went on, known ones included.
-        infected: Found in all.
+        counts: Since it last went on; `infected` since it began, since what was taken is not met again.
     """
 
     kind: ScanKind
     started_at: datetime
     stops: int = 0
-    files: int = 0
-    infected: int = 0
+    counts: ScanCounts = field(default_factory=ScanCounts)
 
     def to_setting(self) -> str:
         """As it is stored."""
@@ -65,15 +80,18 @@ class Unfinished:
                 ScanKind(fields["kind"]),
                 datetime.fromisoformat(fields["started_at"]),
                 int(fields["stops"]),
-                int(fields["files"]),
-                int(fields["infected"]),
+                ScanCounts(**{name: int(count) for name, count in fields["counts"].items()}),
             )
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def going_on(self) -> "Unfinished":
         """After a stop: the walk begins anew, and what was found stays found."""
-        return replace(self, stops=self.stops + 1, files=0)
+        return replace(self, stops=self.stops + 1, counts=ScanCounts(infected=self.counts.infected))
+
+    def with_walk(self, walk: ScanCounts) -> "Unfinished":
+        """What this scan has come by, given what its present walk has."""
+        return replace(self, counts=replace(walk, infected=self.counts.infected + walk.infected))
 
 
 def next_scan(unfinished: Unfinished | None, due: Mapping[ScanKind, datetime], now: datetime) -> ScanKind | None:

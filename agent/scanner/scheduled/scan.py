@@ -11,6 +11,7 @@ not opened again.
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -25,11 +26,17 @@ from agent.domain.ports import Clock, Scanner
 from agent.scanner.cache import ScanCache
 from agent.scanner.consequences import Consequences
 from agent.scanner.pacing import Pace
-from agent.scanner.tree import FoundFile, OpenedFile, find_files
+from agent.scanner.scheduled.agenda import ScanCounts
+from agent.scanner.tree import FoundFile, KnownFile, OpenedFile, find_files
 
 log = structlog.get_logger(__name__)
 #: Files that need no scan between two looks at everything else.
 _KNOWN_AT_ONCE = 128
+_COUNTED = {
+    Decision.INFECTED: ("infected",),
+    Decision.INCOMPLETE: ("incomplete",),
+    Decision.ERROR: ("errors",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,7 @@ class ScanParts:
         policy: Asked for each file.
         is_own_test: Whether a file is a self-test of this agent.
         goes_on: Asked between two files; False: stop here.
-        tell: Given the number of files looked at, and of those infected, since it began.
+        tell: Given what the walk has come by since it began.
     """
 
     scanner: Scanner
@@ -71,7 +78,7 @@ class ScanParts:
     policy: Callable[[], Policy]
     is_own_test: Callable[[FileIdentity], bool]
     goes_on: Callable[[], bool]
-    tell: Callable[[int, int], None]
+    tell: Callable[[ScanCounts], None]
 
 
 class BackgroundScan:
@@ -86,7 +93,7 @@ class BackgroundScan:
         self._ground = ground
         self._parts = parts
         self._found = self._everything()
-        self._files = self._infected = 0
+        self._counts = Counter[str]()
 
     async def run(self) -> bool:
         """Scan; True: everything has been looked at, False: it was stopped."""
@@ -95,12 +102,18 @@ class BackgroundScan:
             if not batch:
                 return True
             for file in batch:
-                if isinstance(file, OpenedFile):
-                    await self._scan(file)
-            self._files += len(batch)
-            self._parts.tell(self._files, self._infected)
+                await self._take(file)
+            self._parts.tell(ScanCounts(**self._counts))
             await self._parts.pace.keep()
         return False
+
+    async def _take(self, file: FoundFile) -> None:
+        if isinstance(file, OpenedFile):
+            await self._scan(file)
+        elif isinstance(file, KnownFile):
+            self._counts["files"] += 1
+        elif file.error != "vanished":
+            self._counts.update(("files", "errors"))
 
     async def _scan(self, file: OpenedFile) -> None:
         try:
@@ -118,8 +131,8 @@ class BackgroundScan:
 
     async def _conclude(self, file: OpenedFile, facts: ScanFacts) -> None:
         verdict = decide(facts, file.path, self._parts.policy(), self._parts.clock.now())
+        self._counts.update(("files", *_COUNTED.get(verdict.decision, ())))
         if verdict.decision is Decision.INFECTED:
-            self._infected += 1
             log.warning("file_infected", path=file.path, rules=[finding.rule for finding in verdict.findings])
         await self._parts.consequences.follow(file.path, file.identity, facts, verdict)
 

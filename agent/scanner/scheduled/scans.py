@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime, tzinfo
 from typing import Protocol
 
@@ -24,6 +24,7 @@ from agent.scanner.scheduled.agenda import (
     PAUSED,
     UNFINISHED,
     Hold,
+    ScanCounts,
     Unfinished,
     baseline_setting,
     held_by,
@@ -279,11 +280,9 @@ class ScheduledScans:
                 tables.settings.put(baseline_setting(kind), now.isoformat())
         return scan
 
-    def _note(self, files: int, infected: int) -> None:
-        scan, before = self._running, self._unfinished
-        assert scan is not None, "only a scan that runs has something to tell"
-        assert before is not None, "what runs is unfinished"
-        self._running = replace(scan, files=files, infected=before.infected + infected)
+    def _note(self, walk: ScanCounts) -> None:
+        assert self._unfinished is not None, "only a scan that runs has something to tell"
+        self._running = self._unfinished.with_walk(walk)
         now_ns = self._clock.monotonic_ns()
         if now_ns - self._noted_at_ns >= _NOTE_EVERY_NS:
             self._noted_at_ns = now_ns
@@ -295,16 +294,16 @@ class ScheduledScans:
         assert scan is not None, "only a scan that runs can end"
         self._running = None
         if finished:
-            log.info("scheduled_scan_finished", kind=scan.kind.value, files=scan.files, infected=scan.infected)
+            log.info("scheduled_scan_finished", kind=scan.kind.value, **asdict(scan.counts))
             self._unfinished = None
             with self._store.transaction() as tables:
                 tables.settings.put(UNFINISHED, "")
                 tables.settings.put(finished_setting(scan.kind), self._clock.now().isoformat())
         elif self._cancelled:
-            log.info("scheduled_scan_cancelled", kind=scan.kind.value, files=scan.files, infected=scan.infected)
+            log.info("scheduled_scan_cancelled", kind=scan.kind.value, **asdict(scan.counts))
             self._forget()
         else:
-            log.info("scheduled_scan_stopped", kind=scan.kind.value, files=scan.files, infected=scan.infected)
+            log.info("scheduled_scan_stopped", kind=scan.kind.value, **asdict(scan.counts))
             self._unfinished = scan
             with self._store.transaction() as tables:
                 tables.settings.put(UNFINISHED, scan.to_setting())

@@ -97,11 +97,8 @@ def test_scheduled_scans_are_told_held_and_continued(protected: Protected) -> No
     protected.start()
     told = protected.ask("schedule", "status")
     # A device that was never activated has no scheduled scans, and says why.
-    assert (told["state"], told["quick_schedule"], told["full_schedule"]) == (
-        "not_entitled",
-        "weekly sunday 03:00",
-        "off",
-    )
+    assert told["state"] == "not_entitled"
+    assert (told["quick_schedule"], told["full_schedule"]) == ("weekly sunday 03:00", "off")
     assert told["next_quick_scan"] is not None
     assert protected.ask("status")["next_quick_scan"] == told["next_quick_scan"]
     assert protected.ask("schedule", "pause")["scan"] is None

@@ -3,10 +3,10 @@ from datetime import timedelta
 import pytest
 
 from agent.domain.schedule import ScanKind
-from agent.scanner.scheduled.agenda import Hold, Unfinished, held_by, next_scan
+from agent.scanner.scheduled.agenda import Hold, ScanCounts, Unfinished, held_by, next_scan
 from tests.fakes.clock import SOME_MONDAY
 
-SCAN = Unfinished(ScanKind.FULL, SOME_MONDAY, stops=2, files=10, infected=1)
+SCAN = Unfinished(ScanKind.FULL, SOME_MONDAY, stops=2, counts=ScanCounts(10, 1, 2, 3))
 HOUR = timedelta(hours=1)
 
 
@@ -36,11 +36,25 @@ def test_where_a_scan_stood_survives() -> None:
     assert Unfinished.from_setting(SCAN.to_setting()) == SCAN
 
 
-@pytest.mark.parametrize("text", [None, "", "null", "{", "[]", '{"kind": "other"}', '{"kind": "full"}', "7"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "null",
+        "{",
+        "[]",
+        '{"kind": "other"}',
+        '{"kind": "full"}',
+        '{"kind": "full", "started_at": "2026-03-02", "stops": 0, "counts": 7}',
+        "7",
+    ],
+)
 def test_what_makes_no_sense_counts_as_none(text: str | None) -> None:
     assert Unfinished.from_setting(text) is None
 
 
 def test_going_on_keeps_what_was_found() -> None:
     again = SCAN.going_on()
-    assert (again.stops, again.files, again.infected, again.started_at) == (3, 0, 1, SOME_MONDAY)
+    assert (again.stops, again.counts, again.started_at) == (3, ScanCounts(infected=1), SOME_MONDAY)
+    assert again.with_walk(ScanCounts(5, 2, 1, 0)).counts == ScanCounts(5, 3, 1, 0)

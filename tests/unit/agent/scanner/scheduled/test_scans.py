@@ -1,4 +1,5 @@
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -14,8 +15,9 @@ from agent.domain.incident import IncidentAction, Origin
 from agent.domain.policy import Action, Policy
 from agent.domain.schedule import ScanKind, Schedule, finished_setting
 from agent.scanner.consequences import Consequences
-from agent.scanner.scheduled.agenda import Hold, baseline_setting
-from agent.scanner.scheduled.scan import Ground
+from agent.scanner.pacing import CpuBudget, Pace
+from agent.scanner.scheduled.agenda import Hold, ScanCounts, baseline_setting
+from agent.scanner.scheduled.scan import BackgroundScan, Ground, ScanParts
 from agent.scanner.scheduled.scans import ScheduledScans, ScheduleParts
 from agent.scanner.scheduled.settings import ScheduleSettings
 from tests.fakes.clock import SOME_MONDAY, FakeClock
@@ -284,3 +286,24 @@ async def test_nothing_scheduled_is_nothing_done(device: Device) -> None:
         device.clock.advance(timedelta(days=30))
         await device.look()
         assert (scans.state().due, device.grounds) == ({}, [])
+
+
+async def test_what_could_not_be_looked_at_is_counted_and_not_called_clean(device: Device) -> None:
+    (device.folder / "e.com").write_bytes(EICAR)
+    os.mkfifo(device.folder / "pipe")
+    device.clock.advance(timedelta(hours=1))
+    counts: list[ScanCounts] = []
+    ground = Ground((str(device.folder), str(device.folder / "pipe"), str(device.folder / "gone")))
+    parts = ScanParts(
+        scanner=device.scanner,
+        cache=None,
+        pace=Pace(CpuBudget(100), lambda: 0.0, device.clock),
+        consequences=Consequences(None, None, device.clock, SeededRandomness()),
+        clock=device.clock,
+        policy=Policy,
+        is_own_test=lambda _identity: False,
+        goes_on=lambda: True,
+        tell=counts.append,
+    )
+    assert await BackgroundScan(ground, parts).run()
+    assert counts[-1] == ScanCounts(files=3, infected=1, errors=1)
