@@ -60,7 +60,7 @@ class Cost:
     """Where time went.
 
     Attributes:
-        name: `matching` for the rules, else the container format that was unpacked.
+        name: `reading`, `matching` for the rules, else the container format that was unpacked.
         microseconds: How much.
         times: Contents that were matched, or members that were unpacked.
     """

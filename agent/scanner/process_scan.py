@@ -27,6 +27,7 @@ from agent.scanner.memory_pieces import (
     shared_key,
     with_descendants,
 )
+from agent.scanner.scan_costs import added_up
 
 _HEAD_BYTES = max(map(len, PROGRAM_HEADS))
 _COPY_BYTES = 1024 * 1024
@@ -152,6 +153,7 @@ class _Gathered:
             engine=facts.engine,
             signatures_version=facts.signatures_version,
             elapsed_ms=self.facts.elapsed_ms + facts.elapsed_ms,
+            costs=added_up((*self.facts.costs, *facts.costs)),
         )
 
     def locate(self, part: Piece, facts: ScanFacts) -> None:

@@ -20,7 +20,7 @@ class SlowFile:
     """One of the slowest; ordered by time.
 
     Attributes:
-        elapsed_ms: From hand-over to answer.
+        elapsed_ms: In its worker. Waiting for one is no fault of the file's, and not in here.
         path: Which.
         size_bytes: Of the file.
         costs: What the time was spent on.
@@ -37,14 +37,15 @@ class CostTally:
     """Adds up where the time of many files went."""
 
     _slowest: list[SlowFile] = field(default_factory=list)
-    _spent: dict[str, Cost] = field(default_factory=dict)
+    _spent: tuple[Cost, ...] = ()
 
     def add(self, path: str, facts: ScanFacts) -> None:
-        """One more file that was scanned."""
-        for cost in facts.costs:
-            before = self._spent.get(cost.name, Cost(cost.name, 0, 0))
-            self._spent[cost.name] = Cost(cost.name, before.microseconds + cost.microseconds, before.times + cost.times)
-        file = SlowFile(facts.elapsed_ms, path, facts.size_bytes, facts.costs)
+        """One more file that was scanned; one that does not say where its time went was not slow."""
+        if not facts.costs:
+            return
+        self._spent = added_up((*self._spent, *facts.costs))
+        elapsed_ms = sum(cost.microseconds for cost in facts.costs) / _US_PER_MS
+        file = SlowFile(elapsed_ms, path, facts.size_bytes, facts.costs)
         if len(self._slowest) < _KEPT:
             heapq.heappush(self._slowest, file)
         else:
@@ -57,7 +58,16 @@ class CostTally:
 
     def spent(self) -> tuple[Cost, ...]:
         """Time by what it was spent on, the most first."""
-        return tuple(sorted(self._spent.values(), key=lambda cost: -cost.microseconds))
+        return self._spent
+
+
+def added_up(costs: Iterable[Cost]) -> tuple[Cost, ...]:
+    """One cost for each name, the most first."""
+    spent: dict[str, Cost] = {}
+    for cost in costs:
+        before = spent.get(cost.name, Cost(cost.name, 0, 0))
+        spent[cost.name] = Cost(cost.name, before.microseconds + cost.microseconds, before.times + cost.times)
+    return tuple(sorted(spent.values(), key=lambda cost: -cost.microseconds))
 
 
 def slow_record(file: SlowFile) -> dict[str, object]:
@@ -77,17 +87,17 @@ def cost_record(cost: Cost) -> dict[str, object]:
 
 def slow_text(file: SlowFile) -> str:
     """A slow file for people: how slow, and why."""
-    why = reasons(file.costs) or "waiting for the disk or a worker"
-    return f"{file.path} ({file.elapsed_ms / 1_000:.1f} s, {file.size_bytes / (1 << 20):.1f} MiB: {why})"
+    why = ": " + reasons(file.costs) if reasons(file.costs) else ""
+    return f"{file.path} ({file.elapsed_ms / 1_000:.3f} s, {file.size_bytes / (1 << 20):.1f} MiB{why})"
 
 
 def reasons(costs: Iterable[Cost]) -> str:
     """What time was spent on, in words; at most three things, and nothing that took no time."""
     shown = [cost for cost in costs if cost.microseconds >= _US_PER_MS][:3]
-    return ", ".join(f"{_what(cost)} {cost.microseconds / 1_000_000:.2f} s" for cost in shown)
+    return ", ".join(f"{_what(cost)} {cost.microseconds / 1_000_000:.3f} s" for cost in shown)
 
 
 def _what(cost: Cost) -> str:
     if cost.name == "matching":
         return f"matching rules in {cost.times} contents" if cost.times > 1 else "matching rules"
-    return f"unpacking {cost.name}"
+    return "reading" if cost.name == "reading" else f"unpacking {cost.name}"

@@ -26,7 +26,7 @@ from agent.platform.sandbox_plan import ParentGoneError, SandboxPlan
 from agent.scanner import protocol
 from agent.scanner.containers import libarchive_reader
 from agent.scanner.containers.budget import Budget
-from agent.scanner.containers.costs import MATCHING
+from agent.scanner.containers.costs import MATCHING, READING
 from agent.scanner.containers.family import Content
 from agent.scanner.containers.registry import FAMILIES
 from agent.scanner.containers.walk import Walk
@@ -68,10 +68,19 @@ class FileScan:
         self._findings: dict[Finding, None] = {}
         self._walk = Walk(FAMILIES if limits.open_containers else (), self._budget, self._visit)
 
-    def run(self, data: bytes, path: str) -> Answer:
-        """Scan; whatever the content does to us is told in the answer."""
+    def run(self, data: bytes, path: str, read_since_ns: int | None = None) -> Answer:
+        """Scan; whatever the content does to us is told in the answer.
+
+        Args:
+            data: The content.
+            path: Where it was.
+            read_since_ns: When reading it began, for the costs; None: it was there.
+        """
         self._path = path
+        costs = self._budget.costs
+        since_ns = costs.monotonic_ns() if read_since_ns is None else read_since_ns
         sha256 = hashlib.sha256(data).hexdigest()
+        costs.spend(READING, since_ns)
         failure: tuple[Incomplete, ...] = ()
         try:
             self._walk.run(Content(data, (path.rpartition("/")[2] or "?",)))
@@ -81,7 +90,7 @@ class FileScan:
             failure = (Incomplete("engine_error"),)
         findings = sorted(self._findings, key=lambda finding: not finding.severity.is_malicious)
         incomplete = (*failure, *self._walk.incomplete)
-        return Answer(sha256, len(data), tuple(findings), incomplete, costs=self._budget.costs.costs())
+        return Answer(sha256, len(data), tuple(findings), incomplete, costs=costs.costs())
 
     def _visit(self, content: Content) -> None:
         costs = self._budget.costs
@@ -114,6 +123,7 @@ def scan_descriptor(descriptor: int, size_hint: int, path: str, matcher: Matcher
         matcher: The rules.
         limits: Bounds.
     """
+    begun_ns = time.monotonic_ns()
     try:
         data = read_content(descriptor, size_hint, limits.max_file_size)
     except MemoryError:
@@ -122,7 +132,7 @@ def scan_descriptor(descriptor: int, size_hint: int, path: str, matcher: Matcher
         return Answer("", size_hint, error="unreadable")
     if data is None:
         return Answer("", size_hint, incomplete=(Incomplete("max_file_size", limits.max_file_size),))
-    return FileScan(matcher, limits, time.monotonic_ns).run(data, path)
+    return FileScan(matcher, limits, time.monotonic_ns).run(data, path, begun_ns)
 
 
 class Worker:

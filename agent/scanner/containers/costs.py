@@ -1,4 +1,4 @@
-"""Measures where the time of one file goes: to the rules, or to unpacking which format."""
+"""Measures where the time of one file goes: to reading, to the rules, or to unpacking which format."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
@@ -6,8 +6,9 @@ from typing import TypeVar
 from agent.domain.facts import Cost
 
 _Member = TypeVar("_Member")
-#: Name under which the time of the rules is kept; no format is called so.
+#: Names under which the time of the rules, and of reading and hashing, are kept; no format is called so.
 MATCHING = "matching"
+READING = "reading"
 _NANOSECONDS_PER_MICROSECOND = 1_000
 
 

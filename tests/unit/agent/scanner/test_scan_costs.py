@@ -9,7 +9,7 @@ def facts(elapsed_ms: float, *costs: Cost) -> ScanFacts:
 def test_the_slowest_are_kept_however_many_there_are() -> None:
     tally = CostTally()
     for number in range(500):
-        tally.add(f"/{number}", facts(float(number * 7 % 500)))
+        tally.add(f"/{number}", facts(9_999.0, Cost("matching", number * 7 % 500 * 1_000, 1)))
     assert [file.elapsed_ms for file in tally.slowest(3)] == [499.0, 498.0, 497.0]
     assert tally.slowest(3, from_ms=SLOW_MS) == ()
 
@@ -23,9 +23,14 @@ def test_time_is_added_up_by_what_it_was_spent_on() -> None:
 
 def test_a_slow_file_says_why() -> None:
     slow = SlowFile(3500.0, "/a.zip", 5 << 20, (Cost("matching", 2_000_000, 7), Cost("zip", 1_000_000, 6)))
-    assert slow_text(slow) == "/a.zip (3.5 s, 5.0 MiB: matching rules in 7 contents 2.00 s, unpacking zip 1.00 s)"
+    assert slow_text(slow) == "/a.zip (3.500 s, 5.0 MiB: matching rules in 7 contents 2.000 s, unpacking zip 1.000 s)"
     assert slow_record(slow)["costs"] == [
         {"name": "matching", "ms": 2000.0, "times": 7},
         {"name": "zip", "ms": 1000.0, "times": 6},
     ]
-    assert "waiting" in slow_text(SlowFile(3500.0, "/a", 1, ()))
+
+
+def test_one_that_waited_behind_a_slow_file_is_not_slow_itself() -> None:
+    tally = CostTally()
+    tally.add("/waited", facts(60_000.0))
+    assert tally.slowest(5) == ()
