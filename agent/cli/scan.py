@@ -31,6 +31,8 @@ def scan_command(wiring: ScanWiring) -> Callable[..., None]:
         network_filesystems: flags.NetworkFileSystems = False,
         processes: flags.Processes = False,
         rules: flags.Rules = None,
+        skip_broken_rules: flags.SkipBrokenRules = False,
+        engine: flags.EngineName = "",
         quarantine: flags.Quarantine = False,
         background: flags.Background = False,
         jobs: flags.Jobs = 0,
@@ -63,14 +65,22 @@ def scan_command(wiring: ScanWiring) -> Callable[..., None]:
             timeout_s=timeout,
             open_containers=selection is not Selection.PROCESSES,
         )
-        workers = jobs or (1 if background else defaults.settings.workers)
+        settings = replace(
+            defaults.settings,
+            engine=engine or defaults.settings.engine,
+            workers=jobs or (1 if background else defaults.settings.workers),
+            limits=limits,
+            background=background,
+            itemise=profile,
+        )
         request = ScanRequest(
             find_targets(selection, named, defaults, network=network_filesystems),
             tuple(rules or ()) or _installed_rules(defaults),
-            replace(defaults.settings, workers=workers, limits=limits, background=background, itemise=profile),
+            settings,
             replace(defaults.policy, on_infected=Action.QUARANTINE if quarantine else Action.REPORT),
             output,
             verbose,
+            skip_broken_rules=skip_broken_rules,
             cache_place=None if no_cache else place,
             own_pids=defaults.own_pids,
             cpu_percent=defaults.cpu_percent if background else None,

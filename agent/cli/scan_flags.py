@@ -26,6 +26,10 @@ Rules = Annotated[
         help="Scan with these rules instead of the installed ones: file, folder or zip. Repeatable.",
     ),
 ]
+SkipBrokenRules = Annotated[
+    bool, typer.Option("--skip-broken-rules", help="Leave out rules that do not compile, and say which.")
+]
+EngineName = Annotated[str, typer.Option("--engine", help="Signature engine: yara or boreal.")]
 Quarantine = Annotated[bool, typer.Option("--quarantine", help="Take what is infected to the vault.")]
 Background = Annotated[
     bool,

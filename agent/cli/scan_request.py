@@ -121,6 +121,8 @@ class ScanRequest:
     policy: Policy
     output: Output
     verbose: bool
+    #: Scan with the rules that compile; else one that does not ends the scan before it begins.
+    skip_broken_rules: bool = False
     #: Where the cache is; None: neither read nor write one.
     cache_place: ScanPlace | None = None
     own_pids: tuple[int, ...] = ()

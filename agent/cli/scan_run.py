@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.cli.interruption import Interruption, until_interrupted
+from agent.cli.printing import note
 from agent.cli.scan_output import ScanOutput
 from agent.cli.scan_progress import Progress, open_progress
 from agent.cli.scan_request import ScanRequest, ScanWiring, Selection
@@ -19,13 +20,13 @@ from agent.platform.priority import step_back
 from agent.platform.process_memory import ProcessFacts
 from agent.scanner.consequences import Consequences
 from agent.scanner.pacing import CpuBudget, Pace, PacedScanner
-from agent.scanner.scan_report import Closing, ScannedFile, ScannedProcess, Tally, exit_status
+from agent.scanner.scan_report import Closing, ScannedFile, ScannedProcess, Tally, exit_status, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agent.scanner.cache import ScanCache
-    from agent.scanner.rulepack import CompiledPack
+    from agent.scanner.rulepack import CompiledPack, RulePack
     from agent.scanner.service import ScannerService
     from agent.scanner.tree import OpenedFile
 
@@ -99,7 +100,7 @@ async def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: Quarant
     Raises:
         BucklerError: Bad rules or no workers; nothing has been scanned then.
     """
-    from agent.scanner.rulepack import compile_pack, load_rules
+    from agent.scanner.rulepack import load_rules
     from agent.scanner.service import ScannerService
 
     begun_ns = wiring.clock.monotonic_ns()
@@ -107,13 +108,14 @@ async def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: Quarant
         step_back()
     output = ScanOutput(request.output)
     rules = load_rules(request.rules)
-    pack = compile_pack(rules, request.settings.engine)
+    pack, rules_skipped = _compiled(rules, request)
     service = ScannerService(request.settings, pack, wiring.clock)
     excluded = PathExclusions(request, wiring)
     counted = () if request.targets.selection is Selection.PROCESSES else request.targets.paths
     try:
         with open_progress(counted, excluded.covers, wiring.clock) as progress, _cache(request, wiring, pack) as cache:
             run = ScanRun(request, wiring, quarantine, progress, output)
+            run.tally.rules_skipped = rules_skipped
             with until_interrupted() as interruption:
                 await _scan(request, _paced(request, wiring, service), service, excluded, run, cache)
         run.tally.excluded = excluded.met
@@ -133,6 +135,18 @@ async def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: Quarant
         await profile(request, rules, run.tally, wiring.clock, output)
     output.close(run.tally, closing)
     return _outcome(run.tally, interruption)
+
+
+def _compiled(rules: "RulePack", request: ScanRequest) -> "tuple[CompiledPack, int]":
+    """Compile; with the number of rules that were left out, each of which is told."""
+    from agent.scanner.rulepack import compile_pack, compile_sound_rules
+
+    if not request.skip_broken_rules:
+        return compile_pack(rules, request.settings.engine), 0
+    compiled, left_out = compile_sound_rules(rules, request.settings.engine)
+    for item in left_out:
+        note(f"left out: {printable(str(item))}")
+    return compiled, len(left_out)
 
 
 def _outcome(tally: Tally, interruption: Interruption) -> ScanOutcome:

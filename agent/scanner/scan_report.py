@@ -60,6 +60,8 @@ class Tally:
     cached: int = 0
     #: Listed, but gone before it could be opened.
     vanished: int = 0
+    #: Rules, or files of rules that could not be told apart, that were left out because they do not compile.
+    rules_skipped: int = 0
     #: Of the files, those in which something was found that an exclusion allows.
     allowed: int = 0
     #: Files and folders that were not looked at because their path is excluded.
@@ -190,6 +192,7 @@ def _counts(tally: Tally, closing: Closing) -> dict[str, object]:
         "errors": tally.errors,
         "cached": tally.cached,
         "vanished": tally.vanished,
+        "rules_skipped": tally.rules_skipped,
         "allowed": tally.allowed,
         "excluded": tally.excluded,
         "interrupted": closing.interrupted,

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from agent.domain.facts import Finding, Incomplete, Severity
+from agent.platform.accounts import account_name, local_accounts
 from agent.platform.allocator import keep_freed_memory
 from agent.platform.priority import step_back
 from agent.platform.sandbox import harden
@@ -68,15 +69,17 @@ class FileScan:
         self._findings: dict[Finding, None] = {}
         self._walk = Walk(FAMILIES if limits.open_containers else (), self._budget, self._visit)
 
-    def run(self, data: bytes, path: str, read_since_ns: int | None = None) -> Answer:
+    def run(self, data: bytes, path: str, owner: str = "", read_since_ns: int | None = None) -> Answer:
         """Scan; whatever the content does to us is told in the answer.
 
         Args:
             data: The content.
             path: Where it was.
+            owner: Account that owns the file, for rules.
             read_since_ns: When reading it began, for the costs; None: it was there.
         """
         self._path = path
+        self._owner = owner
         costs = self._budget.costs
         since_ns = costs.monotonic_ns() if read_since_ns is None else read_since_ns
         sha256 = hashlib.sha256(data).hexdigest()
@@ -97,7 +100,9 @@ class FileScan:
         since_ns = costs.monotonic_ns()
         try:
             result = self._matcher.match(
-                content.data, variables_for(self._path, content.trail), self._budget.seconds_left()
+                content.data,
+                variables_for(self._path, content.trail, content.data, self._owner),
+                self._budget.seconds_left(),
             )
         except MatchTimeoutError:
             raise self._budget.timeout() from None
@@ -113,7 +118,9 @@ class FileScan:
             )
 
 
-def scan_descriptor(descriptor: int, size_hint: int, path: str, matcher: Matcher, limits: Limits) -> Answer:
+def scan_descriptor(
+    descriptor: int, size_hint: int, path: str, matcher: Matcher, limits: Limits, owner: str = ""
+) -> Answer:
     """Read a descriptor within the limits and scan what was read.
 
     Args:
@@ -122,6 +129,7 @@ def scan_descriptor(descriptor: int, size_hint: int, path: str, matcher: Matcher
         path: Where it was, for rules and names.
         matcher: The rules.
         limits: Bounds.
+        owner: Account that owns the file, for rules.
     """
     begun_ns = time.monotonic_ns()
     try:
@@ -132,7 +140,7 @@ def scan_descriptor(descriptor: int, size_hint: int, path: str, matcher: Matcher
         return Answer("", size_hint, error="unreadable")
     if data is None:
         return Answer("", size_hint, incomplete=(Incomplete("max_file_size", limits.max_file_size),))
-    return FileScan(matcher, limits, time.monotonic_ns).run(data, path, begun_ns)
+    return FileScan(matcher, limits, time.monotonic_ns).run(data, path, owner, begun_ns)
 
 
 class Worker:
@@ -156,7 +164,12 @@ class Worker:
         while (request := protocol.receive_request(self._channel)) is not None:
             try:
                 answer = scan_descriptor(
-                    request.descriptor, request.size_hint, request.path, self._matcher, self._limits
+                    request.descriptor,
+                    request.size_hint,
+                    request.path,
+                    self._matcher,
+                    self._limits,
+                    account_name(request.owner),
                 )
             finally:
                 os.close(request.descriptor)
@@ -172,6 +185,7 @@ def prepare_for_confinement(matcher: Matcher) -> None:
     """
     logging.disable()
     libarchive_reader.load()
+    local_accounts()
     for name in _CODECS:
         codecs.lookup(name)
     text = io.BytesIO()
