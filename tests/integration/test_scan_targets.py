@@ -111,7 +111,8 @@ def test_an_exclusion_that_has_expired_allows_nothing(tmp_path: Path) -> None:
 def test_a_profile_names_the_costliest_file_format_and_rule(tmp_path: Path) -> None:
     rules = tmp_path / "rules.yar"
     cheap = "\n".join(f'rule cheap{n} {{ strings: $a = "nothing{n}" condition: $a }}' for n in range(6))
-    rules.write_text(cheap + "\nrule costly { condition: for all i in (0..400000) : (uint8(i) < 256) }")
+    costly = "rule costly { condition: for all j in (0..7) : (for all i in (0..400000) : (uint8(i) < 256 + j)) }"
+    rules.write_text(cheap + "\n" + costly)
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "large.zip").write_bytes(zip_of({"inner": bytes(500_000)}))
