@@ -117,7 +117,7 @@ async def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: Quarant
             run = ScanRun(request, wiring, quarantine, progress, output)
             run.tally.rules_skipped = rules_skipped
             with until_interrupted() as interruption:
-                await _scan(request, _paced(request, wiring, service), service, excluded, run, cache)
+                await _scan(request, service, _pace(request, wiring, service), excluded, run, cache)
         run.tally.excluded = excluded.met
     finally:
         await service.close()
@@ -155,8 +155,8 @@ def _outcome(tally: Tally, interruption: Interruption) -> ScanOutcome:
 
 async def _scan(
     request: ScanRequest,
-    scanner: Scanner,
     service: "ScannerService",
+    pace: Pace | None,
     excluded: "PathExclusions",
     run: ScanRun,
     cache: "ScanCache | None",
@@ -165,6 +165,14 @@ async def _scan(
     from agent.scanner.process_scan import scan_processes
 
     workers = request.settings.worker_count()
+    scanner: Scanner = service if pace is None else PacedScanner(service, pace)
+
+    async def receive(path: str, facts: ScanFacts, identity: FileIdentity | None, cached: bool) -> None:  # noqa: FBT001 -- a callback
+        await run.receive(path, facts, identity, cached)
+        if pace is not None:
+            # Walking past what is known costs time as well.
+            await pace.keep()
+
     if request.targets.selection is Selection.PROCESSES:
         await service.start()
         own = (os.getpid(), *request.own_pids)
@@ -180,7 +188,7 @@ async def _scan(
         scanner,
         workers,
         excluded.leaves_out,
-        run.receive,
+        receive,
         start=service.start,
         cache=cache,
         beside=_nameless_programs(request),
@@ -196,16 +204,15 @@ def _nameless_programs(request: ScanRequest) -> "Iterator[OpenedFile]":
     return open_nameless(running_files())
 
 
-def _paced(request: ScanRequest, wiring: ScanWiring, service: "ScannerService") -> Scanner:
+def _pace(request: ScanRequest, wiring: ScanWiring, service: "ScannerService") -> Pace | None:
     if request.cpu_percent is None:
-        return service
+        return None
     from agent.platform.cpu_time import CpuTime
 
     cpu = CpuTime()
-    pace = Pace(
+    return Pace(
         CpuBudget(request.cpu_percent), lambda: cpu.seconds({os.getpid(), *service.worker_pids()}), wiring.clock
     )
-    return PacedScanner(service, pace)
 
 
 class PathExclusions:

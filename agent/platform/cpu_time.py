@@ -1,8 +1,14 @@
 """Processor time of processes that come and go."""
 
+import time
 from collections.abc import Iterable
 
 import psutil
+
+
+def of_this_thread() -> float:
+    """Seconds of processor time that the calling thread has used."""
+    return time.thread_time()
 
 
 class CpuTime:

@@ -79,17 +79,23 @@ class Pace:
         self._clock = clock
         self._sleep = sleep
         self._goes_on = goes_on
+        self._beside_s = 0.0
         self._used_s = cpu_seconds()
         self._at_ns = clock.monotonic_ns()
         self._turn = asyncio.Lock()
 
-    async def keep(self) -> None:
-        """Wait until going on is within the budget; several that call at once wait together."""
+    async def keep(self, beside_s: float = 0.0) -> None:
+        """Wait until going on is within the budget; several that call at once wait together.
+
+        Args:
+            beside_s: Processor time used since the last call that `cpu_seconds` does not know of.
+        """
+        self._beside_s += beside_s
         async with self._turn:
             now_ns = self._clock.monotonic_ns()
             if now_ns - self._at_ns < _MEASURE_EVERY_NS:
                 return
-            used_s = self._cpu_seconds()
+            used_s = self._cpu_seconds() + self._beside_s
             pause_s = self._budget.charge(used_s - self._used_s, (now_ns - self._at_ns) / 1_000_000_000)
             self._used_s, self._at_ns = used_s, now_ns
             while pause_s > 0 and self._goes_on():

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypeVar
 
 import structlog
 
@@ -23,12 +24,14 @@ from agent.domain.facts import ScanFacts
 from agent.domain.files import FileIdentity
 from agent.domain.policy import Decision, Policy, decide
 from agent.domain.ports import Clock, Scanner
+from agent.platform.cpu_time import of_this_thread
 from agent.scanner.cache import ScanCache
 from agent.scanner.consequences import Consequences
 from agent.scanner.pacing import Pace
 from agent.scanner.scheduled.agenda import ScanCounts
 from agent.scanner.tree import FoundFile, KnownFile, OpenedFile, find_files
 
+_Result = TypeVar("_Result")
 log = structlog.get_logger(__name__)
 #: Files that need no scan between two looks at everything else.
 _KNOWN_AT_ONCE = 128
@@ -98,14 +101,20 @@ class BackgroundScan:
     async def run(self) -> bool:
         """Scan; True: everything has been looked at, False: it was stopped."""
         while self._parts.goes_on():
-            batch = await _uncancelled(lambda: list(_until_opened(self._found)), _close_opened)
+            batch, walking_s = await _uncancelled(self._next_batch, _close_opened)
             if not batch:
                 return True
             for file in batch:
                 await self._take(file)
             self._parts.tell(ScanCounts(**self._counts))
-            await self._parts.pace.keep()
+            await self._parts.pace.keep(walking_s)
         return False
+
+    def _next_batch(self) -> tuple[list[FoundFile], float]:
+        """In a thread: what comes next, and the processor time it took to find."""
+        since_s = of_this_thread()
+        batch = list(_until_opened(self._found))
+        return batch, of_this_thread() - since_s
 
     async def _take(self, file: FoundFile) -> None:
         if isinstance(file, OpenedFile):
@@ -165,15 +174,13 @@ def _until_opened(found: Iterator[FoundFile]) -> Iterator[FoundFile]:
             return
 
 
-def _close_opened(files: list[FoundFile]) -> None:
-    for file in files:
+def _close_opened(found: tuple[list[FoundFile], float]) -> None:
+    for file in found[0]:
         if isinstance(file, OpenedFile):
             os.close(file.descriptor)
 
 
-async def _uncancelled(
-    call: Callable[[], list[FoundFile]], discard: Callable[[list[FoundFile]], None]
-) -> list[FoundFile]:
+async def _uncancelled(call: Callable[[], _Result], discard: Callable[[_Result], None]) -> _Result:
     """Call in a thread. Cancelled meanwhile, wait for its end all the same: what it opened has to be closed."""
     calling = asyncio.get_running_loop().run_in_executor(None, call)
     try:

@@ -66,6 +66,14 @@ async def test_a_pause_ends_when_nobody_wants_to_go_on() -> None:
     assert 0 < machine.slept_s < 60
 
 
+async def test_what_is_used_beside_counts_too() -> None:
+    machine = Machine()
+    pace = machine.pace(50)
+    machine.work(0.0, passed_s=2.0)
+    await pace.keep(beside_s=2.0)
+    assert machine.slept_s == pytest.approx(2.0 - 2 * BURST_S, abs=0.01)
+
+
 def test_a_share_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="1 percent"):
         CpuBudget(0)

@@ -253,6 +253,7 @@ async def test_a_scanner_that_does_not_start_is_told_and_tried_again(device: Dev
         await until(lambda: scans.state().hold is Hold.UNAVAILABLE)
         device.scanner.refuses = False
         await until(device.has_finished_meanwhile)
+    assert (device.scanner.started, device.grounds) == (1, [ScanKind.QUICK] * len(device.grounds))
 
 
 async def test_a_clock_set_back_does_not_stop_scanning(device: Device) -> None:
