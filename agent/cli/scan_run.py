@@ -132,7 +132,9 @@ async def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: Quarant
     if request.profile and not interruption.happened:
         from agent.cli.scan_profile import profile
 
-        await profile(request, rules, run.tally, wiring.clock, output)
+        # One who has seen enough of it still gets the summary of a scan that came to its end.
+        with until_interrupted():
+            await profile(request, rules, run.tally, wiring.clock, output)
     output.close(run.tally, closing)
     return _outcome(run.tally, interruption)
 
