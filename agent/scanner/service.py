@@ -8,7 +8,7 @@ import asyncio
 import os
 import stat
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.facts import Incomplete, ScanFacts
@@ -108,12 +108,15 @@ class ScannerService:
             BucklerError: `SCANNER_UNAVAILABLE`: no worker can be started; nothing is left running then.
         """
         self._closed = False
+        settings = self._settings
         orders = WorkerOrders(
-            self._settings.engine,
-            self._settings.limits,
-            self._settings.memory_limit(),
-            self._settings.cpu_limit_s(),
+            settings.engine,
+            settings.limits,
+            settings.memory_limit(),
+            settings.cpu_limit_s(),
             os.getpid(),
+            background=settings.background,
+            itemise=settings.itemise,
         )
         self._starter = worker_starter(asyncio.get_running_loop(), self._pack.image, orders)
         self._fill()
@@ -145,7 +148,7 @@ class ScannerService:
         answer = await self._ask(descriptor, before, path)
         if not _unchanged(before, descriptor):
             changed = (*answer.incomplete, Incomplete("changed"))
-            answer = Answer(answer.sha256, answer.size_bytes, answer.findings, changed, answer.error)
+            answer = replace(answer, incomplete=changed)
         return self._facts(answer, begun_ns)
 
     async def close(self) -> None:
@@ -322,6 +325,7 @@ class ScannerService:
             engine=self._pack.engine_label,
             signatures_version=self._pack.version,
             elapsed_ms=(self._clock.monotonic_ns() - begun_ns) / 1_000_000,
+            costs=answer.costs,
         )
 
     # ------------------------------------------------------------ the pool

@@ -29,6 +29,8 @@ class ScannerSettings:
             that file even when another worker is free: good for a whole tree, not where one file is waited for.
         max_waiting: Scans that may wait for a worker; beyond it a scan ends at once with `scanner_overloaded`.
         start_timeout_s: Seconds a worker has to load its rules; the largest public packs take about one.
+        background: Workers use only the processor and disk time that nobody else wants.
+        itemise: Facts say where the time went for every file, not only for slow ones.
     """
 
     engine: str = "yara"
@@ -40,6 +42,8 @@ class ScannerSettings:
     files_ahead: int = 0
     max_waiting: int = 10_000
     start_timeout_s: float = 60.0
+    background: bool = False
+    itemise: bool = False
 
     def worker_count(self) -> int:
         """How many workers that makes on this machine."""

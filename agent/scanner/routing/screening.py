@@ -17,7 +17,7 @@ from agent.scanner.routing.needs import Need
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from agent.scanner.routing.evidence import Threshold, Evidence
+    from agent.scanner.routing.evidence import Evidence, Threshold
 
 # So many are run together when a file has the evidence for one of them.
 RULES_IN_A_CELL = 16

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from agent.domain.facts import Finding, Incomplete, Severity
+from agent.domain.facts import Cost, Finding, Incomplete, Severity
 from agent.platform.sandbox import MissingLayer, SandboxReport
 from agent.scanner import protocol
 from agent.scanner.limits import Limits
@@ -114,3 +114,16 @@ def test_a_birth_survives_the_way_and_a_failure_is_told() -> None:
     for message, reason in ((protocol.encode_failed_birth("no rules"), "no rules"), (b"", "ended by itself")):
         with pytest.raises(ProtocolError, match=reason):
             protocol.decode_birth(message)
+
+
+def test_where_the_time_went_survives_the_way() -> None:
+    costs = (Cost("matching", 1234, 5), Cost("zip", 0, 1))
+    for digest in ("", "ab" * 32):
+        assert decode_answer(protocol.encode_answer(Answer(digest, 0, costs=costs))).costs == costs
+
+
+@pytest.mark.parametrize("costs", [7, [7], [["zip", 1]], [["zip", -1, 1]], [["zip", 1.5, 1]], [["z", 1, 1]] * 201])
+def test_costs_that_make_no_sense_are_refused(costs: Any) -> None:
+    fields = json.loads(protocol.encode_answer(Answer("", 0))) | {"costs": costs}
+    with pytest.raises(ProtocolError):
+        decode_answer(json.dumps(fields).encode())
