@@ -12,7 +12,6 @@ import sys
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
-from agent.app import 
 from agent.cli.log import configure_log
 from agent.config import Overrides, find_locations
 from agent.domain.entitlement import Access, AccessLevel, Feature
@@ -23,8 +22,8 @@ from agent.platform.clock import SystemClock
 from agent.platform.randomness import SystemRandomness
 from agent.quarantine.vault import Vault, VaultSettings
 from agent.report.outbox import StoredIncidentLog
-from agent.scanner.machine_cache import scan_cache
 from agent.scanner.consequences import Consequences
+from agent.scanner.machine_cache import scan_cache
 from agent.scanner.rulepack import CompiledPack, builtin_signatures, compile_pack, load_rules
 from agent.scanner.scheduled.agenda import baseline_setting
 from agent.scanner.scheduled.scan import Ground
