@@ -9,8 +9,10 @@ from agent.scanner.containers import (
     onenote_sections,
     pdf_documents,
     rtf_objects,
+    seven_zip_formats,
     tar_archives,
     tnef_attachments,
+    unopened_formats,
     zip_archives,
 )
 from agent.scanner.containers.family import Family
@@ -20,6 +22,7 @@ FAMILIES: tuple[Family, ...] = (
     tar_archives.FAMILY,
     *compressed_streams.FAMILIES,
     *libarchive_formats.FAMILIES,
+    *seven_zip_formats.FAMILIES,
     ole_documents.FAMILY,
     *mail.FAMILIES,
     rtf_objects.FAMILY,
@@ -27,4 +30,5 @@ FAMILIES: tuple[Family, ...] = (
     html_pages.FAMILY,
     onenote_sections.FAMILY,
     tnef_attachments.FAMILY,
+    *unopened_formats.FAMILIES,
 )
