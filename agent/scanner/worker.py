@@ -36,7 +36,7 @@ from agent.scanner.rule_variables import variables_for
 
 _SEVERITIES = {severity.value: severity for severity in Severity}
 #: Decoders that are asked for by name (by tarfile, email, olefile and us), when it is too late to load them.
-_CODECS = ("ascii", "cp437", "latin-1", "utf-8", "utf-16", "utf-16-le", "utf-32-le")
+_CODECS = ("ascii", "cp437", "latin-1", "utf-8", "utf-16", "utf-16-le", "utf-32-le", "mac-roman")
 
 _REHEARSAL_MAIL = b"""From: a
 Subject: =?iso-8859-1?q?=e4?=

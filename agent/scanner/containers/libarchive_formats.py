@@ -17,8 +17,8 @@ _LHA_METHODS = tuple(b"-%s-" % m for m in (b"lh0 lh1 lh2 lh3 lh4 lh5 lh6 lh7 lhd
 _OLD_CPIO_HEADER = 26
 _LONGEST_NAME = 4096
 _Z_HEADER = 3
-#: What a Z, zst, lz4, lz or lzma stream is called without its suffix, on top of what `inner_name` knows.
-_SUFFIXES = (".zst", ".lz4", ".lz", ".z", ".lzma")
+#: What a Z, zst, lz4 or lz stream is called without its suffix, on top of what `inner_name` knows.
+_SUFFIXES = (".zst", ".lz4", ".lz", ".z")
 
 
 def _begins(*magics: bytes, at: int = 0) -> Callable[[bytes], bool]:

@@ -1,6 +1,7 @@
 """All container formats, in the order they are tried. To add one, add its file and name it here."""
 
 from agent.scanner.containers import (
+    binhex_files,
     compressed_streams,
     html_pages,
     libarchive_formats,
@@ -28,6 +29,7 @@ FAMILIES: tuple[Family, ...] = (
     rtf_objects.FAMILY,
     pdf_documents.FAMILY,
     html_pages.FAMILY,
+    binhex_files.FAMILY,
     onenote_sections.FAMILY,
     tnef_attachments.FAMILY,
     *unopened_formats.FAMILIES,
