@@ -24,7 +24,7 @@ _SPACE = b" \t\r\n"
 _START = re.compile(re.escape(_ANNOUNCEMENT) + rb"[^\r\n:]{0,40}\s{1,64}:(?=[" + re.escape(_ALPHABET) + rb"\s]{40})")
 #: Behind the name: its end, type, creator, flags, lengths of the two forks, checksum.
 _HEADER = struct.Struct(">x4s4sH2L2x")
-_CHECKSUM = struct.Struct(">H")
+_CHECKSUM_SIZE = 2
 _REPEAT = 0x90
 
 
@@ -80,7 +80,7 @@ def _forks(data: bytes) -> Iterator[Member]:
     *_, data_size, resource_size = _HEADER.unpack_from(data, name_end)
     ends = start
     for label, size in ((name, data_size), (f"{name}/resources", resource_size)):
-        begin, ends = ends, ends + size + _CHECKSUM.size
+        begin, ends = ends, ends + size + _CHECKSUM_SIZE
         if size:
             fork = data[begin : begin + size]
             yield Member(label, fork, None if _is_whole(data, begin, size) else Incomplete("damaged"))
@@ -88,9 +88,9 @@ def _forks(data: bytes) -> Iterator[Member]:
 
 def _is_whole(data: bytes, start: int, size: int) -> bool:
     end = start + size
-    if end + _CHECKSUM.size > len(data):
+    if end + _CHECKSUM_SIZE > len(data):
         return False
-    return _CHECKSUM.unpack_from(data, end)[0] == binascii.crc_hqx(data[start:end], 0)
+    return int.from_bytes(data[end : end + _CHECKSUM_SIZE], "big") == binascii.crc_hqx(data[start:end], 0)
 
 
 FAMILY = Family("binhex", recognise, members)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from agent.scanner.containers import seven_zip_reader
 from agent.scanner.containers.budget import Meter
-from agent.scanner.containers.family import Content, Family, Member
+from agent.scanner.containers.family import ContainerError, Content, Family, Member
 
 #: ISO 9660 and UDF announce themselves from sector 16 on, one descriptor a sector; an identifier is one byte in.
 _DESCRIPTORS_AT, _SECTOR, _MOST_DESCRIPTORS = 16 * 2048 + 1, 2048, 16
@@ -17,6 +17,8 @@ _HFS_AT, _HFS_PLUS = 1024, (b"H+\0\x04", b"HX\0\x05")
 _HFS, _WRAPPED_AT, _WRAPPED = b"BD", 1024 + 124, b"H+"
 _APFS_AT, _APFS = 32, b"NXSB"
 _ARJ, _ARJ_SIZES, _ARJ_TYPE_AT, _ARJ_MAIN_HEADER = b"\x60\xea", range(30, 2601), 10, 2
+
+_ARJ_FLAGS_AT, _ARJ_GOES_ON, _ARJ_FORMAT = 8, 4, 0x04
 
 
 def _is_arj(data: bytes) -> bool:
@@ -47,6 +49,12 @@ def _is_hfs(data: bytes) -> bool:
     )
 
 
+def _arj_members(content: Content, meter: Meter) -> Iterator[Member]:
+    yield from seven_zip_reader.members(content, meter, _ARJ_FORMAT)
+    if content.data[_ARJ_FLAGS_AT] & _ARJ_GOES_ON:
+        raise ContainerError("multi_volume")
+
+
 def _archive(name: str, recognises: Callable[[bytes], bool], format_id: int) -> Family:
     def members(content: Content, meter: Meter) -> Iterator[Member]:
         return seven_zip_reader.members(content, meter, format_id)
@@ -55,7 +63,7 @@ def _archive(name: str, recognises: Callable[[bytes], bool], format_id: int) -> 
 
 
 FAMILIES = (
-    _archive("arj", _is_arj, 0x04),
+    Family("arj", _is_arj, _arj_members),
     _archive("szdd", lambda data: data.startswith(b"SZDD\x88\xf0\x27\x33"), 0xD5),
     _archive("chm", lambda data: data.startswith((b"ITSF\x02\0\0\0", b"ITSF\x03\0\0\0", b"ITSF\x04\0\0\0")), 0xE9),
     _archive("udf", _is_udf, 0xE0),

@@ -30,9 +30,11 @@ _QUERY, _ADD_REFERENCE, _RELEASE = range(3)
 _OPEN, _CLOSE, _COUNT, _PROPERTY, _EXTRACT, _ARCHIVE_PROPERTY = range(3, 9)
 
 # PropID.h
-_PATH, _IS_FOLDER, _ENCRYPTED, _SPLIT_BEFORE, _SPLIT_AFTER, _ERROR_FLAGS = 3, 6, 15, 16, 17, 71
+_PATH, _IS_FOLDER, _SIZE, _ENCRYPTED, _ERROR_FLAGS = 3, 6, 7, 15, 71
 # PROPVARIANT: what kind of value it holds.
-_EMPTY, _STRING, _BOOLEAN, _NUMBER = 0, 8, 11, 19
+_EMPTY, _STRING, _NUMBER = 0, 8, 19
+#: How much of the value counts: the two kinds narrower than it.
+_MASKS = {11: 0xFFFF, _NUMBER: 0xFFFFFFFF}
 
 
 def _interface_id(group: int, number: int) -> bytes:
@@ -267,9 +269,9 @@ class Archive:
         """Whether a member needs a password."""
         return bool(self._item(index, _ENCRYPTED))
 
-    def is_split(self, index: int) -> bool:
-        """Whether a part of a member is in another volume."""
-        return bool(self._item(index, _SPLIT_BEFORE) or self._item(index, _SPLIT_AFTER))
+    def size(self, index: int) -> int:
+        """Bytes of a member, as the archive says; 0: it does not."""
+        return int(self._item(index, _SIZE) or 0)
 
     def error_flags(self) -> int:
         """What is wrong with the archive as a whole, as bits `kpv_ErrorFlags_…` of `PropID.h`."""
@@ -315,7 +317,7 @@ class Archive:
         if result != _OK or variant.kind == _EMPTY:
             return None
         if variant.kind != _STRING:
-            return int(variant.value & (0xFFFF if variant.kind == _BOOLEAN else 0xFFFFFFFF))
+            return int(variant.value & _MASKS.get(variant.kind, -1))
         try:
             size = ctypes.c_uint32.from_address(variant.value - 4).value
             return ctypes.string_at(variant.value, size).decode("utf-32-le", "replace")

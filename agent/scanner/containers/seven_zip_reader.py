@@ -33,8 +33,10 @@ def members(content: Content, meter: Meter, format_id: int) -> Iterator[Member]:
         ContainerError: `no_unpacker`, `encrypted` or `damaged`.
     """
     with _opened(content.data, meter, format_id) as archive:
-        for index in range(archive.item_count()):
-            yield _read(archive, index, meter)
+        count = archive.item_count()
+        for index in range(count):
+            name = archive.path(index) or (f"item-{index + 1}" if count > 1 else content.name)
+            yield _read(archive, index, name, meter)
         reason = _archive_reason(archive.error_flags())
     if reason is not None:
         raise ContainerError(reason)
@@ -65,15 +67,14 @@ def _opened(data: bytes, meter: Meter, format_id: int) -> Iterator[Archive]:
         raise ContainerError("damaged") from error
 
 
-def _read(archive: Archive, index: int, meter: Meter) -> Member:
-    name = archive.path(index) or f"item-{index + 1}"
+def _read(archive: Archive, index: int, name: str, meter: Meter) -> Member:
     if archive.is_folder(index):
         return Member(name, None)
     if archive.is_encrypted(index):
         return Member(name, None, Incomplete("encrypted"))
     data, problem = meter.collect(lambda write: _extract(archive, index, write))
-    if problem is None and archive.is_split(index):
-        problem = Incomplete("multi_volume")
+    if data is not None and problem is None and len(data) < archive.size(index):
+        problem = Incomplete("damaged")
     return Member(name, data, problem)
 
 

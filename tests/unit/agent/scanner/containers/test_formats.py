@@ -20,18 +20,20 @@ SECRET = b"the secret content " * 20
 needs_libarchive = pytest.mark.skipif(libarchive_reader.load() is None, reason="libarchive is not installed")
 
 
+def walked(data: bytes, name: str = "outer", limits: Limits | None = None) -> tuple[list[Content], list[Incomplete]]:
+    """Every content met, and what was not looked at."""
+    met: list[Content] = []
+    walk = Walk(FAMILIES, Budget(limits or Limits(), SystemClock().monotonic_ns), met.append)
+    walk.run(Content(data, (name,)))
+    return met, walk.incomplete
+
+
 def contents_of(
     data: bytes, name: str = "outer", limits: Limits | None = None
 ) -> tuple[dict[str, bytes], list[Incomplete]]:
     """Every content met, by its names, and what was not looked at."""
-    met: dict[str, bytes] = {}
-
-    def visit(content: Content) -> None:
-        met["!".join(content.trail)] = content.data
-
-    walk = Walk(FAMILIES, Budget(limits or Limits(), SystemClock().monotonic_ns), visit)
-    walk.run(Content(data, (name,)))
-    return met, walk.incomplete
+    met, incomplete = walked(data, name, limits)
+    return {"!".join(content.trail): content.data for content in met}, incomplete
 
 
 @pytest.mark.parametrize(
