@@ -26,15 +26,16 @@ _NO_INTERFACE, _ABORT, _OUT_OF_MEMORY = -0x7FFFBFFE, -0x7FFFBFFC, -0x7FF8FFF2
 _POINTER = ctypes.sizeof(ctypes.c_void_p)
 
 # Slots of the tables, behind the three of IUnknown.
-_QUERY, _ADD_REFERENCE, _RELEASE = range(3)
+_QUERY, _RELEASE = 0, 2
 _OPEN, _CLOSE, _COUNT, _PROPERTY, _EXTRACT, _ARCHIVE_PROPERTY = range(3, 9)
+_SET = 3
 
 # PropID.h
-_PATH, _IS_FOLDER, _SIZE, _ENCRYPTED, _ERROR_FLAGS = 3, 6, 7, 15, 71
+_PATH, _IS_FOLDER, _SIZE, _ENCRYPTED, _SPLIT_BEFORE, _SPLIT_AFTER, _ERROR_FLAGS = 3, 6, 7, 15, 16, 17, 71
 # PROPVARIANT: what kind of value it holds.
-_EMPTY, _STRING, _NUMBER = 0, 8, 19
+_EMPTY, _STRING, _BOOLEAN, _NUMBER = 0, 8, 11, 19
 #: How much of the value counts: the two kinds narrower than it.
-_MASKS = {11: 0xFFFF, _NUMBER: 0xFFFFFFFF}
+_MASKS = {_BOOLEAN: 0xFFFF, _NUMBER: 0xFFFFFFFF}
 
 
 def _interface_id(group: int, number: int) -> bytes:
@@ -43,8 +44,8 @@ def _interface_id(group: int, number: int) -> bytes:
 
 _UNKNOWN = UUID("00000000-0000-0000-C000-000000000046").bytes_le
 _SEQUENTIAL_IN, _SEQUENTIAL_OUT, _IN_STREAM = (_interface_id(3, number) for number in (1, 2, 3))
-_PROGRESS, _OPEN_CALLBACK, _EXTRACT_CALLBACK, _IN_ARCHIVE = (
-    _interface_id(group, number) for group, number in ((0, 5), (6, 0x10), (6, 0x20), (6, 0x60))
+_PROGRESS, _SET_PROPERTIES, _OPEN_CALLBACK, _EXTRACT_CALLBACK, _IN_ARCHIVE = (
+    _interface_id(group, number) for group, number in ((0, 5), (6, 3), (6, 0x10), (6, 0x20), (6, 0x60))
 )
 
 
@@ -269,6 +270,10 @@ class Archive:
         """Whether a member needs a password."""
         return bool(self._item(index, _ENCRYPTED))
 
+    def is_split(self, index: int) -> bool:
+        """Whether a part of a member is in another volume."""
+        return bool(self._item(index, _SPLIT_BEFORE) or self._item(index, _SPLIT_AFTER))
+
     def size(self, index: int) -> int:
         """Bytes of a member, as the archive says; 0: it does not."""
         return int(self._item(index, _SIZE) or 0)
@@ -351,6 +356,7 @@ class SevenZip:
         address = ctypes.c_void_p()
         _raise_for(self._library.CreateObject(handler, _IN_ARCHIVE, ctypes.byref(address)))
         assert address.value is not None, "the library said it made one"
+        _forbid_threads(address.value)
         stream, progress = _InStream(data), _Progress(check)
         try:
             from_the_start = ctypes.c_uint64(0)
@@ -370,6 +376,18 @@ class SevenZip:
             _call(address.value, _RELEASE)
             stream.forget()
             progress.forget()
+
+
+def _forbid_threads(archive: int) -> None:
+    """A confined process may not start any; a handler that is not told tries, and takes the refusal for bad data."""
+    settings = ctypes.c_void_p()
+    wanted = ctypes.create_string_buffer(_SET_PROPERTIES, len(_SET_PROPERTIES))
+    if _call(archive, _QUERY, wanted, ctypes.byref(settings)) != _OK or settings.value is None:
+        return
+    # One thread to unpack, and filters in the same; a handler refuses names it does not know.
+    for name, value in (("mt", _Variant(kind=_NUMBER, value=1)), ("mtf", _Variant(kind=_BOOLEAN, value=0))):
+        _call(settings.value, _SET, (ctypes.c_wchar_p * 1)(name), ctypes.byref(value), ctypes.c_uint32(1))
+    _call(settings.value, _RELEASE)
 
 
 def _call(address: int, slot: int, *arguments: Any) -> int:

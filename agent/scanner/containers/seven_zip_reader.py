@@ -3,6 +3,7 @@
 The library is optional; without it what needs it is `no_unpacker`.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -21,13 +22,14 @@ _UNSUPPORTED = 1 << 7 | 1 << 8
 _HARMLESS = 1 << 4 | 1 << 6  # the start is a guess; something follows the end
 
 
-def members(content: Content, meter: Meter, format_id: int) -> Iterator[Member]:
+def members(content: Content, meter: Meter, format_id: int, skip: Counter[str] | None = None) -> Iterator[Member]:
     """Members of a container in the library's order.
 
     Args:
         content: The container.
         meter: Enforces the limits.
         format_id: The library's number of the format.
+        skip: How many members of which names to leave out; counted down.
 
     Raises:
         ContainerError: `no_unpacker`, `encrypted` or `damaged`.
@@ -36,10 +38,23 @@ def members(content: Content, meter: Meter, format_id: int) -> Iterator[Member]:
         count = archive.item_count()
         for index in range(count):
             name = archive.path(index) or (f"item-{index + 1}" if count > 1 else content.name)
-            yield _read(archive, index, name, meter)
+            if skip and skip[name]:
+                skip[name] -= 1
+            else:
+                yield _read(archive, index, name, meter)
         reason = _archive_reason(archive.error_flags())
     if reason is not None:
         raise ContainerError(reason)
+
+
+def has_encrypted_or_split(content: Content, meter: Meter, format_id: int) -> bool:
+    """Whether any member needs a password or is partly in another volume; False of what cannot be opened."""
+    try:
+        with _opened(content.data, meter, format_id) as archive:
+            items = range(archive.item_count())
+            return any(archive.is_encrypted(index) or archive.is_split(index) for index in items)
+    except ContainerError:
+        return False
 
 
 def unpack_first(data: bytes, meter: Meter, format_id: int, write: Callable[[bytes], None]) -> str | None:
@@ -75,6 +90,8 @@ def _read(archive: Archive, index: int, name: str, meter: Meter) -> Member:
     data, problem = meter.collect(lambda write: _extract(archive, index, write))
     if data is not None and problem is None and len(data) < archive.size(index):
         problem = Incomplete("damaged")
+    if archive.is_split(index) and (problem is None or problem.reason == "damaged"):
+        problem = Incomplete("multi_volume")
     return Member(name, data, problem)
 
 
