@@ -58,10 +58,16 @@ def encrypted_zip_of(members: Mapping[str, bytes]) -> bytes:
 
 
 def shrink(data: bytes, kind: str) -> bytes:
-    """A compressed stream: `gz`, `bz2` or `xz`."""
-    if kind == "gz":
-        return gzip.compress(data)
-    return bz2.compress(data) if kind == "bz2" else lzma.compress(data)
+    """A compressed stream: `gz`, `bz2`, `xz` or `lzma`."""
+    match kind:
+        case "gz":
+            return gzip.compress(data)
+        case "bz2":
+            return bz2.compress(data)
+        case "lzma":
+            return lzma.compress(data, lzma.FORMAT_ALONE)
+        case _:
+            return lzma.compress(data)
 
 
 def libarchive_of(members: Mapping[str, bytes], format_name: str, filter_name: str | None = None) -> bytes:

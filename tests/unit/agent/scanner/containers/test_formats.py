@@ -57,7 +57,7 @@ def test_every_member_of_an_archive_is_met(pack: Callable[[dict[str, bytes]], by
     assert incomplete == []
 
 
-@pytest.mark.parametrize("kind", ["gz", "bz2", "xz"])
+@pytest.mark.parametrize("kind", ["gz", "bz2", "xz", "lzma"])
 def test_a_compressed_stream_is_one_member_named_without_its_suffix(kind: str) -> None:
     met, incomplete = contents_of(shrink(SECRET, kind), f"report.txt.{kind}")
     assert met[f"report.txt.{kind}!report.txt"] == SECRET
@@ -71,7 +71,7 @@ def test_streams_in_a_row_are_one_content_and_trailing_bytes_are_left_alone(kind
     assert incomplete == []
 
 
-@pytest.mark.parametrize("kind", ["gz", "bz2", "xz"])
+@pytest.mark.parametrize("kind", ["gz", "bz2", "xz", "lzma"])
 def test_a_stream_that_is_cut_off_is_damaged_and_what_there_is_is_met(kind: str) -> None:
     noise = bytes(i * i % 251 for i in range(300_000))
     _met, incomplete = contents_of(shrink(noise, kind)[:-20], f"x.{kind}")
