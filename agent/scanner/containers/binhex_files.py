@@ -14,7 +14,7 @@ from agent.scanner.containers.family import ContainerError, Content, Family, Mem
 
 _ANNOUNCEMENT = b"(This file must be converted with BinHex"
 #: How far from the start it may stand: behind the headers of a mail that was saved.
-_PREAMBLE = 4096
+_PREAMBLE = 1024
 _ALPHABET = b"!\"#$%&'()*+,-012345689@ABCDEFGHIJKLMNPQRSTUVXYZ[`abcdefhijklmpqr"
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _TO_BASE64 = bytes.maketrans(_ALPHABET, _BASE64)

@@ -15,10 +15,12 @@ from agent.scanner.containers.budget import Meter
 from agent.scanner.containers.family import ContainerError, Content, Family, Member
 from agent.scanner.containers.zip_records import Directory, Record
 
+_BEGINNINGS = (zip_records.LOCAL, *zip_records.SPANNED)
+
 
 def recognise(data: bytes) -> bool:
     """By its first bytes, or by an end record that really points to a directory."""
-    return data.startswith((zip_records.LOCAL, *zip_records.SPANNED)) or zip_records.find_directory(data) is not None
+    return data.startswith(_BEGINNINGS) or zip_records.find_directory(data) is not None
 
 
 def members(content: Content, meter: Meter) -> Iterator[Member]:

@@ -91,12 +91,14 @@ def find_directory(data: bytes, *, everywhere: bool = False) -> Directory | None
         everywhere: Look further from the end than a comment could be long.
     """
     lowest = 0 if everywhere else max(0, len(data) - _LONGEST_TAIL)
-    at = len(data)
+    at = data.rfind(_END, lowest)
     for _ in range(_MOST_END_RECORDS):
-        at = data.rfind(_END, lowest, at)
-        found = _directory_of(data, at) if at >= 0 else None
-        if at < 0 or found is not None:
+        if at < 0:
+            return None
+        found = _directory_of(data, at)
+        if found is not None:
             return found
+        at = data.rfind(_END, lowest, at)
     return None
 
 
