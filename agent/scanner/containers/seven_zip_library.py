@@ -21,8 +21,8 @@ _FILE_NAME = "lib7zip.dylib" if sys.platform == "darwin" else "lib7zip.so"
 _OLDEST_VERSION = 23 << 16
 _INTERFACE_TYPE, _VERSION = 0, 1
 
-_OK, _FALSE = 0, 1
-_NO_INTERFACE, _ABORT, _OUT_OF_MEMORY = -0x7FFFBFFE, -0x7FFFBFFC, -0x7FF8FFF2
+_OK = 0
+_NOT_IMPLEMENTED, _NO_INTERFACE, _ABORT, _OUT_OF_MEMORY = -0x7FFFBFFF, -0x7FFFBFFE, -0x7FFFBFFC, -0x7FF8FFF2
 _POINTER = ctypes.sizeof(ctypes.c_void_p)
 
 # Slots of the tables, behind the three of IUnknown.
@@ -238,10 +238,16 @@ def _make_tables() -> None:
 
 
 class SevenZipError(Exception):
-    """The library refuses. `result` is its HRESULT; None of an archive: it is none of that format."""
+    """The library refuses.
 
-    def __init__(self, result: int | None) -> None:
-        super().__init__("not an archive" if result is None else f"{result & 0xFFFFFFFF:#x}")
+    Args:
+        result: Its HRESULT.
+    """
+
+    def __init__(self, result: int) -> None:
+        super().__init__(f"{result & 0xFFFFFFFF:#x}")
+        #: It knows the format or the method and cannot do it, rather than finding it bent.
+        self.is_unsupported = result == _NOT_IMPLEMENTED
 
 
 class Archive:
@@ -404,7 +410,7 @@ def _raise_for(result: int) -> None:
     if result == _OUT_OF_MEMORY:
         raise MemoryError
     if result != _OK:
-        raise SevenZipError(None if result == _FALSE else result)
+        raise SevenZipError(result)
 
 
 def load() -> SevenZip | None:

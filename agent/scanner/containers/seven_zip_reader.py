@@ -51,10 +51,13 @@ def has_encrypted_or_split(content: Content, meter: Meter, format_id: int) -> bo
     """Whether any member needs a password or is partly in another volume; False of what cannot be opened."""
     try:
         with _opened(content.data, meter, format_id) as archive:
-            items = range(archive.item_count())
-            return any(archive.is_encrypted(index) or archive.is_split(index) for index in items)
+            for index in range(archive.item_count()):
+                meter.budget.seconds_left()
+                if archive.is_encrypted(index) or archive.is_split(index):
+                    return True
     except ContainerError:
-        return False
+        pass
+    return False
 
 
 def unpack_first(data: bytes, meter: Meter, format_id: int, write: Callable[[bytes], None]) -> str | None:
@@ -79,7 +82,7 @@ def _opened(data: bytes, meter: Meter, format_id: int) -> Iterator[Archive]:
         with library.opened(data, format_id, meter.budget.seconds_left) as archive:
             yield archive
     except SevenZipError as error:
-        raise ContainerError("damaged") from error
+        raise ContainerError(_refusal(error)) from error
 
 
 def _read(archive: Archive, index: int, name: str, meter: Meter) -> Member:
@@ -96,8 +99,15 @@ def _read(archive: Archive, index: int, name: str, meter: Meter) -> Member:
 
 
 def _extract(archive: Archive, index: int, write: Callable[[bytes], None]) -> str | None:
-    result = archive.extract(index, write)
+    try:
+        result = archive.extract(index, write)
+    except SevenZipError as error:
+        return _refusal(error)
     return "damaged" if result is None else _MEMBER_REASONS.get(result, "damaged")
+
+
+def _refusal(error: SevenZipError) -> str:
+    return "no_unpacker" if error.is_unsupported else "damaged"
 
 
 def _archive_reason(flags: int) -> str | None:

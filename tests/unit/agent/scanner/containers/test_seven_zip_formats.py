@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Callable
+from typing import NoReturn
 
 import pytest
 
@@ -154,6 +155,18 @@ def test_what_the_taker_of_pieces_raises_comes_out_of_the_library() -> None:
 
     with library.opened(arj_of({"a": SECRET}), ARJ, lambda: None) as archive, pytest.raises(_TakerError):
         archive.extract(0, refuse)
+
+
+@pytest.mark.parametrize(("result", "reason"), [(-0x7FFFBFFF, "no_unpacker"), (1, "damaged"), (-0x7FFFBFFC, "damaged")])
+def test_what_the_library_cannot_do_is_not_called_damaged(
+    result: int, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Refusing:
+        def opened(self, *_arguments: object) -> NoReturn:
+            raise seven_zip_library.SevenZipError(result)
+
+    monkeypatch.setattr(seven_zip_library, "load", Refusing)
+    assert contents_of(szdd_of(SECRET))[1] == [Incomplete(reason)]
 
 
 @needs_seven_zip
