@@ -208,3 +208,35 @@ def webhook_refused(why: str) -> Refusal:
         f"this message is not one of the payment provider's: {why}",
         "Check the signing secret of the endpoint, and this machine's clock",
     )
+
+
+def balance_too_low() -> Refusal:
+    """More would be taken from the customer's balance than is on it."""
+    return Refusal(
+        Kind.PRECONDITION,
+        "BALANCE_TOO_LOW",
+        "the balance of this organisation is lower than that",
+        "Look at what is on it: bucklerctl invoice list",
+    )
+
+
+def period_unpaid(invoice_id: str) -> Refusal:
+    """Unused time that nobody paid for is worth nothing."""
+    return Refusal(
+        Kind.PRECONDITION,
+        "PERIOD_UNPAID",
+        "the period that would be given back was not paid",
+        f"Pay the invoice first, or have it credited: bucklerctl invoice show {invoice_id}",
+        facts={"invoice_id": invoice_id},
+    )
+
+
+def payment_unknown(payment_id: str) -> Refusal:
+    """There is none, or it is somebody else's."""
+    return Refusal(
+        Kind.NOT_FOUND,
+        "PAYMENT_UNKNOWN",
+        f"your organisation has no payment {payment_id}",
+        "Look at the payments of an invoice: bucklerctl invoice show",
+        facts={"payment_id": payment_id},
+    )

@@ -9,7 +9,7 @@ corrected by a credit note, and a new invoice if there is one to write.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from fractions import Fraction
@@ -220,6 +220,7 @@ class Invoice:
         number: Empty while it is a draft.
         finalised_at: When its content became final; None: it is a draft.
         document_sha256: Of its canonical bytes, chained to the document before; empty while it is a draft.
+        refund_policy: Version in force when it was finalised; 0 while it is a draft.
     """
 
     invoice_id: str
@@ -230,6 +231,7 @@ class Invoice:
     number: str = ""
     finalised_at: datetime | None = None
     document_sha256: bytes = b""
+    refund_policy: int = 0
 
     @property
     def due(self) -> Money:
@@ -289,20 +291,26 @@ def _problem_of(line: Line) -> str:
         return f"needs a description of 1 to {MAX_TEXT} printable characters"
     if abs(line.amount) > MAX_MINOR:
         return "is larger than any amount that is kept here"
-    if line.kind in {LineKind.RECURRING, LineKind.PRORATION_CHARGE} and line.amount < 0:
-        return "charges less than nothing"
-    if line.kind in {LineKind.PRORATION_CREDIT, LineKind.DISCOUNT} and line.amount > 0:
-        return "gives back less than nothing"
-    if line.kind is LineKind.RETAIL_KEY and line.amount != 0:
-        return "charges for a term that was paid elsewhere"
-    if (line.kind is LineKind.PRORATION_CREDIT) != (line.source is not None):
-        return "has to name the line it gives back from exactly if it is a proration credit"
-    timed = line.kind in {LineKind.RECURRING, LineKind.PRORATION_CHARGE, LineKind.RETAIL_KEY}
-    if timed and (line.period is None or line.sold is None):
-        return "has to say which period of what it is for"
     if line.period is not None and line.period.start >= line.period.end:
         return "has a period that ends before it begins"
-    return ""
+    if line.kind in _TIMED and (line.period is None or line.sold is None):
+        return "has to say which period of what it is for"
+    if (line.kind is LineKind.PRORATION_CREDIT) != (line.source is not None):
+        return "has to name the line it gives back from exactly if it is a proration credit"
+    lowest, highest = _RANGE.get(line.kind, (-MAX_MINOR, MAX_MINOR))
+    return "" if lowest <= line.amount <= highest else f"cannot be {line.amount} if it is a {line.kind.value}"
+
+
+#: Kinds that are about a period of a subscription.
+_TIMED = frozenset({LineKind.RECURRING, LineKind.PRORATION_CHARGE, LineKind.RETAIL_KEY})
+#: Lowest and highest amount of a kind; the others may go either way.
+_RANGE = {
+    LineKind.RECURRING: (0, MAX_MINOR),
+    LineKind.PRORATION_CHARGE: (0, MAX_MINOR),
+    LineKind.PRORATION_CREDIT: (-MAX_MINOR, 0),
+    LineKind.DISCOUNT: (-MAX_MINOR, 0),
+    LineKind.RETAIL_KEY: (0, 0),
+}
 
 
 #: What may follow what; `document.py` freezes the content at the first step.
@@ -335,6 +343,29 @@ def tax_share(settlement: Settlement, amount: int) -> int:
     before = Fraction(settlement.tax * settlement.credited, settlement.total)
     after = Fraction(settlement.tax * (settlement.credited + amount), settlement.total)
     return round_half_up(after) - round_half_up(before)
+
+
+def net_of(settlement: Settlement, gross: int) -> int:
+    """A part of an invoice without the tax in it; minor units."""
+    if settlement.total == 0:
+        return 0
+    return gross - round_half_up(Fraction(settlement.tax * gross, settlement.total))
+
+
+def with_tax(settled: Settlement, net: int) -> int:
+    """An amount without tax, with the tax that this invoice has on it."""
+    without = settled.total - settled.tax
+    return net if without <= 0 else round_half_up(Fraction(net * settled.total, without))
+
+
+def settled_with(invoice: Invoice, *, paid: int = 0, forgiven: int = 0, returned: int = 0) -> Invoice:
+    """The invoice with more of it settled; paid once nothing is due any more."""
+    before = invoice.settlement
+    after = replace(
+        before, paid=before.paid + paid, forgiven=before.forgiven + forgiven, returned=before.returned + returned
+    )
+    state = InvoiceState.PAID if after.due == 0 else invoice.state
+    return replace(invoice, state=state, settlement=after)
 
 
 def paid_per_line(lines: Sequence[Line], paid_net: int) -> tuple[int, ...]:

@@ -120,8 +120,8 @@ class PaymentProvider(Protocol):
     def keeps_methods(self) -> bool:
         """Whether there are payment methods that can be charged."""
 
-    async def customer(self, org_id: str) -> str:
-        """The provider's own name for an organisation, made at the first call and the same ever after."""
+    async def new_customer(self, org_id: str, key: str) -> str:
+        """Make an organisation known; its name there is stored, so this is called once, or again after a crash."""
 
     async def attach(self, customer: str, untrusted_token: str) -> MethodDetails:
         """Keep a payment method that the customer entered at the provider; `ProviderError` if it is refused."""
@@ -178,3 +178,21 @@ class BillingListener(Protocol):
 
     async def payment_failed(self, uow: UnitOfWork, invoice: Invoice, payment: Payment) -> None:
         """An attempt failed; `payment.failure_kind` says what that means for the next one."""
+
+    async def invoice_refunded(self, uow: UnitOfWork, invoice: Invoice, amount: Money) -> None:
+        """A refund of so much was decided; `invoice` is as it is afterwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """Whom billing deals with.
+
+    Attributes:
+        provider: Moves the money.
+        gate: Knows what was announced.
+        listeners: Hear of what happens; the list may still grow while the control plane is built.
+    """
+
+    provider: PaymentProvider
+    gate: ChargeGate
+    listeners: Sequence[BillingListener]
