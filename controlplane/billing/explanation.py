@@ -88,14 +88,17 @@ def _said(calculation: Calculation, currency: str) -> str:
 
 def _prorated(calculation: Prorated, currency: str) -> str:
     full, part, whole = calculation.full, calculation.part, calculation.whole
-    paid = "paid and not yet given back" if calculation.credit else "for the whole period"
-    verb = "given back" if calculation.credit else "charged"
-    exact = Fraction(full * part, whole) * (-1 if calculation.credit else 1)
-    sum_text = f"{decimal_text(full, currency)} × {part} / {whole}"
-    said = f"{part} of {whole} {calculation.unit} of {decimal_text(full, currency)} {paid} are {verb}: {sum_text} = "
+    sign = -1 if calculation.credit else 1
+    shown = decimal_text(sign * full, currency)
+    what = (
+        f"of {decimal_text(full, currency)} paid and not yet given back, {part} of {whole} {calculation.unit} are given back"
+        if calculation.credit
+        else f"of {shown} for the whole period, {part} of {whole} {calculation.unit} are charged"
+    )
+    said = f"{what}: {shown} × {part} / {whole} = "
     if calculation.rest:
         return f"{said}{decimal_text(calculation.amount, currency)}, the rest after the other side was rounded"
-    return said + _rounded(exact, calculation.amount, currency)
+    return said + _rounded(Fraction(sign * full * part, whole), calculation.amount, currency)
 
 
 def _settled(settlement: Settlement | None, currency: str) -> Sequence[Explained]:

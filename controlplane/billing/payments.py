@@ -9,7 +9,6 @@ knows what leaves `unknown`, which blocks the invoice until the provider has bee
 the same call is made again with the same key, which cannot charge twice within the key's life.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -43,7 +42,9 @@ from controlplane.billing.ports import (
 from controlplane.billing.refunds import Refunds
 from controlplane.billing.tables import provider_events
 from controlplane.runtime.clock import Clock
+from controlplane.runtime.idempotency import RequestKey, claim, remember, request_hash
 from controlplane.runtime.jobs import schedule
+from controlplane.runtime.principal import current_actor
 from controlplane.runtime.randomness import Randomness, new_id
 from controlplane.storage.database import Database, UnitOfWork
 from controlplane.storage.upsert import insert_into
@@ -120,14 +121,29 @@ class Payments:
         self._gate = outside.gate
         self._listeners = outside.listeners
 
-    async def pay(self, org_id: str, invoice_id: str, method_id: str = "") -> Payment:
+    async def pay(self, org_id: str, invoice_id: str, method_id: str = "", idempotency_key: str = "") -> Payment:
         """Charge what is due, at the customer's wish; they are there to confirm it with their bank.
 
+        Args:
+            org_id: Whose.
+            invoice_id: Id or number.
+            method_id: Empty: the default.
+            idempotency_key: Names the wish; a repeat finds the payment it made. Empty: it is not repeated.
+
         Raises:
-            Refusal: INVOICE_UNKNOWN, NOTHING_DUE, PAYMENT_IN_FLIGHT or PAYMENT_METHOD_UNKNOWN.
+            Refusal: INVOICE_UNKNOWN, NOTHING_DUE, PAYMENT_IN_FLIGHT, PAYMENT_METHOD_UNKNOWN, IDEMPOTENCY_KEY_INVALID or
+                IDEMPOTENCY_MISMATCH.
         """
+        request = RequestKey(org_id=org_id, caller=current_actor(), method="billing.pay_invoice", key=idempotency_key)
         async with self._database.transaction() as uow:
+            if idempotency_key:
+                body = request_hash([invoice_id, method_id])
+                answered = await claim(uow, request, body, self._clock.now())
+                if answered is not None:
+                    return await payment_rows.find(uow.connection, org_id, answered.decode())
             payment = await self._begin(uow, org_id, _Wish(invoice_id, method_id, automatic=False))
+            if idempotency_key:
+                await remember(uow, request, payment.payment_id.encode())
         return await self._send(payment)
 
     async def collect(self, org_id: str, invoice_id: str, due_at: datetime) -> Payment | None:
@@ -154,7 +170,7 @@ class Payments:
                 return None
             if not await every_method(uow.connection, org_id):
                 return await self._without_method(uow, invoice)
-            payment = await self._begin(uow, org_id, _Wish(invoice_id, "", automatic=True))
+            payment = await self._begin(uow, org_id, _Wish(invoice.invoice_id, "", automatic=True))
         return await self._send(payment)
 
     async def settle(self, org_id: str, payment_id: str) -> Payment:

@@ -165,7 +165,7 @@ class ChargeGate(Protocol):
 class ClosedGate:
     """Nothing was announced: no automatic charge passes. In force until whoever delivers notices takes its place."""
 
-    async def announced(self, connection: AsyncConnection, invoice: Invoice, now: datetime) -> bool:  # noqa: ARG002
+    async def announced(self, connection: AsyncConnection, invoice: Invoice, now: datetime) -> bool:
         """Never."""
         return False
 

@@ -40,15 +40,13 @@ class RefundWish:
 
     Attributes:
         invoice_id: Id or number.
-        minor: How much; 0: as much as the policy gives.
-        currency: Empty: the invoice's.
+        amount: How much; None: as much as the policy gives.
         note: For the credit note.
         idempotency_key: Names the wish.
     """
 
     invoice_id: str
-    minor: int
-    currency: str
+    amount: Money | None
     note: str
     idempotency_key: str
 
@@ -108,7 +106,7 @@ class RefundDesk:
         request = RequestKey(
             org_id=org_id, caller=current_actor(), method="billing.request_refund", key=wish.idempotency_key
         )
-        body = request_hash([wish.invoice_id, str(wish.minor), wish.currency, wish.note])
+        body = request_hash([wish.invoice_id, "" if wish.amount is None else str(wish.amount), wish.note])
         async with self._database.transaction() as uow:
             answered = await claim(uow, request, body, self._clock.now())
             if answered is not None:
@@ -132,12 +130,11 @@ class RefundDesk:
         answer = await self.check(uow.connection, org_id, invoice.invoice_id)
         if answer.decision not in _GIVEN:
             raise refund_not_eligible(answer.reason, answer.sentence, answer.last_day)
-        if not wish.minor:
+        if wish.amount is None:
             return answer.amount
-        wished = Money(wish.minor, wish.currency or invoice.content.currency)
-        if wished.currency != answer.amount.currency or wished.minor > answer.amount.minor:
+        if wish.amount.currency != answer.amount.currency or wish.amount.minor > answer.amount.minor:
             raise over_credited(answer.amount)
-        return wished
+        return wish.amount
 
     async def _charge(self, connection: AsyncConnection, org_id: str, invoice: Invoice) -> Charge:
         currency = invoice.content.currency

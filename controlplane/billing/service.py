@@ -55,7 +55,7 @@ class BillingService:
 
     Args:
         database: Where everything is.
-        clock: Business time.
+        wall: The machine's clock; webhooks are signed with the provider's.
         invoicing: Writes and settles invoices.
         payments: Collects.
         refunds: Gives back.
@@ -66,14 +66,14 @@ class BillingService:
         self,
         *,
         database: Database,
-        clock: Clock,
+        wall: Clock,
         invoicing: Invoicing,
         payments: Payments,
         refunds: Refunds,
         outside: Outside,
     ) -> None:
         self._database = database
-        self._clock = clock
+        self._wall = wall
         self._invoicing = invoicing
         self._payments = payments
         self._refunds = refunds
@@ -170,18 +170,9 @@ class BillingService:
 
     # ------------------------------------------------------------ paying
 
-    async def pay(self, org_id: str, invoice_id: str, method_id: str = "") -> Payment:
-        """Charge what is due now, at the customer's wish; not to be called inside a transaction.
-
-        Args:
-            org_id: Whose.
-            invoice_id: Id or number.
-            method_id: Empty: the default.
-
-        Raises:
-            Refusal: INVOICE_UNKNOWN, NOTHING_DUE, PAYMENT_IN_FLIGHT or PAYMENT_METHOD_UNKNOWN.
-        """
-        return await self._payments.pay(org_id, invoice_id, method_id)
+    async def pay(self, org_id: str, invoice_id: str, method_id: str = "", idempotency_key: str = "") -> Payment:
+        """Charge what is due now, at the customer's wish; not to be called inside a transaction. See `Payments.pay`."""
+        return await self._payments.pay(org_id, invoice_id, method_id, idempotency_key)
 
     async def confirm_refund(self, org_id: str, refund_id: str, reference: str) -> Refund:
         """Write down that an operator sent a refund by bank.
@@ -203,7 +194,7 @@ class BillingService:
         Raises:
             Refusal: WEBHOOK_REFUSED, or PAYMENT_PROVIDER_UNAVAILABLE: it shall be sent again.
         """
-        provider, now = self._outside.provider, self._clock.now()
+        provider, now = self._outside.provider, self._wall.now()
         event = provider.read_event(untrusted_body, untrusted_signature, now)
         if not event.event_id:
             raise webhook_refused("it has no id")
@@ -252,8 +243,10 @@ class BillingService:
         """What the customer has with us."""
         return Money(await credit_balance(connection, org_id, currency), currency)
 
-    async def document(self, connection: AsyncConnection, org_id: str, document_id: str) -> tuple[Document, bytes]:
-        """An invoice or credit note as it went out, and its hash.
+    async def document(
+        self, connection: AsyncConnection, org_id: str, document_id: str
+    ) -> tuple[Document, bytes, bytes]:
+        """An invoice or credit note as it went out, its canonical bytes and their hash.
 
         Raises:
             Refusal: INVOICE_UNKNOWN, there is none or it is a draft.
@@ -262,20 +255,22 @@ class BillingService:
         if stored is None:
             raise invoice_unknown(document_id)
         content, sha256 = stored
-        return read_document(content), sha256
+        return read_document(content), content, sha256
 
     async def verify_documents(self, connection: AsyncConnection, org_id: str) -> int | None:
         """The place of the first document that was changed after it went out; None: none was."""
         return first_break(await stored_chain(connection, org_id))
 
-    async def explain(self, connection: AsyncConnection, org_id: str, invoice_id: str) -> tuple[Explained, ...]:
-        """Why every amount on an invoice is what it is.
+    async def explain(
+        self, connection: AsyncConnection, org_id: str, invoice_id: str
+    ) -> tuple[Invoice, tuple[Explained, ...]]:
+        """An invoice, and why every amount on it is what it is.
 
         Raises:
             Refusal: INVOICE_UNKNOWN.
         """
         invoice = await invoices.find(connection, org_id, invoice_id)
-        return explain_invoice(invoice.content, invoice.settlement)
+        return invoice, explain_invoice(invoice.content, invoice.settlement)
 
     async def classify(self, connection: AsyncConnection, org_id: str, seen: SeenCharge) -> Classification:
         """Say what a charge on a bank statement is."""

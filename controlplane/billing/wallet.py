@@ -21,7 +21,7 @@ from controlplane.billing.methods import (
 from controlplane.billing.payments import Payments
 from controlplane.billing.ports import PaymentProvider, ProviderError, ProviderUncertainError
 from controlplane.runtime.clock import Clock
-from controlplane.runtime.idempotency import RequestKey, claim, remember, request_hash
+from controlplane.runtime.idempotency import RequestKey, answer_of, claim, remember, request_hash
 from controlplane.runtime.principal import current_actor
 from controlplane.runtime.randomness import Randomness, new_id
 from controlplane.runtime.refusal import Refusal
@@ -87,6 +87,10 @@ class Wallet:
             org_id=org_id, caller=current_actor(), method="billing.add_payment_method", key=idempotency_key
         )
         body = request_hash([untrusted_token])
+        async with self._database.reading() as connection:
+            answered = await answer_of(connection, request, body)
+            if answered is not None:
+                return Added(await find_method(connection, org_id, answered.decode()), ())
         try:
             customer = await customer_at(self._database, self._provider, org_id)
             details = await self._provider.attach(customer, untrusted_token)

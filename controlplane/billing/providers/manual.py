@@ -22,30 +22,30 @@ class ManualProvider:
     name = "manual"
     keeps_methods = False
 
-    async def new_customer(self, org_id: str, key: str) -> str:  # noqa: ARG002
+    async def new_customer(self, org_id: str, key: str) -> str:
         """The organisation is its own name."""
         return org_id
 
-    async def attach(self, customer: str, untrusted_token: str) -> MethodDetails:  # noqa: ARG002
+    async def attach(self, customer: str, untrusted_token: str) -> MethodDetails:
         """There is nothing to keep."""
         raise ProviderError("not_supported")
 
     async def detach(self, token: str) -> None:
         """There is nothing to forget."""
 
-    async def charge(self, order: ChargeOrder) -> ProviderCharge:  # noqa: ARG002
+    async def charge(self, order: ChargeOrder) -> ProviderCharge:
         """Nobody can be made to send money."""
         raise ProviderError("not_supported")
 
-    async def find_charge(self, customer: str, key: str) -> ProviderCharge | None:  # noqa: ARG002
+    async def find_charge(self, customer: str, key: str) -> ProviderCharge | None:
         """No charge was ever made."""
         return None
 
-    async def get_charge(self, provider_payment_id: str) -> ProviderCharge | None:  # noqa: ARG002
+    async def get_charge(self, provider_payment_id: str) -> ProviderCharge | None:
         """No charge was ever made."""
         return None
 
-    async def list_charges(self, customer: str, since: datetime) -> Sequence[ProviderCharge]:  # noqa: ARG002
+    async def list_charges(self, customer: str, since: datetime) -> Sequence[ProviderCharge]:
         """No charge was ever made."""
         return ()
 
@@ -53,10 +53,10 @@ class ManualProvider:
         """Waits until an operator says that it was sent."""
         return ProviderRefund("", order.key, RefundOutcome.PENDING, order.amount)
 
-    async def find_refund(self, provider_payment_id: str, key: str) -> ProviderRefund | None:  # noqa: ARG002
+    async def find_refund(self, provider_payment_id: str, key: str) -> ProviderRefund | None:
         """Only the operator knows."""
         return None
 
-    def read_event(self, untrusted_body: bytes, untrusted_signature: str, now: datetime) -> ProviderEvent:  # noqa: ARG002
+    def read_event(self, untrusted_body: bytes, untrusted_signature: str, now: datetime) -> ProviderEvent:
         """No bank sends any."""
         raise webhook_refused("this control plane collects by bank transfer")

@@ -3,9 +3,18 @@ import pytest
 from controlplane.runtime.permissions import PERMISSIONS, Caller, authorise
 from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, Role
 from controlplane.runtime.refusal import Refusal
-from wire.v1 import account_pb2, device_pb2, enrollment_pb2, fleet_pb2, licensing_pb2, sandbox_pb2, subscription_pb2
+from wire.v1 import (
+    account_pb2,
+    billing_pb2,
+    device_pb2,
+    enrollment_pb2,
+    fleet_pb2,
+    licensing_pb2,
+    sandbox_pb2,
+    subscription_pb2,
+)
 
-SERVED = (account_pb2, device_pb2, enrollment_pb2, fleet_pb2, licensing_pb2, sandbox_pb2, subscription_pb2)
+SERVED = (account_pb2, billing_pb2, device_pb2, enrollment_pb2, fleet_pb2, licensing_pb2, sandbox_pb2, subscription_pb2)
 DEVICE = DevicePrincipal("dev_1", "org_1")
 
 
