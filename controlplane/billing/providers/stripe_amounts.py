@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from controlplane.billing.money import Money, amount_invalid
+from controlplane.billing.money import Money
+from controlplane.billing.ports import ProviderError
 
 #: No decimals in ISO 4217, but Stripe still counts hundredths of them.
 _COUNTED_IN_HUNDREDTHS: Final = frozenset({"ISK", "UGX"})
@@ -14,12 +15,12 @@ def to_stripe(money: Money) -> int:
     """The number to send.
 
     Raises:
-        Refusal: AMOUNT_INVALID, Stripe cannot charge exactly this amount.
+        ProviderError: Stripe cannot charge exactly this amount.
     """
     if money.currency in _COUNTED_IN_HUNDREDTHS:
         return money.minor * 100
     if money.currency in _LAST_DIGIT_ZERO and money.minor % 10:
-        raise amount_invalid(f"in {money.currency} has to end in a zero for this payment provider")
+        raise ProviderError("amount_not_chargeable")
     return money.minor
 
 

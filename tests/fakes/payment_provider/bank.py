@@ -19,7 +19,8 @@ from controlplane.storage.types import to_microseconds
 SECRET_KEY = "sk_test_of_the_fake"
 WEBHOOK_SECRET = "whsec_of_the_fake"
 
-#: Tokens that customers may enter, and what their bank says to a charge; None: it pays.
+#: Cards that customers may enter, and what their bank says to a charge; None: it pays. A token is a card's name, with
+#: `-` and anything behind it to tell customers' cards apart.
 CARDS: Mapping[str, str | None] = {
     "pm_good": None,
     "pm_other": None,
@@ -190,8 +191,10 @@ class FakeBank:
 
     def _attach(self, params: dict[str, Any]) -> Answer:
         token = params["path"].split("/")[3]
-        if token not in CARDS:
+        if _card_name(token) not in CARDS:
             return _error(404, "invalid_request_error", "resource_missing")
+        if self.methods.get(token) not in {None, params["customer"]}:
+            return _error(400, "invalid_request_error", "payment_method_unexpected_state")
         self.methods[token] = params["customer"]
         return 200, _card(token)
 
@@ -219,7 +222,7 @@ class FakeBank:
         if self.methods.get(token) != params["customer"] and "path" in params:
             return _error(400, "invalid_request_error", "payment_method_unexpected_state")
         self.intents[intent["id"]] = intent
-        says = CARDS[token]
+        says = CARDS[_card_name(token)]
         if says == "processing":
             return 200, dict(intent)
         if says == "authentication_required" and params.get("off_session") == "false":
@@ -302,6 +305,10 @@ def _operation(method: str, path: str) -> str:
     if method == "GET":
         return "get" if rest else "list"
     return {"customers": "customer", "payment_intents": "charge", "refunds": "refund"}.get(room, "unknown")
+
+
+def _card_name(token: str) -> str:
+    return token.partition("-")[0]
 
 
 def _card(token: str) -> dict[str, Any]:
