@@ -16,7 +16,7 @@ class AccountRpc(AccountServiceServicer):
         self._database = database
         self._service = service
 
-    async def SignIn(
+    async def SignIn(  # noqa: N802 -- the name is the protocol's
         self,
         request: account_pb2.SignInRequest,
         _context: Context,
@@ -27,7 +27,7 @@ class AccountRpc(AccountServiceServicer):
         )
         return account_pb2.SignInResponse(token=token.text, expires_at_us=to_microseconds(token.expires_at))
 
-    async def WhoAmI(
+    async def WhoAmI(  # noqa: N802 -- the name is the protocol's
         self,
         _request: account_pb2.WhoAmIRequest,
         _context: Context,

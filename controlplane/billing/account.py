@@ -69,7 +69,7 @@ async def lock_account(uow: UnitOfWork, org_id: str, randomness: Randomness, now
             .values(org_id=org_id, number_prefix=_new_prefix(randomness), last_sha256=CHAIN_START, created_at=now)
             .on_conflict_do_nothing()
         )
-    return BillingAccount(**row._mapping)
+    return BillingAccount(*row)
 
 
 async def issue_document(uow: UnitOfWork, account: BillingAccount, document: Document) -> BillingAccount:

@@ -1,7 +1,7 @@
 """How the amount of a line comes about: the facts are stored, the amount follows from them and from nothing else.
 
-An invoice keeps these facts beside every amount, so that a year later `invoice why` can do the sum again in front of the
-customer (`explanation.py`), and so that no line can carry an amount that its facts do not give.
+An invoice keeps these facts beside every amount, so that a year later `invoice why` can do the sum again in front of
+the customer (`explanation.py`), and so that no line can carry an amount that its facts do not give.
 """
 
 from collections.abc import Mapping

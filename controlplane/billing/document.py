@@ -1,8 +1,8 @@
 """What goes out, as bytes that never change: canonical JSON, and a hash over it and over the document before.
 
 The bytes hold everything that is printed, with the facts behind every amount, and names as they were then. So the same
-invoice prints the same in ten years, whatever became of the plan's name, its price or the customer's address; and whoever
-has the hash of the last document can tell that none before it was changed, taken out or slipped in.
+invoice prints the same in ten years, whatever became of the plan's name, its price or the customer's address; and
+whoever has the hash of the last document can tell that none before it was changed, taken out or slipped in.
 """
 
 import hashlib

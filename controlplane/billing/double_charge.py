@@ -1,6 +1,6 @@
 """Somebody sees a charge on their bank statement and asks what it is: classified by evidence, never by a deadline.
 
-Pure: the charge as the customer sees it, and what our books say, in; a class, its evidence and what is done about it, out.
+Pure: the charge as the customer sees it and what our books say, in; a class, its evidence and what is done, out.
 """
 
 from collections.abc import Sequence
@@ -94,7 +94,7 @@ def classify_double_charge(seen: SeenCharge, books: Books) -> Classification:
 
 
 def _matching(seen: SeenCharge, payments: Sequence[Payment]) -> Payment | None:
-    """The payment that was seen: the same amount, the nearest in time; one that is too much before the one it repeats."""
+    """The payment that was seen: the same amount, the nearest in time; one too many before the one it repeats."""
     same = [
         payment
         for payment in payments
@@ -213,7 +213,7 @@ def _unmatched(seen: SeenCharge, books: Books) -> Classification:
         if seen.amount.currency != payment.amount.currency or seen.amount == untaxed:
             return Classification(
                 ChargeClass.TAX_OR_CURRENCY,
-                f"{payment.amount} were charged on these days for {invoice.number}; a bank converts currencies and adds fees",
+                f"{payment.amount} were charged on these days for {invoice.number}; banks convert and add fees",
                 f"Compare the amounts: bucklerctl invoice show {invoice.number}",
                 (payment.payment_id, invoice.invoice_id),
             )

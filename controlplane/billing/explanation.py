@@ -1,4 +1,4 @@
-"""Why an amount is what it is: from the facts on an invoice to sentences, with the sum done again in front of the reader."""
+"""Why an amount is what it is: from the facts on an invoice to sentences, with the sum done again before the reader."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -90,10 +90,11 @@ def _prorated(calculation: Prorated, currency: str) -> str:
     full, part, whole = calculation.full, calculation.part, calculation.whole
     sign = -1 if calculation.credit else 1
     shown = decimal_text(sign * full, currency)
+    units = f"{part} of {whole} {calculation.unit}"
     what = (
-        f"of {decimal_text(full, currency)} paid and not yet given back, {part} of {whole} {calculation.unit} are given back"
+        f"of {decimal_text(full, currency)} paid and not yet given back, {units} are given back"
         if calculation.credit
-        else f"of {shown} for the whole period, {part} of {whole} {calculation.unit} are charged"
+        else f"of {shown} for the whole period, {units} are charged"
     )
     said = f"{what}: {shown} × {part} / {whole} = "
     if calculation.rest:

@@ -1,7 +1,7 @@
 """Double-entry bookkeeping as values: what happened in, transfers between accounts out.
 
-A transfer debits one account and credits another with the same amount; an entry that does not balance cannot be written.
-Accounts are per organisation and currency. The side on which each grows is in brackets.
+A transfer debits one account and credits another with the same amount; an entry that does not balance cannot be
+written. Accounts are per organisation and currency. The side on which each grows is in brackets.
 """
 
 from collections.abc import Iterable

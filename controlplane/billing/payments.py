@@ -1,12 +1,13 @@
 """Collecting money so that it is collected once, whatever dies in between.
 
-1. In one transaction: the `init` row with the provider's idempotency key, and the job that settles it if nobody else does.
+1. In one transaction: the `init` row with the provider's idempotency key, and the job that settles it if nobody else
+   does.
 2. The call, outside any transaction.
 3. In one transaction: what the provider said, the invoice, the books, and whoever listens.
 
-Killed before 2, the job makes the call. Killed after it, the job finds the charge by its key. A call that ended in nobody
-knows what leaves `unknown`, which blocks the invoice until the provider has been asked; if it knows nothing of the key,
-the same call is made again with the same key, which cannot charge twice within the key's life.
+Killed before 2, the job makes the call. Killed after it, the job finds the charge by its key. A call that ended in
+nobody knows what leaves `unknown`, which blocks the invoice until the provider has been asked; if it knows nothing of
+the key, the same call is made again with the same key, which cannot charge twice within the key's life.
 """
 
 from dataclasses import dataclass, replace
@@ -179,6 +180,9 @@ class Payments:
             payment = await payment_rows.find(connection, org_id, payment_id)
         if payment.state not in IN_FLIGHT:
             return payment
+        if payment.provider != self._provider.name:
+            # Begun with a provider that is no longer in use: only with its settings back can it be asked.
+            return await self._look_again(payment, LOOK_AGAIN_AFTER)
         try:
             customer = await customer_at(self._database, self._provider, org_id)
             charge = await self._provider.find_charge(customer, payment.key)

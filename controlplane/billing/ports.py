@@ -1,4 +1,4 @@
-"""What billing needs from outside: whoever moves the money, whoever announces charges, whoever wants to hear of both."""
+"""What billing needs from outside: who moves the money, who announces charges, who wants to hear of both."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -165,7 +165,7 @@ class ChargeGate(Protocol):
 class ClosedGate:
     """Nothing was announced: no automatic charge passes. In force until whoever delivers notices takes its place."""
 
-    async def announced(self, connection: AsyncConnection, invoice: Invoice, now: datetime) -> bool:
+    async def announced(self, connection: AsyncConnection, invoice: Invoice, now: datetime) -> bool:  # noqa: ARG002
         """Never."""
         return False
 

@@ -110,7 +110,7 @@ class Eligibility:
         reason: Stable code.
         sentence: The reason for people, without a final period.
         amount: The most that may be given back now.
-        last_day: The last day on which this answer holds, in their time zone; None: it has none, or is no.
+        last_day: The last day on which something is given back, in their time zone; None: there is none.
         policy_version: Whose rule it is.
     """
 
@@ -149,7 +149,8 @@ def eligibility(charge: Charge, policy: RefundPolicy, place: Place, now: datetim
         ends = charge.period_end.astimezone(place.zone).date() - timedelta(days=1)
         return answer(RefundDecision.PRO_RATA, "UNUSED_PART", sentence, unused, ends)
     if last_day is not None:
-        return answer(RefundDecision.NO, "WINDOW_OVER", f"it could be given back until {last_day.isoformat()}")
+        sentence = f"it could be given back until {last_day.isoformat()}"
+        return answer(RefundDecision.NO, "WINDOW_OVER", sentence, last_day=last_day)
     occasion = charge.occasion.value.replace("_", " ")
     return answer(RefundDecision.NO, "NOT_COVERED", f"a {charge.term} charge for {occasion} is not given back")
 

@@ -30,6 +30,7 @@ from controlplane.billing.ports import (
     RefundOrder,
     RefundOutcome,
 )
+from controlplane.billing.providers.manual import ManualProvider
 from controlplane.billing.tables import refunds
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.jobs import schedule
@@ -85,7 +86,7 @@ class Refund:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """What a refund of an invoice became: parts that go back the way they came, and a part that came from the balance."""
+    """What a refund of an invoice became: parts that go back the way they came, and what had come from the balance."""
 
     refunds: tuple[Refund, ...]
     to_balance: Money
@@ -163,11 +164,13 @@ class Refunds:
             payment = await payment_rows.find(connection, org_id, refund.payment_id)
         if refund.state in _OVER:
             return refund
+        # What came by bank, or by a provider that is no longer in use, a person has to send back.
+        provider = self._provider if payment.provider == self._provider.name else ManualProvider()
         try:
-            told = await self._provider.find_refund(payment.provider_payment_id, refund.key)
+            told = await provider.find_refund(payment.provider_payment_id, refund.key)
             if told is None:
                 order = RefundOrder(refund.key, payment.provider_payment_id, refund.amount)
-                told = await self._provider.refund(order)
+                told = await provider.refund(order)
         except ProviderUncertainError:
             return await self._ask_again(refund)
         except ProviderError as error:

@@ -46,7 +46,7 @@ class BillingRpc(BillingServiceServicer):
 
     # ------------------------------------------------------------ invoices and payments
 
-    async def ListInvoices(
+    async def ListInvoices(  # noqa: N802 -- the name is the protocol's
         self, request: billing_pb2.ListInvoicesRequest, _context: Context
     ) -> billing_pb2.ListInvoicesResponse:
         """The newest first."""
@@ -56,7 +56,7 @@ class BillingRpc(BillingServiceServicer):
         shown, token = _cut(found, page.size, lambda each: (each.created_at, each.invoice_id))
         return billing_pb2.ListInvoicesResponse(invoices=[_invoice(each) for each in shown], next_page_token=token)
 
-    async def GetInvoice(
+    async def GetInvoice(  # noqa: N802 -- the name is the protocol's
         self, request: billing_pb2.GetInvoiceRequest, _context: Context
     ) -> billing_pb2.GetInvoiceResponse:
         """One invoice, its payments and credit notes, and a document if one is wished for."""
@@ -79,7 +79,7 @@ class BillingRpc(BillingServiceServicer):
             document=document,
         )
 
-    async def ExplainInvoice(
+    async def ExplainInvoice(  # noqa: N802 -- the name is the protocol's
         self, request: billing_pb2.ExplainInvoiceRequest, _context: Context
     ) -> billing_pb2.ExplainInvoiceResponse:
         """Why every amount is what it is."""
@@ -94,7 +94,7 @@ class BillingRpc(BillingServiceServicer):
             ],
         )
 
-    async def PayInvoice(
+    async def PayInvoice(  # noqa: N802 -- the name is the protocol's
         self, request: billing_pb2.PayInvoiceRequest, _context: Context
     ) -> billing_pb2.PayInvoiceResponse:
         """Charges what is due."""
@@ -106,7 +106,7 @@ class BillingRpc(BillingServiceServicer):
         )
         return billing_pb2.PayInvoiceResponse(payment=_payment(payment))
 
-    async def ListPayments(
+    async def ListPayments(  # noqa: N802 -- the name is the protocol's
         self, request: billing_pb2.ListPaymentsRequest, _context: Context
     ) -> billing_pb2.ListPaymentsResponse:
         """The newest first."""
@@ -118,7 +118,7 @@ class BillingRpc(BillingServiceServicer):
 
     # ------------------------------------------------------------ payment methods
 
-    async def ListPaymentMethods(
+    async def ListPaymentMethods(  # noqa: N802 -- the name is the protocol's
         self, _request: billing_pb2.ListPaymentMethodsRequest, _context: Context
     ) -> billing_pb2.ListPaymentMethodsResponse:
         """The default first."""
@@ -126,7 +126,7 @@ class BillingRpc(BillingServiceServicer):
             found = await self._wallet.methods(connection, current_person().org_id)
         return billing_pb2.ListPaymentMethodsResponse(methods=[_method(each) for each in found])
 
-    async def AddPaymentMethod(
+    async def AddPaymentMethod(  # noqa: N802 -- the name is the protocol's
         self, request: billing_pb2.AddPaymentMethodRequest, _context: Context
     ) -> billing_pb2.AddPaymentMethodResponse:
         """Keeps a method."""
@@ -135,7 +135,7 @@ class BillingRpc(BillingServiceServicer):
             method=_method(added.method), payments=[_payment(each) for each in added.paid]
         )
 
-    async def RemovePaymentMethod(
+    async def RemovePaymentMethod(  # noqa: N802 -- the name is the protocol's
         self, request: billing_pb2.RemovePaymentMethodRequest, _context: Context
     ) -> billing_pb2.RemovePaymentMethodResponse:
         """Forgets a method."""
@@ -145,7 +145,7 @@ class BillingRpc(BillingServiceServicer):
 
     # ------------------------------------------------------------ refunds and questions
 
-    async def CheckRefund(
+    async def CheckRefund(  # noqa: N802 -- the name is the protocol's
         self, request: billing_pb2.CheckRefundRequest, _context: Context
     ) -> billing_pb2.RefundEligibility:
         """What the policy gives back now."""
@@ -161,7 +161,7 @@ class BillingRpc(BillingServiceServicer):
             policy_version=answer.policy_version,
         )
 
-    async def RequestRefund(
+    async def RequestRefund(  # noqa: N802 -- the name is the protocol's
         self, request: billing_pb2.RequestRefundRequest, _context: Context
     ) -> billing_pb2.RequestRefundResponse:
         """Gives back what the policy allows."""
@@ -179,7 +179,7 @@ class BillingRpc(BillingServiceServicer):
             refunds=[_refund(each) for each in answer.refunds], to_balance=_money(answer.to_balance)
         )
 
-    async def ListRefunds(
+    async def ListRefunds(  # noqa: N802 -- the name is the protocol's
         self, request: billing_pb2.ListRefundsRequest, _context: Context
     ) -> billing_pb2.ListRefundsResponse:
         """The newest first."""
@@ -189,7 +189,7 @@ class BillingRpc(BillingServiceServicer):
         shown, token = _cut(found, page.size, lambda each: (each.created_at, each.refund_id))
         return billing_pb2.ListRefundsResponse(refunds=[_refund(each) for each in shown], next_page_token=token)
 
-    async def ClassifyCharge(
+    async def ClassifyCharge(  # noqa: N802 -- the name is the protocol's
         self, request: billing_pb2.ClassifyChargeRequest, _context: Context
     ) -> billing_pb2.ChargeClassification:
         """What a charge on a statement is."""

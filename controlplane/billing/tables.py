@@ -1,9 +1,9 @@
 """Invoices, payments, refunds and the books.
 
-What must never happen twice is a constraint here, not a look before the leap: a period invoiced twice, two payments of an
-invoice in flight, a provider's charge counted twice, more given back than was paid. What must never change has a trigger
-(revision 0010): documents, lines, credit notes and the journal take neither UPDATE nor DELETE, and of a finalised
-invoice only what is settled may change.
+What must never happen twice is a constraint here, not a look before the leap: a period invoiced twice, two payments of
+an invoice in flight, a provider's charge counted twice, more given back than was paid. What must never change has a
+trigger (revision 0010): documents, lines, credit notes and the journal take neither UPDATE nor DELETE, and of a
+finalised invoice only what is settled may change.
 """
 
 from sqlalchemy import (

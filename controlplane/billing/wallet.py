@@ -1,4 +1,4 @@
-"""Payment methods as customers handle them: added with the provider's token, removed, and open invoices paid at once."""
+"""Payment methods as customers handle them: added with the provider's token, removed; open invoices paid at once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -64,7 +64,7 @@ class DeviceRpc(DeviceServiceServicer):
         self._detections = detections
         self._check_in_interval_s = check_in_interval_s
 
-    async def CheckIn(
+    async def CheckIn(  # noqa: N802 -- the name is the protocol's
         self, request: device_pb2.CheckInRequest, _context: Context
     ) -> device_pb2.CheckInResponse:
         """Keeps what the device says and tells it whether its entitlement changed."""
@@ -77,19 +77,19 @@ class DeviceRpc(DeviceServiceServicer):
             check_in_interval_s=self._check_in_interval_s,
         )
 
-    async def ReportEvents(
+    async def ReportEvents(  # noqa: N802 -- the name is the protocol's
         self, request: device_pb2.ReportEventsRequest, _context: Context
     ) -> device_pb2.ReportEventsResponse:
         """Stores incidents, each once."""
         return await self._detections.report_events(request, current_device())
 
-    async def RefreshEntitlement(
+    async def RefreshEntitlement(  # noqa: N802 -- the name is the protocol's
         self, request: device_pb2.RefreshEntitlementRequest, _context: Context
     ) -> device_pb2.RefreshEntitlementResponse:
         """The entitlement that the device should have now."""
         return await self._entitlements.refresh(request, current_device())
 
-    async def RotateCertificate(
+    async def RotateCertificate(  # noqa: N802 -- the name is the protocol's
         self, request: device_pb2.RotateCertificateRequest, _context: Context
     ) -> device_pb2.RotateCertificateResponse:
         """A fresh certificate for the same key."""
@@ -98,7 +98,7 @@ class DeviceRpc(DeviceServiceServicer):
             device_certificate_pem=certificate, authorities_pem=self._service.authorities_pem()
         )
 
-    async def Deactivate(
+    async def Deactivate(  # noqa: N802 -- the name is the protocol's
         self, request: device_pb2.DeactivateRequest, _context: Context
     ) -> device_pb2.DeactivateResponse:
         """Gives the seat back."""
@@ -119,7 +119,7 @@ class FleetRpc(FleetServiceServicer):
         self._fleet = fleet
         self._detections = detections
 
-    async def GetFleetStatus(
+    async def GetFleetStatus(  # noqa: N802 -- the name is the protocol's
         self, _request: fleet_pb2.GetFleetStatusRequest, _context: Context
     ) -> fleet_pb2.FleetStatus:
         """Is everyone protected?"""
@@ -138,7 +138,7 @@ class FleetRpc(FleetServiceServicer):
             attention=[_device(view) for view in summary.attention],
         )
 
-    async def ListDevices(
+    async def ListDevices(  # noqa: N802 -- the name is the protocol's
         self, request: fleet_pb2.ListDevicesRequest, _context: Context
     ) -> fleet_pb2.ListDevicesResponse:
         """Devices by name, a page at a time."""
@@ -153,20 +153,20 @@ class FleetRpc(FleetServiceServicer):
             next_page_token=page_token(found.next_key) if found.next_key else "",
         )
 
-    async def GetDevice(
+    async def GetDevice(  # noqa: N802 -- the name is the protocol's
         self, request: fleet_pb2.GetDeviceRequest, _context: Context
     ) -> fleet_pb2.Device:
         """One device."""
         device_id = text("device_id", request.device_id, limit=MAX_ID_CHARACTERS, required=True)
         return _device(await self._fleet.get(current_person().org_id, device_id))
 
-    async def ListDetections(
+    async def ListDetections(  # noqa: N802 -- the name is the protocol's
         self, request: fleet_pb2.ListDetectionsRequest, _context: Context
     ) -> fleet_pb2.ListDetectionsResponse:
         """Detections, the newest first, a page at a time."""
         return await self._detections.list_detections(request, current_person().org_id)
 
-    async def GetDetection(
+    async def GetDetection(  # noqa: N802 -- the name is the protocol's
         self, request: fleet_pb2.GetDetectionRequest, _context: Context
     ) -> fleet_pb2.Detection:
         """One detection."""

@@ -187,8 +187,8 @@ def is_host_name(name: str) -> bool:
         ipaddress.ip_address(name)
     except ValueError:
         labels = name.rstrip(".").split(".")
-        return len(name) <= 253 and all(
-            0 < len(label) <= 63 and label.isascii() and label.replace("-", "a").isalnum()
+        return len(name) <= 253 and all(  # noqa: PLR2004 -- RFC 1035, section 2.3.4
+            0 < len(label) <= 63 and label.isascii() and label.replace("-", "a").isalnum()  # noqa: PLR2004 -- as above
             for label in labels
         )
     return True

@@ -75,7 +75,7 @@ class EnrollmentRpc(EnrollmentServiceServicer):
         self._settings = settings
         self._clock = clock
 
-    async def Activate(
+    async def Activate(  # noqa: N802 -- the name is the protocol's
         self, request: enrollment_pb2.ActivateRequest, _context: Context
     ) -> enrollment_pb2.ActivateResponse:
         """A seat, a certificate and an entitlement for a device."""
@@ -120,7 +120,7 @@ class LicensingRpc(LicensingServiceServicer):
     def __init__(self, service: LicensingService) -> None:
         self._service = service
 
-    async def ListSeats(
+    async def ListSeats(  # noqa: N802 -- the name is the protocol's
         self, request: licensing_pb2.ListSeatsRequest, _context: Context
     ) -> licensing_pb2.ListSeatsResponse:
         """Every slot of a subscription and who holds it."""
@@ -128,7 +128,7 @@ class LicensingRpc(LicensingServiceServicer):
         views = await self._service.list_seats(current_person().org_id, subscription_id)
         return licensing_pb2.ListSeatsResponse(seats=[_seat(view) for view in views])
 
-    async def ReleaseSeat(
+    async def ReleaseSeat(  # noqa: N802 -- the name is the protocol's
         self, request: licensing_pb2.ReleaseSeatRequest, _context: Context
     ) -> licensing_pb2.ReleaseSeatResponse:
         """Frees the seat a device holds."""
@@ -139,7 +139,7 @@ class LicensingRpc(LicensingServiceServicer):
             seat=licensing_pb2.Seat(seat_id=seat.seat_id, slot=seat.slot_no), released_device_id=seat.device_id or ""
         )
 
-    async def IssueKey(
+    async def IssueKey(  # noqa: N802 -- the name is the protocol's
         self, request: licensing_pb2.IssueKeyRequest, _context: Context
     ) -> licensing_pb2.IssueKeyResponse:
         """Makes an activation key and shows it, once."""
@@ -153,7 +153,7 @@ class LicensingRpc(LicensingServiceServicer):
         )
         return licensing_pb2.IssueKeyResponse(key=_key(issued.key), activation_key=format_activation_key(issued.raw))
 
-    async def ListKeys(
+    async def ListKeys(  # noqa: N802 -- the name is the protocol's
         self, request: licensing_pb2.ListKeysRequest, _context: Context
     ) -> licensing_pb2.ListKeysResponse:
         """Every key of a subscription, without the keys themselves."""
@@ -161,7 +161,7 @@ class LicensingRpc(LicensingServiceServicer):
         keys = await self._service.list_keys(current_person().org_id, subscription_id)
         return licensing_pb2.ListKeysResponse(keys=[_key(key) for key in keys])
 
-    async def RevokeKey(
+    async def RevokeKey(  # noqa: N802 -- the name is the protocol's
         self, request: licensing_pb2.RevokeKeyRequest, _context: Context
     ) -> licensing_pb2.RevokeKeyResponse:
         """Revokes a key for good; its devices keep their seats."""

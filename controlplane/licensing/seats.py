@@ -80,7 +80,7 @@ class Seats:
         self._registry = registry
         self._randomness = randomness
 
-    async def provide(self, uow: UnitOfWork, *, org_id: str, subscription_id: str, seats: int, now: datetime) -> None:
+    async def provide(self, uow: UnitOfWork, *, org_id: str, subscription_id: str, seats: int, now: datetime) -> None:  # noqa: ARG002 -- the port's other implementations may want `now`
         """Make sure that slots 1 to `seats` exist; slots that are there stay as they are."""
         if seats < 1:
             return

@@ -161,7 +161,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 with await self._enter(method, request_id, context):
                     return await behaviour(request, context)
             # The supervision point of every unary call: whatever it raised becomes a status, here and nowhere else.
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001
                 await _answer(error, method, request_id, context)
 
         return call
@@ -174,7 +174,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                     async for response in behaviour(request, context):
                         yield response
             # The supervision point of every streaming call, as above.
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001
                 await _answer(error, method, request_id, context)
 
         return call

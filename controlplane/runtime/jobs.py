@@ -151,7 +151,7 @@ class JobRunner:
             try:
                 await self.advance_to(self._clock.now())
             # Supervision point: a database that is away for a while must not end the server; the jobs wait in it.
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001
                 _log.error("jobs_not_run", exc_info=error)
             await asyncio.sleep(POLL_EVERY.total_seconds())
 
@@ -189,7 +189,7 @@ class JobRunner:
             async with asyncio.timeout(CLAIMED_FOR.total_seconds()):
                 await self._handlers[job.kind](job)
         # Supervision point: one job that fails rests and is tried again, the others go on.
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             _log.error("job_failed", kind=job.kind, subject=job.subject, attempts=job.attempts + 1, exc_info=error)
             await self._rest(job, error)
             return False

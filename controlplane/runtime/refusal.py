@@ -39,7 +39,7 @@ class Holder:
 
 
 @dataclass(eq=False)
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818 -- a refusal is an answer, not an error of ours
     """A no that its reader can act on.
 
     Attributes:

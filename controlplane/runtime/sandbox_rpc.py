@@ -23,7 +23,7 @@ class SandboxRpc(SandboxServiceServicer):
         self._clock = clock
         self._runner = runner
 
-    async def AdvanceClock(
+    async def AdvanceClock(  # noqa: N802 -- the name is the protocol's
         self,
         request: sandbox_pb2.AdvanceClockRequest,
         _context: Context,

@@ -65,7 +65,7 @@ def parse_address(text: str) -> Address:
     """
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:  # noqa: PLR2004 -- TCP's last port
         raise Refusal(
             Kind.INVALID,
             "ADDRESS_INVALID",

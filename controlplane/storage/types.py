@@ -25,7 +25,7 @@ class Instant(TypeDecorator[datetime]):
     impl = BigInteger
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
         """Refuses naive datetimes: they have lost their meaning already."""
         if value is None:
             return None
@@ -33,6 +33,6 @@ class Instant(TypeDecorator[datetime]):
             raise ValueError("an instant needs a timezone")
         return to_microseconds(value)
 
-    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Back to UTC."""
         return None if value is None else from_microseconds(value)

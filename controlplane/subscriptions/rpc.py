@@ -17,7 +17,7 @@ class SubscriptionRpc(SubscriptionServiceServicer):
         self._database = database
         self._service = service
 
-    async def GetSubscription(
+    async def GetSubscription(  # noqa: N802 -- the name is the protocol's
         self,
         request: subscription_pb2.GetSubscriptionRequest,
         _context: Context,
@@ -29,7 +29,7 @@ class SubscriptionRpc(SubscriptionServiceServicer):
             )
             return _message(state, await self._service.seats_taken(connection, state))
 
-    async def Renew(
+    async def Renew(  # noqa: N802 -- the name is the protocol's
         self,
         request: subscription_pb2.RenewRequest,
         _context: Context,

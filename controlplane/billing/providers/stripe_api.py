@@ -1,7 +1,7 @@
 """Stripe, through its own library, with the version of its interface pinned.
 
-Every charge is a PaymentIntent that is created and confirmed in one call, with our idempotency key as Stripe's and in its
-metadata, where it can be found long after Stripe forgot the key itself. The library's own retries use the same key.
+Every charge is a PaymentIntent that is created and confirmed in one call, with our idempotency key as Stripe's and in
+its metadata, where it can be found long after Stripe forgot the key itself. The library's own retries use the same key.
 """
 
 import asyncio

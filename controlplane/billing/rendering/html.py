@@ -10,7 +10,8 @@ _STYLE: Final = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:44rem;margin:2rem auto;padding:0 1rem;color:#111}"
     "table{border-collapse:collapse;width:100%}td,th{padding:.35rem .5rem;text-align:left;vertical-align:top}"
     "tbody tr{border-top:1px solid #ccc}.amount{text-align:right;white-space:nowrap}"
-    "tfoot tr:last-child{font-weight:600;border-top:2px solid #111}footer{color:#555;font-size:12px;overflow-wrap:anywhere}"
+    "tfoot tr:last-child{font-weight:600;border-top:2px solid #111}"
+    "footer{color:#555;font-size:12px;overflow-wrap:anywhere}"
 )
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from controlplane.installation import Customer, FirstCustomer, Installed
 
 
-def init(
+def init(  # noqa: PLR0913 -- each is an option of the command
     data_dir: DataDirOption,
     *,
     hostname: Annotated[

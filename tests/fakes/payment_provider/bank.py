@@ -93,13 +93,17 @@ class FakeBank:
         """Let the next calls of `charge`, `refund`, `list`, `attach` or `customer` go wrong."""
         self._faults.setdefault(operation, deque()).extend(faults)
 
+    def forget_faults(self) -> None:
+        """Let everything go well from now on."""
+        self._faults.clear()
+
     def captured(self) -> list[dict[str, Any]]:
         """Charges that took money."""
         return [intent for intent in self.intents.values() if intent["status"] == "succeeded"]
 
     def balance(self) -> int:
         """What was taken less what was given back, in the provider's numbers."""
-        taken = sum(intent["amount"] for intent in self.captured())
+        taken: int = sum(intent["amount"] for intent in self.captured())
         return taken - sum(refund["amount"] for refund in self.refunds.values() if refund["status"] == "succeeded")
 
     def settle(self, intent_id: str, *, decline: str | None = None) -> None:

@@ -23,16 +23,17 @@ class BankTransport(stripe.HTTPClient):
         self._bank = bank
 
     def request(
-        self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None, **_: Any
+        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None, **_: Any
     ) -> tuple[str, int, Mapping[str, str]]:
         parts = urlsplit(url)
         body = post_data if method.upper() == "POST" else parts.query
         try:
             status, answer = self._bank.handle(
-                method.upper(), parts.path, nested(body or ""), headers.get("Idempotency-Key", "") if body else ""
+                method.upper(), parts.path, nested(body or ""), (headers or {}).get("Idempotency-Key", "")
             )
         except LostConnectionError as error:
-            raise stripe.APIConnectionError("the connection broke", should_retry=True) from error
+            broke: Any = stripe.APIConnectionError
+            raise broke("the connection broke", should_retry=True) from error
         return json.dumps(answer), status, {}
 
     def close(self) -> None:
