@@ -28,6 +28,7 @@ from controlplane.billing.rpc import BillingRpc
 from controlplane.billing.service import BillingService
 from controlplane.billing.wallet import Wallet
 from controlplane.catalog.service import CatalogService
+from controlplane.config import BillingConfig
 from controlplane.detections.rpc import DetectionRpc
 from controlplane.detections.service import DetectionService
 from controlplane.devices.fleet import FleetReader
@@ -50,6 +51,7 @@ from controlplane.runtime.jobs import Handler, Job, JobRunner, MoveClock, ensure
 from controlplane.runtime.private_files import make_private_folder
 from controlplane.runtime.randomness import Randomness, SystemRandomness, new_id
 from controlplane.runtime.rate_limit import Rate, RateLimiter
+from controlplane.runtime.refusal import Kind, Refusal
 from controlplane.runtime.sandbox_rpc import SandboxRpc
 from controlplane.runtime.server import (
     MAX_DEVICE_MESSAGE_BYTES,
@@ -110,9 +112,32 @@ class Commerce:
     gate: ChargeGate
 
 
-def by_bank_transfer(seller_name: str = "Buckler") -> Commerce:
-    """Nothing is charged by itself: customers transfer, an operator records it."""
-    return Commerce(Party(seller_name), ManualProvider(), ClosedGate())
+def commerce_of(config: BillingConfig) -> Commerce:
+    """As the installation was configured. Nothing is charged by itself until somebody delivers notices.
+
+    Raises:
+        Refusal: STRIPE_NOT_INSTALLED.
+    """
+    seller = Party(config.seller[0], config.seller[1:])
+    if config.provider == "manual":
+        return Commerce(seller, ManualProvider(), ClosedGate())
+    try:
+        # Late: an optional library, and a large one.
+        from controlplane.billing.providers.stripe_api import StripeProvider, StripeSettings
+    except ModuleNotFoundError as error:
+        raise Refusal(
+            Kind.ENVIRONMENT,
+            "STRIPE_NOT_INSTALLED",
+            "payments go through Stripe, but its library is not installed",
+            "Install it: pip install 'buckler[stripe]'",
+        ) from error
+    settings = StripeSettings(
+        secret_key=config.secret_key,
+        webhook_secrets=config.webhook_secrets,
+        api_base=config.stripe_api_base,
+        return_url=config.return_url,
+    )
+    return Commerce(seller, StripeProvider(settings), ClosedGate())
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +274,7 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         randomness=randomness,
         audit=audit,
         accounts=accounts,
-        commerce=commerce or by_bank_transfer(),
+        commerce=commerce or commerce_of(BillingConfig()),
     )
     catalog = CatalogService(clock)
     registry = DeviceRegistry(randomness)

@@ -6,7 +6,7 @@ Every function that changes something expects the organisation's billing account
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Row, Select, delete, func, insert, select, tuple_, update
+from sqlalchemy import Row, Select, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controlplane.billing.document import draft_from_json, draft_to_json
@@ -23,10 +23,10 @@ from controlplane.billing.model import (
     paid_per_line,
     recurring_lines,
 )
+from controlplane.billing.newest import newest_first
 from controlplane.billing.tables import billed_periods, billing_documents, invoice_lines, invoices, line_credits
 from controlplane.runtime.paging import Page
 from controlplane.storage.database import UnitOfWork
-from controlplane.storage.types import from_microseconds
 from controlplane.storage.upsert import insert_into
 
 #: Kinds that pay for time.
@@ -49,13 +49,7 @@ async def find(connection: AsyncConnection, org_id: str, invoice_id: str) -> Inv
 
 async def newest(connection: AsyncConnection, org_id: str, page: Page) -> Sequence[Invoice]:
     """One page, the newest first; one row more than asked for if there are more."""
-    columns = invoices.c
-    query = _selected(org_id).order_by(columns.created_at.desc(), columns.invoice_id.desc()).limit(page.size + 1)
-    if page.after:
-        at, invoice_id = page.after
-        query = query.where(
-            tuple_(columns.created_at, columns.invoice_id) < tuple_(from_microseconds(int(at)), str(invoice_id))
-        )
+    query = newest_first(_selected(org_id), invoices.c.created_at, invoices.c.invoice_id, page)
     return [_invoice(row) for row in await connection.execute(query)]
 
 

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Row, Select, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, Select, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controlplane.billing.attempts import IN_FLIGHT, FailureKind, Payment, PaymentState
 from controlplane.billing.errors import payment_unknown
 from controlplane.billing.money import Money
+from controlplane.billing.newest import newest_first
 from controlplane.billing.tables import payments
 from controlplane.runtime.paging import Page
 from controlplane.storage.database import UnitOfWork
-from controlplane.storage.types import from_microseconds
 
 
 async def add(uow: UnitOfWork, payment: Payment) -> None:
@@ -111,14 +111,8 @@ async def of_organisation(connection: AsyncConnection, org_id: str) -> Sequence[
 
 async def newest(connection: AsyncConnection, org_id: str, page: Page) -> Sequence[Payment]:
     """One page, the newest first; one row more than asked for if there are more."""
-    columns = payments.c
-    query = _selected().where(columns.org_id == org_id)
-    query = query.order_by(columns.created_at.desc(), columns.payment_id.desc()).limit(page.size + 1)
-    if page.after:
-        at, payment_id = page.after
-        query = query.where(
-            tuple_(columns.created_at, columns.payment_id) < tuple_(from_microseconds(int(at)), str(payment_id))
-        )
+    mine = _selected().where(payments.c.org_id == org_id)
+    query = newest_first(mine, payments.c.created_at, payments.c.payment_id, page)
     return [_payment(row) for row in await connection.execute(query)]
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final
 
-from sqlalchemy import Row, Select, insert, select, tuple_, update
+from sqlalchemy import Row, Select, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controlplane.accounts.audit import AuditLog
@@ -22,6 +22,7 @@ from controlplane.billing.invoicing import CreditOrder, Invoicing
 from controlplane.billing.journal import book
 from controlplane.billing.model import CreditReason, CreditTo
 from controlplane.billing.money import Money
+from controlplane.billing.newest import newest_first
 from controlplane.billing.ports import (
     Outside,
     ProviderError,
@@ -37,7 +38,6 @@ from controlplane.runtime.jobs import schedule
 from controlplane.runtime.paging import Page
 from controlplane.runtime.randomness import Randomness, new_id
 from controlplane.storage.database import Database, UnitOfWork
-from controlplane.storage.types import from_microseconds
 
 #: The job that carries a refund out; its subject is the refund.
 SUBMIT_REFUND: Final = "billing.submit_refund"
@@ -297,14 +297,8 @@ async def find(connection: AsyncConnection, org_id: str, refund_id: str) -> Refu
 
 async def of_organisation(connection: AsyncConnection, org_id: str, page: Page) -> Sequence[Refund]:
     """One page, the newest first; one row more than asked for if there are more."""
-    columns = refunds.c
-    query = _selected().where(columns.org_id == org_id)
-    query = query.order_by(columns.created_at.desc(), columns.refund_id.desc()).limit(page.size + 1)
-    if page.after:
-        at, refund_id = page.after
-        query = query.where(
-            tuple_(columns.created_at, columns.refund_id) < tuple_(from_microseconds(int(at)), str(refund_id))
-        )
+    mine = _selected().where(refunds.c.org_id == org_id)
+    query = newest_first(mine, refunds.c.created_at, refunds.c.refund_id, page)
     return [_refund(row) for row in await connection.execute(query)]
 
 

@@ -104,7 +104,8 @@ class FakeBank:
     def balance(self) -> int:
         """What was taken less what was given back, in the provider's numbers."""
         taken: int = sum(intent["amount"] for intent in self.captured())
-        return taken - sum(refund["amount"] for refund in self.refunds.values() if refund["status"] == "succeeded")
+        given: int = sum(refund["amount"] for refund in self.refunds.values() if refund["status"] == "succeeded")
+        return taken - given
 
     def settle(self, intent_id: str, *, decline: str | None = None) -> None:
         """A charge that was being processed, or waited for its customer, comes to its end."""

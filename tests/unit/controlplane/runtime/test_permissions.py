@@ -76,7 +76,7 @@ def test_nobody_passes_only_where_anyone_may(method: str) -> None:
 def test_a_viewer_may_look_but_change_nothing() -> None:
     viewer = {name for name, permission in PERMISSIONS.items() if Role.VIEWER in permission.roles}
     verbs = {name.rpartition("/")[2] for name in viewer}
-    assert all(verb.startswith(("Get", "List", "WhoAmI")) for verb in verbs)
+    assert all(verb.startswith(("Get", "List", "WhoAmI", "Explain", "Check", "Classify")) for verb in verbs)
 
 
 def test_a_refused_role_is_told_which_roles_may() -> None:
