@@ -76,9 +76,9 @@ from wire.v1.subscription_pb2_grpc import add_SubscriptionServiceServicer_to_ser
 #: Finishes entitlements that a crash left planned; DESIGN section 4, step 4.
 SWEEP_ENTITLEMENTS: Final = "licensing.sweep_entitlements"
 SWEEP_EVERY: Final = timedelta(minutes=1)
-#: Looks once more for payments that were given up; ADR 21.
-LATE_PAYMENTS: Final = "billing.late_payments"
-LATE_PAYMENTS_EVERY: Final = timedelta(days=1)
+#: Compares the provider's charges with ours; ADR 21.
+COMPARE_CHARGES: Final = "billing.compare_charges"
+COMPARE_CHARGES_EVERY: Final = timedelta(days=1)
 #: Calls that anybody may make, per address of the caller. Keys and passwords cannot be guessed at these rates; the
 #: burst of activations leaves room for a company behind one address.
 RATES: Final[Mapping[str, Rate]] = {
@@ -326,7 +326,7 @@ async def job_runner(plane: ControlPlane, move_clock: MoveClock | None = None) -
     async with plane.database.transaction() as uow:
         now = plane.clocks.business.now()
         await ensure_recurring(uow, kind=SWEEP_ENTITLEMENTS, every=SWEEP_EVERY, first_at=now)
-        await ensure_recurring(uow, kind=LATE_PAYMENTS, every=LATE_PAYMENTS_EVERY, first_at=now)
+        await ensure_recurring(uow, kind=COMPARE_CHARGES, every=COMPARE_CHARGES_EVERY, first_at=now)
     return JobRunner(
         database=plane.database,
         clock=plane.clocks.business,
@@ -356,14 +356,14 @@ def billing_jobs(billing: Billing) -> Mapping[str, Handler]:
     async def submit_refund(job: Job) -> None:
         await billing.refunds.submit(job.org_id, job.subject)
 
-    async def late_payments(_job: Job) -> None:
-        await billing.payments.late_arrivals()
+    async def compare_charges(_job: Job) -> None:
+        await billing.payments.compare()
 
     return {
         SETTLE_PAYMENT: settle_payment,
         COLLECT_INVOICE: collect_invoice,
         SUBMIT_REFUND: submit_refund,
-        LATE_PAYMENTS: late_payments,
+        COMPARE_CHARGES: compare_charges,
     }
 
 

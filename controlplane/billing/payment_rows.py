@@ -121,21 +121,18 @@ async def known_to_provider(
 ) -> Payment | None:
     """The payment that a charge belongs to: by the provider's id, or by the key if the id has not come to us yet."""
     columns = payments.c
-    named = columns.provider_payment_id == provider_payment_id
-    query = _selected().where(columns.provider == provider, named | (columns.idempotency_key == key) if key else named)
-    row = (await connection.execute(query)).one_or_none()
+    ours = _selected().where(columns.provider == provider)
+    row = (await connection.execute(ours.where(columns.provider_payment_id == provider_payment_id))).one_or_none()
+    if row is None and key:
+        row = (await connection.execute(ours.where(columns.idempotency_key == key))).one_or_none()
     return None if row is None else _payment(row)
 
 
-async def never_arrived_since(connection: AsyncConnection, since: datetime) -> Sequence[Payment]:
-    """Payments of every organisation that the provider knew nothing of when they were given up."""
+async def organisations_since(connection: AsyncConnection, provider: str, since: datetime) -> Sequence[str]:
+    """Whom something was tried to be collected from lately."""
     columns = payments.c
-    query = _selected().where(
-        columns.state == PaymentState.FAILED.value,
-        columns.failure_code == "never_arrived",
-        columns.updated_at >= since,
-    )
-    return [_payment(row) for row in await connection.execute(query.order_by(columns.org_id, columns.payment_id))]
+    query = select(columns.org_id).distinct().where(columns.provider == provider, columns.updated_at >= since)
+    return (await connection.scalars(query.order_by(columns.org_id))).all()
 
 
 def _is(org_id: str, payment_id: str) -> tuple[ColumnElement[bool], ...]:

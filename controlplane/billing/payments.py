@@ -20,6 +20,7 @@ from controlplane.accounts.audit import AuditLog
 from controlplane.billing import invoices, payment_rows
 from controlplane.billing.attempts import (
     IN_FLIGHT,
+    ChargeState,
     FailureKind,
     Payment,
     PaymentState,
@@ -62,8 +63,8 @@ LOOK_AGAIN_AFTER: Final = timedelta(minutes=15)
 KEY_LIFE: Final = timedelta(hours=23)
 #: A charge that was not announced waits this long for its notice.
 POSTPONED_BY: Final = timedelta(days=1)
-#: Payments that were given up are looked for at the provider for this long.
-LATE_ARRIVALS: Final = timedelta(days=30)
+#: The provider's charges are compared with ours over this long.
+COMPARED_SINCE: Final = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,19 +241,54 @@ class Payments:
         captured = replace(began, state=PaymentState.CAPTURED, provider_payment_id=transfer.reference)
         return await self._capture(uow, began, captured)
 
-    async def late_arrivals(self) -> int:
-        """Look once more for payments that were given up; one that was captured after all is taken, or sent back."""
+    async def compare(self) -> int:
+        """Compare the provider's charges with ours, customer by customer; what we did not know of is taken.
+
+        A payment that was given up and captured after all is settled. A second capture with the key of a payment that
+        has one, which a provider that keeps its word never makes, is written down as what it is and goes back.
+
+        Returns:
+            How many were news.
+        """
+        since = self._clock.now() - COMPARED_SINCE
         async with self._database.reading() as connection:
-            since = self._clock.now() - LATE_ARRIVALS
-            given_up = await payment_rows.never_arrived_since(connection, since)
-        found = 0
-        for payment in given_up:
-            customer = await customer_at(self._database, self._provider, payment.org_id)
-            charge = await self._provider.find_charge(customer, payment.key)
-            if charge is not None:
-                await self.record(payment, charge)
-                found += 1
-        return found
+            organisations = await payment_rows.organisations_since(connection, self._provider.name, since)
+        news = 0
+        for org_id in organisations:
+            customer = await customer_at(self._database, self._provider, org_id)
+            for charge in await self._provider.list_charges(customer, since):
+                news += await self._compare_one(charge)
+        return news
+
+    async def _compare_one(self, charge: ProviderCharge) -> bool:
+        async with self._database.reading() as connection:
+            payment = await payment_rows.known_to_provider(
+                connection, self._provider.name, provider_payment_id=charge.provider_payment_id, key=charge.key
+            )
+        if payment is None:
+            # Somebody made it in the provider's own pages.
+            return False
+        if payment.provider_payment_id in {"", charge.provider_payment_id}:
+            return await self.record(payment, charge) != payment
+        if charge.state is not ChargeState.CAPTURED:
+            return False
+        async with self._database.transaction() as uow:
+            await self._take_second_capture(uow, payment, charge)
+        return True
+
+    async def _take_second_capture(self, uow: UnitOfWork, first: Payment, charge: ProviderCharge) -> None:
+        await self._invoicing.lock(uow, first.org_id)
+        invoice = await invoices.find(uow.connection, first.org_id, first.invoice_id)
+        began = replace(
+            await self._new(uow, invoice, _Wish(first.invoice_id, first.method_id, first.automatic)),
+            amount=charge.amount,
+            key=charge.provider_payment_id,
+            provider_payment_id=charge.provider_payment_id,
+            # Never in flight for us, so it is in nobody's way.
+            state=PaymentState.FAILED,
+        )
+        await payment_rows.add(uow, began)
+        await self._capture(uow, began, replace(began, state=PaymentState.CAPTURED))
 
     async def knows_event(self, event_id: str) -> bool:
         """Whether a webhook was taken before."""

@@ -11,10 +11,11 @@ import pytest
 
 from controlplane.accounts.tables import audit
 from controlplane.billing.attempts import FailureKind, Payment, PaymentState
+from controlplane.billing.double_charge import ChargeClass, SeenCharge
 from controlplane.billing.ledger import Account
 from controlplane.billing.model import Invoice, InvoiceState
 from controlplane.billing.money import Money
-from controlplane.billing.payments import KEY_LIFE, LATE_ARRIVALS, Transfer
+from controlplane.billing.payments import COMPARED_SINCE, KEY_LIFE, Transfer
 from controlplane.billing.refunds import RefundState
 from controlplane.runtime.refusal import Refusal
 from controlplane.storage.database import Database
@@ -133,15 +134,36 @@ async def test_a_duplicate_capture_that_comes_late_is_found_and_sent_back_by_its
     assert (await _pay(world, invoice)).state is PaymentState.CAPTURED
     world.bank.arrive_late()
     assert world.bank.balance() == 2 * 11_900
-    assert await world.payments.late_arrivals() == 1
+    assert await world.payments.compare() == 1
     assert (await world.books(org_id))[Account.REFUNDS_PAYABLE] == -11_900
     await world.run_jobs()
     await _assert_paid_once(world, invoice)
     async with world.database.reading() as connection:
         (refund,) = await world.billing.desk.refunds(connection, org_id, EVERYTHING)
     assert (refund.state, refund.reason, refund.amount.minor) == (RefundState.SUCCEEDED, "duplicate_charge", 11_900)
-    await world.advance(LATE_ARRIVALS + DAY)
-    assert await world.payments.late_arrivals() == 0
+    await world.advance(COMPARED_SINCE + DAY)
+    assert await world.payments.compare() == 0
+
+
+async def test_a_second_capture_with_the_same_key_is_found_and_sent_back(world: BillingWorld) -> None:
+    invoice = await _open_invoice(world)
+    org_id = invoice.content.org_id
+    world.bank.fail_next("charge", Fault.LATE)
+    await _pay(world, invoice)
+    await world.advance(timedelta(hours=1))
+    await _assert_paid_once(world, invoice)
+    assert await world.payments.compare() == 0
+    world.bank.arrive_late()
+    assert await world.payments.compare() == 1
+    assert await world.payments.compare() == 0
+    await world.run_jobs()
+    await _assert_paid_once(world, invoice)
+    first, second = await world.payments_of(org_id, invoice.invoice_id)
+    assert (first.excess, second.excess, second.refunded) == (0, 11_900, 11_900)
+    async with world.database.reading() as connection:
+        seen = SeenCharge(second.amount, world.clock.now())
+        found = await world.service.classify(connection, org_id, seen)
+    assert (found.kind, found.refund) == (ChargeClass.DUPLICATE_CAPTURE, second.amount)
 
 
 async def test_many_payments_of_one_invoice_at_once_charge_it_once(

@@ -111,7 +111,8 @@ async def test_an_invoice_is_paid_explained_printed_and_given_back(shop: Shop) -
 
 async def test_lists_come_in_pages_the_newest_first(shop: Shop) -> None:
     written = [(await shop.invoice()).number for _ in range(5)]
-    seen, token, pages = [], "", 0
+    seen: list[str] = []
+    token, pages = "", 0
     while pages == 0 or (token and pages < 10):
         page = common_pb2.PageRequest(page_size=2, page_token=token)
         answer = await shop.served.billing.ListInvoices(billing_pb2.ListInvoicesRequest(page=page), metadata=shop.owner)
