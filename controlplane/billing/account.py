@@ -19,6 +19,7 @@ from controlplane.billing.document import (
     InvoiceDocument,
     chained_sha256,
     document_bytes,
+    first_break,
 )
 from controlplane.billing.errors import balance_too_low
 from controlplane.billing.tables import billing_accounts, billing_documents, credit_balances
@@ -128,6 +129,20 @@ async def stored_chain(connection: AsyncConnection, org_id: str) -> list[tuple[b
         select(columns.content, columns.sha256).where(columns.org_id == org_id).order_by(columns.chain_no)
     )
     return [(row.content, row.sha256) for row in rows]
+
+
+async def changed_documents(connection: AsyncConnection) -> list[str]:
+    """The number of the first document of each organisation that is not what its hash says."""
+    organisations = await connection.scalars(select(billing_accounts.c.org_id).order_by(billing_accounts.c.org_id))
+    changed = []
+    for org_id in organisations.all():
+        place = first_break(await stored_chain(connection, org_id))
+        if place is not None:
+            columns = billing_documents.c
+            numbers = select(columns.number).where(columns.org_id == org_id).order_by(columns.chain_no)
+            number = await connection.scalar(numbers.offset(place - 1).limit(1))
+            changed.append(str(number))
+    return changed
 
 
 # ---------------------------------------------------------------- the customer's money with us

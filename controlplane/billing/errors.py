@@ -157,17 +157,6 @@ def provider_without_methods(provider: str) -> Refusal:
     )
 
 
-def charge_not_announced(invoice: str) -> Refusal:
-    """No charge without a delivered notice of the same amount in its window."""
-    return Refusal(
-        Kind.PRECONDITION,
-        "CHARGE_NOT_ANNOUNCED",
-        f"the charge of the invoice {invoice} was not announced to the customer, so it is postponed",
-        "Deliver the notice first; it names the amount and the day",
-        facts={"invoice": invoice},
-    )
-
-
 def refund_not_eligible(reason: str, sentence: str, last_day: date | None) -> Refusal:
     """The policy says no, and why."""
     return Refusal(

@@ -181,7 +181,7 @@ async def test_the_doctor_is_content_with_a_new_installation_and_names_an_expose
     content = await run(*arguments)
     assert (content.status, content.answer["healthy"]) == (0, True)
     assert {check["check"] for check in content.answer["checks"]} == {
-        *("key_files", "server_certificate", "authority_certificate", "database", "clock", "jobs")
+        *("key_files", "server_certificate", "authority_certificate", "database", "clock", "jobs", "documents")
     }
     (tmp_path / "data" / "keys" / "entitlement_keys.json").chmod(0o644)
     exposed = await run(*arguments)

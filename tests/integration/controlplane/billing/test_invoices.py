@@ -9,7 +9,7 @@ from sqlalchemy import delete, update
 from sqlalchemy.exc import DBAPIError
 
 from controlplane.billing import payment_rows
-from controlplane.billing.account import change_balance
+from controlplane.billing.account import change_balance, changed_documents
 from controlplane.billing.calculation import Fixed, ListPrice, Prorated
 from controlplane.billing.invoicing import CreditOrder
 from controlplane.billing.ledger import Account
@@ -195,6 +195,8 @@ async def test_a_changed_document_is_found_even_without_the_triggers(world: Bill
         )
     async with world.database.reading() as connection:
         assert await world.service.verify_documents(connection, org_id) == 2
+        (number,) = await changed_documents(connection)
+    assert number.endswith("-00002")
 
 
 async def test_the_document_stays_the_same_when_the_customer_is_renamed(world: BillingWorld) -> None:
