@@ -7,6 +7,7 @@ which is the service. What fails while they are built ends the program with a se
 import asyncio
 import os
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -25,24 +26,37 @@ from agent.control.entitlements import EntitlementKeeper
 from agent.control.link import ControlLink, not_activated
 from agent.control.policy_book import PolicyBook
 from agent.domain.errors import BucklerError, ExitStatus
+from agent.domain.files import FileIdentity
+from agent.domain.governor import pause_after
 from agent.domain.health import HealthIssue, ProtectionFacts, health_issues
 from agent.domain.policy import Mode
 from agent.domain.ports import Clock, Randomness
 from agent.local_api.actions import DirectActions, OwnerActions
 from agent.local_api.client import agent_answers, ask_status, remote_actions
 from agent.local_api.server import LocalApi
-from agent.local_api.status import EngineFacts, LicenceFacts, RealtimeFacts, StatusFacts, StatusField
+from agent.local_api.status import (
+    EngineFacts,
+    LicenceFacts,
+    RealtimeFacts,
+    ResourceFacts,
+    StatusFacts,
+    StatusField,
+)
 from agent.local_api.status_board import StatusBoard, StatusSources
 from agent.platform.clock import SystemClock
 from agent.platform.lock import AgentLock
+from agent.platform.processes import StoppedProcess, stop_processes
 from agent.platform.randomness import SystemRandomness
 from agent.platform.system_facts import SystemFacts, read_system_facts
+from agent.platform.watch_register import register_folder, watching
+from agent.quarantine.upkeep import VaultUpkeep
 from agent.quarantine.vault import Vault, VaultSettings
 from agent.realtime.runner import RealtimeProtection
 from agent.realtime.selection import choose_source
 from agent.realtime.settings import RealtimeSettings, RealtimeState
 from agent.report.outbox import StoredIncidentLog
 from agent.report.sender import Sender
+from agent.scanner.governor import GovernorFacts, ScanGovernor
 from agent.scanner.rulepack import CompiledPack, builtin_signatures, compile_pack, load_rules
 from agent.scanner.service import ScannerService
 from agent.storage.announcing import AnnouncingStore
@@ -52,8 +66,10 @@ log = structlog.get_logger()
 
 #: The data folder is entered by everybody (the status socket is in it) and listed by its owner only.
 _DATA_DIR_MODE = 0o711
-#: Before a part that failed is started again, in seconds.
-_RESTART_PAUSE_S = 5.0
+#: Before a part that failed is started again, in seconds; the pause doubles, unless the part ran well for so long.
+_FIRST_PAUSE_S = 5.0
+_LONGEST_PAUSE_S = 300.0
+_GOOD_RUN_S = 600.0
 
 
 # ---------------------------------------------------------------- the device
@@ -88,15 +104,23 @@ def open_device(config: AgentConfig) -> Iterator[Device]:
         keeper = EntitlementKeeper(store, clock, config.locations.device_key)
         book = PolicyBook(store, config.policy, keeper.access, lambda: keeper.claims)
         store.when_exclusions_change(book.reload)
-        vault = Vault(VaultSettings(config.locations.vault), store, clock, randomness)
+        settings = VaultSettings(config.locations.vault, config.retention)
+        vault = Vault(settings, store, clock, randomness, stop=lambda *file: _stop_processes(book, *file))
         yield Device(config, clock, randomness, store, keeper, book, vault)
     finally:
         database.close()
 
 
+def _stop_processes(book: PolicyBook, identity: FileIdentity, path: str) -> tuple[StoppedProcess, ...]:
+    """As the policy in force says at this moment."""
+    return stop_processes(identity, path) if book.current().stop_processes else ()
+
+
 def direct_actions(device: Device, switch_mode: Callable[[Mode], Mode]) -> DirectActions:
     """The owner's actions, done in this process."""
-    return DirectActions(device.store, device.vault, device.clock, device.randomness, switch_mode)
+    return DirectActions(
+        device.store, device.vault, device.clock, device.randomness, switch_mode, device.config.retention
+    )
 
 
 def prepare_data_dir(folder: Path) -> None:
@@ -128,7 +152,10 @@ class Agent:
     device: Device
     pack: CompiledPack
     scanner: ScannerService
+    governor: ScanGovernor
     realtime: RealtimeProtection
+    upkeep: VaultUpkeep
+    restarts: Counter[str]
     link: ControlLink
     sender: Sender
     watch: AccessWatch
@@ -149,7 +176,11 @@ async def run_agent(config: AgentConfig, announce: Callable[[str], None]) -> Non
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     prepare_data_dir(config.locations.data_dir)
-    with AgentLock(config.locations.lock), open_device(config) as device:
+    with (
+        AgentLock(config.locations.lock),
+        watching(register_folder(), config.realtime.roots, config.locations.data_dir),
+        open_device(config) as device,
+    ):
         agent = build_agent(device, announce)
         try:
             await agent.scanner.start()
@@ -177,10 +208,12 @@ def build_agent(device: Device, announce: Callable[[str], None]) -> Agent:
         own_pids=lambda: scanner.worker_pids() | {os.getpid()},
         clock=clock,
     )
+    governor = ScanGovernor(scanner, config.resources, clock, lambda: realtime.state().mode is Mode.BLOCK)
+    restarts: Counter[str] = Counter()
     realtime = RealtimeProtection(
         RealtimeSettings(config.realtime.roots, own_folders, scan_slots=config.scanner.worker_count()),
         source,
-        scanner,
+        governor,
         device.vault,
         StoredIncidentLog(store),
         store,
@@ -189,8 +222,11 @@ def build_agent(device: Device, announce: Callable[[str], None]) -> Agent:
         book.current,
         keeper.access,
         on_proven=lambda: announce(_proven_line(realtime.state())),
+        is_own=device.vault.is_vault_path,
     )
-    board = _board_of_service(device, pack, scanner, realtime, lambda: link.last_error)
+    board = _board_of_service(
+        device, pack, scanner, realtime, lambda: link.last_error, lambda: _resource_facts(governor.facts(), restarts)
+    )
     watch = AccessWatch(keeper.access, lambda: _access_changed(realtime, sender))
     link = ControlLink(config.link, keeper, clock, randomness, _reporter(board), watch.wake)
     sender = Sender(store, link, clock, randomness)
@@ -199,7 +235,8 @@ def build_agent(device: Device, announce: Callable[[str], None]) -> Agent:
     store.when_outbox_grows(lambda: _on_loop(loop, sender.wake))
     actions = direct_actions(device, lambda mode: _switch_mode(mode, realtime, book))
     local_api = LocalApi(config.locations.local_api, actions, board.fields, lambda: _reload(keeper, link, watch))
-    return Agent(device, pack, scanner, realtime, link, sender, watch, local_api)
+    upkeep = VaultUpkeep(device.vault, randomness)
+    return Agent(device, pack, scanner, governor, realtime, upkeep, restarts, link, sender, watch, local_api)
 
 
 async def _supervise(agent: Agent, stopping: asyncio.Event) -> None:
@@ -207,8 +244,10 @@ async def _supervise(agent: Agent, stopping: asyncio.Event) -> None:
     parts: dict[str, Coroutine[Any, Any, None]] = {
         "realtime": agent.realtime.run(),
         "local_api": agent.local_api.run(),
-        "sender": _kept_running("sender", agent.sender.run),
-        "link": _kept_running("link", agent.link.run),
+        "governor": _kept_running("governor", agent.governor.run, agent.restarts),
+        "upkeep": _kept_running("upkeep", agent.upkeep.run, agent.restarts),
+        "sender": _kept_running("sender", agent.sender.run, agent.restarts),
+        "link": _kept_running("link", agent.link.run, agent.restarts),
         "access_watch": agent.watch.run(),
     }
     try:
@@ -224,16 +263,20 @@ async def _supervise(agent: Agent, stopping: asyncio.Event) -> None:
         raise _first_of(refused) from failures
 
 
-async def _kept_running(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Start a part again whenever it fails: reporting and contact must never cost the protection."""
+async def _kept_running(name: str, run: Callable[[], Coroutine[Any, Any, None]], restarts: Counter[str]) -> None:
+    """Start a part again whenever it fails: none of these must ever cost the protection."""
+    loop, in_a_row = asyncio.get_running_loop(), 0
     while True:
+        begun_s = loop.time()
         try:
             await run()
         except BucklerError as error:
             log.error("part_failed", part=name, code=error.code, message=error.message)  # noqa: TRY400 -- expected kind
         except Exception:
             log.exception("part_failed", part=name)
-        await asyncio.sleep(_RESTART_PAUSE_S)
+        restarts[name] += 1
+        in_a_row = 1 if loop.time() - begun_s > _GOOD_RUN_S else in_a_row + 1
+        await asyncio.sleep(pause_after(in_a_row, _FIRST_PAUSE_S, _LONGEST_PAUSE_S))
 
 
 def _first_of(failures: BaseExceptionGroup[BucklerError]) -> BucklerError:
@@ -279,6 +322,7 @@ def _board_of_service(
     scanner: ScannerService,
     realtime: RealtimeProtection,
     last_error: Callable[[], BucklerError | None],
+    resources: Callable[[], ResourceFacts],
 ) -> StatusBoard:
     sources = StatusSources(
         licence=lambda: _licence_facts(device, last_error()),
@@ -287,6 +331,8 @@ def _board_of_service(
         issues=lambda: _issues_of_service(device, scanner, realtime.state()),
         policy_version=lambda: device.book.current().version,
         worker_pids=scanner.worker_pids,
+        resources=resources,
+        retention=device.config.retention,
     )
     return StatusBoard(device.store, device.clock, sources, app_version())
 
@@ -300,6 +346,8 @@ def _board_without_service(device: Device) -> StatusBoard:
         issues=lambda: (not_running, *device.keeper.issues),
         policy_version=lambda: device.book.current().version,
         worker_pids=frozenset,
+        resources=ResourceFacts,
+        retention=device.config.retention,
     )
     return StatusBoard(device.store, device.clock, sources, app_version())
 
@@ -330,6 +378,17 @@ def _realtime_facts(state: RealtimeState) -> RealtimeFacts:
         roots=state.roots,
         events_lost=state.events_lost,
         queue_depth=state.queue_depth,
+    )
+
+
+def _resource_facts(governor: GovernorFacts, restarts: Counter[str]) -> ResourceFacts:
+    return ResourceFacts(
+        stage=governor.stage,
+        reason=governor.reason,
+        cpu_percent_peak=governor.cpu_percent_peak,
+        memory_mb_peak=governor.memory_mb_peak,
+        worker_restarts=governor.restarts,
+        part_restarts=tuple(sorted(restarts.items())),
     )
 
 
@@ -367,8 +426,8 @@ def _device_report(facts: StatusFacts, machine: SystemFacts) -> DeviceReport:
         signatures_made_at=facts.engine.signatures_made_at,
         events_lost=facts.realtime.events_lost,
         queue_depth=facts.realtime.queue_depth,
-        quarantined_count=facts.quarantined_count,
-        outbox_pending=facts.outbox_pending,
+        quarantined_count=facts.vault.files,
+        outbox_pending=facts.outbox.pending,
         watched_roots=len(facts.realtime.roots),
         os=machine.os,
         os_version=machine.os_version,

@@ -154,6 +154,24 @@ class ScannerService:
         """Paths being scanned at this moment."""
         return tuple(place.job.path for place in self._places.values() if place.job is not None)
 
+    def work_under_way(self) -> dict[int, str]:
+        """What each worker is scanning, by process id; an empty path: nothing."""
+        return {worker.pid: place.job.path if place.job else "" for worker, place in self._places.items()}
+
+    def restart_worker(self, pid: int, reason: str) -> bool:
+        """Replace a worker; a file it has is `incomplete` with `worker_restarted`.
+
+        Returns:
+            False: There is no such worker any more.
+        """
+        place = next((place for worker, place in self._places.items() if worker.pid == pid), None)
+        if place is None:
+            return False
+        if place.job is not None:
+            place.job.reason_if_dead = "worker_restarted"
+        place.worker.end(reason)
+        return True
+
     def sandbox(self) -> SandboxReport | None:
         """What the newest worker reported about its confinement; None: none has started yet."""
         return self._sandbox

@@ -54,7 +54,7 @@ class _Sheet:
 
     def line(self, text: str, *, size: int = _SIZE, height: int = _LINE) -> None:
         self._pdf.set_font(_FONT, size=size)
-        self._pdf.multi_cell(0, height, self._shown(text), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        self._pdf.multi_cell(0, height, self._shown(text), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
         self._pdf.set_font(_FONT, size=_SIZE)
 
     def block(self, lines: Iterable[str]) -> None:

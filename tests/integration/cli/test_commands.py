@@ -36,6 +36,7 @@ def test_help_names_every_command_of_this_release(capfd: pytest.CaptureFixture[s
         ["mode", "sideways"],
         ["mode", "block", "extra"],
         ["quarantine", "restore"],
+        ["quarantine", "delete", "q_1", "--rule", "x"],
         ["exclusion", "add", "/a", "--kind", "colour"],
         ["exclusion", "add", "/a", "--days", "0"],
         ["status", "--output", "xml"],
