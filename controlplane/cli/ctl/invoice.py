@@ -45,21 +45,18 @@ def list_invoices(
         from controlplane.cli.ctl.amounts import invoice_row
         from controlplane.cli.ctl.connection import connected
         from controlplane.cli.ctl.moments import local
+        from controlplane.cli.ctl.pages import first_rows
         from controlplane.cli.ctl.session import load_session
         from wire.v1.billing_pb2 import ListInvoicesRequest
         from wire.v1.billing_pb2_grpc import BillingServiceStub
-        from wire.v1.common_pb2 import PageRequest
 
-        found: list[dict[str, Any]] = []
-        token, more = "", True
         with connected(load_session(config_dir)) as connection:
             stub = BillingServiceStub(connection.channel)
-            while more and len(found) < limit:
-                page = PageRequest(page_size=min(limit - len(found), DEFAULT_LIMIT), page_token=token)
-                answer = connection.call(stub.ListInvoices, ListInvoicesRequest(page=page))
-                found.extend(invoice_row(each) for each in answer.invoices)
-                token = answer.next_page_token
-                more = bool(token)
+            found, more = first_rows(
+                lambda page: connection.call(stub.ListInvoices, ListInvoicesRequest(page=page)),
+                lambda answer: map(invoice_row, answer.invoices),
+                limit,
+            )
         if more:
             note(f"there are more than {limit}: use --limit")
         if output is Output.JSON:

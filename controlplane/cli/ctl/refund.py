@@ -110,21 +110,18 @@ def list_refunds(
         from controlplane.cli.ctl.amounts import refund_row
         from controlplane.cli.ctl.connection import connected
         from controlplane.cli.ctl.moments import local
+        from controlplane.cli.ctl.pages import first_rows
         from controlplane.cli.ctl.session import load_session
         from wire.v1.billing_pb2 import ListRefundsRequest
         from wire.v1.billing_pb2_grpc import BillingServiceStub
-        from wire.v1.common_pb2 import PageRequest
 
-        found: list[dict[str, Any]] = []
-        token, more = "", True
         with connected(load_session(config_dir)) as connection:
             stub = BillingServiceStub(connection.channel)
-            while more and len(found) < limit:
-                page = PageRequest(page_size=min(limit - len(found), DEFAULT_LIMIT), page_token=token)
-                answer = connection.call(stub.ListRefunds, ListRefundsRequest(page=page))
-                found.extend(refund_row(each) for each in answer.refunds)
-                token = answer.next_page_token
-                more = bool(token)
+            found, more = first_rows(
+                lambda page: connection.call(stub.ListRefunds, ListRefundsRequest(page=page)),
+                lambda answer: map(refund_row, answer.refunds),
+                limit,
+            )
         if more:
             note(f"there are more than {limit}: use --limit")
         if output is Output.JSON:
