@@ -8,6 +8,7 @@ Different organisations never meet here.
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,6 +24,7 @@ from controlplane.billing.document import (
 )
 from controlplane.billing.errors import balance_too_low
 from controlplane.billing.tables import billing_accounts, billing_documents, credit_balances
+from controlplane.runtime.fields import invalid
 from controlplane.runtime.randomness import Randomness
 from controlplane.storage.database import UnitOfWork
 from controlplane.storage.upsert import insert_into
@@ -30,6 +32,7 @@ from controlplane.storage.upsert import insert_into
 #: 32 symbols that are not mistaken for one another.
 _ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 _PREFIX_LENGTH: Final = 6
+_COUNTRY_LETTERS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,31 @@ async def lock_account(uow: UnitOfWork, org_id: str, randomness: Randomness, now
             .on_conflict_do_nothing()
         )
     return BillingAccount(*row)
+
+
+async def set_place(uow: UnitOfWork, account: BillingAccount, *, country: str, time_zone: str) -> None:
+    """Say where a locked account's customer is: decides which refund rules apply, and when a day ends.
+
+    Args:
+        uow: The transaction.
+        account: The locked account.
+        country: ISO 3166, two capital letters; empty: not known.
+        time_zone: IANA name.
+
+    Raises:
+        Refusal: INVALID_REQUEST.
+    """
+    if country and (len(country) != _COUNTRY_LETTERS or not country.isascii() or not country.isupper()):
+        raise invalid("country", "is not the two capital letters of a country, such as GB")
+    try:
+        ZoneInfo(time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise invalid("time_zone", "is not the name of a time zone, such as Europe/London") from error
+    await uow.connection.execute(
+        update(billing_accounts)
+        .where(billing_accounts.c.org_id == account.org_id)
+        .values(country=country, time_zone=time_zone)
+    )
 
 
 async def issue_document(uow: UnitOfWork, account: BillingAccount, document: Document) -> BillingAccount:

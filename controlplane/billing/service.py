@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controlplane.billing import invoices, payment_rows
 from controlplane.billing import refunds as refund_rows
-from controlplane.billing.account import credit_balance, stored_chain, stored_document
+from controlplane.billing.account import credit_balance, set_place, stored_chain, stored_document
 from controlplane.billing.attempts import Payment
 from controlplane.billing.document import Document, first_break, read_document
 from controlplane.billing.double_charge import Books, Classification, SeenCharge, classify_double_charge
@@ -161,6 +161,14 @@ class BillingService:
             Refusal: INVOICE_UNKNOWN, NOTHING_DUE, PAYMENT_IN_FLIGHT or TRANSFER_MISMATCH.
         """
         return await self._payments.record_transfer(uow, org_id, invoice_id, transfer)
+
+    async def set_place(self, uow: UnitOfWork, org_id: str, *, country: str, time_zone: str) -> None:
+        """Say where a customer is: decides which refund rules apply, and when a day ends.
+
+        Raises:
+            Refusal: INVALID_REQUEST.
+        """
+        await set_place(uow, await self._invoicing.lock(uow, org_id), country=country, time_zone=time_zone)
 
     async def live_lines(
         self, connection: AsyncConnection, *, org_id: str, subscription_id: str, at: datetime

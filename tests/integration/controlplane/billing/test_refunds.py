@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
 
 from controlplane.billing.invoicing import CreditOrder
 from controlplane.billing.ledger import Account
@@ -16,7 +15,6 @@ from controlplane.billing.payments import Transfer
 from controlplane.billing.refund_desk import RefundAnswer, RefundWish
 from controlplane.billing.refund_policy import RefundDecision
 from controlplane.billing.refunds import Refund, RefundState
-from controlplane.billing.tables import billing_accounts
 from controlplane.runtime.refusal import Refusal
 from controlplane.storage.database import Database
 from tests.fakes.billing import EVERYTHING, BillingWorld
@@ -85,7 +83,7 @@ async def test_where_the_law_says_so_the_rest_of_a_year_goes_back(world: Billing
     invoice = await _paid(world, occasion=Occasion.RENEWAL, price=36_500, tax=0)
     org_id = invoice.content.org_id
     async with world.database.transaction() as uow:
-        await uow.connection.execute(update(billing_accounts).values(country="GB", time_zone="Europe/London"))
+        await world.service.set_place(uow, org_id, country="GB", time_zone="Europe/London")
     await world.advance(99 * DAY)
     async with world.database.reading() as connection:
         answer = await world.billing.desk.check(connection, org_id, invoice.invoice_id)
@@ -219,3 +217,13 @@ async def test_other_organisations_invoices_are_not_refunded(world: BillingWorld
     with pytest.raises(Refusal, match="REFUND_UNKNOWN"):
         await world.service.confirm_refund(other, "rfd_1", "x")
     assert world.bank.balance() == 11_900
+
+
+@pytest.mark.parametrize(
+    ("country", "zone"), [("gb", "UTC"), ("GBR", "UTC"), ("GB", "Moon/Base"), ("GB", "../etc/passwd")]
+)
+async def test_a_place_that_is_none_is_refused(world: BillingWorld, country: str, zone: str) -> None:
+    org_id = await world.organisation()
+    with pytest.raises(Refusal, match="INVALID_REQUEST"):
+        async with world.database.transaction() as uow:
+            await world.service.set_place(uow, org_id, country=country, time_zone=zone)
