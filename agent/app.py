@@ -7,17 +7,18 @@ which is the service. What fails while they are built ends the program with a se
 import asyncio
 import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from agent.config import AgentConfig
+from agent.config import AgentConfig, Locations
 from agent.control.access_watch import AccessWatch
 from agent.control.channel import read_authorities
 from agent.control.device_report import DeviceReport
@@ -39,12 +40,17 @@ from agent.local_api.status import (
     LicenceFacts,
     RealtimeFacts,
     ResourceFacts,
+    ScheduleFacts,
     StatusFacts,
     StatusField,
+    schedule_fields,
 )
 from agent.local_api.status_board import StatusBoard, StatusSources
-from agent.platform.clock import SystemClock
+from agent.local_api.steering import ScanAction
+from agent.platform.clock import SystemClock, local_zone
 from agent.platform.lock import AgentLock
+from agent.platform.mountinfo import mounts
+from agent.platform.priority import on_battery
 from agent.platform.processes import StoppedProcess, stop_processes
 from agent.platform.randomness import SystemRandomness
 from agent.platform.system_facts import SystemFacts, read_system_facts
@@ -56,8 +62,15 @@ from agent.realtime.selection import choose_source
 from agent.realtime.settings import RealtimeSettings, RealtimeState
 from agent.report.outbox import StoredIncidentLog
 from agent.report.sender import Sender
+from agent.scanner.cache import ScanCache, open_scan_cache
+from agent.scanner.cache_key import ScanIdentity
+from agent.scanner.consequences import Consequences
 from agent.scanner.governor import GovernorFacts, ScanGovernor
+from agent.scanner.limits import Limits
 from agent.scanner.rulepack import CompiledPack, builtin_signatures, compile_pack, load_rules
+from agent.scanner.scheduled.ground import ground_of
+from agent.scanner.scheduled.scans import ScheduledScans, ScheduleParts, ScheduleState
+from agent.scanner.scheduled.settings import ScheduleSettings
 from agent.scanner.service import ScannerService
 from agent.storage.announcing import AnnouncingStore
 from agent.storage.database import open_database
@@ -160,6 +173,7 @@ class Agent:
     sender: Sender
     watch: AccessWatch
     local_api: LocalApi
+    scheduled: ScheduledScans
 
 
 async def run_agent(config: AgentConfig, announce: Callable[[str], None]) -> None:
@@ -205,7 +219,7 @@ def build_agent(device: Device, announce: Callable[[str], None]) -> Agent:
     source = choose_source(
         config.realtime.source,
         excluded=own_folders,
-        own_pids=lambda: scanner.worker_pids() | {os.getpid()},
+        own_pids=lambda: scanner.worker_pids() | scheduled.worker_pids() | {os.getpid()},
         clock=clock,
     )
     governor = ScanGovernor(scanner, config.resources, clock, lambda: realtime.state().mode is Mode.BLOCK)
@@ -224,8 +238,15 @@ def build_agent(device: Device, announce: Callable[[str], None]) -> Agent:
         on_proven=lambda: announce(_proven_line(realtime.state())),
         is_own=device.vault.is_vault_path,
     )
+    scheduled = _scheduled_scans(device, pack, own_folders, realtime.is_self_test)
     board = _board_of_service(
-        device, pack, scanner, realtime, lambda: link.last_error, lambda: _resource_facts(governor.facts(), restarts)
+        device,
+        pack,
+        scanner,
+        realtime,
+        scheduled,
+        lambda: link.last_error,
+        lambda: _resource_facts(governor.facts(), restarts),
     )
     watch = AccessWatch(keeper.access, lambda: _access_changed(realtime, sender))
     link = ControlLink(config.link, keeper, clock, randomness, _reporter(board), watch.wake)
@@ -234,9 +255,59 @@ def build_agent(device: Device, announce: Callable[[str], None]) -> Agent:
     # Captures write the outbox in threads; the sender lives on the loop.
     store.when_outbox_grows(lambda: _on_loop(loop, sender.wake))
     actions = direct_actions(device, lambda mode: _switch_mode(mode, realtime, book))
-    local_api = LocalApi(config.locations.local_api, actions, board.fields, lambda: _reload(keeper, link, watch))
+    local_api = LocalApi(
+        config.locations.local_api,
+        actions,
+        board.fields,
+        lambda: _reload(keeper, link, watch),
+        lambda action: _steer(action, scheduled, device),
+    )
     upkeep = VaultUpkeep(device.vault, randomness)
-    return Agent(device, pack, scanner, governor, realtime, upkeep, restarts, link, sender, watch, local_api)
+    return Agent(device, pack, scanner, governor, realtime, upkeep, restarts, link, sender, watch, local_api, scheduled)
+
+
+def _scheduled_scans(
+    device: Device, pack: CompiledPack, own_folders: tuple[str, ...], is_own_test: Callable[[FileIdentity], bool]
+) -> ScheduledScans:
+    """With one worker of their own, which nothing else waits for."""
+    config = device.config
+    settings = replace(config.scanner, workers=1, background=True)
+    consequences = Consequences(device.vault, StoredIncidentLog(device.store), device.clock, device.randomness)
+    parts = ScheduleParts(
+        open_scanner=lambda: ScannerService(settings, pack, device.clock),
+        open_cache=lambda: scan_cache(config.locations, pack, settings.limits),
+        ground=lambda kind: ground_of(kind, own_folders, network=config.schedule.network_filesystems),
+        consequences=consequences,
+        policy=device.book.current,
+        access=device.keeper.access,
+        on_battery=on_battery,
+        is_own_test=is_own_test,
+        zone=local_zone(),
+    )
+    return ScheduledScans(config.schedule, parts, device.store, device.clock, device.randomness)
+
+
+@contextmanager
+def scan_cache(locations: Locations, pack: CompiledPack, limits: Limits) -> Iterator[ScanCache | None]:
+    """What earlier scans with a pack and limits found clean; the data folder must be there.
+
+    None: there can be no cache, or another scan has it; a scan does without.
+    """
+    identity = ScanIdentity(
+        program=app_version(),
+        pack=pack.version,
+        engine=pack.engine,
+        engine_version=pack.engine_version,
+        limits=limits,
+        names_matter=pack.names_matter,
+    )
+    mounted = mounts if sys.platform == "linux" else tuple
+    cache = open_scan_cache(locations.scan_cache, identity, SystemClock(), mounts=mounted)
+    try:
+        yield cache
+    finally:
+        if cache is not None:
+            cache.close()
 
 
 async def _supervise(agent: Agent, stopping: asyncio.Event) -> None:
@@ -249,6 +320,7 @@ async def _supervise(agent: Agent, stopping: asyncio.Event) -> None:
         "sender": _kept_running("sender", agent.sender.run, agent.restarts),
         "link": _kept_running("link", agent.link.run, agent.restarts),
         "access_watch": agent.watch.run(),
+        "scheduled_scans": _kept_running("scheduled_scans", agent.scheduled.run, agent.restarts),
     }
     try:
         async with asyncio.TaskGroup() as group:
@@ -302,6 +374,25 @@ def _reload(keeper: EntitlementKeeper, link: ControlLink, watch: AccessWatch) ->
     watch.wake()
 
 
+def _steer(action: ScanAction, scheduled: ScheduledScans, device: Device) -> tuple[StatusField, ...]:
+    match action:
+        case ScanAction.PAUSE:
+            scheduled.pause()
+        case ScanAction.RESUME:
+            scheduled.resume()
+        case ScanAction.CANCEL:
+            if not scheduled.cancel():
+                raise BucklerError(
+                    "NO_SCAN_TO_CANCEL",
+                    "no scheduled scan has begun",
+                    next_step="see `buckler schedule status` for when the next one is due",
+                    exit_status=ExitStatus.NEGATIVE,
+                )
+        case ScanAction.TELL:
+            pass
+    return schedule_fields(_schedule_facts(scheduled.state(), device.config.schedule))
+
+
 def _on_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
     """Call on the loop's thread, from any other."""
     loop.call_soon_threadsafe(call)
@@ -321,6 +412,7 @@ def _board_of_service(
     pack: CompiledPack,
     scanner: ScannerService,
     realtime: RealtimeProtection,
+    scheduled: ScheduledScans,
     last_error: Callable[[], BucklerError | None],
     resources: Callable[[], ResourceFacts],
 ) -> StatusBoard:
@@ -330,9 +422,10 @@ def _board_of_service(
         engine=lambda: _engine_facts(pack, scanner),
         issues=lambda: _issues_of_service(device, scanner, realtime.state()),
         policy_version=lambda: device.book.current().version,
-        worker_pids=scanner.worker_pids,
+        worker_pids=lambda: scanner.worker_pids() | scheduled.worker_pids(),
         resources=resources,
         retention=device.config.retention,
+        schedule=lambda: _schedule_facts(scheduled.state(), device.config.schedule),
     )
     return StatusBoard(device.store, device.clock, sources, app_version())
 
@@ -378,6 +471,19 @@ def _realtime_facts(state: RealtimeState) -> RealtimeFacts:
         roots=state.roots,
         events_lost=state.events_lost,
         queue_depth=state.queue_depth,
+    )
+
+
+def _schedule_facts(state: ScheduleState, settings: ScheduleSettings) -> ScheduleFacts:
+    scan = state.unfinished
+    return ScheduleFacts(
+        state="running" if state.running else state.hold.value if state.hold else "waiting",
+        scan=scan.kind.value if scan else "",
+        started_at=scan.started_at if scan else None,
+        **(asdict(scan.counts) if scan else {}),
+        stops=scan.stops if scan else 0,
+        schedules={kind.value: str(schedule) for kind, schedule in settings.schedules.items()},
+        due={kind.value: at for kind, at in state.due.items()},
     )
 
 
@@ -490,6 +596,24 @@ async def deactivate_device(config: AgentConfig, reason: str, *, local_only: boo
             await link.deactivate(reason)
     await _tell_agent(config)
     return enrolment.device_id
+
+
+async def steer_scans(config: AgentConfig, action: ScanAction) -> tuple[StatusField, ...]:
+    """Do something about the running agent's scheduled scans, and tell how they stand.
+
+    Raises:
+        BucklerError: `AGENT_NOT_RUNNING`, `NOT_PERMITTED`, `NO_SCAN_TO_CANCEL`.
+    """
+    socket = config.locations.local_api.control_socket
+    if not agent_answers(socket):
+        raise BucklerError(
+            "AGENT_NOT_RUNNING",
+            "no agent runs here, and scheduled scans are the agent's work",
+            next_step="start it with `buckler run`, or scan now with `buckler scan --quick`",
+            exit_status=ExitStatus.ENVIRONMENT,
+        )
+    async with remote_actions(socket) as actions:
+        return await actions.steer_scans(action)
 
 
 async def read_status(config: AgentConfig) -> tuple[StatusField, ...]:

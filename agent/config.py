@@ -22,7 +22,10 @@ from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.governor import ResourceLimits
 from agent.domain.policy import Action, Mode
 from agent.domain.retention import SHORTEST_NOTICE, RetentionLimits
+from agent.domain.schedule import ScanKind, Schedule
 from agent.local_api.server import LocalApiSettings
+from agent.scanner.pacing import DEFAULT_CPU_PERCENT
+from agent.scanner.scheduled.settings import ScheduleSettings
 from agent.scanner.settings import ScannerSettings
 
 #: Environment variables are `BUCKLER_SECTION__KEY`.
@@ -111,6 +114,7 @@ class AgentConfig:
         link: Times of the check-in loop.
         retention: How much the vault keeps.
         resources: What the agent may use of the machine.
+        schedule: Scans that nobody asks for.
     """
 
     locations: Locations
@@ -122,6 +126,7 @@ class AgentConfig:
     link: LinkSettings = field(default_factory=LinkSettings)
     retention: RetentionLimits = field(default_factory=RetentionLimits)
     resources: ResourceLimits = field(default_factory=ResourceLimits)
+    schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +174,31 @@ class _Scanner(_Section):
         return _absolute_paths(rules)
 
 
+class _Schedule(_Section):
+    quick: str = "off"
+    full: str = "off"
+    cpu_percent: int = Field(default=DEFAULT_CPU_PERCENT, ge=1, le=100)
+    pause_on_battery: bool = True
+    network_filesystems: bool = False
+    jitter_minutes: int = Field(default=15, ge=0, le=720)
+
+    @field_validator("quick", "full")
+    @classmethod
+    def _readable(cls, text: str) -> str:
+        Schedule.parse(text)
+        return text
+
+    def settings(self) -> ScheduleSettings:
+        wanted = {ScanKind.QUICK: Schedule.parse(self.quick), ScanKind.FULL: Schedule.parse(self.full)}
+        return ScheduleSettings(
+            schedules={kind: schedule for kind, schedule in wanted.items() if schedule is not None},
+            cpu_percent=self.cpu_percent,
+            pause_on_battery=self.pause_on_battery,
+            network_filesystems=self.network_filesystems,
+            jitter=timedelta(minutes=self.jitter_minutes),
+        )
+
+
 class _Exclusions(_Section):
     paths: list[str] = []
 
@@ -213,6 +243,7 @@ class _Document(BaseSettings):
     exclusions: _Exclusions = _Exclusions()
     quarantine: _Quarantine = _Quarantine()
     resources: _Resources = _Resources()
+    schedule: _Schedule = _Schedule()
 
     @classmethod
     def settings_customise_sources(
@@ -266,6 +297,7 @@ def load_config(overrides: Overrides) -> AgentConfig:
         ),
         retention=document.quarantine.limits(),
         resources=ResourceLimits(**document.resources.model_dump()),
+        schedule=document.schedule.settings(),
     )
 
 

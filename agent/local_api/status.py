@@ -4,7 +4,7 @@ The running agent and the command that finds no agent use the same function, so 
 """
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -134,6 +134,35 @@ class ResourceFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ScheduleFacts:
+    """What is known of scheduled scans; the defaults are those of an agent that does not run.
+
+    Attributes:
+        state: `running`, `waiting` for the next time, or what holds scans; empty: not known.
+        scan: Kind of the scan that has begun and not ended; empty: none.
+        started_at: When that began first.
+        files: Looked at since it last went on.
+        infected: Of them and those before, with a finding.
+        incomplete: Not wholly looked at.
+        errors: That could not be looked at.
+        stops: How often it was stopped and went on.
+        schedules: By kind.
+        due: By kind.
+    """
+
+    state: str = ""
+    scan: str = ""
+    started_at: datetime | None = None
+    files: int = 0
+    infected: int = 0
+    incomplete: int = 0
+    errors: int = 0
+    stops: int = 0
+    schedules: Mapping[str, str] = field(default_factory=dict)
+    due: Mapping[str, datetime] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class StatusFacts:
     """Everything the status is made of.
 
@@ -152,6 +181,7 @@ class StatusFacts:
         cpu_percent: Of one core, since the last question.
         memory_mb: Resident, agent and workers, MiB.
         resources: What became of the limits.
+        schedule: Scans that nobody asked for.
     """
 
     issues: tuple[HealthIssue, ...]
@@ -168,6 +198,7 @@ class StatusFacts:
     cpu_percent: float = 0.0
     memory_mb: float = 0.0
     resources: ResourceFacts = field(default_factory=ResourceFacts)
+    schedule: ScheduleFacts = field(default_factory=ScheduleFacts)
     managed: frozenset[str] = field(default=frozenset())
 
 
@@ -184,6 +215,9 @@ def status_fields(facts: StatusFacts, now: datetime) -> tuple[StatusField, ...]:
         "current_file": ", ".join(facts.engine.current_files) or None,
         "last_quick_scan": _instant(facts.last_quick_scan),
         "last_full_scan": _instant(facts.last_full_scan),
+        "next_quick_scan": _instant(facts.schedule.due.get("quick")),
+        "next_full_scan": _instant(facts.schedule.due.get("full")),
+        "scheduled_scan": _scheduled_scan(facts.schedule),
         **_vault(facts.vault),
         **_outbox(facts.outbox),
         **_contact(facts.licence),
@@ -271,6 +305,28 @@ def _resources(resources: ResourceFacts) -> dict[str, JsonValue]:
 
 def _megabytes(size_bytes: int) -> float:
     return round(size_bytes / (1 << 20), 1)
+
+
+def _scheduled_scan(schedule: ScheduleFacts) -> str | None:
+    return f"{schedule.scan}: {schedule.state}, {schedule.files} files" if schedule.scan else None
+
+
+def schedule_fields(schedule: ScheduleFacts) -> tuple[StatusField, ...]:
+    """What `buckler schedule` says, in the order it is printed."""
+    values: dict[str, JsonValue] = {
+        "state": schedule.state,
+        "scan": schedule.scan or None,
+        "started_at": _instant(schedule.started_at),
+        "files": schedule.files if schedule.scan else None,
+        "infected": schedule.infected if schedule.scan else None,
+        "incomplete": schedule.incomplete if schedule.scan else None,
+        "errors": schedule.errors if schedule.scan else None,
+        "stops": schedule.stops if schedule.scan else None,
+    }
+    for kind in ("quick", "full"):
+        values[f"{kind}_schedule"] = schedule.schedules.get(kind, "off")
+        values[f"next_{kind}_scan"] = _instant(schedule.due.get(kind))
+    return tuple(StatusField(name, value) for name, value in values.items())
 
 
 def _contact(licence: LicenceFacts) -> dict[str, JsonValue]:

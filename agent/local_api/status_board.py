@@ -8,12 +8,14 @@ from datetime import datetime
 from agent.domain.health import HealthIssue
 from agent.domain.ports import Clock, Outbox, Settings, Store
 from agent.domain.retention import HeldFile, RetentionLimits, plan_retention
+from agent.domain.schedule import ScanKind, finished_setting
 from agent.local_api.status import (
     EngineFacts,
     LicenceFacts,
     OutboxFacts,
     RealtimeFacts,
     ResourceFacts,
+    ScheduleFacts,
     StatusFacts,
     StatusField,
     VaultFacts,
@@ -22,9 +24,6 @@ from agent.local_api.status import (
 from agent.platform.process_costs import CostMeter
 from agent.platform.system_facts import competitors
 
-#: Settings of the store: when the last scan of each kind ended.
-LAST_QUICK_SCAN = "last_quick_scan"
-LAST_FULL_SCAN = "last_full_scan"
 #: Looking through all processes costs milliseconds; it is done this often at most.
 _COMPETITORS_FOR_NS = 60_000_000_000
 
@@ -42,6 +41,7 @@ class StatusSources:
         worker_pids: Processes whose cost counts as ours.
         resources: What became of the limits on what we use.
         retention: How much the vault keeps.
+        schedule: Scans that nobody asked for.
     """
 
     licence: Callable[[], LicenceFacts]
@@ -52,6 +52,7 @@ class StatusSources:
     worker_pids: Callable[[], frozenset[int]]
     resources: Callable[[], ResourceFacts]
     retention: RetentionLimits
+    schedule: Callable[[], ScheduleFacts] = ScheduleFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class _Observed:
     issues: tuple[HealthIssue, ...]
     policy_version: str
     resources: ResourceFacts
+    schedule: ScheduleFacts
 
 
 class StatusBoard:
@@ -95,14 +97,19 @@ class StatusBoard:
         """Everything that is known, gathered now."""
         sources = self._sources
         observed = _Observed(
-            sources.realtime(), sources.engine(), sources.issues(), sources.policy_version(), sources.resources()
+            sources.realtime(),
+            sources.engine(),
+            sources.issues(),
+            sources.policy_version(),
+            sources.resources(),
+            sources.schedule(),
         )
         return await asyncio.to_thread(self._complete, observed, sources.worker_pids())
 
     def _complete(self, observed: _Observed, worker_pids: frozenset[int]) -> StatusFacts:
         with self._store.transaction() as tables:
             held, outbox = tables.journal.held(), _outbox_facts(tables.outbox)
-            quick, full = _date(tables.settings, LAST_QUICK_SCAN), _date(tables.settings, LAST_FULL_SCAN)
+            quick, full = (_date(tables.settings, finished_setting(kind)) for kind in (ScanKind.QUICK, ScanKind.FULL))
         cost = self._meter.measure(worker_pids)
         return StatusFacts(
             issues=observed.issues,
@@ -119,6 +126,7 @@ class StatusBoard:
             cpu_percent=cost.cpu_percent,
             memory_mb=cost.memory_mb,
             resources=observed.resources,
+            schedule=observed.schedule,
         )
 
     def _find_competitors(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import structlog
 
 from agent.domain.entitlement import Access, Feature
 from agent.domain.errors import BucklerError, ExitStatus
-from agent.domain.files import FileEvent
+from agent.domain.files import FileEvent, FileIdentity
 from agent.domain.health import HealthIssue
 from agent.domain.policy import Mode, Policy, granted_mode
 from agent.domain.ports import Clock, EventSource, IncidentLog, Quarantine, Randomness, Scanner, Store
@@ -167,6 +167,10 @@ class RealtimeProtection:
             issues=self._keeper.issues() + self._test_issues + self._mode_issues + self._reconciler.issues(),
             limitations=self._source.limitations() + self._reconciler.limitations(),
         )
+
+    def is_self_test(self, identity: FileIdentity) -> bool:
+        """Whether a file is one of our own tests, which other scans leave alone."""
+        return self._pipeline.is_planted(device=identity.device, inode=identity.inode)
 
     # ------------------------------------------------------------ proof
 

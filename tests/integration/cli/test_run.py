@@ -136,3 +136,22 @@ def test_several_files_are_restored_or_destroyed_at_once_and_their_history_tells
     assert refused.returncode == 1
     assert refused.stderr.count("QUARANTINE_NOT_HELD") == 2
     assert "QUARANTINE_UNKNOWN" in refused.stderr
+
+
+def test_scheduled_scans_are_told_held_and_continued(protected: Protected) -> None:
+    protected.process.terminate()
+    protected.process.wait()
+    protected.env |= {"BUCKLER_SCHEDULE__QUICK": "weekly sunday 03:00"}
+    protected.start()
+    told = protected.ask("schedule", "status")
+    # A device that was never activated has no scheduled scans, and says why.
+    assert told["state"] == "not_entitled"
+    assert (told["quick_schedule"], told["full_schedule"]) == ("weekly sunday 03:00", "off")
+    assert told["next_quick_scan"] is not None
+    assert protected.ask("status")["next_quick_scan"] == told["next_quick_scan"]
+    assert protected.ask("schedule", "pause")["scan"] is None
+    assert protected.ask("schedule", "resume")["state"] == "not_entitled"
+    command = [BUCKLER, "schedule", "cancel"]
+    refused = subprocess.run(command, env=protected.env, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("NO_SCAN_TO_CANCEL: ")

@@ -125,3 +125,36 @@ def test_a_file_that_was_asked_for_must_exist(tmp_path: Path) -> None:
     with pytest.raises(BucklerError) as refused:
         load_config(Overrides(data_dir=tmp_path, config_file=tmp_path / "none.toml"))
     assert refused.value.code == "CONFIG_UNREADABLE"
+
+
+def test_nothing_is_scanned_by_schedule_unless_that_is_asked_for(tmp_path: Path) -> None:
+    schedule = load_config(written(tmp_path, "")).schedule
+    assert schedule.schedules == {}
+    assert (schedule.cpu_percent, schedule.pause_on_battery, schedule.network_filesystems) == (20, True, False)
+
+
+def test_a_schedule_is_read(tmp_path: Path) -> None:
+    text = """
+    [schedule]
+    quick = "daily 12:30"
+    full = "weekly sunday 03:00"
+    cpu_percent = 50
+    pause_on_battery = false
+    network_filesystems = true
+    jitter_minutes = 0
+    """
+    schedule = load_config(written(tmp_path, text)).schedule
+    assert {kind.value: str(at) for kind, at in schedule.schedules.items()} == {
+        "quick": "daily 12:30",
+        "full": "weekly sunday 03:00",
+    }
+    assert (schedule.cpu_percent, schedule.pause_on_battery, schedule.network_filesystems) == (50, False, True)
+    assert not schedule.jitter
+
+
+@pytest.mark.parametrize("line", ['quick = "hourly"', 'full = "weekly 03:00"', "cpu_percent = 0", "cpu_percent = 101"])
+def test_a_schedule_that_means_nothing_names_the_key(tmp_path: Path, line: str) -> None:
+    with pytest.raises(BucklerError) as refused:
+        load_config(written(tmp_path, f"[schedule]\n{line}\n"))
+    assert refused.value.code == "CONFIG_INVALID"
+    assert refused.value.facts["key"] == f"schedule.{line.partition(' ')[0]}"
