@@ -25,7 +25,7 @@ from agent.platform.priority import step_back
 from agent.platform.sandbox import harden
 from agent.platform.sandbox_plan import ParentGoneError, SandboxPlan
 from agent.scanner import protocol
-from agent.scanner.containers import libarchive_reader
+from agent.scanner.containers import libarchive_reader, seven_zip_library
 from agent.scanner.containers.budget import Budget
 from agent.scanner.containers.costs import MATCHING, READING
 from agent.scanner.containers.family import Content
@@ -39,8 +39,8 @@ from agent.scanner.protocol import Answer
 from agent.scanner.rule_variables import variables_for
 
 _SEVERITIES = {severity.value: severity for severity in Severity}
-#: Decoders that zipfile, tarfile, email and olefile ask for by name, when it is too late to load them.
-_CODECS = ("ascii", "cp437", "latin-1", "utf-8", "utf-16", "utf-16-le")
+#: Decoders that are asked for by name (by tarfile, email, olefile and us), when it is too late to load them.
+_CODECS = ("ascii", "cp437", "latin-1", "utf-8", "utf-16", "utf-16-le", "utf-32-le", "mac-roman")
 
 #: From here on a file is slow, and where its time went is told.
 _SLOW_MICROSECONDS = 250_000
@@ -185,6 +185,7 @@ def prepare_for_confinement(matcher: Matcher) -> None:
     """
     logging.disable()
     libarchive_reader.load()
+    seven_zip_library.load()
     local_accounts()
     for name in _CODECS:
         codecs.lookup(name)

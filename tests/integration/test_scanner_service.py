@@ -18,8 +18,11 @@ from agent.scanner.rulepack import builtin_signatures, compile_pack, load_rules
 from agent.scanner.service import ScannerService
 from agent.scanner.settings import ScannerSettings
 from tests.fakes.archives import libarchive_of, shrink, tar_of, zip_of
+from tests.fakes.disk_images import dmg_of, hfs_plus_of, udf_of
 from tests.fakes.documents import mail_of, ole_of, onenote_of, pdf_of, rtf_of, tnef_of
 from tests.fakes.eicar import EICAR
+from tests.fakes.old_archives import arj_of, binhex_of, chm_of
+from tests.fakes.zips import IMPLODE, Entry, zip_from
 from tests.integration.scanning import running_scanner, scan_path
 
 ONE = ScannerSettings(workers=1)
@@ -47,6 +50,12 @@ async def until_scanning(service: ScannerService) -> None:
         ("a.pdf", pdf_of(EICAR, "/ASCIIHexDecode"), ("a.pdf", "object-3")),
         ("a.one", onenote_of(EICAR), ("a.one", "file-1")),
         ("winmail.dat", tnef_of("e.com", EICAR), ("winmail.dat", "e.com")),
+        ("a.arj", arj_of({"e.com": EICAR}), ("a.arj", "e.com")),
+        ("a.chm", chm_of({"e.com": EICAR}), ("a.chm", "e.com")),
+        ("a.dmg", dmg_of(hfs_plus_of({"e.com": EICAR})), ("a.dmg", "0.disk", "volume/e.com")),
+        ("a.img", udf_of({"e.com": EICAR}), ("a.img", "e.com")),
+        ("a.hqx", binhex_of("e.com", EICAR), ("a.hqx", "e.com")),
+        ("old.zip", zip_from(Entry("e.com", EICAR, IMPLODE)), ("old.zip", "e.com")),
     ],
     ids=[
         "plain",
@@ -62,6 +71,12 @@ async def until_scanning(service: ScannerService) -> None:
         "pdf",
         "onenote",
         "tnef",
+        "arj",
+        "chm",
+        "dmg",
+        "udf",
+        "binhex",
+        "imploded",
     ],
 )
 async def test_eicar_is_found_in_every_wrapping(
