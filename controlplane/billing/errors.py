@@ -229,3 +229,14 @@ def payment_unknown(payment_id: str) -> Refusal:
         "Look at the payments of an invoice: bucklerctl invoice show",
         facts={"payment_id": payment_id},
     )
+
+
+def refund_by_provider(refund_id: str, provider: str) -> Refusal:
+    """Nobody has to send it by hand."""
+    return Refusal(
+        Kind.PRECONDITION,
+        "REFUND_BY_PROVIDER",
+        f"{provider} sends this refund back by itself",
+        "Follow it: bucklerctl refund list",
+        facts={"refund_id": refund_id, "provider": provider},
+    )

@@ -27,7 +27,13 @@ from controlplane.billing.account import credit_balance, set_place, stored_chain
 from controlplane.billing.attempts import Payment
 from controlplane.billing.document import Document, first_break, read_document
 from controlplane.billing.double_charge import Books, Classification, SeenCharge, classify_double_charge
-from controlplane.billing.errors import invoice_unknown, payment_in_flight, provider_unavailable, webhook_refused
+from controlplane.billing.errors import (
+    invoice_unknown,
+    payment_in_flight,
+    provider_unavailable,
+    refund_by_provider,
+    webhook_refused,
+)
 from controlplane.billing.explanation import Explained, explain_invoice
 from controlplane.billing.invoicing import CreditNote, CreditOrder, Invoicing, credit_notes_of
 from controlplane.billing.model import Invoice, InvoiceDraft, InvoiceState, LiveLine
@@ -186,10 +192,14 @@ class BillingService:
         """Write down that an operator sent a refund by bank.
 
         Raises:
-            Refusal: REFUND_UNKNOWN.
+            Refusal: REFUND_UNKNOWN, or REFUND_BY_PROVIDER: it is sent by itself, a second time would be too much.
         """
         async with self._database.reading() as connection:
             refund = await refund_rows.find(connection, org_id, refund_id)
+            payment = await payment_rows.find(connection, org_id, refund.payment_id)
+        provider = self._outside.provider
+        if provider.keeps_methods and payment.provider == provider.name:
+            raise refund_by_provider(refund_id, provider.name)
         told = ProviderRefund(reference, refund.key, RefundOutcome.SUCCEEDED, refund.amount)
         return await self._refunds.record(org_id, refund_id, told)
 

@@ -227,3 +227,12 @@ async def test_a_place_that_is_none_is_refused(world: BillingWorld, country: str
     with pytest.raises(Refusal, match="INVALID_REQUEST"):
         async with world.database.transaction() as uow:
             await world.service.set_place(uow, org_id, country=country, time_zone=zone)
+
+
+async def test_nobody_sends_by_hand_what_the_provider_sends(world: BillingWorld) -> None:
+    invoice = await _paid(world)
+    (refund,) = (await _request(world, invoice)).refunds
+    with pytest.raises(Refusal, match="REFUND_BY_PROVIDER"):
+        await world.service.confirm_refund(invoice.content.org_id, refund.refund_id, "bank-out-1")
+    await world.run_jobs()
+    assert world.bank.balance() == 0
