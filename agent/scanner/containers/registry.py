@@ -8,12 +8,15 @@ from agent.scanner.containers import (
     mail,
     ole_documents,
     onenote_sections,
+    packed_programs,
     pdf_documents,
     rtf_objects,
     seven_zip_formats,
     tar_archives,
     tnef_attachments,
+    unix_programs,
     unopened_formats,
+    windows_programs,
     zip_archives,
 )
 from agent.scanner.containers.family import Family
@@ -32,5 +35,8 @@ FAMILIES: tuple[Family, ...] = (
     binhex_files.FAMILY,
     onenote_sections.FAMILY,
     tnef_attachments.FAMILY,
+    windows_programs.FAMILY,
+    *unix_programs.FAMILIES,
+    packed_programs.FAMILY,
     *unopened_formats.FAMILIES,
 )

@@ -18,6 +18,7 @@ _HFS, _WRAPPED_AT, _WRAPPED = b"BD", 1024 + 124, b"H+"
 _APFS_AT, _APFS = 32, b"NXSB"
 _ARJ, _ARJ_SIZES, _ARJ_TYPE_AT, _ARJ_MAIN_HEADER = b"\x60\xea", range(30, 2601), 10, 2
 
+_NSIS_AT, _NSIS = 4, b"\xef\xbe\xad\xdeNullsoftInst"
 _ARJ_FLAGS_AT, _ARJ_GOES_ON, _ARJ_FORMAT = 8, 4, 0x04
 
 
@@ -49,6 +50,11 @@ def _is_hfs(data: bytes) -> bool:
     )
 
 
+def _is_nsis(data: bytes) -> bool:
+    # What an installer of NSIS appends to its program: flags, then these.
+    return data.startswith(_NSIS, _NSIS_AT)
+
+
 def _arj_members(content: Content, meter: Meter) -> Iterator[Member]:
     yield from seven_zip_reader.members(content, meter, _ARJ_FORMAT)
     if content.data[_ARJ_FLAGS_AT] & _ARJ_GOES_ON:
@@ -69,5 +75,6 @@ FAMILIES = (
     _archive("udf", _is_udf, 0xE0),
     _archive("dmg", _is_dmg, 0xE4),
     _archive("hfs", _is_hfs, 0xE3),
+    _archive("nsis", _is_nsis, 0x09),
     _archive("apfs", lambda data: data.startswith(_APFS, _APFS_AT), 0xC3),
 )

@@ -21,6 +21,11 @@ _MAGICS = (
 _ACE_AT, _ACE = 7, b"**ACE**"
 _STUFFIT_AT, _STUFFIT = 10, b"rLau"
 _ZOO_AT, _ZOO = 20, b"\xdc\xa7\xc4\xfd"
+#: What installers append to their program (Inno Setup packed and stored, InstallShield twice), and InstallShield's
+#: cabinets.
+_INSTALLERS = (b"zlb\x1a", b"idska32\x1a", b"InstallShield\0", b"ISSetupStream\0", b"ISc(")
+#: A compiled AutoIt script: a resource, or appended.
+_AUTOIT = bytes.fromhex("a3484bbe986c4aa9994c530a86d6487d")
 
 
 def _is_unopened(data: bytes) -> bool:
@@ -32,11 +37,17 @@ def _is_unopened(data: bytes) -> bool:
     )
 
 
+def _is_installer(data: bytes) -> bool:
+    return data.startswith(_INSTALLERS) or data.startswith(_AUTOIT)
+
+
 def _is_encrypted_dmg(data: bytes) -> bool:
     return data.startswith(_ENCRYPTED_DMG) or data.endswith(_OLD_ENCRYPTED_DMG)
 
 
-def _refuse(reason: str) -> Callable[[Content, Meter], Iterator[Member]]:
+def refuse(reason: str) -> Callable[[Content, Meter], Iterator[Member]]:
+    """Members of a container that is told instead of opened."""
+
     def members(_content: Content, _meter: Meter) -> NoReturn:
         raise ContainerError(reason)
 
@@ -44,6 +55,7 @@ def _refuse(reason: str) -> Callable[[Content, Meter], Iterator[Member]]:
 
 
 FAMILIES = (
-    Family("dmg, encrypted", _is_encrypted_dmg, _refuse("encrypted")),
-    Family("unopened", _is_unopened, _refuse("no_unpacker")),
+    Family("dmg, encrypted", _is_encrypted_dmg, refuse("encrypted")),
+    Family("unopened", _is_unopened, refuse("no_unpacker")),
+    Family("installer", _is_installer, refuse("no_unpacker")),
 )

@@ -19,6 +19,7 @@ from tests.fakes.documents import mail_of, ole_of, onenote_of, package_of, pdf_o
 from tests.fakes.eicar import EICAR
 from tests.fakes.old_archives import arj_of, binhex_of, chm_of, szdd_of
 from tests.fakes.packages import cab_of, cpio_binary_of, cpio_odc_of, lha_of, rar5_of, rar_of, rpm_of
+from tests.fakes.programs import NSIS_DATA, elf_of, pe_of, universal_of
 from tests.fakes.zips import DESCRIPTOR, IMPLODE, LZMA, PPMD, PPMD_CONTENT, SHRINK, XZ, Entry, zip_from
 
 MEMBERS = {"a.txt": b"alpha " * 300, "dir/b.bin": bytes(range(256)) * 8, "empty": b""}
@@ -51,6 +52,8 @@ def seeds() -> dict[str, bytes]:
     found |= {"hfs": hfs_plus_of(MEMBERS), "dmg": dmg_of(hfs_plus_of(MEMBERS)), "udf": udf_of({"a": EICAR})}
     found |= {"cpio-odc": cpio_odc_of(MEMBERS), "cpio-binary": cpio_binary_of(MEMBERS), "rpm": rpm_of(MEMBERS)}
     found |= {"cab": cab_of(MEMBERS), "lha": lha_of(MEMBERS), "rar": rar_of(MEMBERS), "rar5": rar5_of(MEMBERS)}
+    found |= {"pe": pe_of({10: EICAR}, overlay=EICAR, certificates=b"c"), "nsis": pe_of(overlay=NSIS_DATA)}
+    found |= {"elf": elf_of(EICAR), "elf32": elf_of(EICAR, is_64_bit=False), "mach-o": universal_of([EICAR, EICAR])}
     found["lzma"] = shrink(tar_of(MEMBERS), "lzma")
     found["zip-old"] = zip_from(Entry("a", EICAR, IMPLODE), Entry("b", EICAR, SHRINK), Entry("c", PPMD_CONTENT, PPMD))
     found["zip-odd"] = zip_from(

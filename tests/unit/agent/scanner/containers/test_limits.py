@@ -17,6 +17,7 @@ from tests.fakes.disk_images import dmg_of, hfs_plus_of, udf_of
 from tests.fakes.documents import mail_of, ole_of, onenote_of, pdf_of, rtf_of, tnef_of
 from tests.fakes.old_archives import arj_of, binhex_of, chm_of, szdd_of
 from tests.fakes.packages import cab_of, lha_of, rar5_of, rar_of, rpm_of
+from tests.fakes.programs import elf_of, pe_of, universal_of
 from tests.fakes.zips import PPMD, PPMD_CONTENT, Entry, zip_from
 
 BODY = PPMD_CONTENT
@@ -50,6 +51,9 @@ CONTAINERS = [
     packed(lambda: hfs_plus_of(MEMBERS), "hfs", needs_seven_zip),
     packed(lambda: dmg_of(BODY), "dmg", needs_seven_zip),
     packed(lambda: binhex_of("a", BODY), "binhex"),
+    packed(lambda: pe_of({10: BODY}), "windows program"),
+    packed(lambda: elf_of(BODY), "appended to elf"),
+    packed(lambda: universal_of([BODY]), "universal mach-o"),
     packed(lambda: ole_of(MEMBERS), "ole2"),
     packed(lambda: mail_of(MEMBERS), "mail"),
     packed(lambda: rtf_of(BODY), "rtf"),
