@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from agent.scanner.containers import libarchive_reader
 from agent.scanner.containers.budget import Meter
 from agent.scanner.containers.compressed_streams import inner_name
-from agent.scanner.containers.family import Content, Family, Member
+from agent.scanner.containers.family import ContainerError, Content, Family, Member
 
 #: ISO 9660 volume descriptors begin at sector 16; the first one's identifier is one byte in.
 _ISO_AT = 16 * 2048 + 1
@@ -17,6 +17,9 @@ _LHA_METHODS = tuple(b"-%s-" % m for m in (b"lh0 lh1 lh2 lh3 lh4 lh5 lh6 lh7 lhd
 _OLD_CPIO_HEADER = 26
 _LONGEST_NAME = 4096
 _Z_HEADER = 3
+#: An archive longer than this, in bytes, has members; one that shows none has lost them.
+_LONGEST_EMPTY = 1024
+_7Z_HEADER = 32
 #: What a Z, zst, lz4, lz or lzma stream is called without its suffix, on top of what `inner_name` knows.
 _SUFFIXES = (".zst", ".lz4", ".lz", ".z", ".lzma")
 
@@ -25,9 +28,20 @@ def _begins(*magics: bytes, at: int = 0) -> Callable[[bytes], bool]:
     return lambda data: data.startswith(magics, at)
 
 
-def _archive(name: str, recognises: Callable[[bytes], bool], *formats: str, filters: tuple[str, ...] = ()) -> Family:
+def _archive(
+    name: str,
+    recognises: Callable[[bytes], bool],
+    *formats: str,
+    filters: tuple[str, ...] = ("none",),
+    longest_empty: int = _LONGEST_EMPTY,
+) -> Family:
     def members(content: Content, meter: Meter) -> Iterator[Member]:
-        return libarchive_reader.members(content, meter, formats=formats, filters=filters or ("none",))
+        empty = len(content.data) > longest_empty
+        for member in libarchive_reader.members(content, meter, formats=formats, filters=filters):
+            empty = False
+            yield member
+        if empty:
+            raise ContainerError("damaged")
 
     return Family(name, recognises, members)
 
@@ -63,7 +77,7 @@ def _is_compress(data: bytes) -> bool:
 
 
 FAMILIES = (
-    _archive("7z", _begins(b"7z\xbc\xaf\x27\x1c"), "7zip"),
+    _archive("7z", _begins(b"7z\xbc\xaf\x27\x1c"), "7zip", longest_empty=_7Z_HEADER),
     _archive("rar", _begins(b"Rar!\x1a\x07\x00"), "rar"),
     _archive("rar5", _begins(b"Rar!\x1a\x07\x01\x00"), "rar5"),
     _archive("cpio", lambda data: data.startswith(_CPIO_MAGICS[:3]) or _is_old_cpio(data), "cpio"),

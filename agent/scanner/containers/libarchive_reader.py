@@ -18,6 +18,8 @@ from agent.scanner.containers.family import ContainerError, Content, Member
 _LINUX_LIBRARY = "libarchive.so.13"
 _REGULAR_FILE = 0o100000
 _FILE_TYPE = 0o170000
+#: What ends an archive is never longer (cpio's last header with its name); more is an entry that was stepped over.
+_LONGEST_END = 128
 
 
 def load() -> Any:
@@ -31,6 +33,8 @@ def load() -> Any:
 
             ffi.ffi("entry_is_encrypted", [ffi.c_archive_entry_p], ctypes.c_int)
             ffi.ffi("read_has_encrypted_entries", [ffi.c_archive_p], ctypes.c_int)
+            ffi.ffi("read_header_position", [ffi.c_archive_p], ctypes.c_int64)
+            ffi.ffi("filter_bytes", [ffi.c_archive_p, ctypes.c_int], ctypes.c_int64)
             _ffi = ffi
     return _ffi
 
@@ -65,16 +69,19 @@ def members(
     if ffi is None:
         raise ContainerError("no_unpacker")
     buffer = ctypes.create_string_buffer(CHUNK)
+    lost = Member(content.name, None, Incomplete("damaged"))
     with _opened(ffi, content.data, formats, filters) as archive:
         while True:
             entry = ffi.entry_new()
             try:
                 status = _next_header(ffi, archive, entry)
                 if status == ffi.ARCHIVE_EOF:
+                    if "cpio" in formats and _end_size(ffi, archive) > _LONGEST_END:
+                        yield lost
                     return
                 if status == ffi.ARCHIVE_WARN and (ffi.error_string(archive) or b"").startswith(b"Skipped"):
                     # It lost its way and found a header further on; what lay between is unknown.
-                    yield Member(content.name, None, Incomplete("damaged"))
+                    yield lost
                 yield _read(ffi, archive, entry, meter, buffer, name)
             finally:
                 ffi.entry_free(entry)
@@ -112,6 +119,11 @@ def _next_header(ffi: Any, archive: Any, entry: Any) -> int:
         raise _translated(error, encrypted=ffi.read_has_encrypted_entries(archive) > 0) from error
 
 
+def _end_size(ffi: Any, archive: Any) -> int:
+    """Bytes from where the last header should have begun to where reading ended: libarchive tells of no detour there."""
+    return int(ffi.filter_bytes(archive, 0) - ffi.read_header_position(archive))
+
+
 def _translated(error: Exception, *, encrypted: bool = False) -> ContainerError:
     """What an error means.
 
@@ -132,7 +144,8 @@ def _translated(error: Exception, *, encrypted: bool = False) -> ContainerError:
 def _read(ffi: Any, archive: Any, entry: Any, meter: Meter, buffer: Any, name: str) -> Member:
     raw = ffi.entry_pathname(entry)
     label = name or _decoded(raw) or ffi.entry_pathname_w(entry) or "?"
-    if ffi.entry_filetype(entry) & _FILE_TYPE != _REGULAR_FILE:
+    # Something of another type that has a content all the same, a folder say, is not let off.
+    if ffi.entry_filetype(entry) & _FILE_TYPE != _REGULAR_FILE and ffi.entry_size(entry) <= 0:
         return Member(label, None)
     if ffi.entry_is_encrypted(entry) > 0:
         return Member(label, None, Incomplete("encrypted"))

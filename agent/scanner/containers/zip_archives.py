@@ -18,7 +18,9 @@ _END_OF_DIRECTORY = b"PK\x05\x06"
 _END = struct.Struct("<4s4H2LH")
 #: The end record is followed by a comment of at most 65,535 bytes.
 _LONGEST_TAIL = _END.size + 0xFFFF
-_IN_ZIP64 = 0xFFFF_FFFF
+_IN_ZIP64, _IN_ZIP64_COUNT = 0xFFFF_FFFF, 0xFFFF
+#: Of a local header only the lengths of its name and its extra field.
+_LOCAL = struct.Struct("<26x2H")
 _ZIP64_LOCATOR, _ZIP64_LOCATOR_SIZE = b"PK\x06\x07", 20
 _FLAG_ENCRYPTED = 1
 #: zipfile makes an object of some 600 bytes for every entry before the first can be read; beyond this many the
@@ -33,8 +35,14 @@ def recognise(data: bytes) -> bool:
 
 def members(content: Content, meter: Meter) -> Iterator[Member]:
     """Members in the order of the directory; streamed from the front where there is no usable directory."""
-    if content.data.count(_CENTRAL_HEADER) > _MAX_LISTED:
-        yield from _stream(content, meter)
+    listed = content.data.count(_CENTRAL_HEADER, _directory_start(content.data) or 0)
+    if listed > _MAX_LISTED:
+        streamed = 0
+        for member in _stream(content, meter):
+            streamed += 1
+            yield member
+        if streamed < listed:
+            yield Member(content.name, None, Incomplete("damaged"))
         return
     try:
         archive = zipfile.ZipFile(io.BytesIO(content.data))
@@ -47,6 +55,36 @@ def members(content: Content, meter: Meter) -> Iterator[Member]:
     with archive:
         for entry in entries:
             yield _read(archive, entry, meter)
+    for start, end in _gaps(content.data, entries, archive.start_dir):
+        # What the directory keeps quiet about is unpacked by tools that read from the front.
+        yield from _stream(Content(content.data[start:end], content.trail), meter)
+    if _announced(content.data) not in {len(entries) & _IN_ZIP64_COUNT, _IN_ZIP64_COUNT}:
+        yield Member(content.name, None, Incomplete("damaged"))
+
+
+def _gaps(data: bytes, entries: list[zipfile.ZipInfo], directory: int) -> Iterator[tuple[int, int]]:
+    """Where local headers stand outside of all entries, up to the next entry or the directory."""
+    ordered = sorted(entries, key=lambda entry: entry.header_offset)
+    # A program in front may well have the four bytes in its code.
+    at = 0 if data.startswith(_LOCAL_HEADER) or not ordered else ordered[0].header_offset
+    for entry in ordered:
+        if 0 <= (hidden := data.find(_LOCAL_HEADER, at, entry.header_offset)):
+            yield hidden, entry.header_offset
+        at = max(at, _end_of(entry, data))
+    if 0 <= (hidden := data.find(_LOCAL_HEADER, at, directory)):
+        yield hidden, directory
+
+
+def _end_of(entry: zipfile.ZipInfo, data: bytes) -> int:
+    header = data[entry.header_offset : entry.header_offset + _LOCAL.size]
+    names = sum(_LOCAL.unpack(header)) if len(header) == _LOCAL.size else 0
+    return entry.header_offset + _LOCAL.size + names + entry.compress_size
+
+
+def _announced(data: bytes) -> int:
+    """How many entries the directory should have."""
+    at = data.rfind(_END_OF_DIRECTORY, max(0, len(data) - _LONGEST_TAIL))
+    return int(_END.unpack_from(data, at)[4]) if 0 <= at <= len(data) - _END.size else _IN_ZIP64_COUNT
 
 
 def _stream(content: Content, meter: Meter) -> Iterator[Member]:
@@ -72,8 +110,8 @@ def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, meter: Meter) -> Mem
         return Member(name, None, Incomplete("damaged"))
     with stream:
         data, problem = meter.read_all(stream.read)
-    if data is not None and problem is None and zlib.crc32(data) != expected_checksum:
-        problem = Incomplete("damaged")
+    if data is not None and (len(data) != entry.file_size or zlib.crc32(data) != expected_checksum):
+        problem = problem or Incomplete("damaged")
     return Member(name, data, problem)
 
 
