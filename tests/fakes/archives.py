@@ -46,7 +46,14 @@ def ar_of(members: Mapping[str, bytes]) -> bytes:
     """An ar archive."""
     out = b"!<arch>\n"
     for name, data in members.items():
-        out += b"%-16s%-12d%-6d%-6d%-8o%-10d`\n" % (name.encode("utf-8", "surrogateescape") + b"/", 0, 0, 0, 0o100644, len(data))
+        out += b"%-16s%-12d%-6d%-6d%-8o%-10d`\n" % (
+            name.encode("utf-8", "surrogateescape") + b"/",
+            0,
+            0,
+            0,
+            0o100644,
+            len(data),
+        )
         out += data + b"\n" * (len(data) % 2)
     return out
 

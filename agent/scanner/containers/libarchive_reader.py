@@ -120,7 +120,7 @@ def _next_header(ffi: Any, archive: Any, entry: Any) -> int:
 
 
 def _end_size(ffi: Any, archive: Any) -> int:
-    """Bytes from where the last header should have begun to where reading ended: libarchive tells of no detour there."""
+    """Bytes from where the last header should have begun to where reading ended; libarchive hides a detour there."""
     return int(ffi.filter_bytes(archive, 0) - ffi.read_header_position(archive))
 
 

@@ -68,10 +68,10 @@ def _gaps(data: bytes, entries: list[zipfile.ZipInfo], directory: int) -> Iterat
     # A program in front may well have the four bytes in its code.
     at = 0 if data.startswith(_LOCAL_HEADER) or not ordered else ordered[0].header_offset
     for entry in ordered:
-        if 0 <= (hidden := data.find(_LOCAL_HEADER, at, entry.header_offset)):
+        if (hidden := data.find(_LOCAL_HEADER, at, entry.header_offset)) >= 0:
             yield hidden, entry.header_offset
         at = max(at, _end_of(entry, data))
-    if 0 <= (hidden := data.find(_LOCAL_HEADER, at, directory)):
+    if (hidden := data.find(_LOCAL_HEADER, at, directory)) >= 0:
         yield hidden, directory
 
 

@@ -31,9 +31,7 @@ def bent_cases(random: Random, per_sample: int) -> Iterator[Case]:
 def _truncated(name: str, honest: bytes, payload_at: int, number: int, count: int) -> Iterator[Case]:
     end = (number + 1) * len(honest) // (count + 1)
     # What is cut off before its payload holds none; behind it, the rest was looked at or it was not.
-    yield Case(
-        f"cut.{name}.{number}", honest[:end], Expected.EXPLAINED if end > payload_at else Expected.ANYTHING
-    )
+    yield Case(f"cut.{name}.{number}", honest[:end], Expected.EXPLAINED if end > payload_at else Expected.ANYTHING)
 
 
 def _flipped(honest: bytes, random: Random) -> bytes:

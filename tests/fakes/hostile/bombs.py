@@ -23,13 +23,17 @@ def bomb_cases(*, heavy: bool) -> Iterator[Case]:
     yield Case("bomb.zip-nested.0", nested_zip(core, fan_out=16, depth=5), Expected.NOT_CLEAN)
     yield Case("bomb.zip-flat.0", flat_zip(core, 1000), Expected.NOT_CLEAN)
     yield Case("bomb.zip-overlapping.0", overlapping_zip(core, 60_000 if heavy else 5_000), Expected.NOT_CLEAN)
-    for name, packed in (("gzip", gzip.compress(core, mtime=0)), ("bzip2", bz2.compress(core)), ("xz", lzma.compress(core))):
+    for name, packed in (
+        ("gzip", gzip.compress(core, mtime=0)),
+        ("bzip2", bz2.compress(core)),
+        ("xz", lzma.compress(core)),
+    ):
         yield Case(f"bomb.{name}.0", packed * 200, Expected.NOT_CLEAN)
     twice = gzip.compress(gzip.compress(core * 8, mtime=0) * 20, mtime=0)
     yield Case("bomb.gzip-twice.0", twice, Expected.NOT_CLEAN)
     yield Case("bomb.pdf-filters.0", pdf_of_filters(zlib.compress(zlib.compress(core * 8, 9), 9)))
     yield Case("bomb.tar-sparse.0", sparse_tar(), Expected.NOT_CLEAN)
-    yield Case("bomb.macro.0", ole_of({f"VBA/m{i}": vba_of(b"Attribut" + b"A" * 2000) for i in range(30)}))
+    yield Case("bomb.macro.0", ole_of({f"VBA/m{i}": vba_of(b"Attribute VB_Name" + b"A" * 2000) for i in range(30)}))
     yield Case("sparse.file.0", b"PK\x03\x04", Expected.NOT_CLEAN, sparse_size=_TERABYTE)
     yield Case("sparse.empty.0", b"", Expected.NOT_CLEAN, sparse_size=_TERABYTE)
 

@@ -53,8 +53,8 @@ def is_explained(name: str, honest: bytes, bent: bytes) -> bool:
     before, after = contents_of(honest), contents_of(bent)
     if not after.recognised or (name in _FOUND_BY_A_WORD and not after.leaves):
         return True
-    missing = before.leaves - after.leaves
+    lost = before.leaves - after.leaves
     # A piece that is also a member of its own (the payload of an object, say) is missing once, and not at all if the
     # object was met as it was.
-    missing = {leaf for leaf in missing if not any(leaf in other for other in (missing | after.leaves) - {leaf})}
+    missing = {leaf for leaf in lost if not any(leaf in other for other in (lost | after.leaves) - {leaf})}
     return len(after.leaves - before.leaves) >= len(missing)

@@ -44,7 +44,9 @@ def name_cases() -> Iterator[Case]:
 
 def raw_zip_of(name: bytes, data: bytes) -> bytes:
     """A zip with one stored member whose name may be any bytes."""
-    fields = struct.pack("<5H3L2H", 20, 0, zipfile.ZIP_STORED, 0, 33, zlib.crc32(data), len(data), len(data), len(name), 0)
+    fields = struct.pack(
+        "<5H3L2H", 20, 0, zipfile.ZIP_STORED, 0, 33, zlib.crc32(data), len(data), len(data), len(name), 0
+    )
     local = b"PK\x03\x04" + fields + name + data
     central = b"PK\x01\x02\x14\x00" + fields + struct.pack("<3H2L", 0, 0, 0, 0, 0) + name
     return local + central + b"PK\x05\x06" + struct.pack("<4H2LH", 0, 0, 1, 1, len(central), len(local), 0)

@@ -17,7 +17,7 @@ _LAYERS: dict[str, Callable[[bytes], bytes]] = {
     "mail": lambda inner: mail_of({"a.eml": inner}),
     "tnef": lambda inner: tnef_of("winmail.dat", inner),
 }
-_MIXED = (*_LAYERS.values(), lambda inner: pdf_of(inner))
+_MIXED = (*_LAYERS.values(), pdf_of)
 
 
 def nest_cases(*, heavy: bool) -> Iterator[Case]:
@@ -32,7 +32,9 @@ def nest_cases(*, heavy: bool) -> Iterator[Case]:
     yield Case("nest.pdf-arrays.0", b"%PDF-1.7\n1 0 obj\n" + b"[" * deep + b"]" * deep + b"\nendobj\n")
     yield Case("nest.pdf-dictionaries.0", b"%PDF-1.7\n1 0 obj\n" + b"<</A" * deep + b">>" * deep + b"\nendobj\n")
     yield Case("nest.multipart.0", _multiparts(3_000 if heavy else 500))
-    yield Case("nest.messages.0", b"From: a\nTo: b\nContent-Type: message/rfc822\n\n" * (3_000 if heavy else 500) + b"x")
+    yield Case(
+        "nest.messages.0", b"From: a\nTo: b\nContent-Type: message/rfc822\n\n" * (3_000 if heavy else 500) + b"x"
+    )
     yield Case("nest.ole2.0", ole_of({"a": ole_of({"b": ole_of({"c": EICAR})[:4000]})[:4000]}))
     yield Case("cyclic.zip.0", cyclic_zip(), Expected.NOT_CLEAN)
     yield Case("cyclic.ole2.0", _looped_ole(), Expected.NOT_CLEAN)

@@ -72,7 +72,7 @@ def _self_printing(prefix: bytes, suffix: bytes, free: bytes) -> bytes:
 
 
 def _with_right_checksum(prefix: bytes, suffix: bytes) -> bytes:
-    """Choose the free bytes so that the whole has the checksum that stands in it: 32 linear equations over two elements."""
+    """Choose the free bytes so that the whole has the checksum that stands in it: 32 linear equations over GF(2)."""
 
     def checksum(free: int) -> int:
         return zlib.crc32(_self_printing(prefix, suffix, free.to_bytes(4, "little")))

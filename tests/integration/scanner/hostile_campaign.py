@@ -1,4 +1,4 @@
-"""Scans a folder of hostile files like an agent would, and watches itself: `python -m … FOLDER`, a JSON report on stdout.
+"""Scans a folder of hostile files like an agent would and watches itself; a JSON report on stdout.
 
 A process of its own, so that what is measured is the parent of the workers and nothing else. Between the hostile files
 two whose verdicts are known, one clean and one infected, are scanned again and again: no death may change those.
@@ -6,7 +6,6 @@ two whose verdicts are known, one clean and one infected, are scanned again and 
 
 import asyncio
 import json
-import os
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -75,13 +74,13 @@ class Campaign:
         Raises:
             TimeoutError: A file got no verdict.
         """
-        before = len(os.listdir("/proc/self/fd"))
+        before = _open_descriptors()
         begun = SystemClock().monotonic_ns()
         async with asyncio.TaskGroup() as lanes:
             for _ in range(_AT_ONCE):
                 lanes.create_task(self._lane())
         self.report.elapsed_s = (SystemClock().monotonic_ns() - begun) / 1e9
-        self.report.descriptors = (before, len(os.listdir("/proc/self/fd")))
+        self.report.descriptors = (before, _open_descriptors())
         self.report.kib = (self.report.kib[0] or _resident_kib("VmRSS"), _resident_kib("VmHWM"))
         self.report.workers_seen = len(self._pids)
         self.report.slowest = sorted(self._times, key=lambda entry: -entry[1])[:10]
@@ -107,6 +106,10 @@ class Campaign:
         return facts
 
 
+def _open_descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
 def _verdict(facts: ScanFacts) -> str:
     if facts.error:
         return "error"
@@ -125,8 +128,8 @@ def _resident_kib(name: str) -> int:
 
 
 async def _main(folder: Path, known: Path, limits: Limits) -> CampaignReport:
-    (known / "clean").write_bytes(b"nothing to see here")  # noqa: ASYNC240 -- before anything runs beside it
-    (known / "infected").write_bytes(EICAR)  # noqa: ASYNC240
+    (known / "clean").write_bytes(b"nothing to see here")
+    (known / "infected").write_bytes(EICAR)
     settings = ScannerSettings(workers=2, limits=limits)
     async with running_scanner(settings) as service:
         patience = limits.timeout_s + _PATIENCE_S

@@ -41,7 +41,9 @@ class Outcome:
 
     def broken(self) -> list[str]:
         """Cases whose verdict is not what it must be."""
-        return [f"{case.name}: {self.report['verdicts'][case.name]}" for case in self.cases.values() if self._breaks(case)]
+        return [
+            f"{case.name}: {self.report['verdicts'][case.name]}" for case in self.cases.values() if self._breaks(case)
+        ]
 
     def _breaks(self, case: Case) -> bool:
         verdict = self.verdict(case.name)
@@ -70,7 +72,14 @@ def campaign(folder: Path, *, bent_per_sample: int, heavy: bool, limits: Limits)
         if case.sparse_size is not None:
             os.truncate(path, case.sparse_size)
         cases[case.name] = case if case.expected is Expected.EXPLAINED else Case(case.name, b"", case.expected)
-    command = [sys.executable, "-m", "tests.integration.scanner.hostile_campaign", hostile, known, json.dumps(asdict(limits))]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.integration.scanner.hostile_campaign",
+        str(hostile),
+        str(known),
+        json.dumps(asdict(limits)),
+    ]
     environment = {**os.environ, "PYTHONPATH": str(Path.cwd()), "TMPDIR": str(canary), "HOME": str(canary)}
     done = subprocess.run(command, capture_output=True, cwd=canary, env=environment, check=True)
     return Outcome(cases, json.loads(done.stdout), sorted(strays(canary)))
