@@ -99,8 +99,10 @@ def _stream_reader(document: Any, entry: Any) -> Any:
 
     def read(size: int) -> bytes:
         if not opened:
-            # `openstream` would look the name up from the root again, which is quadratic in the streams.
-            opened.append(document._open(entry.isectStart, entry.size))  # noqa: SLF001 -- see above
+            # `openstream` would look the name up from the root again, which is quadratic in the streams. A size beyond
+            # the file's with sectors that follow each other in a circle would have olefile fill the memory.
+            size = min(entry.size, document._filesize)  # noqa: SLF001 -- see above
+            opened.append(document._open(entry.isectStart, size))  # noqa: SLF001
         return bytes(opened[0].read(size))
 
     return read
