@@ -26,6 +26,15 @@ _FILEPASS = b"\x2f\x00"
 _ENCRYPTED_SLIDES = b"\xdf\xc4\xd1\xf3"
 
 
+class _Document(olefile.OleFileIO):  # type: ignore[misc] # olefile has no types
+    """Believes no size that is larger than the file: with sectors in a circle, olefile would fill the memory with it."""
+
+    # The signature is olefile's.
+    def _open(self, start: int, size: int = olefile.UNKNOWN_SIZE, force_FAT: bool = False) -> Any:  # noqa: FBT001, FBT002, N803
+        longest = size if size == olefile.UNKNOWN_SIZE else min(size, self._filesize)
+        return super()._open(start, longest, force_FAT)
+
+
 def recognise(data: bytes) -> bool:
     """By the first eight bytes."""
     return data.startswith(olefile.MAGIC)
@@ -34,7 +43,7 @@ def recognise(data: bytes) -> bool:
 def members(content: Content, meter: Meter) -> Iterator[Member]:
     """Every stream that the directory names, and what is wrapped in it."""
     try:
-        document = olefile.OleFileIO(io.BytesIO(content.data))
+        document = _Document(io.BytesIO(content.data))
     except (OSError, ValueError, IndexError, TypeError) as error:
         raise ContainerError("damaged") from error
     with document:
@@ -99,10 +108,8 @@ def _stream_reader(document: Any, entry: Any) -> Any:
 
     def read(size: int) -> bytes:
         if not opened:
-            # `openstream` would look the name up from the root again, which is quadratic in the streams. A size beyond
-            # the file's with sectors that follow each other in a circle would have olefile fill the memory.
-            size = min(entry.size, document._filesize)  # noqa: SLF001 -- see above
-            opened.append(document._open(entry.isectStart, size))  # noqa: SLF001
+            # `openstream` would look the name up from the root again, which is quadratic in the streams.
+            opened.append(document._open(entry.isectStart, entry.size))  # noqa: SLF001 -- see above
         return bytes(opened[0].read(size))
 
     return read
