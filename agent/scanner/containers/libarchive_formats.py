@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from agent.scanner.containers import libarchive_reader, second_reader
+from agent.scanner.containers import libarchive_reader, rar_blocks, second_reader
 from agent.scanner.containers.budget import Meter
 from agent.scanner.containers.compressed_streams import inner_name
 from agent.scanner.containers.family import ContainerError, Content, Family, Member
@@ -18,7 +18,7 @@ _OLD_CPIO_HEADER = 26
 _LONGEST_NAME = 4096
 _Z_HEADER = 3
 #: An archive longer than this, in bytes, has members; one that shows none has lost them.
-_LONGEST_EMPTY = {"7z": 32}
+_LONGEST_EMPTY = {"7z": 32, "rar": 64, "rar5": 64}
 _LONGEST_EMPTY_OTHER = 1024
 #: What a Z, zst, lz4 or lz stream is called without its suffix, on top of what `inner_name` knows.
 _SUFFIXES = (".zst", ".lz4", ".lz", ".z")
@@ -54,6 +54,15 @@ def _archive_read_twice(name: str, recognises: Callable[[bytes], bool], format_n
     return Family(name, recognises, members)
 
 
+_READ_RAR = _archive_read_twice("rar", _begins(b"Rar!\x1a\x07\x00"), "rar", 0x03)
+
+
+def _rar_members(content: Content, meter: Meter) -> Iterator[Member]:
+    yield from _READ_RAR.members(content, meter)
+    if not rar_blocks.is_whole(content.data):
+        raise ContainerError("damaged")
+
+
 def _stream(name: str, recognises: Callable[[bytes], bool], filter_name: str) -> Family:
     def members(content: Content, meter: Meter) -> Iterator[Member]:
         return libarchive_reader.members(
@@ -86,7 +95,7 @@ def _is_compress(data: bytes) -> bool:
 
 FAMILIES = (
     _archive_read_twice("7z", _begins(b"7z\xbc\xaf\x27\x1c"), "7zip", 0x07),
-    _archive_read_twice("rar", _begins(b"Rar!\x1a\x07\x00"), "rar", 0x03),
+    Family("rar", _READ_RAR.recognises, _rar_members),
     _archive_read_twice("rar5", _begins(b"Rar!\x1a\x07\x01\x00"), "rar5", 0xCC),
     _archive("cpio", lambda data: data.startswith(_CPIO_MAGICS[:3]) or _is_old_cpio(data), "cpio"),
     _archive("iso9660", _begins(b"CD001", at=_ISO_AT), "iso9660"),

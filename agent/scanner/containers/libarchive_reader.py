@@ -17,8 +17,9 @@ from agent.scanner.containers.family import ContainerError, Content, Member
 
 _LINUX_LIBRARY = "libarchive.so.13"
 _FILE_TYPE = 0o170000
-#: What ends an archive is never longer (cpio's last header with its name); more is an entry that was stepped over.
-_LONGEST_END = 128
+#: What ends a cpio archive, its last header with the name, is never longer than this; more is an entry that was
+#: stepped over. In the portable format of POSIX it is shorter than in the others with digits.
+_LONGEST_END, _LONGEST_PORTABLE_END, _PORTABLE = 124, 88, b"070707"
 #: A regular file, or no type at all.
 _FILES = (0o100000, 0)
 
@@ -77,7 +78,8 @@ def members(
             try:
                 status = _next_header(ffi, archive, entry)
                 if status == ffi.ARCHIVE_EOF:
-                    if "cpio" in formats and _end_size(ffi, archive) > _LONGEST_END:
+                    longest_end = _LONGEST_PORTABLE_END if content.data.startswith(_PORTABLE) else _LONGEST_END
+                    if "cpio" in formats and _end_size(ffi, archive) > longest_end:
                         yield lost
                     return
                 if status == ffi.ARCHIVE_WARN and (ffi.error_string(archive) or b"").startswith(b"Skipped"):

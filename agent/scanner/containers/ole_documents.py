@@ -27,12 +27,11 @@ _ENCRYPTED_SLIDES = b"\xdf\xc4\xd1\xf3"
 
 
 class _Document(olefile.OleFileIO):  # type: ignore[misc] # olefile has no types
-    """Believes no size that is larger than the file: with sectors in a circle, olefile would fill the memory with it."""
+    """Believes no size larger than the file: with sectors in a circle, olefile would fill the memory with it."""
 
-    # The signature is olefile's.
-    def _open(self, start: int, size: int = olefile.UNKNOWN_SIZE, force_FAT: bool = False) -> Any:  # noqa: FBT001, FBT002, N803
+    def _open(self, start: int, size: int = olefile.UNKNOWN_SIZE, **options: Any) -> Any:
         longest = size if size == olefile.UNKNOWN_SIZE else min(size, self._filesize)
-        return super()._open(start, longest, force_FAT)
+        return super()._open(start, longest, **options)
 
 
 def recognise(data: bytes) -> bool:
