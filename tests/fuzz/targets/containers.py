@@ -1,6 +1,6 @@
 """Container formats that are read by code of ours, each through its own family and the limits."""
 
-from agent.scanner.containers import ole_packages, vba_macros
+from agent.scanner.containers import ole_packages, rar_blocks, vba_macros
 from agent.scanner.containers.budget import Budget, LimitReachedError, Meter
 from agent.scanner.containers.family import ContainerError, Content, Family
 from agent.scanner.containers.registry import FAMILIES
@@ -9,12 +9,13 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.documents import package_of, vba_of
 from tests.fakes.eicar import EICAR
 from tests.fakes.hostile.samples import SAMPLES
+from tests.fakes.packages import rar_of
 from tests.fuzz.targets.target import Target
 
 _LIMITS = Limits(max_file_size=MIB, max_expanded_size=4 * MIB, max_members=2_000)
 #: Families with a parser of ours, and the samples to start from.
 _OURS = {
-    "zip": ("zip", "zip-stored", "zip-behind-program"),
+    "zip": ("zip", "zip-stored", "zip-behind-program", "zip-odd"),
     "tar": ("tar-ustar", "tar-gnu"),
     "gzip": ("gzip", "tar-in-gzip"),
     "ole2": ("ole2", "ole2-macro", "ole2-package"),
@@ -26,16 +27,18 @@ _OURS = {
     "html": ("html",),
     "onenote": ("onenote",),
     "tnef": ("tnef",),
+    "binhex": ("binhex",),
 }
 
 
 def open_family(family: Family, data: bytes) -> None:
-    """Recognise, and list all members whether recognised or not: the members' own checks have to do.
+    """What the walker does: recognise, then list all members.
 
     Only errors that a worker survives by design may come out: a damaged container, a limit, or an error of the parser,
     which the walker takes for damage. Recognising may raise nothing at all.
     """
-    family.recognises(data)
+    if not family.recognises(data):
+        return
     meter = Meter(Budget(_LIMITS, FakeClock().monotonic_ns), len(data))
     try:
         for number, member in enumerate(family.members(Content(data, ("fuzzed",)), meter)):
@@ -62,6 +65,10 @@ def _packages(data: bytes) -> None:
     ole_packages.ole1_payload(data)
 
 
+def _rar_blocks(data: bytes) -> None:
+    assert isinstance(rar_blocks.is_whole(data), bool)
+
+
 def _macros(data: bytes) -> None:
     offsets = vba_macros.module_offsets(data)
     for start in (*vba_macros.find_modules(data), *offsets.values(), 0):
@@ -76,5 +83,6 @@ def _macros(data: bytes) -> None:
 CONTAINER_TARGETS = (
     *(_target(family, _OURS[family.name]) for family in FAMILIES if family.name in _OURS),
     Target("packages", _packages, (package_of("a", EICAR), b"1234" + package_of("a", EICAR))),
+    Target("rar-blocks", _rar_blocks, (rar_of({"a": EICAR}),)),
     Target("macros", _macros, (vba_of(b"Attribute VB_Name = 1\n" + EICAR),)),
 )
