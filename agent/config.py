@@ -16,14 +16,14 @@ from typing import Any, Literal
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from agent.control.link import LinkSettings
+from agent.control.link_settings import LinkSettings
 from agent.control.policy_book import ConfiguredPolicy
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.governor import ResourceLimits
 from agent.domain.policy import Action, Mode
 from agent.domain.retention import SHORTEST_NOTICE, RetentionLimits
 from agent.domain.schedule import ScanKind, Schedule
-from agent.local_api.server import LocalApiSettings
+from agent.local_api.settings import LocalApiSettings
 from agent.scanner.pacing import DEFAULT_CPU_PERCENT
 from agent.scanner.scheduled.settings import ScheduleSettings
 from agent.scanner.settings import ScannerSettings
