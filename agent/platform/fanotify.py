@@ -235,9 +235,11 @@ def _parse_entry(records: bytes) -> Entry | None:
     offset = 0
     while offset + _INFO_HEADER.size <= len(records):
         kind, _, length = _INFO_HEADER.unpack_from(records, offset)
-        if length < _INFO_HEADER.size:
+        if length < _INFO_HEADER.size or offset + length > len(records):
             return None
         if kind in {_INFO_DFID_NAME, _INFO_DFID}:
+            if length < _INFO_HEADER.size + _FSID.size + _HANDLE_HEADER.size:
+                return None
             low, high = _FSID.unpack_from(records, offset + _INFO_HEADER.size)
             at = offset + _INFO_HEADER.size + _FSID.size
             size, handle_type = _HANDLE_HEADER.unpack_from(records, at)

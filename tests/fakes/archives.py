@@ -35,7 +35,7 @@ def cpio_of(members: Mapping[str, bytes]) -> bytes:
     """A cpio archive, `newc`."""
     out = b""
     for name, data in {**members, "TRAILER!!!": b""}.items():
-        raw = name.encode() + b"\0"
+        raw = name.encode("utf-8", "surrogateescape") + b"\0"
         fields = (1, 0o100644, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(raw), 0)
         out += b"070701" + b"".join(b"%08X" % field for field in fields) + raw
         out += bytes(-len(out) % 4) + data
@@ -47,7 +47,14 @@ def ar_of(members: Mapping[str, bytes]) -> bytes:
     """An ar archive."""
     out = b"!<arch>\n"
     for name, data in members.items():
-        out += b"%-16s%-12d%-6d%-6d%-8o%-10d`\n" % (name.encode() + b"/", 0, 0, 0, 0o100644, len(data))
+        out += b"%-16s%-12d%-6d%-6d%-8o%-10d`\n" % (
+            name.encode("utf-8", "surrogateescape") + b"/",
+            0,
+            0,
+            0,
+            0o100644,
+            len(data),
+        )
         out += data + b"\n" * (len(data) % 2)
     return out
 
@@ -61,7 +68,7 @@ def shrink(data: bytes, kind: str) -> bytes:
     """A compressed stream: `gz`, `bz2`, `xz` or `lzma`."""
     match kind:
         case "gz":
-            return gzip.compress(data)
+            return gzip.compress(data, mtime=0)
         case "bz2":
             return bz2.compress(data)
         case "lzma":

@@ -88,7 +88,13 @@ def mail_of(attachments: Mapping[str, bytes], encoding: str = "base64") -> bytes
     for name, data in attachments.items():
         encoded = base64.encodebytes(data) if encoding == "base64" else quopri.encodestring(data)
         text += b"--=-x\nContent-Type: application/octet-stream\nContent-Transfer-Encoding: " + encoding.encode()
-        text += b'\nContent-Disposition: attachment; filename="' + name.encode() + b'"\n\n' + encoded + b"\n"
+        text += (
+            b'\nContent-Disposition: attachment; filename="'
+            + name.encode("utf-8", "surrogateescape")
+            + b'"\n\n'
+            + encoded
+            + b"\n"
+        )
     return text + b"--=-x--\n"
 
 
@@ -117,7 +123,11 @@ def onenote_of(data: bytes) -> bytes:
 def tnef_of(name: str, data: bytes) -> bytes:
     """A TNEF stream with one attachment."""
     out = b"\x78\x9f\x3e\x22\1\0"
-    for kind, value in ((0x00069002, bytes(14)), (0x00018010, name.encode() + b"\0"), (0x0006800F, data)):
+    for kind, value in (
+        (0x00069002, bytes(14)),
+        (0x00018010, name.encode("utf-8", "surrogateescape") + b"\0"),
+        (0x0006800F, data),
+    ):
         out += struct.pack("<BII", 2, kind, len(value)) + value + struct.pack("<H", sum(value) & 0xFFFF)
     return out
 

@@ -84,6 +84,8 @@ def _forks(data: bytes) -> Iterator[Member]:
         if size:
             fork = data[begin : begin + size]
             yield Member(label, fork, None if _is_whole(data, begin, size) else Incomplete("damaged"))
+    if not _is_whole(data, 0, start - _CHECKSUM_SIZE):
+        raise ContainerError("damaged")
 
 
 def _is_whole(data: bytes, start: int, size: int) -> bool:

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator
 
-from agent.scanner.containers import libarchive_reader, second_reader
+from agent.scanner.containers import libarchive_reader, rar_blocks, second_reader
 from agent.scanner.containers.budget import Meter
 from agent.scanner.containers.compressed_streams import inner_name
-from agent.scanner.containers.family import Content, Family, Member
+from agent.scanner.containers.family import ContainerError, Content, Family, Member
 
 #: ISO 9660 volume descriptors begin at sector 16; the first one's identifier is one byte in.
 _ISO_AT = 16 * 2048 + 1
@@ -17,6 +17,9 @@ _LHA_METHODS = tuple(b"-%s-" % m for m in (b"lh0 lh1 lh2 lh3 lh4 lh5 lh6 lh7 lhd
 _OLD_CPIO_HEADER = 26
 _LONGEST_NAME = 4096
 _Z_HEADER = 3
+#: An archive longer than this, in bytes, has members; one that shows none has lost them.
+_LONGEST_EMPTY = {"7z": 32, "rar": 64, "rar5": 64}
+_LONGEST_EMPTY_OTHER = 1024
 #: What a Z, zst, lz4 or lz stream is called without its suffix, on top of what `inner_name` knows.
 _SUFFIXES = (".zst", ".lz4", ".lz", ".z")
 
@@ -25,9 +28,19 @@ def _begins(*magics: bytes, at: int = 0) -> Callable[[bytes], bool]:
     return lambda data: data.startswith(magics, at)
 
 
-def _archive(name: str, recognises: Callable[[bytes], bool], *formats: str, filters: tuple[str, ...] = ()) -> Family:
+def _archive(
+    name: str,
+    recognises: Callable[[bytes], bool],
+    *formats: str,
+    filters: tuple[str, ...] = ("none",),
+) -> Family:
     def members(content: Content, meter: Meter) -> Iterator[Member]:
-        return libarchive_reader.members(content, meter, formats=formats, filters=filters or ("none",))
+        empty = len(content.data) > _LONGEST_EMPTY.get(name, _LONGEST_EMPTY_OTHER)
+        for member in libarchive_reader.members(content, meter, formats=formats, filters=filters):
+            empty = False
+            yield member
+        if empty:
+            raise ContainerError("damaged")
 
     return Family(name, recognises, members)
 
@@ -39,6 +52,15 @@ def _archive_read_twice(name: str, recognises: Callable[[bytes], bool], format_n
         return second_reader.members(content, meter, first, format_id)
 
     return Family(name, recognises, members)
+
+
+_READ_RAR = _archive_read_twice("rar", _begins(b"Rar!\x1a\x07\x00"), "rar", 0x03)
+
+
+def _rar_members(content: Content, meter: Meter) -> Iterator[Member]:
+    yield from _READ_RAR.members(content, meter)
+    if not rar_blocks.is_whole(content.data):
+        raise ContainerError("damaged")
 
 
 def _stream(name: str, recognises: Callable[[bytes], bool], filter_name: str) -> Family:
@@ -73,7 +95,7 @@ def _is_compress(data: bytes) -> bool:
 
 FAMILIES = (
     _archive_read_twice("7z", _begins(b"7z\xbc\xaf\x27\x1c"), "7zip", 0x07),
-    _archive_read_twice("rar", _begins(b"Rar!\x1a\x07\x00"), "rar", 0x03),
+    Family("rar", _READ_RAR.recognises, _rar_members),
     _archive_read_twice("rar5", _begins(b"Rar!\x1a\x07\x01\x00"), "rar5", 0xCC),
     _archive("cpio", lambda data: data.startswith(_CPIO_MAGICS[:3]) or _is_old_cpio(data), "cpio"),
     _archive("iso9660", _begins(b"CD001", at=_ISO_AT), "iso9660"),

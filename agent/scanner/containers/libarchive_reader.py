@@ -17,6 +17,9 @@ from agent.scanner.containers.family import ContainerError, Content, Member
 
 _LINUX_LIBRARY = "libarchive.so.13"
 _FILE_TYPE = 0o170000
+#: What ends a cpio archive, its last header with the name, is never longer than this; more is an entry that was
+#: stepped over. In the portable format of POSIX it is shorter than in the others with digits.
+_LONGEST_END, _LONGEST_PORTABLE_END, _PORTABLE = 124, 88, b"070707"
 #: A regular file, or no type at all.
 _FILES = (0o100000, 0)
 
@@ -32,6 +35,8 @@ def load() -> Any:
 
             ffi.ffi("entry_is_encrypted", [ffi.c_archive_entry_p], ctypes.c_int)
             ffi.ffi("read_has_encrypted_entries", [ffi.c_archive_p], ctypes.c_int)
+            ffi.ffi("read_header_position", [ffi.c_archive_p], ctypes.c_int64)
+            ffi.ffi("filter_bytes", [ffi.c_archive_p, ctypes.c_int], ctypes.c_int64)
             _ffi = ffi
     return _ffi
 
@@ -66,16 +71,20 @@ def members(
     if ffi is None:
         raise ContainerError("no_unpacker")
     buffer = ctypes.create_string_buffer(CHUNK)
+    lost = Member(content.name, None, Incomplete("damaged"))
     with _opened(ffi, content.data, formats, filters) as archive:
         while True:
             entry = ffi.entry_new()
             try:
                 status = _next_header(ffi, archive, entry)
                 if status == ffi.ARCHIVE_EOF:
+                    longest_end = _LONGEST_PORTABLE_END if content.data.startswith(_PORTABLE) else _LONGEST_END
+                    if "cpio" in formats and _end_size(ffi, archive) > longest_end:
+                        yield lost
                     return
                 if status == ffi.ARCHIVE_WARN and (ffi.error_string(archive) or b"").startswith(b"Skipped"):
                     # It lost its way and found a header further on; what lay between is unknown.
-                    yield Member(content.name, None, Incomplete("damaged"))
+                    yield lost
                 yield _read(ffi, archive, entry, meter, buffer, name)
             finally:
                 ffi.entry_free(entry)
@@ -111,6 +120,11 @@ def _next_header(ffi: Any, archive: Any, entry: Any) -> int:
         return int(ffi.read_next_header2(archive, entry))
     except ffi.ArchiveError as error:
         raise _translated(error, encrypted=ffi.read_has_encrypted_entries(archive) > 0) from error
+
+
+def _end_size(ffi: Any, archive: Any) -> int:
+    """Bytes from where the last header should have begun to where reading ended; libarchive hides a detour there."""
+    return int(ffi.filter_bytes(archive, 0) - ffi.read_header_position(archive))
 
 
 def _translated(error: Exception, *, encrypted: bool = False) -> ContainerError:

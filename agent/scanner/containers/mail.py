@@ -27,6 +27,10 @@ _HEADER_END = re.compile(rb"\r?\n[ \t]*\r?\n")
 _UUENCODE = re.compile(rb"^begin(-base64)? [0-7]{3,4} ([^\r\n]{1,255})\r?\n", re.MULTILINE)
 _UUENCODE_START = re.compile(rb"begin(-base64)? [0-7]{3,4} [^\r\n]{1,255}\r?\n")
 _UUENCODE_END = re.compile(rb"^(?:end|====)[ \t]*\r?$", re.MULTILINE)
+#: Two headers of a part in the middle of a body, and what follows them up to a line that can be a boundary.
+_SECTION = re.compile(
+    rb"^(?:content-[a-z-]{1,40}:[^\n]*\n(?:[ \t][^\n]*\n)*){2}.*?(?=^--|\Z)", re.MULTILINE | re.DOTALL | re.IGNORECASE
+)
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
 _PADDING = re.compile(rb"=+")
 _GROUP = 4
@@ -88,7 +92,9 @@ def message_members(content: Content, meter: Meter) -> Iterator[Member]:
         name = _name(part) or f"part-{number}"
         if part.get_content_type() == "multipart/encrypted" or _is_enveloped(part):
             yield Member(name, None, Incomplete("encrypted"))
-        if not part.is_multipart():
+        if part.is_multipart():
+            yield from _margins(part, name, meter)
+        else:
             yield from _part_members(part, name, meter)
 
 
@@ -113,6 +119,23 @@ def _part_members(part: Message, name: str, meter: Meter) -> Iterator[Member]:
     yield Member(name, data, Incomplete("damaged") if broken and problem is None else problem)
     if "base64" not in encoding:
         yield from _uudecoded(body, f"{name}/", meter)
+    if not is_message(body):
+        # One that is a message is opened in turn; done twice, a body of headers only would double with every depth.
+        yield from _sections(raw, name, meter)
+
+
+def _margins(part: Message, name: str, meter: Meter) -> Iterator[Member]:
+    """What stands before the first boundary and behind the last one; mail programs do not show it."""
+    for label, text in (("preamble", part.preamble), ("epilogue", part.epilogue)):
+        if text and (raw := text.encode("ascii", "surrogateescape").strip()):
+            yield Member(f"{name}/{label}", *meter.take(raw))
+            yield from _sections(raw, f"{name}/{label}", meter)
+
+
+def _sections(raw: bytes, name: str, meter: Meter) -> Iterator[Member]:
+    """Parts within a text: the header or the boundary that should have announced them is bent."""
+    for number, section in enumerate(_SECTION.finditer(raw), 1):
+        yield Member(f"{name}/section-{number}", *meter.take(section[0]))
 
 
 def _is_enveloped(part: Message) -> bool:

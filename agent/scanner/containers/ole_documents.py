@@ -16,12 +16,22 @@ from agent.scanner.containers.family import ContainerError, Content, Family, Mem
 
 _NATIVE = "\x01ole10native"
 _VBA_DIRECTORY = "dir"
+_ORPHANS = "orphans"
+_IN_USE = (olefile.STGTY_STREAM, olefile.STGTY_STORAGE)
 _FIRST_MSI_LETTER, _FIRST_MSI_SINGLE, _MSI_END, _MSI_TABLE = 0x3800, 0x4800, 0x4840, 0x4840
 _MSI_LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._"
 #: Excel: the record that follows the first one if the rest is encrypted ([MS-XLS] 2.4.117).
 _FILEPASS = b"\x2f\x00"
 #: PowerPoint: `CurrentUserAtom.headerToken` of an encrypted document ([MS-PPT] 2.3.2).
 _ENCRYPTED_SLIDES = b"\xdf\xc4\xd1\xf3"
+
+
+class _Document(olefile.OleFileIO):  # type: ignore[misc] # olefile has no types
+    """Believes no size larger than the file: with sectors in a circle, olefile would fill the memory with it."""
+
+    def _open(self, start: int, size: int = olefile.UNKNOWN_SIZE, **options: Any) -> Any:
+        longest = size if size == olefile.UNKNOWN_SIZE else min(size, self._filesize)
+        return super()._open(start, longest, **options)
 
 
 def recognise(data: bytes) -> bool:
@@ -32,14 +42,15 @@ def recognise(data: bytes) -> bool:
 def members(content: Content, meter: Meter) -> Iterator[Member]:
     """Every stream that the directory names, and what is wrapped in it."""
     try:
-        document = olefile.OleFileIO(io.BytesIO(content.data))
+        document = _Document(io.BytesIO(content.data))
     except (OSError, ValueError, IndexError, TypeError) as error:
         raise ContainerError("damaged") from error
     with document:
         for path, storage, problem in _storages(document):
             if problem:
                 yield Member("/".join(path) or content.name, None, Incomplete("damaged"))
-            yield from _storage_members(document, path, storage, meter)
+            yield from _storage_members(document, path, storage.kids if storage else [], meter)
+        yield from _storage_members(document, (_ORPHANS,), _orphans(document), meter)
 
 
 def _storages(document: Any) -> Iterator[tuple[tuple[str, ...], Any, bool]]:
@@ -52,20 +63,30 @@ def _storages(document: Any) -> Iterator[tuple[tuple[str, ...], Any, bool]]:
             yield path, None, True
             continue
         seen.add(storage.sid)
-        # What olefile met and did not think fatal: a loop, an entry used twice.
-        yield path, storage, not path and bool(document.parsing_issues)
+        # What olefile met and did not think fatal: a loop, an entry used twice; or an entry in use that says it is not.
+        vacant = any(kid.entry_type not in _IN_USE for kid in storage.kids)
+        yield path, storage, vacant or (not path and bool(document.parsing_issues))
         folders = [kid for kid in storage.kids if kid.entry_type == olefile.STGTY_STORAGE]
         waiting.extend(((*path, _readable(kid.name)), kid) for kid in reversed(folders))
 
 
-def _storage_members(document: Any, path: tuple[str, ...], storage: Any, meter: Meter) -> Iterator[Member]:
-    kids = [kid for kid in storage.kids if kid.entry_type == olefile.STGTY_STREAM] if storage else []
+def _orphans(document: Any) -> list[Any]:
+    """Entries of the directory that no storage leads to: deleted ones, and those that somebody wanted overlooked."""
+    numbers = [number for number, entry in enumerate(document.direntries) if entry is None]
+    return [document._load_direntry(number) for number in numbers]  # noqa: SLF001 -- what olefile does with the others
+
+
+def _storage_members(document: Any, path: tuple[str, ...], entries: list[Any], meter: Meter) -> Iterator[Member]:
+    kids = [entry for entry in entries if entry.entry_type == olefile.STGTY_STREAM]
     # The `dir` of a VBA project says where the modules beside it have their source.
     kids.sort(key=lambda kid: kid.name.lower() != _VBA_DIRECTORY)
     offsets: dict[str, int] = {}
     for kid in kids:
         name = "/".join((*path, _readable(kid.name)))
         data, problem = meter.read_all(_stream_reader(document, kid))
+        if data is not None and len(data) < kid.size:
+            # olefile gives what its tables of sectors lead to and keeps silent about the rest.
+            problem = problem or Incomplete("damaged")
         yield Member(name, data, problem)
         if data is None:
             continue

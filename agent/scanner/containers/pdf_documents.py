@@ -18,7 +18,9 @@ _MAGIC = b"%PDF-"
 _SIGHT = 1024
 #: A zlib stream with the window that everybody uses, right behind the keyword.
 _DEFLATED = re.compile(rb"stream\r?\n(\x78[\x01\x5e\x9c\xda])")
-_STREAM_END = b"endstream"
+#: What ends it: `endstream`, or the next one's beginning if that is missing.
+_STREAM_END = b"stream"
+_INPUT_CHUNK = 64 * 1024
 _FLATE = ("/FlateDecode", "/Fl")
 #: Pictures and sound stay as they are; they are files of their own kind.
 _PICTURES = {"/DCTDecode", "/DCT", "/JPXDecode", "/JBIG2Decode", "/CCITTFaxDecode", "/CCF"}
@@ -52,7 +54,7 @@ def members(content: Content, meter: Meter) -> Iterator[Member]:
 def _carved(data: bytes, meter: Meter) -> Iterator[Member]:
     """Deflated streams wherever they stand, for documents whose own order cannot be trusted."""
     for match in _DEFLATED.finditer(data):
-        end = data.find(_STREAM_END, match.start(1))
+        end = data.find(_STREAM_END, match.end())
         packed = data[match.start(1) : end if end >= 0 else len(data)]
         # Only that there is more than was read is known of it; the document is called damaged as a whole.
         yield Member(f"offset-{match.start(1)}", meter.read_all(_inflater(packed))[0])
@@ -91,14 +93,15 @@ def _reader(stream: Any, filters: list[str]) -> Callable[[int], bytes]:
 
 def _inflater(packed: bytes) -> Callable[[int], bytes]:
     inflate = zlib.decompressobj()
-    rest = packed
+    source = io.BytesIO(packed)
 
     def read(size: int) -> bytes:
-        nonlocal rest
-        output = inflate.decompress(rest, size)
-        rest = inflate.unconsumed_tail
-        if not output and packed and not inflate.eof:
-            raise EOFError("the stream is cut off")
+        output = b""
+        while packed and not output and not inflate.eof:
+            given = inflate.unconsumed_tail or source.read(_INPUT_CHUNK)
+            output = inflate.decompress(given, size)
+            if not (given or output or inflate.eof):
+                raise EOFError("the stream is cut off")
         return output
 
     return read

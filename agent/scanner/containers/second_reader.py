@@ -2,7 +2,8 @@
 
 libarchive goes through a solid archive once, where 7-Zip would begin anew for every member; 7-Zip knows more methods.
 It also says what is encrypted or goes on in another volume, where libarchive (3.6 with rar) may hand out what there is
-as if it were whole: an archive with anything of that kind is read with 7-Zip alone.
+as if it were whole: an archive with anything of that kind is read with 7-Zip alone. And it says when an archive is cut
+off or has a bent header, where libarchive (with rar) may take that for its end.
 """
 
 from collections import Counter
@@ -36,7 +37,7 @@ def members(
         yield from seven_zip_reader.members(content, meter, format_id)
         return
     whole: Counter[str] = Counter()
-    doubted = False
+    doubted = seven_zip_reader.is_bent(content, meter, format_id)
     try:
         for member in first(content, meter):
             if member.problem is None or member.problem.reason not in _OPEN_TO_DOUBT:
@@ -51,4 +52,9 @@ def members(
             raise
         doubted = True
     if doubted:
-        yield from seven_zip_reader.members(content, meter, format_id, skip=whole)
+        empty = not whole
+        for member in seven_zip_reader.members(content, meter, format_id, skip=whole):
+            empty = False
+            yield member
+        if empty:
+            raise ContainerError("damaged")

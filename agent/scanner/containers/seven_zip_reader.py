@@ -60,6 +60,15 @@ def has_encrypted_or_split(content: Content, meter: Meter, format_id: int) -> bo
     return False
 
 
+def is_bent(content: Content, meter: Meter, format_id: int) -> bool:
+    """Whether the library finds fault with the archive as a whole; False of what it cannot open."""
+    try:
+        with _opened(content.data, meter, format_id) as archive:
+            return _archive_reason(archive.error_flags()) is not None
+    except ContainerError:
+        return False
+
+
 def unpack_first(data: bytes, meter: Meter, format_id: int, write: Callable[[bytes], None]) -> str | None:
     """Unpack the only member of an archive.
 

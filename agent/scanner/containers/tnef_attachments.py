@@ -13,9 +13,9 @@ _HEADER_SIZE = 6
 _ATTRIBUTE = struct.Struct("<BII")
 _CHECKSUM_SIZE = 2
 _MESSAGE, _ATTACHMENT = 1, 2
-_BEGIN, _TITLE, _DATA, _PROPERTIES = 0x00069002, 0x00018010, 0x0006800F, 0x00069005
-#: Of a message's own attributes only these can carry what hides something: its text and its properties.
-_MESSAGE_BODY, _MESSAGE_PROPERTIES = 0x0002800C, 0x00069003
+_BEGIN, _TITLE, _DATA = 0x00069002, 0x00018010, 0x0006800F
+#: Shorter attributes are dates, numbers and identifiers; any longer one can carry something, whatever it calls itself.
+_SHORTEST = 32
 _COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
@@ -52,11 +52,11 @@ def members(content: Content, meter: Meter) -> Iterator[Member]:
             if pending is not None:
                 yield _attachment(pending, title, number, meter)
             pending = (value, problem)
-        elif kind in {_PROPERTIES, _MESSAGE_BODY, _MESSAGE_PROPERTIES}:
+        elif len(value) >= _SHORTEST:
             yield from _properties(value, f"properties-{number}", problem, meter)
     if pending is not None:
         yield _attachment(pending, title, number, meter)
-    if at < len(data):
+    if at != len(data):
         raise ContainerError("damaged")
 
 

@@ -48,3 +48,10 @@ def test_another_version_of_the_interface_is_refused() -> None:
 
 def test_a_cut_off_event_is_not_read() -> None:
     assert list(parse_events(event(1, 1, 1)[:20])) == []
+
+
+@pytest.mark.parametrize("cut", range(1, 30))
+def test_a_record_that_breaks_off_names_nothing(cut: int) -> None:
+    record = name_record(2, b"handle!!", b"name")[:-cut]
+    (notice,) = parse_events(event(EventMask.CREATE, -1, 100, record))
+    assert notice.entry is None

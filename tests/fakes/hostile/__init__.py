@@ -1,0 +1,1 @@
+"""Malformed inputs, one file per kind of malice; `corpus` puts them together."""
