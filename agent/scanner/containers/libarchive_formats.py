@@ -102,7 +102,7 @@ FAMILIES = (
     _archive_read_twice("cab", _begins(b"MSCF\0\0\0\0"), "cab", 0x08),
     _archive("xar", _begins(b"xar!"), "xar"),
     _archive("lha", _begins(*_LHA_METHODS, at=_LHA_AT), "lha"),
-    _archive("ar", _begins(b"!<arch>\n"), "ar"),
+    _archive_read_twice("ar", _begins(b"!<arch>\n"), "ar", 0xEC),
     _archive("rpm", _begins(b"\xed\xab\xee\xdb"), "cpio", filters=("rpm", "gzip", "bzip2", "xz", "lzma", "zstd")),
     _stream("zstd", _begins(b"\x28\xb5\x2f\xfd"), "zstd"),
     _stream("lz4", _begins(b"\x04\x22\x4d\x18"), "lz4"),
