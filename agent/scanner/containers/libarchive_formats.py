@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from agent.scanner.containers import libarchive_reader, rar_blocks, second_reader
+from agent.scanner.containers import libarchive_reader, rar_blocks, second_reader, seven_zip_reader
 from agent.scanner.containers.budget import Meter
 from agent.scanner.containers.compressed_streams import inner_name
 from agent.scanner.containers.family import ContainerError, Content, Family, Member
@@ -17,6 +17,9 @@ _LHA_METHODS = tuple(b"-%s-" % m for m in (b"lh0 lh1 lh2 lh3 lh4 lh5 lh6 lh7 lhd
 _OLD_CPIO_HEADER = 26
 _LONGEST_NAME = 4096
 _Z_HEADER = 3
+#: ar: where the first header and its data stand, and the size in it.
+_AR_FIRST, _AR_FIRST_DATA, _AR_SIZE = 8, 68, slice(56, 66)
+_AR_OF_7_ZIP = 0xEC
 #: An archive longer than this, in bytes, has members; one that shows none has lost them.
 _LONGEST_EMPTY = {"7z": 32, "rar": 64, "rar5": 64}
 _LONGEST_EMPTY_OTHER = 1024
@@ -63,6 +66,22 @@ def _rar_members(content: Content, meter: Meter) -> Iterator[Member]:
         raise ContainerError("damaged")
 
 
+_READ_AR = _archive("ar", _begins(b"!<arch>\n"), "ar")
+
+
+def _ar_members(content: Content, meter: Meter) -> Iterator[Member]:
+    if _is_windows_library(content.data):
+        return seven_zip_reader.members(content, meter, _AR_OF_7_ZIP)
+    return _READ_AR.members(content, meter)
+
+
+def _is_windows_library(data: bytes) -> bool:
+    """Two tables of symbols at the front, where others have one; libarchive cannot read the names behind them."""
+    size = data[_AR_SIZE].strip()
+    second = _AR_FIRST_DATA + int(size) + int(size) % 2 if size.isdigit() else 0
+    return data.startswith(b"/ ", _AR_FIRST) and data.startswith(b"/ ", second)
+
+
 def _stream(name: str, recognises: Callable[[bytes], bool], filter_name: str) -> Family:
     def members(content: Content, meter: Meter) -> Iterator[Member]:
         return libarchive_reader.members(
@@ -102,7 +121,7 @@ FAMILIES = (
     _archive_read_twice("cab", _begins(b"MSCF\0\0\0\0"), "cab", 0x08),
     _archive("xar", _begins(b"xar!"), "xar"),
     _archive("lha", _begins(*_LHA_METHODS, at=_LHA_AT), "lha"),
-    _archive("ar", _begins(b"!<arch>\n"), "ar"),
+    Family("ar", _begins(b"!<arch>\n"), _ar_members),
     _archive("rpm", _begins(b"\xed\xab\xee\xdb"), "cpio", filters=("rpm", "gzip", "bzip2", "xz", "lzma", "zstd")),
     _stream("zstd", _begins(b"\x28\xb5\x2f\xfd"), "zstd"),
     _stream("lz4", _begins(b"\x04\x22\x4d\x18"), "lz4"),

@@ -17,6 +17,8 @@ from agent.scanner.containers.family import ContainerError, Content, Family, Mem
 _NATIVE = "\x01ole10native"
 _VBA_DIRECTORY = "dir"
 _ORPHANS = "orphans"
+#: Written by Visual Studio; says how often the document was saved and nothing about where anything is.
+_HARMLESS = "transaction_signature_number"
 _IN_USE = (olefile.STGTY_STREAM, olefile.STGTY_STORAGE)
 _FIRST_MSI_LETTER, _FIRST_MSI_SINGLE, _MSI_END, _MSI_TABLE = 0x3800, 0x4800, 0x4840, 0x4840
 _MSI_LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._"
@@ -65,7 +67,8 @@ def _storages(document: Any) -> Iterator[tuple[tuple[str, ...], Any, bool]]:
         seen.add(storage.sid)
         # What olefile met and did not think fatal: a loop, an entry used twice; or an entry in use that says it is not.
         vacant = any(kid.entry_type not in _IN_USE for kid in storage.kids)
-        yield path, storage, vacant or (not path and bool(document.parsing_issues))
+        bent = not path and any(_HARMLESS not in str(issue) for _kind, issue in document.parsing_issues)
+        yield path, storage, vacant or bent
         folders = [kid for kid in storage.kids if kid.entry_type == olefile.STGTY_STORAGE]
         waiting.extend(((*path, _readable(kid.name)), kid) for kid in reversed(folders))
 

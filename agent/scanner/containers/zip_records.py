@@ -151,8 +151,8 @@ def central_records(data: bytes, start: int, end: int) -> Iterator[Record | None
         at += name_length + extra_length + comment_length
         size, packed, offset = _with_zip64(extra, (size, packed, offset))
         yield Record(_decoded(name, flags), flags, method, crc, packed, size, offset, disk)
-    # A digital signature or zip64's end record may stand before the end record.
-    if at < end and not data.startswith((b"PK\x05\x05", _END64, _END64_LOCATOR), at):
+    # A digital signature or zip64's end record may stand before it; a record that reaches into it has swallowed others.
+    if at > end or (at < end and not data.startswith((b"PK\x05\x05", _END64, _END64_LOCATOR), at)):
         yield None
 
 

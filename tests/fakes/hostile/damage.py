@@ -10,7 +10,7 @@ from agent.scanner.limits import MIB, Limits
 from tests.fakes.clock import FakeClock
 
 #: Their objects are found by a word, an identifier or a reference; without it there are none.
-_FOUND_BY_A_WORD = ("html", "onenote", "pdf", "pdf-hex", "pdf-plain", "rtf")
+_FOUND_BY_A_WORD = ("html", "onenote", "pdf", "pdf-hex", "pdf-plain", "pe-resource", "rtf")
 #: A size of zero, or the number of members, is the regular end of the archive, wherever it comes.
 _ENDS_ANYWHERE = ("arj", "cab", "lha")
 #: A macro is met packed and unpacked; what hits one of them takes the other along.

@@ -11,6 +11,7 @@ from tests.fakes.disk_images import dmg_of, hfs_plus_of, udf_of
 from tests.fakes.documents import mail_of, ole_of, onenote_of, package_of, pdf_of, rtf_of, tnef_of, uu_of, vba_of
 from tests.fakes.old_archives import arj_of, binhex_of, chm_of, szdd_of
 from tests.fakes.packages import cab_of, cpio_binary_of, deb_of, lha_of, rar5_of, rar_of, rpm_of
+from tests.fakes.programs import elf_of, pe_of, universal_of
 from tests.fakes.zips import DESCRIPTOR, IMPLODE, SHRINK, XZ, Entry, zip_from
 
 #: What else is in an archive; it must come out unharmed if only the payload is hit.
@@ -52,6 +53,10 @@ SAMPLES: dict[str, Wrapping] = {
     "onenote": onenote_of,
     "tnef": lambda p: tnef_of("payload.com", p),
     "lzma": lambda p: shrink(tar_of(_members(p)), "lzma"),
+    "pe-resource": lambda p: pe_of({10: p}),
+    "pe-overlay": lambda p: pe_of({10: DECOY}, overlay=shrink(p, "gz")),
+    "elf-appended": lambda p: elf_of(shrink(p, "gz")),
+    "mach-o": lambda p: universal_of([DECOY, p]),
     "binhex": lambda p: binhex_of("payload.com", p),
     "zip-odd": lambda p: zip_from(Entry("decoy.txt", DECOY, XZ, named=False), Entry("p", p, flags=DESCRIPTOR)),
 }

@@ -8,8 +8,8 @@ import pytest
 
 from agent.domain.facts import Incomplete
 from agent.scanner.containers import libarchive_reader, rar_blocks, seven_zip_library
-from tests.fakes.archives import cpio_of, libarchive_of
-from tests.fakes.documents import pdf_of, tnef_of
+from tests.fakes.archives import ar_of, cpio_of, libarchive_of, zip_of
+from tests.fakes.documents import ole_of, pdf_of, tnef_of
 from tests.fakes.eicar import EICAR
 from tests.fakes.old_archives import binhex_of
 from tests.fakes.packages import cpio_odc_of, rar5_of, rar_of
@@ -87,3 +87,27 @@ def test_deflated_streams_of_a_broken_pdf_are_found_each_by_its_own_beginning() 
 def test_a_stream_of_a_pdf_that_expands_over_many_pieces_is_met_whole() -> None:
     content = bytes(range(256)) * 8000
     assert content in contents_of(pdf_of(content))[0].values()
+
+
+@needs_libarchive
+@needs_7_zip
+def test_a_static_library_of_windows_is_read_whole() -> None:
+    # Its table of long names ends each with a zero, where libarchive asks for a slash and a line's end.
+    symbols = ar_of({"": b"\0\0\0\0"})
+    data = symbols + symbols[8:] + ar_of({"/": b"a_name_longer_than_sixteen.obj\0\0", "/0": SECRET})[8:]
+    data = data.replace(b"/0/ ", b"/0  ", 1)
+    met, incomplete = contents_of(data)
+    assert (SECRET in met.values(), incomplete) == (True, [])
+
+
+def test_the_number_of_savings_in_a_compound_file_is_no_damage() -> None:
+    data = bytearray(ole_of({"a": SECRET}))
+    struct.pack_into("<I", data, 52, 7)
+    assert contents_of(bytes(data))[1] == []
+
+
+def test_a_record_of_a_zip_directory_that_swallows_the_next_is_damaged() -> None:
+    data = bytearray(zip_of({"a": SECRET, "b": EICAR}))
+    struct.pack_into("<H", data, data.index(b"PK\x01\x02") + 30, 0x1000)
+    data[data.index(b"PK\x03\x04", 4)] ^= 1
+    assert "damaged" in reasons_of(bytes(data))
