@@ -20,7 +20,7 @@ from agent.platform.clock import SystemClock
 from agent.platform.randomness import SystemRandomness
 
 #: A whole tree is waited for, not one file of it, so workers need not wait for us.
-_FILES_AHEAD = 2
+_FILES_AHEAD = 8
 
 
 def scan_command(wiring: ScanWiring) -> Callable[..., None]:

@@ -16,6 +16,7 @@ from agent.domain.facts import ScanFacts
 from agent.domain.files import FileIdentity
 from agent.domain.policy import Action, decide
 from agent.domain.ports import Quarantine, Scanner
+from agent.platform.allocator import collect_rarely
 from agent.platform.priority import step_back
 from agent.platform.process_memory import ProcessFacts
 from agent.scanner.consequences import Consequences
@@ -111,6 +112,7 @@ async def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: Quarant
     rules = load_rules(request.rules)
     engine = wiring.engine_of(request.place, request.settings.engine)
     pack, rules_skipped = _compiled(rules, engine, skip_broken=request.skip_broken_rules)
+    collect_rarely()
     service = ScannerService(request.settings, pack, wiring.clock)
     excluded = PathExclusions(request, wiring)
     counted = () if request.targets.selection is Selection.PROCESSES else request.targets.paths

@@ -37,7 +37,7 @@ class ScannerSettings:
     workers: int = 0
     limits: Limits = field(default_factory=Limits)
     worker_memory: int = 0
-    recycle_after_files: int = 20_000
+    recycle_after_files: int = 100_000
     recycle_after_growth: int = 256 * MIB
     files_ahead: int = 0
     max_waiting: int = 10_000

@@ -4,7 +4,6 @@ It loads the rules, rehearses, and then forks a worker for each channel it is ha
 requests, and it dies with its parent, as its workers die with it.
 """
 
-import gc
 import os
 import select
 import signal
@@ -12,6 +11,7 @@ import socket
 import sys
 from dataclasses import replace
 
+from agent.platform.allocator import collect_rarely
 from agent.platform.sandbox import die_with_parent
 from agent.platform.sandbox_plan import ParentGoneError
 from agent.scanner import protocol
@@ -89,8 +89,7 @@ def main(arguments: list[str]) -> int:
         channel.sendall(protocol.encode_failed_birth(f"{type(error).__name__}: {error}"))
         return 1
     # What is here now lives as long as the workers: their garbage collectors need not touch, and so copy, its pages.
-    gc.collect()
-    gc.freeze()
+    collect_rarely()
     return Zygote(channel, matcher, orders).serve()
 
 
