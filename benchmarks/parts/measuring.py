@@ -57,7 +57,7 @@ class _MemorySampler(threading.Thread):
         """Sample; the first time soon, for programs that are quick."""
         wait_s = _SAMPLE_EVERY_S / 4
         while not self._over.wait(wait_s):
-            self.peak_bytes = max(self.peak_bytes, _tree_pss(self._pid))
+            self.peak_bytes = max(self.peak_bytes, tree_pss(self._pid))
             wait_s = _SAMPLE_EVERY_S
 
     def stop(self) -> int:
@@ -108,7 +108,17 @@ def _children_cpu_s() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _tree_pss(pid: int) -> int:
+def tree_cpu_s(pid: int) -> float:
+    """User and system time of a process and its descendants, those that ended and were waited for included."""
+    try:
+        root = psutil.Process(pid)
+        times = [process.cpu_times() for process in (root, *root.children(recursive=True))]
+    except psutil.Error:
+        return 0.0
+    return sum(spent.user + spent.system + spent.children_user + spent.children_system for spent in times)
+
+
+def tree_pss(pid: int) -> int:
     """Bytes of proportional set size of a process and its descendants; those that end meanwhile count as none."""
     try:
         root = psutil.Process(pid)
