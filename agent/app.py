@@ -176,9 +176,16 @@ def build_agent(device: Device, announce: Callable[[str], None]) -> Agent:
         excluded=own_folders,
         own_pids=lambda: scanner.worker_pids() | {os.getpid()},
         clock=clock,
+        block=config.realtime.block,
     )
     realtime = RealtimeProtection(
-        RealtimeSettings(config.realtime.roots, own_folders, scan_slots=config.scanner.worker_count()),
+        RealtimeSettings(
+            config.realtime.roots,
+            own_folders,
+            scan_slots=config.scanner.worker_count(),
+            block=config.realtime.block,
+            reconcile_every_s=config.realtime.reconcile_every_s,
+        ),
         source,
         scanner,
         device.vault,

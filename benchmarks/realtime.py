@@ -12,6 +12,7 @@ Each target is one line at the end; the exit status is 1 when one is missed.
 
 import argparse
 import os
+import signal
 import statistics
 import sys
 import tempfile
@@ -67,6 +68,8 @@ class Results:
 def main() -> int:
     """Measure every contestant that this machine permits; 1 when a target is missed."""
     arguments = _arguments()
+    # However it is ended, what it started and mounted has to go.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     print("load before: " + ", ".join(f"{value:.2f}" for value in os.getloadavg()), flush=True)
     results = Results()
     with tempfile.TemporaryDirectory(prefix="buckler-bench-") as name, ExitStack() as stack:
@@ -92,7 +95,9 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.realtime", description="Latency and cost of protection.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.realtime", description="Latency and cost of protection."
+    )
     parser.add_argument("--only", action="append", metavar="WORD", help="contestants whose name contains this")
     parser.add_argument("--drops", type=int, default=200, metavar="N", help="single EICAR files")
     parser.add_argument("--burst", type=int, default=20_000, metavar="N", help="small files of the burst")
@@ -177,7 +182,11 @@ def _idle_with_corpus(folder: Path, stack: ExitStack, arguments: argparse.Namesp
         return None
     disk = stack.enter_context(scratch_disk(folder / "corpus-disk"))
     agent = Buckler(
-        "fanotify" if os.geteuid() == 0 else "watchdog", blocks=False, folder=folder / "corpus", watched=disk, rules=rules
+        "fanotify" if os.geteuid() == 0 else "watchdog",
+        blocks=False,
+        folder=folder / "corpus",
+        watched=disk,
+        rules=rules,
     )
     print(f"{agent.name} with {len(rules)} public rule sets …", flush=True)
     with _running(agent):

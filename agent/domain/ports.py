@@ -27,6 +27,9 @@ class Clock(Protocol):
     def monotonic_ns(self) -> int:
         """Nanoseconds since an arbitrary instant; never goes back."""
 
+    def asleep_ns(self) -> int:
+        """Nanoseconds the machine has been suspended since an arbitrary instant; always 0 where nobody can tell."""
+
 
 class Randomness(Protocol):
     """The only way to be unpredictable."""

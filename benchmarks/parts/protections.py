@@ -1,7 +1,6 @@
 """Who protects: each started as a person would start it, on a folder and a disk of its own, and ended by its pid."""
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -11,8 +10,6 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
-
-import psutil
 
 from benchmarks.parts.measuring import tree_cpu_s, tree_pss
 

@@ -16,7 +16,8 @@ from agent.domain.files import (
     SourceEvent,
 )
 from agent.platform.regular_files import identity_of, open_regular
-from agent.realtime.territory import Territory, resolve_roots
+from agent.realtime.roots import resolve_roots
+from agent.realtime.territory import Territory
 
 
 class FakeEventSource:

@@ -11,7 +11,7 @@ from agent.domain.policy import Policy
 from agent.domain.ports import EventSource, Store
 from agent.platform.clock import SystemClock
 from agent.realtime.runner import RealtimeProtection
-from agent.realtime.settings import RealtimeSettings
+from agent.realtime.settings import BlockSettings, RealtimeSettings
 from tests.fakes.event_source import FakeEventSource
 from tests.fakes.incidents import FakeIncidentLog
 from tests.fakes.quarantine import FakeQuarantine
@@ -47,7 +47,7 @@ class ProtectedFolder:
             reconcile_pause_s=0.01,
             restart_after_s=0.01,
             root_retry_s=0.02,
-            answer_within_s=5.0,
+            block=BlockSettings(budget_s=6.0),
         )
         self.settings = replace(self.settings, **overrides)  # type: ignore[arg-type]  # test code names real fields
         self.protection = self.build()

@@ -33,7 +33,8 @@ from agent.domain.files import EventKind, EventsLost, FileEvent, FileIdentity, R
 from agent.domain.ports import Clock
 from agent.platform.regular_files import open_regular
 from agent.realtime.refusals import blocking_unavailable, too_many_watches
-from agent.realtime.territory import Root, Territory, has_moved, resolve_roots
+from agent.realtime.roots import Root, has_moved, resolve_roots
+from agent.realtime.territory import Territory
 
 #: How long a creation waits for the write that usually follows; where the end of a write is not told, how long a
 #: modified file is left alone first. Seconds.

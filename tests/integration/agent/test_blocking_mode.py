@@ -14,6 +14,7 @@ import pytest
 from agent.domain.entitlement import Access, AccessLevel, Feature
 from agent.domain.policy import Mode
 from agent.platform.clock import SystemClock
+from agent.realtime.settings import BlockSettings
 from agent.realtime.sources.fanotify import FanotifySource
 from tests.fakes.eicar import EICAR
 from tests.fakes.protected_folder import ProtectedFolder
@@ -23,6 +24,7 @@ from tests.scratch_mounts import needs_root, scratch_tmpfs
 pytestmark = [pytest.mark.root, needs_root]
 
 ENTITLED = Access(AccessLevel.FULL, "PAID", None, {Feature.BLOCKING_MODE.value: AccessLevel.GRACE})
+BLOCK = BlockSettings(budget_s=1.25)
 #: Waits until its parent is gone, so that it is nobody's child when it opens the file.
 STRANGER = '(sleep 0.1; "$2" "$3" >/dev/null 2>&1; echo $? > "$1.new"; mv "$1.new" "$1") &'
 
@@ -56,8 +58,8 @@ def started_strangers(tmp_path: Path) -> Strangers:
 @pytest.fixture(name="stage")
 def blocking_stage(tmp_path: Path) -> Iterator[ProtectedFolder]:
     with scratch_tmpfs(tmp_path / "disk") as disk:
-        source = FanotifySource(excluded=[], own_pids=frozenset, clock=SystemClock(), hold_s=1.0)
-        stage = ProtectedFolder(disk, source, self_test_within_s=5.0)
+        source = FanotifySource(excluded=[], own_pids=frozenset, clock=SystemClock(), block=BLOCK)
+        stage = ProtectedFolder(disk, source, self_test_within_s=5.0, block=BLOCK)
         stage.access, stage.policy = ENTITLED, replace(stage.policy, mode=Mode.BLOCK)
         yield stage
 

@@ -10,6 +10,7 @@ from agent.domain.errors import BucklerError
 from agent.domain.exclusions import Exclusion, ExclusionKind
 from agent.domain.incident import IncidentAction
 from agent.domain.policy import Action, Mode
+from agent.realtime.settings import BlockSettings
 from tests.fakes.clock import SOME_MONDAY
 from tests.fakes.eicar import EICAR
 from tests.fakes.event_source import FakeEventSource
@@ -278,7 +279,7 @@ async def test_an_opener_waits_for_the_verdict(tmp_path: Path) -> None:
 async def test_an_opener_is_answered_at_the_deadline_and_the_file_taken_all_the_same(
     tmp_path: Path, *, fail_open: bool
 ) -> None:
-    stage = ProtectedFolder(tmp_path, answer_within_s=0.05, fail_open=fail_open)
+    stage = ProtectedFolder(tmp_path, block=BlockSettings(budget_s=0.06, fail_open=fail_open))
     async with stage.running():
         stage.scanner.hold()
         token = stage.fake_source.opening(stage.write("bad.txt", EICAR))
