@@ -89,15 +89,13 @@ def main() -> int:
             results.with_corpus = _idle_with_corpus(folder, stack, arguments)
     for line in _table(results):
         print(line)
-    lines, status = report(_targets(results))
+    lines, status = report(list(_targets(results)))
     print("\n".join(["targets:", *(f"  {line}" for line in lines)]))
     return status
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.realtime", description="Latency and cost of protection."
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.realtime", description=__doc__)
     parser.add_argument("--only", action="append", metavar="WORD", help="contestants whose name contains this")
     parser.add_argument("--drops", type=int, default=200, metavar="N", help="single EICAR files")
     parser.add_argument("--burst", type=int, default=20_000, metavar="N", help="small files of the burst")
@@ -181,13 +179,8 @@ def _idle_with_corpus(folder: Path, stack: ExitStack, arguments: argparse.Namesp
         print("rule sets: SKIPPED, there is no folder shared/corpus here or above")
         return None
     disk = stack.enter_context(scratch_disk(folder / "corpus-disk"))
-    agent = Buckler(
-        "fanotify" if os.geteuid() == 0 else "watchdog",
-        blocks=False,
-        folder=folder / "corpus",
-        watched=disk,
-        rules=rules,
-    )
+    source = "fanotify" if os.geteuid() == 0 else "watchdog"
+    agent = Buckler(source, blocks=False, folder=folder / "corpus", watched=disk, rules=rules)
     print(f"{agent.name} with {len(rules)} public rule sets …", flush=True)
     with _running(agent):
         return idle(agent, arguments.idle)

@@ -20,7 +20,7 @@ _LOOK_EVERY_S = 0.0002
 _LOOK_EVERY_IN_BURST_S = 0.005
 #: A single drop that stays this long is lost; so is the rest of a burst of which nothing has gone for `_STUCK_S`.
 _DROP_TIMEOUT_S = 20.0
-_STUCK_S = 20.0
+_STUCK_S = 10.0
 #: From a file's leaving its place to its being sealed, at the end of a burst.
 _VAULT_TIMEOUT_S = 60.0
 _PLANTED_IN_TREE = 20

@@ -2,8 +2,7 @@
 
 Whoever opens a watched file waits, inside the kernel, for this process. It therefore does as little as possible: it
 never opens a file, asks nobody, and knows three ways out that always work: the agent's answer, a deadline, and its own
-end, at which the kernel lets everybody go. For an agent that is not heard of any more (hung, stopped, starved) nobody is
-held. If it were a thread of the agent, any of the agent's own `open` or `exec` calls made under the interpreter's lock
+end, at which the kernel lets everybody go. While the agent is not heard of (hung, stopped, starved) nobody is held. If it were a thread of the agent, any of the agent's own `open` or `exec` calls made under the interpreter's lock
 could wait for itself for ever.
 
 Started by `agent.realtime.sources.gate`; the two speak JSON datagrams over a socket pair, descriptors travel beside.
