@@ -2,8 +2,10 @@
 
 Whoever opens a watched file waits, inside the kernel, for this process. It therefore does as little as possible: it
 never opens a file, asks nobody, and knows three ways out that always work: the agent's answer, a deadline, and its own
-end, at which the kernel lets everybody go. While the agent is not heard of (hung, stopped, starved) nobody is held. If it were a thread of the agent, any of the agent's own `open` or `exec` calls made under the interpreter's lock
-could wait for itself for ever.
+end, at which the kernel lets everybody go. While the agent is not heard of (hung, stopped, starved) nobody is held.
+
+If it were a thread of the agent, any of the agent's own `open` or `exec` calls made under the interpreter's lock could
+wait for itself for ever.
 
 Started by `agent.realtime.sources.gate`; the two speak JSON datagrams over a socket pair, descriptors travel beside.
 """
@@ -96,7 +98,7 @@ class Gatekeeper:
         self._folders: list[str] = list(rules.files.roots)
 
     def serve(self) -> None:
-        """Until the agent closes the channel."""
+        """Until the agent closes the channel, or ends."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._channel, selectors.EVENT_READ)
             selector.register(self._group, selectors.EVENT_READ)
@@ -195,7 +197,10 @@ class Gatekeeper:
     # ------------------------------------------------------------ the agent
 
     def _listen(self) -> bool:
-        message, descriptors, _, _ = socket.recv_fds(self._channel, _DATAGRAM, 1, socket.MSG_CMSG_CLOEXEC)
+        try:
+            message, descriptors, _, _ = socket.recv_fds(self._channel, _DATAGRAM, 1, socket.MSG_CMSG_CLOEXEC)
+        except OSError:
+            return False  # it ended with questions unread
         if not message:
             return False
         self._agent_is_silent, self._heard_at = False, self._monotonic()
