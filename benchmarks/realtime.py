@@ -75,7 +75,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="buckler-bench-") as name, ExitStack() as stack:
         folder = Path(name)
         plain = stack.enter_context(scratch_disk(folder / "plain"))
-        tree = prepare_tree(arguments.tree, plain, EICAR)
+        # On a third disk: within one file system the kernel copies by itself, which would flatter the unwatched disk.
+        tree = prepare_tree(arguments.tree, stack.enter_context(scratch_disk(folder / "source")), EICAR)
         print(f"tree: {arguments.tree}, {tree.files} files, {tree.archive.stat().st_size / _MIB:.0f} MiB", flush=True)
         contestants = [
             contestant

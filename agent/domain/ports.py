@@ -14,6 +14,7 @@ from uuid import UUID
 from agent.domain.exclusions import Exclusion
 from agent.domain.facts import Finding, ScanFacts
 from agent.domain.files import FileIdentity, SourceEvent
+from agent.domain.health import HealthIssue
 from agent.domain.incident import Incident, Origin
 from agent.domain.quarantine import CaptureState, QuarantineEntry, RestoreReceipt, Retained
 
@@ -79,6 +80,9 @@ class EventSource(Protocol):
 
     def limitations(self) -> tuple[str, ...]:
         """What this source cannot see where it watches, one sentence each; known once it is open."""
+
+    def issues(self) -> tuple[HealthIssue, ...]:
+        """What keeps it from seeing what it could, and what to change; known once it is open."""
 
     def close(self) -> None:
         """Stop; every opener still waiting is allowed. Safe to repeat."""

@@ -168,7 +168,11 @@ class RealtimeProtection:
             events_lost=self._pipeline.events_lost,
             queue_depth=self._pipeline.depth,
             degraded_because=self._reconciler.reasons(),
-            issues=self._keeper.issues() + self._test_issues + self._mode_issues + self._reconciler.issues(),
+            issues=self._keeper.issues()
+            + self._source.issues()
+            + self._test_issues
+            + self._mode_issues
+            + self._reconciler.issues(),
             limitations=self._source.limitations() + self._reconciler.limitations(),
         )
 

@@ -43,10 +43,10 @@ class FakeGroup:
         del self.owed[descriptor]
         self.answers.append((descriptor, allow))
 
-    def mark(self, path: str, mask: EventMask, scope: MarkScope, flags: MarkFlag) -> None:
+    def mark(self, path: str, mask: int, scope: MarkScope, flags: MarkFlag) -> None:
         raise OSError(path, mask, scope, flags)
 
-    def mark_descriptor(self, descriptor: int, mask: EventMask, flags: MarkFlag) -> None:
+    def mark_descriptor(self, descriptor: int, mask: int, flags: MarkFlag) -> None:
         assert mask
         os.fstat(descriptor)
         self.ignored += 1 if flags & MarkFlag.ADD else -1
@@ -81,7 +81,7 @@ class GatekeeperMachine(RuleBasedStateMachine):
         mask=st.sampled_from([EventMask.OPEN_PERM, EventMask.OPEN_EXEC_PERM]),
         count=st.sampled_from([1, 1, 1, 3, MAX_HELD]),
     )
-    def files_are_opened(self, name: str, pid: int, mask: EventMask, count: int) -> None:
+    def files_are_opened(self, name: str, pid: int, mask: int, count: int) -> None:
         path = Path(self.folder.name, name)
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"" if name == "empty" else b"x")

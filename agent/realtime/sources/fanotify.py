@@ -27,6 +27,7 @@ from agent.domain.files import (
     SourceDied,
     SourceEvent,
 )
+from agent.domain.health import HealthIssue
 from agent.domain.ports import Clock
 from agent.platform.fanotify import BUFFER_BYTES, EVENT_SIZE, EventMask, Group, InitFlag, MarkScope, Notice
 from agent.platform.file_handles import FileSystemId, file_system_id, handle_of, open_handle
@@ -39,8 +40,8 @@ from agent.realtime.sources.gate import Gate
 from agent.realtime.sources.names import FolderOpener, PendingNames
 from agent.realtime.territory import SELF_TEST_PREFIX, Territory, printable
 
-#: Buffers per turn, so that a flood of events does not keep everything else from running.
-READS_PER_TURN = 8
+#: Buffers per turn: one holds up to 170 events, and between two of them the answers of the workers have their turn.
+READS_PER_TURN = 1
 #: How often the roots are compared with what they were, in seconds; deletions and unmounts are noticed at once.
 ROOT_CHECK_S = 30.0
 
@@ -105,6 +106,10 @@ class FanotifySource:
     def limitations(self) -> tuple[str, ...]:
         """What cannot be seen where we watch."""
         return tuple(self._session.limitations) if self._session else ()
+
+    def issues(self) -> tuple[HealthIssue, ...]:
+        """See the port; its limits are met or not when it is opened."""
+        return ()
 
     def open(self, roots: Sequence[str], deliver: Callable[[SourceEvent], None]) -> None:
         """See the port."""
@@ -292,10 +297,8 @@ class FanotifySource:
             self._folder(session, notice.mask, folders.path_of(notice.entry))
         elif notice.mask & EventMask.MOVED_TO:
             found = folders.look_up(notice.entry, session.territory, notice.pid, self._clock.monotonic_ns())
-            if isinstance(found, EventsLost):
+            if found is not None:
                 session.deliver(found)
-            elif found is not None:
-                session.deliver(found.event)
         elif notice.mask & EventMask.CREATE:
             first = session.pending.created(notice.entry, notice.pid)
             if first:

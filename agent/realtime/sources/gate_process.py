@@ -44,8 +44,8 @@ class PermissionGroup(Protocol):
     def fileno(self) -> int: ...  # noqa: D102
     def read(self, size_bytes: int) -> list[Notice]: ...  # noqa: D102
     def respond(self, descriptor: int, *, allow: bool) -> None: ...  # noqa: D102
-    def mark(self, path: str, mask: EventMask, scope: MarkScope, flags: MarkFlag) -> None: ...  # noqa: D102
-    def mark_descriptor(self, descriptor: int, mask: EventMask, flags: MarkFlag) -> None: ...  # noqa: D102
+    def mark(self, path: str, mask: int, scope: MarkScope, flags: MarkFlag) -> None: ...  # noqa: D102
+    def mark_descriptor(self, descriptor: int, mask: int, flags: MarkFlag) -> None: ...  # noqa: D102
     def flush_inode_marks(self) -> None: ...  # noqa: D102
 
 
