@@ -34,6 +34,7 @@ from agent.local_api.server import LocalApi
 from agent.local_api.status import EngineFacts, LicenceFacts, RealtimeFacts, StatusFacts, StatusField
 from agent.local_api.status_board import StatusBoard, StatusSources
 from agent.platform.clock import SystemClock
+from agent.platform.interpreter import files_allowed, settle_in
 from agent.platform.lock import AgentLock
 from agent.platform.randomness import SystemRandomness
 from agent.platform.system_facts import SystemFacts, read_system_facts
@@ -52,6 +53,8 @@ log = structlog.get_logger()
 
 #: The data folder is entered by everybody (the status socket is in it) and listed by its owner only.
 _DATA_DIR_MODE = 0o711
+#: Files of a burst that are kept open until their turn; the names of the others are kept instead.
+_MOST_WAITING = 4096
 #: Before a part that failed is started again, in seconds.
 _RESTART_PAUSE_S = 5.0
 
@@ -154,6 +157,7 @@ async def run_agent(config: AgentConfig, announce: Callable[[str], None]) -> Non
         try:
             await agent.scanner.start()
             await device.vault.resume()
+            settle_in()
             await _supervise(agent, stopping)
         finally:
             await agent.scanner.close()
@@ -183,6 +187,7 @@ def build_agent(device: Device, announce: Callable[[str], None]) -> Agent:
             config.realtime.roots,
             own_folders,
             scan_slots=config.scanner.worker_count(),
+            descriptors=_waiting_files(files_allowed()),
             block=config.realtime.block,
             reconcile_every_s=config.realtime.reconcile_every_s,
         ),
@@ -207,6 +212,11 @@ def build_agent(device: Device, announce: Callable[[str], None]) -> Agent:
     actions = direct_actions(device, lambda mode: _switch_mode(mode, realtime, book))
     local_api = LocalApi(config.locations.local_api, actions, board.fields, lambda: _reload(keeper, link, watch))
     return Agent(device, pack, scanner, realtime, link, sender, watch, local_api)
+
+
+def _waiting_files(allowed: int | None) -> int:
+    """How many files may wait open: a quarter of what this process may have, or what is enough for most bursts."""
+    return _MOST_WAITING if allowed is None else max(64, min(_MOST_WAITING, allowed // 4))
 
 
 async def _supervise(agent: Agent, stopping: asyncio.Event) -> None:

@@ -21,6 +21,15 @@ from tests.fakes.store import MemoryStore
 from tests.fakes.waiting import until
 
 
+class DrowsyClock(SystemClock):
+    """The machine's own, on a machine that sleeps when it is told to."""
+
+    slept_ns = 0
+
+    def asleep_ns(self) -> int:
+        return self.slept_ns
+
+
 class ProtectedFolder:
     """Everything a test of the runner may want to touch."""
 
@@ -35,7 +44,7 @@ class ProtectedFolder:
         self.quarantine = FakeQuarantine(folder / "vault")
         self.incidents = FakeIncidentLog()
         self.store: Store = MemoryStore()
-        self.clock = SystemClock()  # files get their times from the kernel, so life signs must too
+        self.clock = DrowsyClock()  # files get their times from the kernel, so life signs must too
         self.policy = Policy()
         self.access: Access = NOT_ACTIVATED
         self.proofs = 0
