@@ -15,6 +15,7 @@ import os
 import signal
 import statistics
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -46,7 +47,7 @@ from benchmarks.parts.trials import (
 _MIB = 1024 * 1024
 NOTIFY, BLOCK, WATCHDOG = "buckler fanotify notify", "buckler fanotify block", "buckler watchdog notify"
 PEER, PREVENTING_PEER = "clamonacc notify", "clamonacc prevention"
-_TREE = Path("/usr/lib/python3.11")
+_TREE = Path(sysconfig.get_path("purelib"))
 #: More than the kernel's queues hold by default (16,384), so that they overflow while nobody reads.
 _OVERFLOWING = 20_000
 

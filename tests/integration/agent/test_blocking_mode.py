@@ -219,6 +219,7 @@ async def live(disk):
         while not (stage.proofs and stage.settled()):
             await asyncio.sleep(0.01)
         stage.scanner.hold()
+        (stage.root / "file.txt").write_bytes(b"hello")
         print("held from now on", flush=True)
         await asyncio.sleep(120)
 
@@ -232,9 +233,7 @@ async def test_openers_are_let_go_when_the_agent_is_stopped_or_killed(
 ) -> None:
     """Held for a minute by a scanner that does not answer; freed by the death or the silence of the agent."""
     with scratch_tmpfs(tmp_path / "disk") as disk:
-        (disk / "root").mkdir()
         file = disk / "root" / "file.txt"
-        file.write_bytes(b"hello")
         command = [sys.executable, "-c", AGENT, str(disk)]
         agent = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, cwd=ROOM)
         try:
