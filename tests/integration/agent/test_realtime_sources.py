@@ -258,5 +258,7 @@ async def test_a_file_system_mounted_below_a_root_is_watched_from_then_on(source
                     await asyncio.to_thread(in_another_process, WRITE, target, "1", "1", EICAR.hex())
                     await until(lambda: str(stage.root / "usb/new/0.txt") in stage.quarantine.taken())
                     await until(stage.settled)
+                    taken = stage.quarantine.taken()
                 finally:
                     await asyncio.to_thread(subprocess.run, ["umount", "-l", str(stage.root / "usb")], check=True)
+    assert taken == {str(stage.root / name) for name in ("usb/old/0.txt", "usb/new/0.txt")}
