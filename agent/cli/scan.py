@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agent.cli.printing import note
 from agent.cli.scan_progress import Progress, open_progress
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.exclusions import ExclusionKind
@@ -109,6 +110,8 @@ class ScanRequest:
     policy: Policy
     output: Output
     verbose: bool
+    #: Scan with the rules that compile; else one that does not ends the scan before it begins.
+    skip_broken_rules: bool = False
     #: Where the cache is; None: neither read nor write one.
     cache_place: ScanPlace | None = None
 
@@ -168,15 +171,15 @@ async def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: Quarant
         BucklerError: Bad rules or no workers; nothing has been scanned then.
     """
     from agent.scanner.on_demand import scan_trees
-    from agent.scanner.rulepack import compile_pack, load_rules
     from agent.scanner.service import ScannerService
 
     begun_ns = wiring.clock.monotonic_ns()
-    pack = compile_pack(load_rules(request.rules), request.settings.engine)
+    pack, rules_skipped = _compiled_rules(request)
     service = ScannerService(request.settings, pack, wiring.clock)
     try:
         with open_progress() as progress, _cache(request, wiring, pack) as cache:
             run = ScanRun(request, wiring, quarantine, progress)
+            run.tally.rules_skipped = rules_skipped
             workers = request.settings.worker_count()
             excluded = _exclusions(request, wiring)
             await scan_trees(request.targets, service, workers, excluded, run.receive, start=service.start, cache=cache)
@@ -193,6 +196,19 @@ async def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: Quarant
     return exit_status(run.tally)
 
 
+def _compiled_rules(request: ScanRequest) -> "tuple[CompiledPack, int]":
+    """Compile; with the number of rules that were left out, each of which is told."""
+    from agent.scanner.rulepack import compile_pack, compile_sound_rules, load_rules
+
+    pack = load_rules(request.rules)
+    if not request.skip_broken_rules:
+        return compile_pack(pack, request.settings.engine), 0
+    compiled, left_out = compile_sound_rules(pack, request.settings.engine)
+    for item in left_out:
+        note(f"left out: {printable(str(item))}")
+    return compiled, len(left_out)
+
+
 def scan_command(wiring: ScanWiring) -> Callable[..., None]:
     """The command with everything it needs; register the result with Typer."""
 
@@ -203,6 +219,10 @@ def scan_command(wiring: ScanWiring) -> Callable[..., None]:
             list[Path] | None,
             typer.Option(help="Scan with these rules instead of the installed ones: file, folder or zip. Repeatable."),
         ] = None,
+        skip_broken_rules: Annotated[
+            bool, typer.Option("--skip-broken-rules", help="Leave out rules that do not compile, and say which.")
+        ] = False,
+        engine: Annotated[str, typer.Option(help="Signature engine: yara or boreal.")] = "",
         quarantine: Annotated[bool, typer.Option("--quarantine", help="Take what is infected to the vault.")] = False,
         jobs: Annotated[int, typer.Option(min=0, max=256, help="Workers; 0: one per core.")] = 0,
         no_cache: Annotated[
@@ -231,7 +251,12 @@ def scan_command(wiring: ScanWiring) -> Callable[..., None]:
             max_expanded_size=_size(max_expanded_size, "--max-expanded-size"),
             timeout_s=timeout,
         )
-        settings = replace(defaults.settings, workers=jobs or defaults.settings.workers, limits=limits)
+        settings = replace(
+            defaults.settings,
+            engine=engine or defaults.settings.engine,
+            workers=jobs or defaults.settings.workers,
+            limits=limits,
+        )
         policy = replace(defaults.policy, on_infected=Action.QUARANTINE if quarantine else Action.REPORT)
         request = ScanRequest(
             _targets(paths),
@@ -240,6 +265,7 @@ def scan_command(wiring: ScanWiring) -> Callable[..., None]:
             policy,
             output,
             verbose,
+            skip_broken_rules=skip_broken_rules,
             cache_place=None if no_cache else place,
         )
         with ExitStack() as stack:

@@ -4,8 +4,8 @@ Every message is a frame: four bytes of length, big-endian, then that many bytes
 
 * parent → worker, once: JSON of `WorkerOrders`.
 * worker → parent, once: JSON of `Hello`, or `{"failed": reason}`.
-* parent → worker, per file: eight bytes of file size, then the path's raw bytes, with the descriptor to scan attached
-  (SCM_RIGHTS).
+* parent → worker, per file: eight bytes of file size, four of the owner's number, then the path's raw bytes, with the
+  descriptor to scan attached (SCM_RIGHTS).
 * worker → parent, per file: JSON of `Answer`.
 
 The parent believes nothing: whoever took over a worker can send any bytes. `decode_answer` accepts exactly the shapes
@@ -36,6 +36,8 @@ MAX_INCOMPLETE = 100
 #: Characters of one name in an answer; longer member names are cut.
 MAX_NAME = 1024
 _SIZE_BYTES = 8
+_OWNER_BYTES = 4
+_BEFORE_PATH = _SIZE_BYTES + _OWNER_BYTES
 _MAX_MEMBER_DEPTH = DEPTH_CEILING + 2
 _SHA256 = re.compile(r"[0-9a-f]{64}|")
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -84,10 +86,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One file to scan; the descriptor belongs to the receiver."""
+    """One file to scan; the descriptor belongs to the receiver, who may not ask the kernel who owns the file."""
 
     descriptor: int
     size_hint: int
+    owner: int
     path: str
 
 
@@ -107,9 +110,10 @@ def decode_orders(payload: bytes) -> WorkerOrders:
     return WorkerOrders(**(fields | {"limits": Limits(**fields["limits"])}))
 
 
-def encode_request(size_hint: int, path: str) -> bytes:
+def encode_request(size_hint: int, owner: int, path: str) -> bytes:
     """To the worker, with the descriptor beside it."""
-    return size_hint.to_bytes(_SIZE_BYTES, "big") + os.fsencode(path)[:MAX_PATH_BYTES]
+    numbers = size_hint.to_bytes(_SIZE_BYTES, "big") + owner.to_bytes(_OWNER_BYTES, "big")
+    return numbers + os.fsencode(path)[:MAX_PATH_BYTES]
 
 
 def receive_frame(channel: socket.socket) -> bytes:
@@ -133,7 +137,9 @@ def receive_request(channel: socket.socket) -> Request | None:
         body = _receive_exactly(channel, int.from_bytes(header, "big"))
     except ConnectionError:
         return None
-    return Request(descriptors[0], int.from_bytes(body[:_SIZE_BYTES], "big"), os.fsdecode(body[_SIZE_BYTES:]))
+    size_hint = int.from_bytes(body[:_SIZE_BYTES], "big")
+    owner = int.from_bytes(body[_SIZE_BYTES:_BEFORE_PATH], "big")
+    return Request(descriptors[0], size_hint, owner, os.fsdecode(body[_BEFORE_PATH:]))
 
 
 def _receive_exactly(channel: socket.socket, size: int) -> bytes:

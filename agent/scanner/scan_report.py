@@ -42,6 +42,8 @@ class Tally:
     cached: int = 0
     #: Listed, but gone before it could be opened.
     vanished: int = 0
+    #: Rules, or files of rules that could not be told apart, that were left out because they do not compile.
+    rules_skipped: int = 0
 
     def add(self, file: ScannedFile) -> None:
         """Count one file."""
@@ -111,6 +113,7 @@ def summary_record(tally: Tally, *, elapsed_s: float, engine: str, signatures: s
         "errors": tally.errors,
         "cached": tally.cached,
         "vanished": tally.vanished,
+        "rules_skipped": tally.rules_skipped,
         "elapsed_s": round(elapsed_s, 3),
         "engine": engine,
         "signatures": signatures,

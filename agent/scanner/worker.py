@@ -18,6 +18,7 @@ import zipfile
 from collections.abc import Callable
 
 from agent.domain.facts import Finding, Incomplete, Severity
+from agent.platform.accounts import account_name, local_accounts
 from agent.platform.allocator import keep_freed_memory
 from agent.platform.sandbox import harden
 from agent.platform.sandbox_plan import ParentGoneError, SandboxPlan
@@ -62,9 +63,10 @@ class FileScan:
         self._findings: dict[Finding, None] = {}
         self._walk = Walk(FAMILIES, self._budget, self._visit)
 
-    def run(self, data: bytes, path: str) -> Answer:
+    def run(self, data: bytes, path: str, owner: str = "") -> Answer:
         """Scan; whatever the content does to us is told in the answer."""
         self._path = path
+        self._owner = owner
         sha256 = hashlib.sha256(data).hexdigest()
         failure: tuple[Incomplete, ...] = ()
         try:
@@ -79,7 +81,9 @@ class FileScan:
     def _visit(self, content: Content) -> None:
         try:
             result = self._matcher.match(
-                content.data, variables_for(self._path, content.trail), self._budget.seconds_left()
+                content.data,
+                variables_for(self._path, content.trail, content.data, self._owner),
+                self._budget.seconds_left(),
             )
         except MatchTimeoutError:
             raise self._budget.timeout() from None
@@ -93,7 +97,9 @@ class FileScan:
             )
 
 
-def scan_descriptor(descriptor: int, size_hint: int, path: str, matcher: Matcher, limits: Limits) -> Answer:
+def scan_descriptor(
+    descriptor: int, size_hint: int, path: str, matcher: Matcher, limits: Limits, owner: str = ""
+) -> Answer:
     """Read a descriptor within the limits and scan what was read.
 
     Args:
@@ -102,6 +108,7 @@ def scan_descriptor(descriptor: int, size_hint: int, path: str, matcher: Matcher
         path: Where it was, for rules and names.
         matcher: The rules.
         limits: Bounds.
+        owner: Account that owns the file, for rules.
     """
     try:
         data = read_content(descriptor, size_hint, limits.max_file_size)
@@ -111,7 +118,7 @@ def scan_descriptor(descriptor: int, size_hint: int, path: str, matcher: Matcher
         return Answer("", size_hint, error="unreadable")
     if data is None:
         return Answer("", size_hint, incomplete=(Incomplete("max_file_size", limits.max_file_size),))
-    return FileScan(matcher, limits, time.monotonic_ns).run(data, path)
+    return FileScan(matcher, limits, time.monotonic_ns).run(data, path, owner)
 
 
 class Worker:
@@ -133,7 +140,12 @@ class Worker:
         while (request := protocol.receive_request(self._channel)) is not None:
             try:
                 answer = scan_descriptor(
-                    request.descriptor, request.size_hint, request.path, self._matcher, self._limits
+                    request.descriptor,
+                    request.size_hint,
+                    request.path,
+                    self._matcher,
+                    self._limits,
+                    account_name(request.owner),
                 )
             finally:
                 os.close(request.descriptor)
@@ -147,6 +159,7 @@ def prepare_for_confinement(matcher: Matcher) -> None:
     """
     logging.disable()
     libarchive_reader.load()
+    local_accounts()
     for name in _CODECS:
         codecs.lookup(name)
     text = io.BytesIO()

@@ -85,7 +85,7 @@ def test_a_worker_answers_file_by_file_until_its_parent_hangs_up() -> None:
         file.write(EICAR)
         file.flush()
         for _ in range(2):
-            request = protocol.frame(protocol.encode_request(68, "/tmp/e\udcff.com"))
+            request = protocol.frame(protocol.encode_request(68, 0, "/tmp/e\udcff.com"))
             socket.send_fds(ours, [request], [file.fileno()])
             answers.append(protocol.decode_answer(protocol.receive_frame(ours)))
     worker.join(timeout=10)
