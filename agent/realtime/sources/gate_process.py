@@ -111,7 +111,7 @@ class Gatekeeper:
         if self._channel in ready and not self._listen():
             return False
         self._let_late_ones_go()
-        self._mark_some_folders()
+        self.mark_some_folders()
         return True
 
     def _patience(self) -> float | None:
@@ -246,8 +246,8 @@ class Gatekeeper:
 
     # ------------------------------------------------------------ folders
 
-    def _mark_some_folders(self) -> None:
-        """Files are held by the folder they are in; the marks spread over the trees between two answers."""
+    def mark_some_folders(self) -> None:
+        """Hold openers in a few more folders: the marks spread over the trees between two answers."""
         for _ in range(_FOLDERS_PER_TURN):
             if not self._folders:
                 return
@@ -286,12 +286,14 @@ def main() -> None:
     except OSError as failure:
         channel.send(json.dumps({"is": "refused", "reason": failure.strerror}).encode())
         return
-    channel.send(b'{"is": "ready"}')
     # Our own code lies in these folders: to hold an opener there could mean to hold ourselves.
     own = [*order["excluded"], sys.prefix, sys.base_prefix, os.path.dirname(_folder_of(json)), _folder_of(agent)]  # noqa: PTH120
     programs, files = Territory(order["roots"], own), Territory(order["folders"], own)
     rules = GateRules(programs, files, order["hold_s"], order["fail_open"], order["agent_pid"])
-    Gatekeeper(channel, group, rules).serve()
+    gatekeeper = Gatekeeper(channel, group, rules)
+    gatekeeper.mark_some_folders()
+    channel.send(b'{"is": "ready"}')
+    gatekeeper.serve()
 
 
 def _folder_of(package: ModuleType) -> str:

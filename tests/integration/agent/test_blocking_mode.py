@@ -1,6 +1,7 @@
 """Blocking mode on a private file system. Openers are strangers to the agent: orphans, never our descendants."""
 
 import asyncio
+import os
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import psutil
 import pytest
 
 from agent.domain.entitlement import Access, AccessLevel, Feature
+from agent.domain.files import FileEvent, SourceEvent
 from agent.domain.policy import Mode
 from agent.platform.clock import SystemClock
 from agent.realtime.settings import BlockSettings
@@ -202,6 +204,7 @@ AGENT = """
 import asyncio, sys
 from dataclasses import replace
 from pathlib import Path
+from agent.domain.files import FileEvent, SourceEvent
 from agent.domain.policy import Mode
 from agent.platform.clock import SystemClock
 from agent.realtime.settings import BlockSettings
@@ -303,3 +306,32 @@ async def test_the_writer_of_a_new_file_waits_for_nobody(stage: ProtectedFolder,
         await until(copy.exists, 10.0)
         assert copy.read_text("ascii").strip() == "0"
         stage.scanner.release()
+
+
+async def test_a_refusal_is_not_lost_when_the_gate_is_behind(tmp_path: Path, strangers: Strangers) -> None:
+    """The gate stands still while more is said to it than a socket holds; the refusal comes last."""
+    events: list[SourceEvent] = []
+    with scratch_tmpfs(tmp_path / "disk") as disk:
+        file = disk / "file.txt"
+        file.write_bytes(EICAR)
+        block = BlockSettings(budget_s=30.0)
+        source = FanotifySource(excluded=[], own_pids=frozenset, clock=SystemClock(), block=block)
+        source.open([str(disk)], events.append)
+        try:
+            source.set_blocking(enabled=True)
+            (gate,) = [c for c in psutil.Process().children() if "agent.realtime.sources.gate_process" in c.cmdline()]
+            result = await asyncio.to_thread(strangers.start, "cat", file)
+            await until(lambda: any(isinstance(event, FileEvent) and event.token for event in events))
+            (opening,) = [event for event in events if isinstance(event, FileEvent) and event.token]
+            gate.suspend()
+            for _ in range(5000):
+                source.answer(10**9, allow=True)
+            source.answer(opening.token or 0, allow=False)
+            gate.resume()
+            await until(result.exists, 10.0)
+            assert result.read_text("ascii").strip() != "0"
+        finally:
+            source.close()
+            for event in events:
+                if isinstance(event, FileEvent):
+                    os.close(event.descriptor)
