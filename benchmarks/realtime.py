@@ -63,6 +63,8 @@ class Results:
     kills: dict[str, Burst] = field(default_factory=dict)
     copies: dict[str, Copying] = field(default_factory=dict)
     unpacked: dict[str, Copying] = field(default_factory=dict)
+    #: Proportional set size in bytes, at rest after all of that.
+    after_work: dict[str, int] = field(default_factory=dict)
     with_corpus: Idle | None = None
 
 
@@ -162,6 +164,9 @@ def _put_through(
             beyond = max(count, _OVERFLOWING)
             results.overflows[name] = burst_beyond_the_queue(protection, "overflow", beyond, infected, EICAR)
             protection.wait_until_calm()
+        protection.wait_until_calm()
+        results.after_work[name] = protection.pss_bytes()
+        if isinstance(protection, Buckler):
             results.kills[name] = burst_with_a_kill(protection, "kill", count, infected, EICAR)
 
 
@@ -212,13 +217,14 @@ def _table(results: Results) -> Iterator[str]:
         for name, told in bursts.items():
             yield f"  {name:42}{told.written_s:10.2f}{told.drained_s:10.2f}{told.lost:6}{told.events_lost:>13}"
     for title, copies in (("cp -r", results.copies), ("tar x", results.unpacked)):
-        yield f"{title:44}{'plain s':>10}{'guarded s':>10}{'slower':>8}{'CPU s':>8}{'lost':>6}"
+        yield f"{title:44}{'plain s':>10}{'guarded s':>10}{'slower':>8}{'its CPU':>8}{'CPU s':>8}{'lost':>6}"
         for name, cost in copies.items():
-            seconds = f"{cost.plain_s:10.2f}{cost.protected_s:10.2f}{cost.slow_down:7.2f}x{cost.cpu_s:8.2f}"
-            yield f"  {name:42}{seconds}{cost.lost:6}"
-    yield f"{'idle':44}{'% of a core':>12}{'PSS MiB':>9}"
+            seconds = f"{cost.plain_s:10.2f}{cost.protected_s:10.2f}{cost.slow_down:7.2f}x{cost.cpu_slow_down:7.2f}x"
+            yield f"  {name:42}{seconds}{cost.cpu_s:8.2f}{cost.lost:6}"
+    yield f"{'idle':44}{'% of a core':>12}{'PSS MiB':>9}{'after work':>12}"
     for name, rest in results.idle.items():
-        yield f"  {name:42}{rest.cpu_percent:12.2f}{rest.pss_bytes / _MIB:9.1f}"
+        after = results.after_work[name] / _MIB
+        yield f"  {name:42}{rest.cpu_percent:12.2f}{rest.pss_bytes / _MIB:9.1f}{after:12.1f}"
     if results.with_corpus is not None:
         rest = results.with_corpus
         yield f"  {'buckler with public rule sets':42}{rest.cpu_percent:12.2f}{rest.pss_bytes / _MIB:9.1f}"
@@ -234,6 +240,7 @@ def _targets(results: Results) -> Iterator[Target]:
         yield Target(f"{name}: planted files lost", _lost(results, name), 0)
     for name in ours:
         yield from _idle_targets(name, results.idle[name], 150)
+        yield Target(f"{name}: memory after work", results.after_work[name] / _MIB, 150, " MiB")
     if results.with_corpus is not None:
         yield from _idle_targets("buckler with public rule sets", results.with_corpus, 300)
     for name in (NOTIFY, WATCHDOG):

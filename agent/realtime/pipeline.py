@@ -155,7 +155,8 @@ class Pipeline:
         self._waiting: dict[int, _Job] = {}
         self._planted: dict[_Key, str] = {}
         self._uprooted: set[_Key] = set()
-        self._resting: set[_Key] = set()
+        #: Names under which each was looked at: a new file may have got the inode of one that is gone.
+        self._resting: dict[_Key, frozenset[str]] = {}
         self._path_exclusions: tuple[Policy, tuple[Exclusion, ...]] | None = None
         self._stopping = False
         self._out: list[Command] = []
@@ -322,13 +323,14 @@ class Pipeline:
             self._answer_unknown(event.token)
 
     def _queue_or_rest(self, job: _Job) -> None:
-        resting = (job.identity.device, job.identity.inode) in self._resting and not job.tokens
+        names = self._resting.get((job.identity.device, job.identity.inode), frozenset())
+        resting = job.paths[-1] in names and not job.tokens
         job.stage = Stage.RESTING if resting else Stage.QUEUED
         if not resting:
             self._push(job)
 
     def _rested(self, key: _Key) -> None:
-        self._resting.discard(key)
+        self._resting.pop(key, None)
         job = self._current.get(key)
         if job is not None and job.stage is Stage.RESTING:
             self._queue_or_rest(job)
@@ -337,7 +339,7 @@ class Pipeline:
         key = (job.identity.device, job.identity.inode)
         if took_ms < REST_FROM_MS or key in self._resting or self._stopping:
             return
-        self._resting.add(key)
+        self._resting[key] = frozenset(job.paths)
         self._out.append(Rest(*key, min(took_ms / 1000 * REST_FACTOR, REST_AT_MOST_S)))
 
     def _push(self, job: _Job) -> None:

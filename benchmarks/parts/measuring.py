@@ -84,7 +84,7 @@ def run_measured(
         ProgramFailedError: Another exit status; the last lines of standard error are in it.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        cpu_before = _children_cpu_s()
+        cpu_before = children_cpu_s()
         begun = time.monotonic()
         with subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env={**os.environ, **(env or {})}
@@ -94,7 +94,7 @@ def run_measured(
             status = process.wait(_PROGRAM_TIMEOUT_S)
             wall_s = time.monotonic() - begun
             peak_bytes = sampler.stop()
-        cost = Cost(wall_s, _children_cpu_s() - cpu_before, peak_bytes)
+        cost = Cost(wall_s, children_cpu_s() - cpu_before, peak_bytes)
         out.seek(0)
         err.seek(0)
         if status not in good:
@@ -103,7 +103,8 @@ def run_measured(
         return cost, out.read()
 
 
-def _children_cpu_s() -> float:
+def children_cpu_s() -> float:
+    """User and system time of all children that ended and were waited for."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 

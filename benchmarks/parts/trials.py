@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.parts.measuring import children_cpu_s
 from benchmarks.parts.protections import Buckler, Protection
 
 #: How often a path is looked at; half of it is the error of a latency.
@@ -50,12 +51,16 @@ class Copying:
     Attributes:
         plain_s: Median seconds on an unwatched disk.
         protected_s: Median seconds in the watched folder.
+        plain_cpu_s: Median CPU seconds of the writer there; unlike its wall time, hardly moved by what else is running.
+        protected_cpu_s: Median CPU seconds of the writer here.
         cpu_s: CPU seconds of the protection, median of the rounds, until it was calm again.
         lost: Infected files in the tree that were not taken, all rounds together.
     """
 
     plain_s: float
     protected_s: float
+    plain_cpu_s: float
+    protected_cpu_s: float
     cpu_s: float
     lost: int
 
@@ -63,6 +68,11 @@ class Copying:
     def slow_down(self) -> float:
         """1: none."""
         return self.protected_s / self.plain_s
+
+    @property
+    def cpu_slow_down(self) -> float:
+        """The same of the writer's own CPU time."""
+        return self.protected_cpu_s / self.plain_cpu_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,30 +231,37 @@ def unpack_tree(protection: Protection, tree: PreparedTree, plain: Path, rounds:
 def _write_tree(
     protection: Protection, tree: PreparedTree, plain: Path, rounds: int, command: Sequence[str]
 ) -> Copying:
-    plain_s: list[float] = []
-    protected_s: list[float] = []
+    unwatched: list[tuple[float, float]] = []
+    watched: list[tuple[float, float]] = []
     cpu_s: list[float] = []
     lost = 0
     for number in range(rounds):
-        plain_s.append(_timed(command, plain / "copy"))
+        unwatched.append(_timed(command, plain / "copy"))
         shutil.rmtree(plain / "copy")
         target = protection.watched / f"{command[0]}-{number}"
         before = protection.cpu_s()
-        protected_s.append(_timed(command, target))
+        watched.append(_timed(command, target))
         left, _ = _see_them_go({str(path) for path in target.rglob("planted-*") if path.name in tree.infected})
         lost += len(left)
         protection.wait_until_calm()
         cpu_s.append(protection.cpu_s() - before)
         shutil.rmtree(target)
         protection.wait_until_calm()
-    return Copying(statistics.median(plain_s), statistics.median(protected_s), statistics.median(cpu_s), lost)
+    (plain_s, plain_cpu_s), (protected_s, protected_cpu_s) = _medians(unwatched), _medians(watched)
+    return Copying(plain_s, protected_s, plain_cpu_s, protected_cpu_s, statistics.median(cpu_s), lost)
 
 
-def _timed(command: Sequence[str], target: Path) -> float:
+def _medians(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    first, second = zip(*pairs, strict=True)
+    return statistics.median(first), statistics.median(second)
+
+
+def _timed(command: Sequence[str], target: Path) -> tuple[float, float]:
+    """Seconds by the clock, and of CPU time."""
     target.mkdir()
-    begun = time.monotonic()
+    begun, used = time.monotonic(), children_cpu_s()
     subprocess.run([*command, str(target)], check=True)
-    return time.monotonic() - begun
+    return time.monotonic() - begun, children_cpu_s() - used
 
 
 def idle(protection: Protection, seconds: float) -> Idle:

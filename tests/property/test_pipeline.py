@@ -77,7 +77,8 @@ class Ledger:
     inodes: dict[int, int] = field(default_factory=dict)
     owed: list[Owed] = field(default_factory=list)
     reopen: list[Reopen] = field(default_factory=list)
-    resting: set[int] = field(default_factory=set)
+    #: Inode to the path under which it was costly.
+    resting: dict[int, str] = field(default_factory=dict)
 
 
 class PipelineMachine(RuleBasedStateMachine):
@@ -88,7 +89,7 @@ class PipelineMachine(RuleBasedStateMachine):
         self.ledger = Ledger()
         self.numbers = 100
         self.versions: dict[int, int] = {}
-        self.stopped = False
+        self.looked_at = ""
 
     # ------------------------------------------------------------ what may happen
 
@@ -113,6 +114,7 @@ class PipelineMachine(RuleBasedStateMachine):
     def a_scan_comes_back(self, data: st.DataObject, facts: ScanFacts, *, changed: bool) -> None:
         job = data.draw(st.sampled_from(sorted(self.ledger.scanning)))
         scan = self.ledger.scanning.pop(job)
+        self.looked_at = scan.path
         inode = self.ledger.inodes[scan.descriptor]
         self.send(ScanFinished(job, facts, self.identity(inode), changed))
 
@@ -230,7 +232,7 @@ class PipelineMachine(RuleBasedStateMachine):
             self.ledger.owed = [owed for owed in self.ledger.owed if owed != Owed(inode, path)]
 
     def rested(self, inode: int) -> None:
-        self.ledger.resting.remove(inode)
+        del self.ledger.resting[inode]
         self.send(Rested(1, inode))
 
     def send(self, event: Input) -> list[Command]:
@@ -259,7 +261,8 @@ class PipelineMachine(RuleBasedStateMachine):
                 assert job not in ledger.scanning
                 ledger.scanning[job] = command
                 inode = ledger.inodes[descriptor]
-                assert inode not in ledger.resting or ledger.waiting, "nobody is held, and it has not rested"
+                rests = ledger.resting.get(inode) == command.path
+                assert not rests or ledger.waiting, "nobody is held, and it has not rested"
                 ledger.owed = [owed for owed in ledger.owed if owed.inode != inode]
             case Capture(job, descriptor):
                 assert descriptor in ledger.held
@@ -269,7 +272,7 @@ class PipelineMachine(RuleBasedStateMachine):
             case Rest(_, inode, seconds):
                 assert inode not in ledger.resting, "two timers for one file"
                 assert 0 < seconds <= REST_AT_MOST_S
-                ledger.resting.add(inode)
+                ledger.resting[inode] = self.looked_at
             case Reopen(path):
                 ledger.reopen.append(command)
                 ledger.owed = [owed for owed in ledger.owed if owed.path != path]

@@ -322,6 +322,13 @@ def test_whoever_is_held_ends_the_rest() -> None:
     assert play(Rested(1, 1)) == []
 
 
+def test_a_new_file_with_the_inode_of_a_costly_one_does_not_rest() -> None:
+    play = Play()
+    play(seen(7))
+    play(scanned(1, costly()))
+    assert play(seen(8, "/r/new", version=2)) == [Scan(2, 8, "/r/new", 0)]
+
+
 def test_a_rest_has_an_end_however_long_the_look_took() -> None:
     play = Play()
     play(seen(7))
