@@ -3,9 +3,10 @@
 Contestants: `buckler run` by fanotify, notifying and blocking, and by watchdog; Debian's `clamonacc` with a database of
 one signature, notifying and preventing. Each has a tmpfs of its own; databases and quarantines are on the disk.
 
-Each alone: idle; a burst of 20,000 small files with 200 EICAR files; a real tree written by `cp -r` and `tar x`, in
-turns with the same on an unwatched disk; Buckler also a burst while it stands still, so that the kernel's queue
-overflows, and one in whose middle it is killed. Then all running at once: 200 single EICAR files for each, in turns.
+Each alone: idle, and its memory then and after some work; Buckler also a burst while it stands still, so that the
+kernel's queue overflows, and one in whose middle it is killed. Then all running, one after the other in turns: 200
+single EICAR files; bursts of 20,000 small files with 200 EICAR files; a real tree written by `cp -r` and `tar x`, each
+time also on an unwatched disk.
 
 Each target is one line at the end; the exit status is 1 when one is missed.
 """
@@ -34,10 +35,13 @@ from benchmarks.parts.trials import (
     Copying,
     Idle,
     PreparedTree,
+    WriteRound,
     burst,
     burst_beyond_the_queue,
+    burst_of,
     burst_with_a_kill,
     copy_tree,
+    copying_of,
     drop_in_turns,
     idle,
     prepare_tree,
@@ -87,8 +91,8 @@ def main() -> int:
             if any(word in contestant.name for word in arguments.only)
         ]
         for contestant in contestants:
-            _put_through(contestant, arguments, tree, plain, results)
-        _drop_everywhere(contestants, arguments, results)
+            _alone(contestant, arguments, tree, plain, results)
+        _in_turns(contestants, arguments, tree, plain, results)
         if arguments.corpus:
             results.with_corpus = _idle_with_corpus(folder, stack, arguments)
     for line in _table(results):
@@ -104,7 +108,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--drops", type=int, default=200, metavar="N", help="single EICAR files")
     parser.add_argument("--burst", type=int, default=20_000, metavar="N", help="small files of the burst")
     parser.add_argument("--burst-eicars", type=int, default=200, metavar="N", help="EICAR files among them")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="of cp and tar; medians are shown")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="of bursts, cp and tar; medians are shown")
     parser.add_argument("--tree", type=Path, default=_TREE, metavar="DIR", help="what cp and tar write")
     parser.add_argument("--idle", type=float, default=60.0, metavar="S", help="how long nothing happens")
     parser.add_argument("--corpus", action="store_true", help="also idle with the rule sets in shared/corpus")
@@ -147,37 +151,49 @@ def _running(protection: Protection) -> Iterator[None]:
         protection.stop()
 
 
-def _put_through(
+def _alone(
     protection: Protection, arguments: argparse.Namespace, tree: PreparedTree, plain: Path, results: Results
 ) -> None:
-    """One contestant, the others at rest."""
-    name, count, infected = protection.name, arguments.burst, arguments.burst_eicars
-    print(f"{name} …", flush=True)
+    """What needs the others out of the way, as they would share its memory, and what only Buckler is put through."""
+    name, count, infected = protection.name, max(arguments.burst, _OVERFLOWING), arguments.burst_eicars
+    print(f"{name}, alone …", flush=True)
     with _running(protection):
         results.idle[name] = idle(protection, arguments.idle)
-        results.copies[name] = copy_tree(protection, tree, plain, arguments.rounds)
-        results.unpacked[name] = unpack_tree(protection, tree, plain, arguments.rounds)
-        if not isinstance(protection, Clamonacc) or not protection.blocks:
-            results.bursts[name] = burst(protection, "burst", count, infected, EICAR)
-        if isinstance(protection, Buckler):
-            protection.wait_until_calm()
-            beyond = max(count, _OVERFLOWING)
-            results.overflows[name] = burst_beyond_the_queue(protection, "overflow", beyond, infected, EICAR)
-            protection.wait_until_calm()
-        protection.wait_until_calm()
+        copy_tree(protection, tree, plain, -1)
         results.after_work[name] = protection.pss_bytes()
         if isinstance(protection, Buckler):
-            results.kills[name] = burst_with_a_kill(protection, "kill", count, infected, EICAR)
+            results.overflows[name] = burst_beyond_the_queue(protection, "overflow", count, infected, EICAR)
+            protection.wait_until_calm()
+            results.kills[name] = burst_with_a_kill(protection, "kill", arguments.burst, infected, EICAR)
 
 
-def _drop_everywhere(contestants: Sequence[Protection], arguments: argparse.Namespace, results: Results) -> None:
-    """All running at once; a peer that looks only at what is opened has no latency from close to quarantined."""
-    in_turns = [one for one in contestants if not isinstance(one, Clamonacc) or not one.blocks]
-    print("single drops, everybody in turns …", flush=True)
+def _in_turns(
+    contestants: Sequence[Protection], arguments: argparse.Namespace, tree: PreparedTree, plain: Path, results: Results
+) -> None:
+    """Everybody runs, and one after the other is put through the same, so that what else the machine does hits all.
+
+    A peer that looks only at what is opened has no latency from close to quarantined, and drains nothing.
+    """
+    at_close = [one for one in contestants if not isinstance(one, Clamonacc) or not one.blocks]
     with ExitStack() as running:
-        for protection in in_turns:
+        for protection in contestants:
             running.enter_context(_running(protection))
-        results.drops = drop_in_turns(in_turns, arguments.drops, EICAR)
+        print("single drops, in turns …", flush=True)
+        results.drops = drop_in_turns(at_close, arguments.drops, EICAR)
+        bursts: dict[str, list[Burst]] = {one.name: [] for one in at_close}
+        copies: dict[str, list[WriteRound]] = {one.name: [] for one in contestants}
+        unpacked: dict[str, list[WriteRound]] = {one.name: [] for one in contestants}
+        for number in range(arguments.rounds):
+            print(f"round {number + 1} of {arguments.rounds} …", flush=True)
+            for one in at_close:
+                bursts[one.name].append(burst(one, f"b{number}", arguments.burst, arguments.burst_eicars, EICAR))
+                one.wait_until_calm()
+            for one in contestants:
+                copies[one.name].append(copy_tree(one, tree, plain, number))
+                unpacked[one.name].append(unpack_tree(one, tree, plain, number))
+        results.bursts = {name: burst_of(rounds) for name, rounds in bursts.items()}
+        results.copies = {name: copying_of(rounds) for name, rounds in copies.items()}
+        results.unpacked = {name: copying_of(rounds) for name, rounds in unpacked.items()}
 
 
 def _idle_with_corpus(folder: Path, stack: ExitStack, arguments: argparse.Namespace) -> Idle | None:

@@ -25,6 +25,8 @@ _STUCK_S = 10.0
 #: From a file's leaving its place to its being sealed, at the end of a burst.
 _VAULT_TIMEOUT_S = 60.0
 _PLANTED_IN_TREE = 20
+#: How long a start may go on in the background.
+_SETTLE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,16 @@ def _drop(path: Path, content: bytes) -> float | None:
             return (time.monotonic() - closed) * 1000
         time.sleep(_LOOK_EVERY_S)
     return None
+
+
+def burst_of(rounds: Sequence[Burst]) -> Burst:
+    """Median times of all rounds of one protection, and all its losses."""
+    return Burst(
+        statistics.median(one.written_s for one in rounds),
+        statistics.median(one.drained_s for one in rounds),
+        sum(one.lost for one in rounds),
+        rounds[-1].events_lost,
+    )
 
 
 def burst(protection: Protection, name: str, count: int, infected: int, content: bytes) -> Burst:
@@ -218,42 +230,59 @@ def prepare_tree(tree: Path, disk: Path, content: bytes) -> PreparedTree:
     return PreparedTree(folder, archive, files, infected)
 
 
-def copy_tree(protection: Protection, tree: PreparedTree, plain: Path, rounds: int) -> Copying:
-    """`cp -r`, in turns onto an unwatched disk and into the watched folder."""
-    return _write_tree(protection, tree, plain, rounds, ["cp", "-r", str(tree.folder)])
+def copying_of(rounds: Sequence["WriteRound"]) -> Copying:
+    """Medians of all rounds of one protection."""
+    return Copying(
+        plain_s=statistics.median(one.plain[0] for one in rounds),
+        protected_s=statistics.median(one.protected[0] for one in rounds),
+        plain_cpu_s=statistics.median(one.plain[1] for one in rounds),
+        protected_cpu_s=statistics.median(one.protected[1] for one in rounds),
+        cpu_s=statistics.median(one.cpu_s for one in rounds),
+        lost=sum(one.lost for one in rounds),
+    )
 
 
-def unpack_tree(protection: Protection, tree: PreparedTree, plain: Path, rounds: int) -> Copying:
+@dataclass(frozen=True, slots=True)
+class WriteRound:
+    """A tree written once without and once with protection: seconds by the clock and of the writer's CPU time.
+
+    Attributes:
+        plain: On an unwatched disk.
+        protected: In the watched folder.
+        cpu_s: CPU seconds of the protection until it was calm again.
+        lost: Infected files in the tree that were not taken.
+    """
+
+    plain: tuple[float, float]
+    protected: tuple[float, float]
+    cpu_s: float
+    lost: int
+
+
+def copy_tree(protection: Protection, tree: PreparedTree, plain: Path, number: int) -> WriteRound:
+    """`cp -r` onto an unwatched disk and into the watched folder."""
+    return _write_tree(protection, tree, plain, number, ["cp", "-r", str(tree.folder)])
+
+
+def unpack_tree(protection: Protection, tree: PreparedTree, plain: Path, number: int) -> WriteRound:
     """`tar x`, likewise."""
-    return _write_tree(protection, tree, plain, rounds, ["tar", "xf", str(tree.archive), "-C"])
+    return _write_tree(protection, tree, plain, number, ["tar", "xf", str(tree.archive), "-C"])
 
 
 def _write_tree(
-    protection: Protection, tree: PreparedTree, plain: Path, rounds: int, command: Sequence[str]
-) -> Copying:
-    unwatched: list[tuple[float, float]] = []
-    watched: list[tuple[float, float]] = []
-    cpu_s: list[float] = []
-    lost = 0
-    for number in range(rounds):
-        unwatched.append(_timed(command, plain / "copy"))
-        shutil.rmtree(plain / "copy")
-        target = protection.watched / f"{command[0]}-{number}"
-        before = protection.cpu_s()
-        watched.append(_timed(command, target))
-        left, _ = _see_them_go({str(path) for path in target.rglob("planted-*") if path.name in tree.infected})
-        lost += len(left)
-        protection.wait_until_calm()
-        cpu_s.append(protection.cpu_s() - before)
-        shutil.rmtree(target)
-        protection.wait_until_calm()
-    (plain_s, plain_cpu_s), (protected_s, protected_cpu_s) = _medians(unwatched), _medians(watched)
-    return Copying(plain_s, protected_s, plain_cpu_s, protected_cpu_s, statistics.median(cpu_s), lost)
-
-
-def _medians(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    first, second = zip(*pairs, strict=True)
-    return statistics.median(first), statistics.median(second)
+    protection: Protection, tree: PreparedTree, plain: Path, number: int, command: Sequence[str]
+) -> WriteRound:
+    unwatched = _timed(command, plain / "copy")
+    shutil.rmtree(plain / "copy")
+    target = protection.watched / f"{command[0]}-{number}"
+    before = protection.cpu_s()
+    watched = _timed(command, target)
+    left, _ = _see_them_go({str(path) for path in target.rglob("planted-*") if path.name in tree.infected})
+    protection.wait_until_calm()
+    spent = protection.cpu_s() - before
+    shutil.rmtree(target)
+    protection.wait_until_calm()
+    return WriteRound(unwatched, watched, spent, len(left))
 
 
 def _timed(command: Sequence[str], target: Path) -> tuple[float, float]:
@@ -265,8 +294,12 @@ def _timed(command: Sequence[str], target: Path) -> tuple[float, float]:
 
 
 def idle(protection: Protection, seconds: float) -> Idle:
-    """Nobody writes anything."""
+    """Nobody writes anything, and what a start begins (workers that load rules) is over."""
     protection.wait_until_calm()
+    settled, before = time.monotonic() + _SETTLE_S, -1.0
+    while (now := protection.cpu_s()) > before + 0.02 and time.monotonic() < settled:
+        before = now
+        time.sleep(2.0)
     before, begun = protection.cpu_s(), time.monotonic()
     time.sleep(seconds)
     spent = protection.cpu_s() - before
