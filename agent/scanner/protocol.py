@@ -17,10 +17,10 @@ import os
 import re
 import socket
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from agent.domain.facts import Finding, Incomplete, Severity
+from agent.domain.facts import Cost, Finding, Incomplete, Severity
 from agent.platform.sandbox import MissingLayer, SandboxReport
 from agent.scanner.limits import DEPTH_CEILING, Limits
 
@@ -33,6 +33,8 @@ MAX_PATH_BYTES = 16 * 1024
 _MAX_ARRAY_CHARS = MAX_ANSWER_BYTES // 4
 MAX_FINDINGS = 500
 MAX_INCOMPLETE = 100
+#: One for matching, one for each container format there is.
+MAX_COSTS = 200
 #: Characters of one name in an answer; longer member names are cut.
 MAX_NAME = 1024
 _SIZE_BYTES = 8
@@ -57,12 +59,16 @@ class WorkerOrders:
         limits: Bounds of each file.
         memory_limit: Bytes of address space it may add after loading its rules.
         parent_pid: It dies with this process.
+        background: It uses only the processor and disk time that nobody else wants.
+        itemise: It says for every file where the time went.
     """
 
     engine: str
     limits: Limits
     memory_limit: int
     parent_pid: int
+    background: bool = False
+    itemise: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,8 @@ class Answer:
     findings: tuple[Finding, ...] = ()
     incomplete: tuple[Incomplete, ...] = ()
     error: str = ""
+    #: Two answers that say the same took different times.
+    costs: tuple[Cost, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +199,8 @@ def encode_answer(answer: Answer) -> bytes:
         for f in answer.findings[:MAX_FINDINGS]
     )
     incomplete = ([i.reason, i.limit, _cut(i.member_path)] for i in answer.incomplete[:MAX_INCOMPLETE])
-    head = json.dumps({"sha256": answer.sha256, "size": answer.size_bytes, "error": answer.error})
+    costs = [[cost.name, cost.microseconds, cost.times] for cost in answer.costs[:MAX_COSTS]]
+    head = json.dumps({"sha256": answer.sha256, "size": answer.size_bytes, "error": answer.error, "costs": costs})
     return f'{head[:-1]}, "findings": {_array(findings)}, "incomplete": {_array(incomplete)}}}'.encode()
 
 
@@ -212,6 +221,7 @@ def decode_answer(untrusted_payload: bytes) -> Answer:
         tuple(_finding(item) for item in _list(fields.get("findings"), MAX_FINDINGS)),
         tuple(_incomplete(item) for item in _list(fields.get("incomplete"), MAX_INCOMPLETE)),
         _code(error) if error else "",
+        tuple(_cost(item) for item in _list(fields.get("costs"), MAX_COSTS)),
     )
 
 
@@ -253,6 +263,13 @@ def _incomplete(untrusted: Any) -> Incomplete:
         case [str(reason), limit, member]:
             return Incomplete(_code(reason), _number(limit), _member(member))
     raise ProtocolError("incomplete")
+
+
+def _cost(untrusted: Any) -> Cost:
+    match untrusted:
+        case [name, microseconds, times]:
+            return Cost(_name(name), _number(microseconds), _number(times))
+    raise ProtocolError("cost")
 
 
 def _object(untrusted: Any) -> dict[str, Any]:

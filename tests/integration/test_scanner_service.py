@@ -18,8 +18,11 @@ from agent.scanner.rulepack import builtin_signatures, compile_pack, load_rules
 from agent.scanner.service import ScannerService
 from agent.scanner.settings import ScannerSettings
 from tests.fakes.archives import libarchive_of, shrink, tar_of, zip_of
+from tests.fakes.disk_images import dmg_of, hfs_plus_of, udf_of
 from tests.fakes.documents import mail_of, ole_of, onenote_of, pdf_of, rtf_of, tnef_of
 from tests.fakes.eicar import EICAR
+from tests.fakes.old_archives import arj_of, binhex_of, chm_of
+from tests.fakes.zips import IMPLODE, Entry, zip_from
 from tests.integration.scanning import running_scanner, scan_path
 
 ONE = ScannerSettings(workers=1)
@@ -47,6 +50,12 @@ async def until_scanning(service: ScannerService) -> None:
         ("a.pdf", pdf_of(EICAR, "/ASCIIHexDecode"), ("a.pdf", "object-3")),
         ("a.one", onenote_of(EICAR), ("a.one", "file-1")),
         ("winmail.dat", tnef_of("e.com", EICAR), ("winmail.dat", "e.com")),
+        ("a.arj", arj_of({"e.com": EICAR}), ("a.arj", "e.com")),
+        ("a.chm", chm_of({"e.com": EICAR}), ("a.chm", "e.com")),
+        ("a.dmg", dmg_of(hfs_plus_of({"e.com": EICAR})), ("a.dmg", "0.disk", "volume/e.com")),
+        ("a.img", udf_of({"e.com": EICAR}), ("a.img", "e.com")),
+        ("a.hqx", binhex_of("e.com", EICAR), ("a.hqx", "e.com")),
+        ("old.zip", zip_from(Entry("e.com", EICAR, IMPLODE)), ("old.zip", "e.com")),
     ],
     ids=[
         "plain",
@@ -62,6 +71,12 @@ async def until_scanning(service: ScannerService) -> None:
         "pdf",
         "onenote",
         "tnef",
+        "arj",
+        "chm",
+        "dmg",
+        "udf",
+        "binhex",
+        "imploded",
     ],
 )
 async def test_eicar_is_found_in_every_wrapping(
@@ -239,4 +254,19 @@ async def test_a_worker_that_dies_while_its_successor_starts_leaves_no_more_work
         while first in service.worker_pids():  # noqa: ASYNC110 -- the service has no event for tests
             await asyncio.sleep(0.01)
         assert len(service.worker_pids()) == 1
+        assert (await scan_path(service, tmp_path / "e")).findings
+
+
+async def test_a_worker_restarted_for_what_it_uses_costs_its_file_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / "e").write_bytes(EICAR)
+    async with running_scanner(ONE) as service:
+        (victim,) = service.worker_pids()
+        os.kill(victim, signal.SIGSTOP)
+        async with asyncio.TaskGroup() as tasks:
+            lost = tasks.create_task(scan_path(service, tmp_path / "e"))
+            await until_scanning(service)
+            assert service.work_under_way() == {victim: str(tmp_path / "e")}
+            assert service.restart_worker(victim, "it holds too much memory")
+        assert lost.result().incomplete == (Incomplete("worker_restarted"),)
+        assert not service.restart_worker(victim, "again")
         assert (await scan_path(service, tmp_path / "e")).findings

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from agent.scanner.containers import libarchive_reader
+from agent.scanner.containers import libarchive_reader, second_reader
 from agent.scanner.containers.budget import Meter
 from agent.scanner.containers.compressed_streams import inner_name
 from agent.scanner.containers.family import Content, Family, Member
@@ -17,8 +17,8 @@ _LHA_METHODS = tuple(b"-%s-" % m for m in (b"lh0 lh1 lh2 lh3 lh4 lh5 lh6 lh7 lhd
 _OLD_CPIO_HEADER = 26
 _LONGEST_NAME = 4096
 _Z_HEADER = 3
-#: What a Z, zst, lz4, lz or lzma stream is called without its suffix, on top of what `inner_name` knows.
-_SUFFIXES = (".zst", ".lz4", ".lz", ".z", ".lzma")
+#: What a Z, zst, lz4 or lz stream is called without its suffix, on top of what `inner_name` knows.
+_SUFFIXES = (".zst", ".lz4", ".lz", ".z")
 
 
 def _begins(*magics: bytes, at: int = 0) -> Callable[[bytes], bool]:
@@ -28,6 +28,15 @@ def _begins(*magics: bytes, at: int = 0) -> Callable[[bytes], bool]:
 def _archive(name: str, recognises: Callable[[bytes], bool], *formats: str, filters: tuple[str, ...] = ()) -> Family:
     def members(content: Content, meter: Meter) -> Iterator[Member]:
         return libarchive_reader.members(content, meter, formats=formats, filters=filters or ("none",))
+
+    return Family(name, recognises, members)
+
+
+def _archive_read_twice(name: str, recognises: Callable[[bytes], bool], format_name: str, format_id: int) -> Family:
+    first = _archive(name, recognises, format_name).members
+
+    def members(content: Content, meter: Meter) -> Iterator[Member]:
+        return second_reader.members(content, meter, first, format_id)
 
     return Family(name, recognises, members)
 
@@ -63,12 +72,12 @@ def _is_compress(data: bytes) -> bool:
 
 
 FAMILIES = (
-    _archive("7z", _begins(b"7z\xbc\xaf\x27\x1c"), "7zip"),
-    _archive("rar", _begins(b"Rar!\x1a\x07\x00"), "rar"),
-    _archive("rar5", _begins(b"Rar!\x1a\x07\x01\x00"), "rar5"),
+    _archive_read_twice("7z", _begins(b"7z\xbc\xaf\x27\x1c"), "7zip", 0x07),
+    _archive_read_twice("rar", _begins(b"Rar!\x1a\x07\x00"), "rar", 0x03),
+    _archive_read_twice("rar5", _begins(b"Rar!\x1a\x07\x01\x00"), "rar5", 0xCC),
     _archive("cpio", lambda data: data.startswith(_CPIO_MAGICS[:3]) or _is_old_cpio(data), "cpio"),
     _archive("iso9660", _begins(b"CD001", at=_ISO_AT), "iso9660"),
-    _archive("cab", _begins(b"MSCF\0\0\0\0"), "cab"),
+    _archive_read_twice("cab", _begins(b"MSCF\0\0\0\0"), "cab", 0x08),
     _archive("xar", _begins(b"xar!"), "xar"),
     _archive("lha", _begins(*_LHA_METHODS, at=_LHA_AT), "lha"),
     _archive("ar", _begins(b"!<arch>\n"), "ar"),

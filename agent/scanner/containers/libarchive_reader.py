@@ -16,8 +16,9 @@ from agent.scanner.containers.budget import CHUNK, Meter
 from agent.scanner.containers.family import ContainerError, Content, Member
 
 _LINUX_LIBRARY = "libarchive.so.13"
-_REGULAR_FILE = 0o100000
 _FILE_TYPE = 0o170000
+#: A regular file, or no type at all.
+_FILES = (0o100000, 0)
 
 
 def load() -> Any:
@@ -132,8 +133,6 @@ def _translated(error: Exception, *, encrypted: bool = False) -> ContainerError:
 def _read(ffi: Any, archive: Any, entry: Any, meter: Meter, buffer: Any, name: str) -> Member:
     raw = ffi.entry_pathname(entry)
     label = name or _decoded(raw) or ffi.entry_pathname_w(entry) or "?"
-    if ffi.entry_filetype(entry) & _FILE_TYPE != _REGULAR_FILE:
-        return Member(label, None)
     if ffi.entry_is_encrypted(entry) > 0:
         return Member(label, None, Incomplete("encrypted"))
     problem: list[str] = []
@@ -150,6 +149,9 @@ def _read(ffi: Any, archive: Any, entry: Any, meter: Meter, buffer: Any, name: s
         return ctypes.string_at(buffer, count)
 
     data, incomplete = meter.read_all(read)
+    # What an entry says it is is up to who wrote it: a link or a nothing that has content is unpacked as a file.
+    if not data and ffi.entry_filetype(entry) & _FILE_TYPE not in _FILES:
+        return Member(label, None)
     if incomplete is not None and problem:
         incomplete = Incomplete(problem[0])
     return Member(label, data, incomplete)
