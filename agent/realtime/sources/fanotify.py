@@ -40,8 +40,12 @@ from agent.realtime.sources.gate import Gate
 from agent.realtime.sources.names import FolderOpener, PendingNames
 from agent.realtime.territory import SELF_TEST_PREFIX, Territory, printable
 
-#: Buffers per turn: one holds up to 170 events, and between two of them the answers of the workers have their turn.
-READS_PER_TURN = 1
+#: Buffers per turn; between two turns the answers of the workers are taken. A program that writes files faster than
+#: they are read here fills the kernel's queues, so reading goes first: names, which are only noted, to the last one.
+CONTENT_READS_PER_TURN = 8
+NAME_READS_PER_TURN = 4
+#: Holds about a thousand names.
+NAME_BUFFER_BYTES = 65536
 #: How often the roots are compared with what they were, in seconds; deletions and unmounts are noticed at once.
 ROOT_CHECK_S = 30.0
 
@@ -202,7 +206,7 @@ class FanotifySource:
 
     def _read_contents(self) -> None:
         session, own = self._session, self._own_pids()
-        for _ in range(READS_PER_TURN):
+        for _ in range(CONTENT_READS_PER_TURN):
             if session is None or session is not self._session:
                 return
             try:
@@ -272,11 +276,11 @@ class FanotifySource:
         if session is None:
             return
         with FolderOpener(session.anchors) as folders:
-            for _ in range(READS_PER_TURN):
+            for _ in range(NAME_READS_PER_TURN):
                 if session is not self._session:
                     return
                 try:
-                    notices = session.names.read(BUFFER_BYTES)
+                    notices = session.names.read(NAME_BUFFER_BYTES)
                 except OSError as failure:
                     self._lost(session, f"an event could not be read: {failure.strerror}", failure.errno)
                     continue
