@@ -47,6 +47,7 @@ from agent.local_api.status_board import StatusBoard, StatusSources
 from agent.local_api.steering import ScanAction
 from agent.platform.clock import SystemClock, local_zone
 from agent.platform.data_dir import prepare_data_dir
+from agent.platform.interpreter import files_allowed, settle_in
 from agent.platform.lock import AgentLock
 from agent.platform.priority import on_battery
 from agent.platform.processes import StoppedProcess, stop_processes
@@ -75,6 +76,8 @@ from agent.storage.database import open_database
 
 log = structlog.get_logger()
 
+#: Files of a burst that are kept open until their turn; the names of the others are kept instead.
+_MOST_WAITING = 4096
 #: Before a part that failed is started again, in seconds; the pause doubles, unless the part ran well for so long.
 _FIRST_PAUSE_S = 5.0
 _LONGEST_PAUSE_S = 300.0
@@ -176,6 +179,7 @@ async def run_agent(config: AgentConfig, announce: Callable[[str], None]) -> Non
         try:
             await agent.scanner.start()
             await device.vault.resume()
+            settle_in()
             await _supervise(agent, stopping)
         finally:
             await agent.scanner.close()
@@ -199,11 +203,19 @@ def build_agent(device: Device, announce: Callable[[str], None]) -> Agent:
         excluded=own_folders,
         own_pids=lambda: scanner.process_ids() | scheduled.process_ids() | {os.getpid()},
         clock=clock,
+        block=config.realtime.block,
     )
     governor = ScanGovernor(scanner, config.resources, clock, lambda: realtime.state().mode is Mode.BLOCK)
     restarts: Counter[str] = Counter()
     realtime = RealtimeProtection(
-        RealtimeSettings(config.realtime.roots, own_folders, scan_slots=config.scanner.worker_count()),
+        RealtimeSettings(
+            config.realtime.roots,
+            own_folders,
+            scan_slots=config.scanner.worker_count(),
+            descriptors=_waiting_files(files_allowed()),
+            block=config.realtime.block,
+            reconcile_every_s=config.realtime.reconcile_every_s,
+        ),
         source,
         governor,
         device.vault,
@@ -263,6 +275,11 @@ def _scheduled_scans(
         zone=local_zone(),
     )
     return ScheduledScans(config.schedule, parts, device.store, device.clock, device.randomness)
+
+
+def _waiting_files(allowed: int | None) -> int:
+    """How many files may wait open: a quarter of what this process may have, or what is enough for most bursts."""
+    return _MOST_WAITING if allowed is None else max(64, min(_MOST_WAITING, allowed // 4))
 
 
 async def _supervise(agent: Agent, stopping: asyncio.Event) -> None:

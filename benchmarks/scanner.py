@@ -24,8 +24,9 @@ from benchmarks.parts.contestant import Answer, Contestant, Missing
 from benchmarks.parts.contestants import contestants, one_yara
 from benchmarks.parts.measuring import Cost, ProgramFailedError, run_measured
 from benchmarks.parts.rules import SharedRules, find_corpus, share_rules
+from benchmarks.parts.scanner_targets import scanner_targets
 from benchmarks.parts.scoring import OURS, Extras, Score, Work, print_agreement, print_ratios, print_table
-from benchmarks.parts.targets import targets
+from benchmarks.parts.targets import report
 
 
 def main() -> int:
@@ -128,11 +129,9 @@ def _compare(work: Work, rules: SharedRules, arguments: argparse.Namespace, scra
     extras = Extras(statistics.median(find_s), one_yara_bytes, first_start_s, arguments.runs, arguments.processes)
     print_table(work, scores, missing, extras)
     print_ratios(scores, extras)
-    missed = False
-    for target in targets(work, scores, extras):
-        print(target)
-        missed = missed or not target.is_met
-    return max(print_agreement(scores, rules), int(missed))
+    lines, missed = report(list(scanner_targets(work, scores, extras)))
+    print("\n".join(lines))
+    return max(print_agreement(scores, rules), missed)
 
 
 def _run(contestant: Contestant, trees: Sequence[Path]) -> tuple[Cost, Answer]:

@@ -16,7 +16,7 @@ from agent.domain.facts import ScanFacts
 from agent.domain.files import FileIdentity
 from agent.domain.policy import Action, decide
 from agent.domain.ports import Quarantine, Scanner
-from agent.platform.allocator import collect_rarely
+from agent.platform.interpreter import collect_rarely
 from agent.platform.priority import step_back
 from agent.platform.process_memory import ProcessFacts
 from agent.scanner.consequences import Consequences

@@ -11,7 +11,7 @@ import socket
 import sys
 from dataclasses import replace
 
-from agent.platform.allocator import collect_rarely
+from agent.platform.interpreter import collect_rarely
 from agent.platform.sandbox import die_with_parent
 from agent.platform.sandbox_plan import ParentGoneError
 from agent.scanner import protocol

@@ -57,7 +57,7 @@ class _MemorySampler(threading.Thread):
         """Sample; the first time soon, for programs that are quick."""
         wait_s = _SAMPLE_EVERY_S / 4
         while not self._over.wait(wait_s):
-            self.peak_bytes = max(self.peak_bytes, sum(map(_tree_pss, self._pids)))
+            self.peak_bytes = max(self.peak_bytes, sum(map(tree_pss, self._pids)))
             wait_s = _SAMPLE_EVERY_S
 
     def stop(self) -> int:
@@ -86,7 +86,7 @@ def run_measured(
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         servers = () if server is None else (server,)
-        cpu_before = _children_cpu_s() + sum(map(_cpu_s, servers))
+        cpu_before = children_cpu_s() + sum(map(_cpu_s, servers))
         begun = time.monotonic()
         with subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env={**os.environ, **(env or {})}
@@ -96,7 +96,7 @@ def run_measured(
             status = process.wait(_PROGRAM_TIMEOUT_S)
             wall_s = time.monotonic() - begun
             peak_bytes = sampler.stop()
-        cost = Cost(wall_s, _children_cpu_s() + sum(map(_cpu_s, servers)) - cpu_before, peak_bytes)
+        cost = Cost(wall_s, children_cpu_s() + sum(map(_cpu_s, servers)) - cpu_before, peak_bytes)
         out.seek(0)
         err.seek(0)
         if status not in good:
@@ -105,7 +105,8 @@ def run_measured(
         return cost, out.read()
 
 
-def _children_cpu_s() -> float:
+def children_cpu_s() -> float:
+    """User and system time of all children that ended and were waited for."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
@@ -115,7 +116,17 @@ def _cpu_s(pid: int) -> float:
     return times.user + times.system
 
 
-def _tree_pss(pid: int) -> int:
+def tree_cpu_s(pid: int) -> float:
+    """User and system time of a process and its descendants, those that ended and were waited for included."""
+    try:
+        root = psutil.Process(pid)
+        times = [process.cpu_times() for process in (root, *root.children(recursive=True))]
+    except psutil.Error:
+        return 0.0
+    return sum(spent.user + spent.system + spent.children_user + spent.children_system for spent in times)
+
+
+def tree_pss(pid: int) -> int:
     """Bytes of proportional set size of a process and its descendants; those that end meanwhile count as none."""
     try:
         root = psutil.Process(pid)

@@ -1,62 +1,43 @@
-"""What the scanner must reach, and whether it did."""
+"""What a benchmark has to reach, and one line for each target that says whether it did."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-from benchmarks.parts.measuring import MIB
-from benchmarks.parts.scoring import OURS, WARM, Extras, Score, Work
-
-#: Trees that the targets speak of: many small files, or large binaries.
-MANY_FILES = 40_000
-LARGE_MEAN_BYTES = 100_000
-_MEMORY_FACTOR = 1.5
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One promise.
+    """One figure and its bound.
 
     Attributes:
-        name: What is promised.
-        value: Measured.
-        bound: To be reached.
-        at_most: The bound is an upper one.
+        what: Is measured.
+        measured: The figure; None: it could not be measured, which is no success.
+        at_most: What is still good.
+        unit: Of both.
+        at_least: The same from below.
     """
 
-    name: str
-    value: float
-    bound: float
-    at_most: bool = False
+    what: str
+    measured: float | None
+    at_most: float = math.inf
+    unit: str = ""
+    at_least: float = -math.inf
 
     @property
-    def is_met(self) -> bool:
-        """The promise holds."""
-        return self.value <= self.bound if self.at_most else self.value >= self.bound
-
-    def __str__(self) -> str:
-        """For people."""
-        said = "met" if self.is_met else "MISSED"
-        return (
-            f"target {said}: {self.name}: {self.value:.2f}, {'at most' if self.at_most else 'at least'} {self.bound:g}"
-        )
+    def reached(self) -> bool:
+        """Whether it is within the bound."""
+        return self.measured is not None and self.at_least <= self.measured <= self.at_most
 
 
-def targets(work: Work, scores: Sequence[Score], extras: Extras) -> Iterator[Target]:
-    """Those that this tree and these contestants can tell about."""
-    by_name = {score.contestant.name: score for score in scores}
-    ours, warm = by_name[OURS], by_name[WARM]
-    yara = next((score for name, score in by_name.items() if name.startswith("yara -r")), None)
-    plain = [score for name, score in by_name.items() if "-python x" in name]
-    if work.files >= MANY_FILES:
-        if yara is not None:
-            yield Target("many small files, files/s as a multiple of `yara -r`", yara.wall_s / ours.wall_s, 4)
-        if plain:
-            best = min(score.wall_s for score in plain)
-            yield Target("many small files, files/s as a multiple of the best plain engine", best / ours.wall_s, 2)
-        yield Target("second scan, time as a multiple of `find`", warm.wall_s / extras.find_s, 4, at_most=True)
-        yield Target("first scan, time as a multiple of the second's", ours.wall_s / warm.wall_s, 50)
-    if yara is not None and work.content_bytes >= LARGE_MEAN_BYTES * work.files:
-        yield Target("large binaries, MiB/s as a multiple of `yara -r`", yara.wall_s / ours.wall_s, 1.5)
-    if extras.one_yara_bytes:
-        allowed = _MEMORY_FACTOR * extras.processes * extras.one_yara_bytes
-        yield Target("peak memory, MiB", ours.peak_bytes / MIB, round(allowed / MIB), at_most=True)
+def report(targets: Sequence[Target]) -> tuple[list[str], int]:
+    """Lines to print, and the exit status: 0 when every target is reached."""
+    lines = []
+    for target in targets:
+        measured = "not measured" if target.measured is None else f"{target.measured:.2f}{target.unit}"
+        word = "reached" if target.reached else "MISSED "
+        lines.append(f"{word}  {target.what}: {measured}, {_bound(target)}{target.unit}")
+    return lines, 0 if all(target.reached for target in targets) else 1
+
+
+def _bound(target: Target) -> str:
+    return f"at most {target.at_most:.2f}" if math.isfinite(target.at_most) else f"at least {target.at_least:.2f}"
