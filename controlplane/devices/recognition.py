@@ -76,9 +76,7 @@ async def recognise(
     return Recognised(device_id, judged)
 
 
-async def _most_similar(
-    connection: AsyncConnection, org_id: str, shown: frozenset[FingerprintComponent]
-) -> str | None:
+async def _most_similar(connection: AsyncConnection, org_id: str, shown: frozenset[FingerprintComponent]) -> str | None:
     table = device_fingerprints.c
     facts = [(component.kind, component.digest) for component in shown]
     common = func.count(distinct(table.kind))

@@ -1,10 +1,10 @@
 """How many seats a subscription has: slots are opened and closed here, and a surplus is settled.
 
-Whoever changes who holds a seat, or how many there are, locks the subscription's row in `seat_allotments` first, so that
-these changes follow one another; that a slot has one holder at most does not depend on it.
+Whoever changes who holds a seat, or how many there are, locks the subscription's row in `seat_allotments` first, so
+that these changes follow one another; that a slot has one holder at most does not depend on it.
 
-A smaller plan closes free slots at once. Held ones stay open for `CHOICE_WINDOW`, in which the owner may choose who gives
-theirs up (a slot that becomes free then is closed, not given out); what is left is settled in a documented order.
+A smaller plan closes free slots at once. Held ones stay open for `CHOICE_WINDOW`, in which the owner may choose who
+gives theirs up (a slot that becomes free then is closed, not given out); the rest is settled in a documented order.
 """
 
 from collections.abc import Sequence

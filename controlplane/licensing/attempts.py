@@ -85,9 +85,7 @@ async def count_refusal(uow: UnitOfWork, subjects: list[Subject], now: datetime)
             kind=subject.kind.value, subject=subject.name, full_at=now + every
         )
         later = type_coerce(columns.full_at, BigInteger) + every // _MICROSECOND
-        full_at = case(
-            (columns.full_at > now, later), else_=type_coerce(to_microseconds(now + every), BigInteger)
-        )
+        full_at = case((columns.full_at > now, later), else_=type_coerce(to_microseconds(now + every), BigInteger))
         await uow.connection.execute(
             statement.on_conflict_do_update(
                 index_elements=["kind", "subject"], set_={"full_at": type_coerce(full_at, BigInteger)}

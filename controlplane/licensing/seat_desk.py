@@ -112,9 +112,9 @@ class SeatDesk:
         """
         async with self._database.reading() as connection:
             found = await self._seats.history(connection, org_id, seat_or_device_id, limit)
-            if not found and seat_or_device_id:
-                if await self._seats.find(connection, org_id, seat_or_device_id) is None:
-                    raise seat_not_found()
+            known = found or not seat_or_device_id or await self._seats.find(connection, org_id, seat_or_device_id)
+            if not known:
+                raise seat_not_found()
         return found
 
     async def release(self, person: PersonPrincipal, wish: SeatWish) -> Seat:
@@ -171,9 +171,7 @@ class SeatDesk:
             if other.deactivated_at is not None:
                 raise device_deactivated()
             seat, device_id = await self._held(uow, person.org_id, wish.seat_or_device_id)
-            terms = await self._terms.of(
-                uow.connection, org_id=person.org_id, subscription_id=seat.subscription_id
-            )
+            terms = await self._terms.of(uow.connection, org_id=person.org_id, subscription_id=seat.subscription_id)
             if not may_take_new_seat(terms.access):
                 raise subscription_expired(terms.access_reason)
             if await self._seats.held_by(uow.connection, person.org_id, [to_device_id]):

@@ -98,9 +98,7 @@ class Seats:
         await self.remember(uow, seat, device_id, Change.CLAIMED, change)
         return seat
 
-    async def release(
-        self, uow: UnitOfWork, seat: Seat, change: SeatChange, how: Change = Change.RELEASED
-    ) -> bool:
+    async def release(self, uow: UnitOfWork, seat: Seat, change: SeatChange, how: Change = Change.RELEASED) -> bool:
         """Free a seat, and close it if the plan does not cover it any more.
 
         Returns:
@@ -273,9 +271,7 @@ class Seats:
         changes = seat_changes.c
         query = select(*changes).where(changes.org_id == org_id)
         if seat_or_device_id:
-            query = query.where(
-                or_(changes.seat_id == seat_or_device_id, changes.device_id == seat_or_device_id)
-            )
+            query = query.where(or_(changes.seat_id == seat_or_device_id, changes.device_id == seat_or_device_id))
         # Of changes in one instant the claim came last; ids are random.
         query = query.order_by(changes.happened_at.desc(), changes.change, changes.entry_id).limit(limit)
         return [

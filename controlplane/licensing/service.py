@@ -9,7 +9,6 @@ from controlplane.devices.evidence import Resemblance
 from controlplane.devices.identity import CertificateRequest, read_certificate_request
 from controlplane.devices.model import Device, FingerprintComponent, Platform
 from controlplane.devices.registry import DeviceRegistry, NewDevice, Registered
-from controlplane.licensing.allotments import Allotments
 from controlplane.licensing.attempts import Guessing, Subject, count_refusal, refuse_guessing
 from controlplane.licensing.errors import key_mistyped, not_activated, subscription_ended, subscription_expired
 from controlplane.licensing.issuing import EntitlementIssuer, SignedStatement
@@ -70,7 +69,6 @@ class LicensingParts:
 
     registry: DeviceRegistry
     keys: ActivationKeys
-    allotments: Allotments
     seats: Seats
     seating: Seating
     terms: TermsReader

@@ -134,7 +134,6 @@ class ActivateResponse(_message.Message):
     DEVICE_CERTIFICATE_PEM_FIELD_NUMBER: _builtins.int
     AUTHORITIES_PEM_FIELD_NUMBER: _builtins.int
     ENTITLEMENT_FIELD_NUMBER: _builtins.int
-    SIGNING_KEYS_FIELD_NUMBER: _builtins.int
     CHECK_IN_INTERVAL_S_FIELD_NUMBER: _builtins.int
     SERVER_TIME_AT_US_FIELD_NUMBER: _builtins.int
     DEVICE_ADDRESS_FIELD_NUMBER: _builtins.int
@@ -154,12 +153,8 @@ class ActivateResponse(_message.Message):
     @_builtins.property
     def entitlement(self) -> _entitlement_pb2.SignedEntitlement: ...
     @_builtins.property
-    def signing_keys(self) -> _containers.RepeatedCompositeFieldContainer[_entitlement_pb2.SigningKey]:
-        """Keys that may sign entitlements; the device pins them."""
-
-    @_builtins.property
     def key_set(self) -> _entitlement_pb2.SignedKeySet:
-        """The same keys as a set that the control plane's root signed; the device pins the root."""
+        """The keys that may sign entitlements, signed by the control plane's root, which the device pins."""
 
     def __init__(
         self,
@@ -169,7 +164,6 @@ class ActivateResponse(_message.Message):
         device_certificate_pem: _builtins.bytes = ...,
         authorities_pem: _builtins.bytes = ...,
         entitlement: _entitlement_pb2.SignedEntitlement | None = ...,
-        signing_keys: _abc.Iterable[_entitlement_pb2.SigningKey] | None = ...,
         check_in_interval_s: _builtins.int = ...,
         server_time_at_us: _builtins.int = ...,
         device_address: _builtins.str = ...,
@@ -177,7 +171,7 @@ class ActivateResponse(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["entitlement", b"entitlement", "key_set", b"key_set"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorities_pem", b"authorities_pem", "check_in_interval_s", b"check_in_interval_s", "device_address", b"device_address", "device_certificate_pem", b"device_certificate_pem", "device_id", b"device_id", "entitlement", b"entitlement", "key_set", b"key_set", "org_id", b"org_id", "server_time_at_us", b"server_time_at_us", "signing_keys", b"signing_keys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorities_pem", b"authorities_pem", "check_in_interval_s", b"check_in_interval_s", "device_address", b"device_address", "device_certificate_pem", b"device_certificate_pem", "device_id", b"device_id", "entitlement", b"entitlement", "key_set", b"key_set", "org_id", b"org_id", "server_time_at_us", b"server_time_at_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

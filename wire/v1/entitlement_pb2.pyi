@@ -153,7 +153,7 @@ class SignedEntitlement(_message.Message):
     claims: _builtins.bytes
     signature: _builtins.bytes
     kid: _builtins.str
-    """Names the signing key; a device looks it up among the keys it pinned at activation."""
+    """Names the signing key; a device looks it up in the key set it trusts."""
     def __init__(
         self,
         *,

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import func, select
 
 from controlplane.devices.registry import NewDevice
-from controlplane.licensing.seats import SeatChange, SeatWish
+from controlplane.licensing.key_desk import KeyWish
+from controlplane.licensing.seats import SeatChange
 from controlplane.licensing.service import Activated
 from controlplane.licensing.tables import entitlements, seat_changes, seats
 from controlplane.runtime.refusal import Refusal
@@ -96,7 +97,7 @@ async def test_the_same_device_64_times_at_once_gets_one_seat_and_one_serial(
 
 async def test_different_keys_of_one_subscription_share_its_seats(world: World) -> None:
     customer = await world.customer(seats=3)
-    issued = await world.licensing.issue_key(customer.org_id, subscription_id="", max_devices=0, expires_at=None)
+    issued = await world.key_desk.issue(customer.person, KeyWish(), "another-key")
     other = Customer(customer.person, customer.subscription_id, issued.key.key_id, issued.raw)
     async with asyncio.TaskGroup() as group:
         tasks = [
@@ -119,7 +120,7 @@ async def test_a_seat_released_twice_at_once_is_released_once(world: World) -> N
 
     async def release() -> str:
         try:
-            await world.licensing.release_seat(customer.person, activated.device.device_id, "")
+            await world.release(customer, activated.device.device_id, "")
         except Refusal as refusal:
             return refusal.reason
         return "RELEASED"
@@ -138,11 +139,10 @@ async def test_a_seat_whose_claimer_rolls_back_goes_to_the_one_who_waited(world:
     async def fail_half_way() -> None:
         async with world.database.transaction() as uow:
             new = NewDevice("unlucky", LINUX, b"some key", frozenset())
-            device = await world.registry.register(uow, customer.org_id, new, world.clock.now())
+            device = (await world.registry.register(uow, customer.org_id, new, world.clock.now())).device
             change = SeatChange("test", "", world.clock.now())
-            await world.seats.claim(
-                uow, SeatWish(customer.org_id, customer.subscription_id, device.device_id, 1, change)
-            )
+            allotment = await world.allotments.lock(uow, customer.org_id, customer.subscription_id)
+            await world.seats.claim(uow, allotment, device.device_id, change)
             holds_the_slot.set()
             await may_fail.wait()
             await uow.connection.rollback()

@@ -9,7 +9,6 @@ branch_labels = None
 depends_on = None
 
 _CHANGES = "change IN ('claimed', 'released', 'transferred', 'reclaimed', 'surplus', 'rebound')"
-_CHANGE_COLUMNS = "org_id, entry_id, subscription_id, seat_id, device_id, change, actor, reason, happened_at"
 
 
 def upgrade() -> None:
@@ -106,7 +105,7 @@ def _seat_changes_again() -> None:
         sa.Index("ix_seat_changes_by_seat", "org_id", "seat_id", "happened_at"),
         sa.Index("ix_seat_changes_by_device", "org_id", "device_id", "happened_at"),
     )
-    op.execute(f"INSERT INTO seat_changes ({_CHANGE_COLUMNS}) SELECT {_CHANGE_COLUMNS} FROM seat_changes_before")
+    op.execute("INSERT INTO seat_changes SELECT * FROM seat_changes_before")
     op.drop_table("seat_changes_before")
 
 

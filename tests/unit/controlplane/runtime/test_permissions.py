@@ -15,7 +15,7 @@ from wire.v1 import (
 )
 
 SERVED = (account_pb2, billing_pb2, device_pb2, enrollment_pb2, fleet_pb2, licensing_pb2, sandbox_pb2, subscription_pb2)
-DEVICE = DevicePrincipal("dev_1", "org_1")
+DEVICE = DevicePrincipal("dev_1", "org_1", b"key")
 
 
 def person(role: Role) -> PersonPrincipal:
