@@ -20,8 +20,9 @@ _KEY_FILE_MAX_BYTES = 4096
 _LICENCE_MAX_BYTES = 1 << 20
 
 
-def activate(
+def activate(  # noqa: PLR0913 -- each is an option of the command
     context: typer.Context,
+    *,
     server: Annotated[
         str | None, typer.Option("--server", metavar="HOST:PORT", help="The control plane; default: as configured.")
     ] = None,

@@ -109,7 +109,7 @@ async def test_an_entitlement_due_for_refresh_is_refreshed_without_being_told(en
 async def test_an_entitlement_that_does_not_verify_leaves_the_old_one_in_force(enrolled: Enrolled) -> None:
     before = enrolled.keeper.claims
     enrolled.plane.change_access(common_pb2.ACCESS_LEVEL_ENDED, "REVOKED")
-    enrolled.plane.signing_key = Ed25519PrivateKey.generate()
+    enrolled.plane.forged_with = Ed25519PrivateKey.generate()
     with pytest.raises(BucklerError) as refused:
         await enrolled.link.check_in()
     assert (refused.value.code, refused.value.facts["cause"]) == ("ENTITLEMENT_REFUSED", "bad_signature")

@@ -115,6 +115,7 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
     authority: Authority = field(default_factory=Authority)
     signing_key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
     announced: dict[str, Ed25519PrivateKey] = field(default_factory=dict)
+    forged_with: Ed25519PrivateKey | None = None
     revoked_kids: list[str] = field(default_factory=list)
     root_key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
     key_set_version: int = 1
@@ -158,7 +159,7 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
     def sign(self, claims: EntitlementClaims) -> SignedEntitlement:
         """Sign claims with the key in use."""
         encoded = encode_claims(claims)
-        signer = self.announced.get(self.kid, self.signing_key)
+        signer = self.forged_with or self.announced.get(self.kid, self.signing_key)
         return SignedEntitlement(claims=encoded, signature=signer.sign(signing_input(encoded)), kid=self.kid)
 
     # ------------------------------------------------------------ EnrollmentService

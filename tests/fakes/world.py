@@ -76,7 +76,7 @@ class Customer:
 class World:
     """Everything built once, wired as `app.py` does."""
 
-    def __init__(self, database: Database, folder: Path) -> None:
+    def __init__(self, database: Database, folder: Path, *, signer: FailingSigner | None = None) -> None:
         self.database = database
         self.folder = folder
         self.clock = FakeClock()
@@ -87,7 +87,7 @@ class World:
             self.folder, hostnames=["localhost"], wall=wall, randomness=randomness
         )
         self.root = RootKey.create(self.folder / root.FILE_NAME)
-        self.signer = FailingSigner(EntitlementKeys.create(self.folder, self.clock, self.root))
+        self.signer = signer or FailingSigner(EntitlementKeys.create(self.folder, self.clock, self.root))
         self.registry = DeviceRegistry(randomness)
         self.notices = RecordingNotices()
         self.allotments = Allotments(self.notices)

@@ -227,7 +227,7 @@ async def test_bad_requests_are_told_what_is_wrong_and_change_nothing(served: Se
     for wrong in ("dev_unknown", "x' OR '1'='1"):
         lookup = served.fleet.GetDevice(fleet_pb2.GetDeviceRequest(device_id=wrong), metadata=owner)
         assert await _reason(lookup) == "DEVICE_NOT_FOUND"
-        release = licensing_pb2.ReleaseSeatRequest(seat_or_device_id=wrong)
+        release = licensing_pb2.ReleaseSeatRequest(seat_or_device_id=wrong, idempotency_key="release-x")
         assert await _reason(served.licensing.ReleaseSeat(release, metadata=owner)) == "SEAT_NOT_FOUND"
         revoke = licensing_pb2.RevokeKeyRequest(key_id=wrong)
         assert await _reason(served.licensing.RevokeKey(revoke, metadata=owner)) == "KEY_NOT_FOUND"

@@ -129,7 +129,7 @@ async def test_a_seat_released_twice_at_once_is_released_once(world: World) -> N
         tasks = [group.create_task(release()) for _ in range(8)]
     outcomes = [task.result() for task in tasks]
     assert outcomes.count("RELEASED") == 1
-    assert set(outcomes) <= {"RELEASED", "SEAT_FREE", "SEAT_NOT_FOUND"}
+    assert set(outcomes) <= {"RELEASED", "SEAT_FREE", "SEAT_NOT_FOUND", "SEAT_CHANGED"}
 
 
 async def test_a_seat_whose_claimer_rolls_back_goes_to_the_one_who_waited(world: World) -> None:
@@ -155,13 +155,3 @@ async def test_a_seat_whose_claimer_rolls_back_goes_to_the_one_who_waited(world:
         assert not succeeding.done()
         may_fail.set()
     assert decode_claims(succeeding.result().entitlement.claims).seat_id.endswith("_1")
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("limit", [0, 1, 5])
-async def test_a_campaign_of_races_never_gives_a_seat_too_many(world: World, second_server: World, limit: int) -> None:
-    worlds, device_keys = [world, second_server], [DeviceKey() for _ in range(AT_ONCE)]
-    for _ in range(100):
-        assert await _race_of_different_devices(worlds, limit, device_keys) == (limit, limit, limit)
-        assert await _race_of_the_same_device(worlds, device_keys[0]) == (AT_ONCE, 1, 1, 1)
