@@ -8,7 +8,7 @@ gives theirs up (a slot that becomes free then is closed, not given out); the re
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -34,20 +34,15 @@ class Allotment:
 
     Attributes:
         seats: Slots that its plan covers.
-        open_slots: Slots that are held or can be taken; more than `seats`: there is a surplus.
+        surplus: Seats that are held but not covered.
         choose_until: When the surplus is taken; None: there is none.
     """
 
     org_id: str
     subscription_id: str
     seats: int
-    open_slots: int
+    surplus: int
     choose_until: datetime | None
-
-    @property
-    def surplus(self) -> int:
-        """Seats that are held but not covered."""
-        return max(0, self.open_slots - self.seats)
 
 
 class Allotments:
@@ -67,13 +62,14 @@ class Allotments:
             insert_into(uow.connection, seat_allotments).values(**row, seats=seats).on_conflict_do_nothing()
         )
         before = await self.lock(uow, org_id, subscription_id)
-        if before.open_slots < seats:
-            await self._open(uow, before, seats - before.open_slots)
-        elif before.open_slots > seats:
-            await self._close_free(uow, before, before.open_slots - seats, now)
-        still_open = await self._count_open(uow.connection, org_id, subscription_id)
-        choose_until = (before.choose_until or now + CHOICE_WINDOW) if still_open > seats else None
-        after = Allotment(org_id, subscription_id, seats, still_open, choose_until)
+        were_open = await self._count_open(uow.connection, org_id, subscription_id)
+        if were_open < seats:
+            await self._open(uow, before, seats - were_open)
+        elif were_open > seats:
+            await self._close_free(uow, before, were_open - seats, now)
+        surplus = await self._count_open(uow.connection, org_id, subscription_id) - seats
+        choose_until = (before.choose_until or now + CHOICE_WINDOW) if surplus else None
+        after = Allotment(org_id, subscription_id, seats, surplus, choose_until)
         await self._write(uow, after)
         if choose_until is not None:
             await schedule(uow, kind=SETTLE_SURPLUS, subject=subscription_id, due_at=choose_until, org_id=org_id)
@@ -101,14 +97,15 @@ class Allotments:
             columns.org_id == org_id, columns.subscription_id == subscription_id
         )
         row = (await connection.execute(query)).one()
+        if row.choose_until is None:
+            return Allotment(org_id, subscription_id, row.seats, 0, None)
         open_slots = await self._count_open(connection, org_id, subscription_id)
-        return Allotment(org_id, subscription_id, row.seats, open_slots, row.choose_until)
+        return Allotment(org_id, subscription_id, row.seats, open_slots - row.seats, row.choose_until)
 
     async def one_closed(self, uow: UnitOfWork, allotment: Allotment) -> None:
         """A slot of a locked allotment with a surplus was closed: with the last one, the choice is over."""
         if allotment.surplus <= 1:
-            done = Allotment(allotment.org_id, allotment.subscription_id, allotment.seats, allotment.seats, None)
-            await self._write(uow, done)
+            await self._write(uow, replace(allotment, surplus=0, choose_until=None))
 
     async def _open(self, uow: UnitOfWork, allotment: Allotment, wanted: int) -> None:
         """Open closed slots, the first first, then make new ones."""

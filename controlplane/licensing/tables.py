@@ -96,6 +96,14 @@ seats = Table(
         postgresql_where=text("device_id IS NOT NULL"),
     ),
     Index("ix_seats_by_device", "org_id", "device_id"),
+    Index(
+        "ix_seats_free",
+        "org_id",
+        "subscription_id",
+        "slot_no",
+        sqlite_where=text("device_id IS NULL AND closed_at IS NULL"),
+        postgresql_where=text("device_id IS NULL AND closed_at IS NULL"),
+    ),
 )
 
 #: How many slots a plan covers, and until when a customer who holds more may choose which to give up. Whoever changes

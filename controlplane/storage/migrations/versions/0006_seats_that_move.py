@@ -51,6 +51,9 @@ def _seats() -> None:
         ("closed_at", "closed_means_free", "closed_at IS NULL OR device_id IS NULL"),
     ):
         op.execute(f"ALTER TABLE seats ADD COLUMN {column} BIGINT CONSTRAINT ck_seats_{name} CHECK ({check})")
+    free = sa.text("device_id IS NULL AND closed_at IS NULL")
+    columns = ["org_id", "subscription_id", "slot_no"]
+    op.create_index("ix_seats_free", "seats", columns, sqlite_where=free, postgresql_where=free)
 
 
 def _seat_allotments() -> None:

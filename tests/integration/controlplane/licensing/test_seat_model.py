@@ -1,7 +1,7 @@
 """Activate, release, transfer, pin, downgrade, reclaim and settle, in any order and at once, against what must hold."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -115,8 +115,8 @@ class Scene:
 
     async def turn(self) -> str:
         """Something happens; how it was answered."""
-        often: list[Callable[[], Awaitable[None]]] = [self.activate] * 6 + [self.release] * 2
-        seldom = [self.transfer, self.pin, self.change_plan, self.settle]
+        often: Sequence[Callable[[], Awaitable[None]]] = [self.activate] * 6 + [self.release] * 2
+        seldom: Sequence[Callable[[], Awaitable[None]]] = [self.transfer, self.pin, self.change_plan, self.settle]
         try:
             await self.random.choice([*often, *seldom])()
         except Refusal as refusal:
