@@ -46,11 +46,12 @@ from controlplane.licensing.key_desk import KeyDesk
 from controlplane.licensing.keys import ActivationKeys
 from controlplane.licensing.licences import DeviceLicences
 from controlplane.licensing.notices import AuditNotices
+from controlplane.licensing.parts import LicensingParts
 from controlplane.licensing.rpc import EnrollmentRpc, EnrollmentSettings, EntitlementRpc, LicensingRpc, TrustAnchors
 from controlplane.licensing.seat_desk import SeatDesk
 from controlplane.licensing.seating import Seating
 from controlplane.licensing.seats import Seats
-from controlplane.licensing.service import LicensingParts, LicensingService
+from controlplane.licensing.service import LicensingService
 from controlplane.licensing.terms import TermsReader
 from controlplane.runtime.clock import Clock, ShiftedClock, SystemClock
 from controlplane.runtime.interceptors import CallEntry, CallInterceptor
@@ -299,16 +300,16 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
     terms = TermsReader(subscriptions)
     issuer = EntitlementIssuer(database, keys.signer, clock)
     licences = DeviceLicences(seats=seats, terms=terms, issuer=issuer, clock=clock)
-    keys_of_people = ActivationKeys(randomness)
     parts = LicensingParts(
         registry=registry,
-        keys=keys_of_people,
+        keys=ActivationKeys(randomness),
+        allotments=allotments,
         seats=seats,
         seating=seating,
-        notices=notices,
         terms=terms,
         issuer=issuer,
         licences=licences,
+        notices=notices,
     )
     return ControlPlane(
         database=database,
@@ -321,17 +322,8 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         billing=billing,
         subscriptions=subscriptions,
         licensing=LicensingService(database=database, parts=parts, authority=keys.authority, audit=audit, clock=clock),
-        key_desk=KeyDesk(database=database, keys=keys_of_people, terms=terms, audit=audit, clock=clock),
-        seat_desk=SeatDesk(
-            database=database,
-            allotments=allotments,
-            seats=seats,
-            seating=seating,
-            registry=registry,
-            terms=terms,
-            audit=audit,
-            clock=clock,
-        ),
+        key_desk=KeyDesk(database=database, parts=parts, audit=audit, clock=clock),
+        seat_desk=SeatDesk(database=database, parts=parts, audit=audit, clock=clock),
         seating=seating,
         issuer=issuer,
         devices=DeviceService(

@@ -114,7 +114,9 @@ class DeviceRegistry:
     async def _keep_fingerprint(
         self, uow: UnitOfWork, device: Device, components: Collection[FingerprintComponent], now: datetime
     ) -> None:
-        """The evidence of the newest activation replaces what was there."""
+        """The evidence of the newest activation that showed any replaces what was there."""
+        if not components:
+            return
         table = device_fingerprints.c
         await uow.connection.execute(
             delete(device_fingerprints).where(table.org_id == device.org_id, table.device_id == device.device_id)
@@ -129,8 +131,7 @@ class DeviceRegistry:
             }
             for component in components
         ]
-        if rows:
-            await uow.connection.execute(insert(device_fingerprints), rows)
+        await uow.connection.execute(insert(device_fingerprints), rows)
 
     async def require(self, connection: AsyncConnection, principal: DevicePrincipal) -> Device:
         """The device that is calling.

@@ -8,8 +8,8 @@ from controlplane.accounts.audit import AuditLog
 from controlplane.catalog.model import AccessLevel
 from controlplane.licensing.answers import Repeatable
 from controlplane.licensing.errors import subscription_ended
-from controlplane.licensing.keys import ActivationKey, ActivationKeys, IssuedKey
-from controlplane.licensing.terms import TermsReader
+from controlplane.licensing.keys import ActivationKey, IssuedKey
+from controlplane.licensing.parts import LicensingParts
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.fields import invalid
 from controlplane.runtime.principal import PersonPrincipal
@@ -39,18 +39,15 @@ class KeyDesk:
 
     Args:
         database: The database.
-        keys: The rows.
-        terms: What a subscription gives.
+        parts: The rooms of licensing.
         audit: Records every change.
         clock: Business time.
     """
 
-    def __init__(
-        self, *, database: Database, keys: ActivationKeys, terms: TermsReader, audit: AuditLog, clock: Clock
-    ) -> None:
+    def __init__(self, *, database: Database, parts: LicensingParts, audit: AuditLog, clock: Clock) -> None:
         self._database = database
-        self._keys = keys
-        self._terms = terms
+        self._keys = parts.keys
+        self._terms = parts.terms
         self._audit = audit
         self._clock = clock
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 
 from controlplane.accounts.audit import AuditLog
 from controlplane.devices.errors import device_deactivated, device_revoked
-from controlplane.devices.registry import DeviceRegistry
-from controlplane.licensing.allotments import Allotment, Allotments
+from controlplane.licensing.allotments import Allotment
 from controlplane.licensing.answers import Repeatable
 from controlplane.licensing.errors import (
     seat_changed_hands,
@@ -16,9 +15,8 @@ from controlplane.licensing.errors import (
     subscription_expired,
 )
 from controlplane.licensing.model import may_take_new_seat
-from controlplane.licensing.seating import Seating
-from controlplane.licensing.seats import PastChange, Seat, SeatChange, Seats
-from controlplane.licensing.terms import TermsReader
+from controlplane.licensing.parts import LicensingParts
+from controlplane.licensing.seats import PastChange, Seat, SeatChange
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.principal import PersonPrincipal
 from controlplane.runtime.refusal import Holder
@@ -61,33 +59,18 @@ class SeatDesk:
 
     Args:
         database: The database.
-        allotments: How many seats there are.
-        seats: The rows.
-        seating: Knows who may take one.
-        registry: The devices.
-        terms: What a subscription gives.
+        parts: The rooms of licensing.
         audit: Records every change.
         clock: Business time.
     """
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        allotments: Allotments,
-        seats: Seats,
-        seating: Seating,
-        registry: DeviceRegistry,
-        terms: TermsReader,
-        audit: AuditLog,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, *, database: Database, parts: LicensingParts, audit: AuditLog, clock: Clock) -> None:
         self._database = database
-        self._allotments = allotments
-        self._seats = seats
-        self._seating = seating
-        self._registry = registry
-        self._terms = terms
+        self._allotments = parts.allotments
+        self._seats = parts.seats
+        self._seating = parts.seating
+        self._registry = parts.registry
+        self._terms = parts.terms
         self._audit = audit
         self._clock = clock
 

@@ -8,18 +8,16 @@ from controlplane.catalog.model import AccessLevel
 from controlplane.devices.evidence import Resemblance
 from controlplane.devices.identity import CertificateRequest, read_certificate_request
 from controlplane.devices.model import Device, FingerprintComponent, Platform
-from controlplane.devices.registry import DeviceRegistry, NewDevice, Registered
+from controlplane.devices.registry import NewDevice, Registered
 from controlplane.licensing.attempts import Guessing, Subject, count_refusal, refuse_guessing
 from controlplane.licensing.errors import key_mistyped, not_activated, subscription_ended, subscription_expired
-from controlplane.licensing.issuing import EntitlementIssuer, SignedStatement
-from controlplane.licensing.keys import ActivationKey, ActivationKeys, key_digest
-from controlplane.licensing.licences import DeviceLicences
+from controlplane.licensing.issuing import SignedStatement
+from controlplane.licensing.keys import ActivationKey, key_digest
 from controlplane.licensing.model import Basis, SubscriptionTerms, basis_of, may_take_new_seat
-from controlplane.licensing.ports import CertificateAuthority, Notice, NoticeKind, Notices
+from controlplane.licensing.parts import LicensingParts
+from controlplane.licensing.ports import CertificateAuthority, Notice, NoticeKind
 from controlplane.licensing.seat_rules import Change
-from controlplane.licensing.seating import Seating
-from controlplane.licensing.seats import Seat, SeatChange, Seats
-from controlplane.licensing.terms import TermsReader
+from controlplane.licensing.seats import Seat, SeatChange
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, current_peer
 from controlplane.runtime.refusal import Refusal
@@ -61,20 +59,6 @@ class Activated:
     device: Device
     device_certificate_pem: bytes
     entitlement: SignedStatement
-
-
-@dataclass(frozen=True, slots=True)
-class LicensingParts:
-    """The rooms of licensing, built in `app.py`."""
-
-    registry: DeviceRegistry
-    keys: ActivationKeys
-    seats: Seats
-    seating: Seating
-    terms: TermsReader
-    issuer: EntitlementIssuer
-    licences: DeviceLicences
-    notices: Notices
 
 
 class LicensingService:

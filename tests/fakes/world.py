@@ -29,10 +29,11 @@ from controlplane.licensing.issuing import EntitlementIssuer
 from controlplane.licensing.key_desk import KeyDesk, KeyWish
 from controlplane.licensing.keys import ActivationKeys
 from controlplane.licensing.licences import DeviceLicences
+from controlplane.licensing.parts import LicensingParts
 from controlplane.licensing.seat_desk import SeatDesk, SeatWish
 from controlplane.licensing.seating import Seating
 from controlplane.licensing.seats import Seat, Seats
-from controlplane.licensing.service import Activated, Activation, LicensingParts, LicensingService
+from controlplane.licensing.service import Activated, Activation, LicensingService
 from controlplane.licensing.terms import TermsReader
 from controlplane.runtime.clock import SystemClock
 from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, Role
@@ -116,29 +117,22 @@ class World:
             notices=self.notices,
             clock=self.clock,
         )
-        self.key_desk = KeyDesk(database=self.database, keys=self.keys, terms=terms, audit=self.audit, clock=self.clock)
-        self.seat_desk = SeatDesk(
-            database=self.database,
+        parts = LicensingParts(
+            registry=self.registry,
+            keys=self.keys,
             allotments=self.allotments,
             seats=self.seats,
             seating=self.seating,
-            registry=self.registry,
             terms=terms,
-            audit=self.audit,
-            clock=self.clock,
+            issuer=self.issuer,
+            licences=self.licences,
+            notices=self.notices,
         )
+        self.key_desk = KeyDesk(database=self.database, parts=parts, audit=self.audit, clock=self.clock)
+        self.seat_desk = SeatDesk(database=self.database, parts=parts, audit=self.audit, clock=self.clock)
         self.licensing = LicensingService(
             database=self.database,
-            parts=LicensingParts(
-                registry=self.registry,
-                keys=self.keys,
-                seats=self.seats,
-                seating=self.seating,
-                terms=terms,
-                issuer=self.issuer,
-                licences=self.licences,
-                notices=self.notices,
-            ),
+            parts=parts,
             authority=self.authority,
             audit=self.audit,
             clock=self.clock,

@@ -139,7 +139,8 @@ async def _scene(servers: list[WatchedDatabase], tmp_path: Path, seed: int) -> S
     return Scene(worlds, customer, random)
 
 
-async def _play(database: Database, tmp_path: Path, seed: int, rounds: int) -> None:
+async def _play(database: Database, tmp_path: Path, seed: int, rounds: int) -> int:
+    """Commits that were looked at."""
     servers = [WatchedDatabase(database.url) for _ in range(2)]
     try:
         scene = await _scene(servers, tmp_path, seed)
@@ -148,8 +149,8 @@ async def _play(database: Database, tmp_path: Path, seed: int, rounds: int) -> N
             assert set(answers) <= {"DONE", *ANSWERS}
             if scene.random.random() < 0.2:
                 await scene.time_passes()
-        assert all(server.commits > rounds for server in servers)
         await _is_settled_in_the_end(scene)
+        return sum(server.commits for server in servers)
     finally:
         for server in servers:
             await server.close()
@@ -171,11 +172,11 @@ async def _is_settled_in_the_end(scene: Scene) -> None:
 
 @pytest.mark.parametrize("seed", range(2))
 async def test_no_order_of_changes_gives_a_seat_too_many(database: Database, tmp_path: Path, seed: int) -> None:
-    await _play(database, tmp_path, seed, rounds=12)
+    assert await _play(database, tmp_path, seed, rounds=12) > 12
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("seed", range(100, 120))
 async def test_a_campaign_of_changes_gives_no_seat_too_many(database: Database, tmp_path: Path, seed: int) -> None:
-    await _play(database, tmp_path, seed, rounds=60)
+    assert await _play(database, tmp_path, seed, rounds=60) > 60
