@@ -7,16 +7,18 @@ which is the service. What fails while they are built ends the program with a se
 import asyncio
 import os
 import signal
+import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from agent.config import AgentConfig
+from agent.config import AgentConfig, Locations
 from agent.control.access_watch import AccessWatch
 from agent.control.channel import read_authorities
 from agent.control.device_report import DeviceReport
@@ -25,25 +27,50 @@ from agent.control.entitlements import EntitlementKeeper
 from agent.control.link import ControlLink, not_activated
 from agent.control.policy_book import PolicyBook
 from agent.domain.errors import BucklerError, ExitStatus
+from agent.domain.files import FileIdentity
+from agent.domain.governor import pause_after
 from agent.domain.health import HealthIssue, ProtectionFacts, health_issues
 from agent.domain.policy import Mode
 from agent.domain.ports import Clock, Randomness
 from agent.local_api.actions import DirectActions, OwnerActions
 from agent.local_api.client import agent_answers, ask_status, remote_actions
 from agent.local_api.server import LocalApi
-from agent.local_api.status import EngineFacts, LicenceFacts, RealtimeFacts, StatusFacts, StatusField
+from agent.local_api.status import (
+    EngineFacts,
+    LicenceFacts,
+    RealtimeFacts,
+    ResourceFacts,
+    ScheduleFacts,
+    StatusFacts,
+    StatusField,
+    schedule_fields,
+)
 from agent.local_api.status_board import StatusBoard, StatusSources
-from agent.platform.clock import SystemClock
+from agent.local_api.steering import ScanAction
+from agent.platform.clock import SystemClock, local_zone
 from agent.platform.lock import AgentLock
+from agent.platform.mountinfo import mounts
+from agent.platform.priority import on_battery
+from agent.platform.processes import StoppedProcess, stop_processes
 from agent.platform.randomness import SystemRandomness
 from agent.platform.system_facts import SystemFacts, read_system_facts
+from agent.platform.watch_register import register_folder, watching
+from agent.quarantine.upkeep import VaultUpkeep
 from agent.quarantine.vault import Vault, VaultSettings
 from agent.realtime.runner import RealtimeProtection
 from agent.realtime.selection import choose_source
 from agent.realtime.settings import RealtimeSettings, RealtimeState
 from agent.report.outbox import StoredIncidentLog
 from agent.report.sender import Sender
+from agent.scanner.cache import ScanCache, open_scan_cache
+from agent.scanner.cache_key import ScanIdentity
+from agent.scanner.consequences import Consequences
+from agent.scanner.governor import GovernorFacts, ScanGovernor
+from agent.scanner.limits import Limits
 from agent.scanner.rulepack import CompiledPack, builtin_signatures, compile_pack, load_rules
+from agent.scanner.scheduled.ground import ground_of
+from agent.scanner.scheduled.scans import ScheduledScans, ScheduleParts, ScheduleState
+from agent.scanner.scheduled.settings import ScheduleSettings
 from agent.scanner.service import ScannerService
 from agent.storage.announcing import AnnouncingStore
 from agent.storage.database import open_database
@@ -52,8 +79,10 @@ log = structlog.get_logger()
 
 #: The data folder is entered by everybody (the status socket is in it) and listed by its owner only.
 _DATA_DIR_MODE = 0o711
-#: Before a part that failed is started again, in seconds.
-_RESTART_PAUSE_S = 5.0
+#: Before a part that failed is started again, in seconds; the pause doubles, unless the part ran well for so long.
+_FIRST_PAUSE_S = 5.0
+_LONGEST_PAUSE_S = 300.0
+_GOOD_RUN_S = 600.0
 
 
 # ---------------------------------------------------------------- the device
@@ -88,15 +117,23 @@ def open_device(config: AgentConfig) -> Iterator[Device]:
         keeper = EntitlementKeeper(store, clock, config.locations.device_key)
         book = PolicyBook(store, config.policy, keeper.access, lambda: keeper.claims)
         store.when_exclusions_change(book.reload)
-        vault = Vault(VaultSettings(config.locations.vault), store, clock, randomness)
+        settings = VaultSettings(config.locations.vault, config.retention)
+        vault = Vault(settings, store, clock, randomness, stop=lambda *file: _stop_processes(book, *file))
         yield Device(config, clock, randomness, store, keeper, book, vault)
     finally:
         database.close()
 
 
+def _stop_processes(book: PolicyBook, identity: FileIdentity, path: str) -> tuple[StoppedProcess, ...]:
+    """As the policy in force says at this moment."""
+    return stop_processes(identity, path) if book.current().stop_processes else ()
+
+
 def direct_actions(device: Device, switch_mode: Callable[[Mode], Mode]) -> DirectActions:
     """The owner's actions, done in this process."""
-    return DirectActions(device.store, device.vault, device.clock, device.randomness, switch_mode)
+    return DirectActions(
+        device.store, device.vault, device.clock, device.randomness, switch_mode, device.config.retention
+    )
 
 
 def prepare_data_dir(folder: Path) -> None:
@@ -128,11 +165,15 @@ class Agent:
     device: Device
     pack: CompiledPack
     scanner: ScannerService
+    governor: ScanGovernor
     realtime: RealtimeProtection
+    upkeep: VaultUpkeep
+    restarts: Counter[str]
     link: ControlLink
     sender: Sender
     watch: AccessWatch
     local_api: LocalApi
+    scheduled: ScheduledScans
 
 
 async def run_agent(config: AgentConfig, announce: Callable[[str], None]) -> None:
@@ -149,7 +190,11 @@ async def run_agent(config: AgentConfig, announce: Callable[[str], None]) -> Non
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     prepare_data_dir(config.locations.data_dir)
-    with AgentLock(config.locations.lock), open_device(config) as device:
+    with (
+        AgentLock(config.locations.lock),
+        watching(register_folder(), config.realtime.roots, config.locations.data_dir),
+        open_device(config) as device,
+    ):
         agent = build_agent(device, announce)
         try:
             await agent.scanner.start()
@@ -174,13 +219,15 @@ def build_agent(device: Device, announce: Callable[[str], None]) -> Agent:
     source = choose_source(
         config.realtime.source,
         excluded=own_folders,
-        own_pids=lambda: scanner.worker_pids() | {os.getpid()},
+        own_pids=lambda: scanner.worker_pids() | scheduled.worker_pids() | {os.getpid()},
         clock=clock,
     )
+    governor = ScanGovernor(scanner, config.resources, clock, lambda: realtime.state().mode is Mode.BLOCK)
+    restarts: Counter[str] = Counter()
     realtime = RealtimeProtection(
         RealtimeSettings(config.realtime.roots, own_folders, scan_slots=config.scanner.worker_count()),
         source,
-        scanner,
+        governor,
         device.vault,
         StoredIncidentLog(store),
         store,
@@ -189,8 +236,18 @@ def build_agent(device: Device, announce: Callable[[str], None]) -> Agent:
         book.current,
         keeper.access,
         on_proven=lambda: announce(_proven_line(realtime.state())),
+        is_own=device.vault.is_vault_path,
     )
-    board = _board_of_service(device, pack, scanner, realtime, lambda: link.last_error)
+    scheduled = _scheduled_scans(device, pack, own_folders, realtime.is_self_test)
+    board = _board_of_service(
+        device,
+        pack,
+        scanner,
+        realtime,
+        scheduled,
+        lambda: link.last_error,
+        lambda: _resource_facts(governor.facts(), restarts),
+    )
     watch = AccessWatch(keeper.access, lambda: _access_changed(realtime, sender))
     link = ControlLink(config.link, keeper, clock, randomness, _reporter(board), watch.wake)
     sender = Sender(store, link, clock, randomness)
@@ -198,8 +255,59 @@ def build_agent(device: Device, announce: Callable[[str], None]) -> Agent:
     # Captures write the outbox in threads; the sender lives on the loop.
     store.when_outbox_grows(lambda: _on_loop(loop, sender.wake))
     actions = direct_actions(device, lambda mode: _switch_mode(mode, realtime, book))
-    local_api = LocalApi(config.locations.local_api, actions, board.fields, lambda: _reload(keeper, link, watch))
-    return Agent(device, pack, scanner, realtime, link, sender, watch, local_api)
+    local_api = LocalApi(
+        config.locations.local_api,
+        actions,
+        board.fields,
+        lambda: _reload(keeper, link, watch),
+        lambda action: _steer(action, scheduled, device),
+    )
+    upkeep = VaultUpkeep(device.vault, randomness)
+    return Agent(device, pack, scanner, governor, realtime, upkeep, restarts, link, sender, watch, local_api, scheduled)
+
+
+def _scheduled_scans(
+    device: Device, pack: CompiledPack, own_folders: tuple[str, ...], is_own_test: Callable[[FileIdentity], bool]
+) -> ScheduledScans:
+    """With one worker of their own, which nothing else waits for."""
+    config = device.config
+    settings = replace(config.scanner, workers=1, background=True)
+    consequences = Consequences(device.vault, StoredIncidentLog(device.store), device.clock, device.randomness)
+    parts = ScheduleParts(
+        open_scanner=lambda: ScannerService(settings, pack, device.clock),
+        open_cache=lambda: scan_cache(config.locations, pack, settings.limits),
+        ground=lambda kind: ground_of(kind, own_folders, network=config.schedule.network_filesystems),
+        consequences=consequences,
+        policy=device.book.current,
+        access=device.keeper.access,
+        on_battery=on_battery,
+        is_own_test=is_own_test,
+        zone=local_zone(),
+    )
+    return ScheduledScans(config.schedule, parts, device.store, device.clock, device.randomness)
+
+
+@contextmanager
+def scan_cache(locations: Locations, pack: CompiledPack, limits: Limits) -> Iterator[ScanCache | None]:
+    """What earlier scans with a pack and limits found clean; the data folder must be there.
+
+    None: there can be no cache, or another scan has it; a scan does without.
+    """
+    identity = ScanIdentity(
+        program=app_version(),
+        pack=pack.version,
+        engine=pack.engine,
+        engine_version=pack.engine_version,
+        limits=limits,
+        names_matter=pack.names_matter,
+    )
+    mounted = mounts if sys.platform == "linux" else tuple
+    cache = open_scan_cache(locations.scan_cache, identity, SystemClock(), mounts=mounted)
+    try:
+        yield cache
+    finally:
+        if cache is not None:
+            cache.close()
 
 
 async def _supervise(agent: Agent, stopping: asyncio.Event) -> None:
@@ -207,9 +315,12 @@ async def _supervise(agent: Agent, stopping: asyncio.Event) -> None:
     parts: dict[str, Coroutine[Any, Any, None]] = {
         "realtime": agent.realtime.run(),
         "local_api": agent.local_api.run(),
-        "sender": _kept_running("sender", agent.sender.run),
-        "link": _kept_running("link", agent.link.run),
+        "governor": _kept_running("governor", agent.governor.run, agent.restarts),
+        "upkeep": _kept_running("upkeep", agent.upkeep.run, agent.restarts),
+        "sender": _kept_running("sender", agent.sender.run, agent.restarts),
+        "link": _kept_running("link", agent.link.run, agent.restarts),
         "access_watch": agent.watch.run(),
+        "scheduled_scans": _kept_running("scheduled_scans", agent.scheduled.run, agent.restarts),
     }
     try:
         async with asyncio.TaskGroup() as group:
@@ -224,16 +335,20 @@ async def _supervise(agent: Agent, stopping: asyncio.Event) -> None:
         raise _first_of(refused) from failures
 
 
-async def _kept_running(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Start a part again whenever it fails: reporting and contact must never cost the protection."""
+async def _kept_running(name: str, run: Callable[[], Coroutine[Any, Any, None]], restarts: Counter[str]) -> None:
+    """Start a part again whenever it fails: none of these must ever cost the protection."""
+    loop, in_a_row = asyncio.get_running_loop(), 0
     while True:
+        begun_s = loop.time()
         try:
             await run()
         except BucklerError as error:
             log.error("part_failed", part=name, code=error.code, message=error.message)  # noqa: TRY400 -- expected kind
         except Exception:
             log.exception("part_failed", part=name)
-        await asyncio.sleep(_RESTART_PAUSE_S)
+        restarts[name] += 1
+        in_a_row = 1 if loop.time() - begun_s > _GOOD_RUN_S else in_a_row + 1
+        await asyncio.sleep(pause_after(in_a_row, _FIRST_PAUSE_S, _LONGEST_PAUSE_S))
 
 
 def _first_of(failures: BaseExceptionGroup[BucklerError]) -> BucklerError:
@@ -259,6 +374,25 @@ def _reload(keeper: EntitlementKeeper, link: ControlLink, watch: AccessWatch) ->
     watch.wake()
 
 
+def _steer(action: ScanAction, scheduled: ScheduledScans, device: Device) -> tuple[StatusField, ...]:
+    match action:
+        case ScanAction.PAUSE:
+            scheduled.pause()
+        case ScanAction.RESUME:
+            scheduled.resume()
+        case ScanAction.CANCEL:
+            if not scheduled.cancel():
+                raise BucklerError(
+                    "NO_SCAN_TO_CANCEL",
+                    "no scheduled scan has begun",
+                    next_step="see `buckler schedule status` for when the next one is due",
+                    exit_status=ExitStatus.NEGATIVE,
+                )
+        case ScanAction.TELL:
+            pass
+    return schedule_fields(_schedule_facts(scheduled.state(), device.config.schedule))
+
+
 def _on_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
     """Call on the loop's thread, from any other."""
     loop.call_soon_threadsafe(call)
@@ -278,7 +412,9 @@ def _board_of_service(
     pack: CompiledPack,
     scanner: ScannerService,
     realtime: RealtimeProtection,
+    scheduled: ScheduledScans,
     last_error: Callable[[], BucklerError | None],
+    resources: Callable[[], ResourceFacts],
 ) -> StatusBoard:
     sources = StatusSources(
         licence=lambda: _licence_facts(device, last_error()),
@@ -286,7 +422,10 @@ def _board_of_service(
         engine=lambda: _engine_facts(pack, scanner),
         issues=lambda: _issues_of_service(device, scanner, realtime.state()),
         policy_version=lambda: device.book.current().version,
-        worker_pids=scanner.worker_pids,
+        worker_pids=lambda: scanner.worker_pids() | scheduled.worker_pids(),
+        resources=resources,
+        retention=device.config.retention,
+        schedule=lambda: _schedule_facts(scheduled.state(), device.config.schedule),
     )
     return StatusBoard(device.store, device.clock, sources, app_version())
 
@@ -300,6 +439,8 @@ def _board_without_service(device: Device) -> StatusBoard:
         issues=lambda: (not_running, *device.keeper.issues),
         policy_version=lambda: device.book.current().version,
         worker_pids=frozenset,
+        resources=ResourceFacts,
+        retention=device.config.retention,
     )
     return StatusBoard(device.store, device.clock, sources, app_version())
 
@@ -330,6 +471,30 @@ def _realtime_facts(state: RealtimeState) -> RealtimeFacts:
         roots=state.roots,
         events_lost=state.events_lost,
         queue_depth=state.queue_depth,
+    )
+
+
+def _schedule_facts(state: ScheduleState, settings: ScheduleSettings) -> ScheduleFacts:
+    scan = state.unfinished
+    return ScheduleFacts(
+        state="running" if state.running else state.hold.value if state.hold else "waiting",
+        scan=scan.kind.value if scan else "",
+        started_at=scan.started_at if scan else None,
+        **(asdict(scan.counts) if scan else {}),
+        stops=scan.stops if scan else 0,
+        schedules={kind.value: str(schedule) for kind, schedule in settings.schedules.items()},
+        due={kind.value: at for kind, at in state.due.items()},
+    )
+
+
+def _resource_facts(governor: GovernorFacts, restarts: Counter[str]) -> ResourceFacts:
+    return ResourceFacts(
+        stage=governor.stage,
+        reason=governor.reason,
+        cpu_percent_peak=governor.cpu_percent_peak,
+        memory_mb_peak=governor.memory_mb_peak,
+        worker_restarts=governor.restarts,
+        part_restarts=tuple(sorted(restarts.items())),
     )
 
 
@@ -367,8 +532,8 @@ def _device_report(facts: StatusFacts, machine: SystemFacts) -> DeviceReport:
         signatures_made_at=facts.engine.signatures_made_at,
         events_lost=facts.realtime.events_lost,
         queue_depth=facts.realtime.queue_depth,
-        quarantined_count=facts.quarantined_count,
-        outbox_pending=facts.outbox_pending,
+        quarantined_count=facts.vault.files,
+        outbox_pending=facts.outbox.pending,
         watched_roots=len(facts.realtime.roots),
         os=machine.os,
         os_version=machine.os_version,
@@ -431,6 +596,24 @@ async def deactivate_device(config: AgentConfig, reason: str, *, local_only: boo
             await link.deactivate(reason)
     await _tell_agent(config)
     return enrolment.device_id
+
+
+async def steer_scans(config: AgentConfig, action: ScanAction) -> tuple[StatusField, ...]:
+    """Do something about the running agent's scheduled scans, and tell how they stand.
+
+    Raises:
+        BucklerError: `AGENT_NOT_RUNNING`, `NOT_PERMITTED`, `NO_SCAN_TO_CANCEL`.
+    """
+    socket = config.locations.local_api.control_socket
+    if not agent_answers(socket):
+        raise BucklerError(
+            "AGENT_NOT_RUNNING",
+            "no agent runs here, and scheduled scans are the agent's work",
+            next_step="start it with `buckler run`, or scan now with `buckler scan --quick`",
+            exit_status=ExitStatus.ENVIRONMENT,
+        )
+    async with remote_actions(socket) as actions:
+        return await actions.steer_scans(action)
 
 
 async def read_status(config: AgentConfig) -> tuple[StatusField, ...]:

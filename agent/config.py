@@ -9,17 +9,23 @@ import sys
 import tempfile
 import tomllib
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from agent.control.link import LinkSettings
 from agent.control.policy_book import ConfiguredPolicy
 from agent.domain.errors import BucklerError, ExitStatus
+from agent.domain.governor import ResourceLimits
 from agent.domain.policy import Action, Mode
+from agent.domain.retention import SHORTEST_NOTICE, RetentionLimits
+from agent.domain.schedule import ScanKind, Schedule
 from agent.local_api.server import LocalApiSettings
+from agent.scanner.pacing import DEFAULT_CPU_PERCENT
+from agent.scanner.scheduled.settings import ScheduleSettings
 from agent.scanner.settings import ScannerSettings
 
 #: Environment variables are `BUCKLER_SECTION__KEY`.
@@ -27,6 +33,11 @@ ENV_PREFIX = "BUCKLER_"
 _DELIMITER = "__"
 #: A worker process per core is the default; more than this is a typing error.
 _MAX_WORKERS = 256
+#: A hundred years; more is a typing error.
+_MAX_DAYS = 36_525
+#: Interpreter and libraries alone need this much, MiB; a smaller limit would never be kept.
+_LEAST_MEMORY_MB = 100
+_USUAL = ResourceLimits()
 #: Where the agent that root runs with default folders listens.
 _SYSTEM_SOCKETS = Path("/run/buckler")
 
@@ -101,6 +112,9 @@ class AgentConfig:
         extra_rules: Rule files and folders beside the installed pack.
         policy: What to do with what is found.
         link: Times of the check-in loop.
+        retention: How much the vault keeps.
+        resources: What the agent may use of the machine.
+        schedule: Scans that nobody asks for.
     """
 
     locations: Locations
@@ -110,6 +124,9 @@ class AgentConfig:
     extra_rules: tuple[Path, ...]
     policy: ConfiguredPolicy
     link: LinkSettings = field(default_factory=LinkSettings)
+    retention: RetentionLimits = field(default_factory=RetentionLimits)
+    resources: ResourceLimits = field(default_factory=ResourceLimits)
+    schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +174,31 @@ class _Scanner(_Section):
         return _absolute_paths(rules)
 
 
+class _Schedule(_Section):
+    quick: str = "off"
+    full: str = "off"
+    cpu_percent: int = Field(default=DEFAULT_CPU_PERCENT, ge=1, le=100)
+    pause_on_battery: bool = True
+    network_filesystems: bool = False
+    jitter_minutes: int = Field(default=15, ge=0, le=720)
+
+    @field_validator("quick", "full")
+    @classmethod
+    def _readable(cls, text: str) -> str:
+        Schedule.parse(text)
+        return text
+
+    def settings(self) -> ScheduleSettings:
+        wanted = {ScanKind.QUICK: Schedule.parse(self.quick), ScanKind.FULL: Schedule.parse(self.full)}
+        return ScheduleSettings(
+            schedules={kind: schedule for kind, schedule in wanted.items() if schedule is not None},
+            cpu_percent=self.cpu_percent,
+            pause_on_battery=self.pause_on_battery,
+            network_filesystems=self.network_filesystems,
+            jitter=timedelta(minutes=self.jitter_minutes),
+        )
+
+
 class _Exclusions(_Section):
     paths: list[str] = []
 
@@ -169,6 +211,27 @@ class _Exclusions(_Section):
         return found
 
 
+class _Quarantine(_Section):
+    max_size: ByteSize = ByteSize(0)
+    keep_days: int = Field(default=0, ge=0, le=_MAX_DAYS)
+    warn_days: int = Field(default=7, ge=SHORTEST_NOTICE.days, le=_MAX_DAYS)
+    stop_processes: bool = False
+
+    def limits(self) -> RetentionLimits:
+        """0 stands for no limit."""
+        return RetentionLimits(
+            max_size_bytes=int(self.max_size) or None,
+            keep_for=timedelta(days=self.keep_days) or None,
+            notice=timedelta(days=self.warn_days),
+        )
+
+
+class _Resources(_Section):
+    cpu_percent: float = Field(default=_USUAL.cpu_percent, ge=1, le=100)
+    memory_mb: float = Field(default=_USUAL.memory_mb, ge=_LEAST_MEMORY_MB)
+    memory_at_rest_mb: float = Field(default=_USUAL.memory_at_rest_mb, ge=_LEAST_MEMORY_MB)
+
+
 class _Document(BaseSettings):
     model_config = SettingsConfigDict(
         extra="forbid", frozen=True, env_prefix=ENV_PREFIX, env_nested_delimiter=_DELIMITER, env_ignore_empty=True
@@ -178,6 +241,9 @@ class _Document(BaseSettings):
     realtime: _Realtime = _Realtime()
     scanner: _Scanner = _Scanner()
     exclusions: _Exclusions = _Exclusions()
+    quarantine: _Quarantine = _Quarantine()
+    resources: _Resources = _Resources()
+    schedule: _Schedule = _Schedule()
 
     @classmethod
     def settings_customise_sources(
@@ -227,7 +293,11 @@ def load_config(overrides: Overrides) -> AgentConfig:
             mode=Mode(document.realtime.mode),
             mode_of_this_run=overrides.mode,
             excluded_paths=tuple(document.exclusions.paths),
+            stop_processes=document.quarantine.stop_processes,
         ),
+        retention=document.quarantine.limits(),
+        resources=ResourceLimits(**document.resources.model_dump()),
+        schedule=document.schedule.settings(),
     )
 
 

@@ -1,7 +1,7 @@
 """`buckler exclusion`: what to leave alone, why, and until when."""
 
 import os
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -33,7 +33,8 @@ def list_exclusions(
     elif not exclusions:
         say("Nothing is excluded.")
     else:
-        rows = [(e.id, e.kind.value, _until(e), e.value, e.reason) for e in exclusions]
+        now = SystemClock().now()
+        rows = [(e.id, e.kind.value, _until(e, now), e.value, e.reason) for e in exclusions]
         say_table(("ID", "KIND", "UNTIL", "VALUE", "REASON"), rows)
 
 
@@ -94,8 +95,10 @@ def _as_json(exclusion: "Exclusion") -> dict[str, Any]:
     }
 
 
-def _until(exclusion: "Exclusion") -> str:
-    return f"{exclusion.expires_at:%Y-%m-%d}" if exclusion.expires_at else "for good"
+def _until(exclusion: "Exclusion", now: datetime) -> str:
+    if exclusion.expires_at is None:
+        return "for good"
+    return f"{exclusion.expires_at:%Y-%m-%d}" + ("" if exclusion.in_force(now) else " (over)")
 
 
 def _for_how_long(exclusion: "Exclusion") -> str:

@@ -20,6 +20,7 @@ from agent.cli.quarantine import quarantine_app
 from agent.cli.run import run
 from agent.cli.scan import scan_command
 from agent.cli.scan_wiring import scan_wiring
+from agent.cli.schedule import schedule_app
 from agent.cli.status import status
 from agent.cli.subscription import subscription
 from agent.domain.errors import BucklerError, ExitStatus
@@ -46,6 +47,7 @@ buckler.command()(deactivate)
 buckler.command()(subscription)
 buckler.add_typer(quarantine_app, name="quarantine")
 buckler.add_typer(exclusion_app, name="exclusion")
+buckler.add_typer(schedule_app, name="schedule")
 buckler.command()(mode)
 
 

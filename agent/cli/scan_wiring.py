@@ -1,25 +1,27 @@
 """What `buckler scan` is given: configuration and exclusions where there are some, and the vault on demand."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
-from agent.cli.scan import ScanDefaults, ScanPlace, ScanWiring
+from agent.cli.scan_request import ScanDefaults, ScanPlace, ScanWiring, Selection
 from agent.domain.errors import BucklerError
 from agent.domain.policy import Policy
 from agent.domain.ports import Quarantine
+from agent.domain.schedule import ScanKind, finished_setting
 from agent.platform.clock import SystemClock
-from agent.platform.mountinfo import mounts
+from agent.platform.lock import holder_of
 from agent.platform.randomness import SystemRandomness
-from agent.scanner.cache import ScanCache, open_scan_cache
-from agent.scanner.cache_key import ScanIdentity
+from agent.scanner.cache import ScanCache
 from agent.scanner.limits import Limits
 from agent.scanner.rulepack import CompiledPack
+
+_KINDS = {Selection.QUICK: ScanKind.QUICK, Selection.FULL: ScanKind.FULL}
 
 
 def scan_wiring() -> ScanWiring:
     """The real parts."""
-    return ScanWiring(SystemClock(), SystemRandomness(), _load_defaults, _open_quarantine, _open_cache)
+    return ScanWiring(SystemClock(), SystemRandomness(), _load_defaults, _open_quarantine, _open_cache, _note_finished)
 
 
 def _load_defaults(place: ScanPlace) -> ScanDefaults:
@@ -29,11 +31,32 @@ def _load_defaults(place: ScanPlace) -> ScanDefaults:
     from agent.scanner.rulepack import builtin_signatures
 
     config = load_config(Overrides(place.data_dir, place.config))
-    rules = (builtin_signatures(), *config.extra_rules)
+    holder = holder_of(config.locations.lock)
+    defaults = ScanDefaults(
+        config.scanner,
+        (builtin_signatures(), *config.extra_rules),
+        Policy(),
+        own_folders=(str(config.locations.data_dir),),
+        own_pids=() if holder is None else (holder,),
+        cpu_percent=config.schedule.cpu_percent,
+    )
     if not config.locations.database.is_file():
-        return ScanDefaults(config.scanner, rules, Policy())
+        return defaults
     with open_device(config) as device:
-        return ScanDefaults(config.scanner, rules, device.book.current())
+        return replace(defaults, policy=device.book.current())
+
+
+def _note_finished(place: ScanPlace, selection: Selection) -> None:
+    """For `buckler status`; a machine on which no agent ever ran has none, and nothing is created."""
+    from agent.app import open_device
+    from agent.config import Overrides, load_config
+
+    kind = _KINDS.get(selection)
+    config = load_config(Overrides(place.data_dir, place.config))
+    if kind is None or not config.locations.database.is_file():
+        return
+    with open_device(config) as device, device.store.transaction() as tables:
+        tables.settings.put(finished_setting(kind), device.clock.now().isoformat())
 
 
 @contextmanager
@@ -49,7 +72,7 @@ def _open_quarantine(place: ScanPlace) -> Iterator[Quarantine]:
 @contextmanager
 def _open_cache(place: ScanPlace, pack: CompiledPack, limits: Limits) -> Iterator[ScanCache | None]:
     """The cache in the data folder, which is made if need be; a scan must not fail because there can be none."""
-    from agent.app import app_version, prepare_data_dir
+    from agent.app import prepare_data_dir, scan_cache
     from agent.config import Overrides, load_config
 
     locations = load_config(Overrides(place.data_dir, place.config)).locations
@@ -58,18 +81,5 @@ def _open_cache(place: ScanPlace, pack: CompiledPack, limits: Limits) -> Iterato
     except BucklerError:
         yield None
         return
-    identity = ScanIdentity(
-        program=app_version(),
-        pack=pack.version,
-        engine=pack.engine,
-        engine_version=pack.engine_version,
-        limits=limits,
-        names_matter=pack.names_matter,
-    )
-    mounted = mounts if sys.platform == "linux" else tuple
-    cache = open_scan_cache(locations.scan_cache, identity, SystemClock(), mounts=mounted)
-    try:
+    with scan_cache(locations, pack, limits) as cache:
         yield cache
-    finally:
-        if cache is not None:
-            cache.close()

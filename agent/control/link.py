@@ -35,6 +35,10 @@ _Answer = TypeVar("_Answer")
 #: A certificate is rotated once less than this share of its life is left; the server issues it for weeks.
 _ROTATE_AT_REMAINING = 1 / 3
 _JITTER = 0.1
+#: Codes that speak of what was sent, not of who sent it.
+_REFUSES_CONTENT = frozenset({grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.OUT_OF_RANGE})
+#: A message of less can hardly be too large for anybody; gRPC's own limit is 4 MiB.
+_LARGE_BYTES = 1 << 20
 #: `DeactivateRequest.reason` holds no more (device.proto).
 _REASON_MAX = 500
 
@@ -217,15 +221,15 @@ class ControlLink:
         """
         if self._keeper.enrolment is None:
             raise UplinkError("NOT_ENROLLED", permanent=True)
-        request = batch_to_wire(incidents, dropped)
+        try:
+            request = batch_to_wire(incidents, dropped)
+        except (ValueError, TypeError) as error:
+            raise UplinkError("REPORT_NOT_ENCODABLE", permanent=True, content=True) from error
         try:
             stub = await self._stub()
             answer = await stub.ReportEvents(request, timeout=CALL_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
-            detail = error_detail(error)
-            code = detail.reason if detail and detail.reason else error.code().name
-            wait = float(detail.retry_after_s) if detail else 0.0
-            raise UplinkError(code, permanent=not is_transient(error), retry_after_s=wait) from error
+            raise report_refused(error, request.ByteSize()) from error
         except BucklerError as error:
             raise UplinkError(error.code, permanent=True) from error
         self._keeper.note_time(max((incident.detected_at for incident in incidents), default=None))
@@ -291,6 +295,17 @@ class ControlLink:
             )
         assert self._channel is not None
         return DeviceServiceStub(self._channel)
+
+
+def report_refused(error: grpc.aio.AioRpcError, request_bytes: int) -> UplinkError:
+    """Why a batch of detections did not arrive, and whether fewer of them might."""
+    detail = error_detail(error)
+    code = detail.reason if detail and detail.reason else error.code().name
+    wait = float(detail.retry_after_s) if detail else 0.0
+    # Without an explanation of its own this is gRPC itself, which takes no message beyond its limit.
+    too_large = detail is None and error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and request_bytes > _LARGE_BYTES
+    content = too_large or error.code() in _REFUSES_CONTENT
+    return UplinkError(code, permanent=content or not is_transient(error), retry_after_s=wait, content=content)
 
 
 def rotation_is_due(certificate_pem: bytes, now: datetime) -> bool:

@@ -3,7 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from agent.control.way_back import feature_refused
@@ -27,12 +27,14 @@ class ConfiguredPolicy:
         mode: From the file or the environment; what the owner chose since goes before it.
         mode_of_this_run: From the command line of `run`; goes before everything, until the mode is changed again.
         excluded_paths: Absolute.
+        stop_processes: End what runs from a file that is taken.
     """
 
     on_infected: Action = Action.QUARANTINE
     mode: Mode = Mode.NOTIFY
     mode_of_this_run: Mode | None = None
     excluded_paths: tuple[str, ...] = ()
+    stop_processes: bool = False
 
 
 class PolicyBook:
@@ -109,13 +111,14 @@ class PolicyBook:
             Exclusion(f"config:{number}", ExclusionKind.PATH, path, "configuration", _ALWAYS)
             for number, path in enumerate(self._configured.excluded_paths, 1)
         )
-        policy = Policy(self._configured.on_infected, mode, configured + own)
-        return Policy(policy.on_infected, policy.mode, policy.exclusions, _version(policy))
+        stop = self._configured.stop_processes
+        policy = Policy(self._configured.on_infected, mode, configured + own, stop_processes=stop)
+        return replace(policy, version=_version(policy))
 
 
 def _version(policy: Policy) -> str:
     """Names a policy by its content, so that equal policies have equal names on every device and after restarts."""
-    facts = [policy.on_infected.value, policy.mode.value]
+    facts = [policy.on_infected.value, policy.mode.value, *(["stop_processes"] if policy.stop_processes else [])]
     facts += [f"{e.kind.value}\0{e.value}\0{e.expires_at}" for e in policy.exclusions]
     digest = hashlib.sha256("\0\0".join(facts).encode("utf-8", "surrogateescape")).hexdigest()
     return f"local-{digest[:8]}"

@@ -45,7 +45,8 @@ class Incomplete:
     Attributes:
         reason: Stable code: `max_file_size`, `max_depth`, `max_members`, `max_expanded_size`, `max_ratio`,
             `max_string_matches`, `timeout`, `encrypted`, `damaged`, `no_unpacker`, `worker_crashed`,
-            `worker_out_of_memory`, `engine_error`, `changed`; docs/formats.md explains each.
+            `worker_out_of_memory`, `worker_restarted`, `engine_error`, `changed`, `unreadable_memory`; docs/formats.md
+            explains each.
         limit: Value of the limit that stopped us; None where there is none.
         member_path: Which member; empty: the file itself.
     """
@@ -53,6 +54,21 @@ class Incomplete:
     reason: str
     limit: int | None = None
     member_path: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Where time went.
+
+    Attributes:
+        name: `reading`, `matching` for the rules, else the container format that was unpacked.
+        microseconds: How much.
+        times: Contents that were matched, or members that were unpacked.
+    """
+
+    name: str
+    microseconds: int
+    times: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +86,7 @@ class ScanFacts:
         engine: Name and version of the engine, e.g. `yara 4.5.4`.
         signatures_version: Which rule pack.
         elapsed_ms: Wall time from hand-over to answer.
+        costs: Where that went, the most first; only of files that were slow, or when it was asked for.
     """
 
     sha256: str
@@ -80,3 +97,4 @@ class ScanFacts:
     engine: str = ""
     signatures_version: str = ""
     elapsed_ms: float = 0.0
+    costs: tuple[Cost, ...] = ()

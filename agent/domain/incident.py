@@ -3,9 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from uuid import UUID
+from uuid import UUID, uuid5
 
-from agent.domain.facts import Finding
+from agent.domain.facts import Finding, ScanFacts
+from agent.domain.files import FileIdentity
+
+#: Namespace for incidents whose identity follows from the file, so that seeing it again is the same incident.
+_REPORTED = UUID("5a0c1e52-7f0f-4b8e-9d57-3f1d6a9b7c21")
 
 
 class Origin(Enum):
@@ -41,3 +45,13 @@ class Incident:
     engine: str
     signatures_version: str
     quarantine_id: str = ""
+
+
+def incident_uuid(path: str, identity: FileIdentity, facts: ScanFacts, findings: tuple[Finding, ...]) -> UUID:
+    """The uuid of a finding in a file that stays where it is.
+
+    It follows from the file and what was found, so that a second look after a crash reports nothing twice.
+    """
+    rules = ",".join(f"{finding.namespace}.{finding.rule}" for finding in findings)
+    name = f"{identity.device}:{identity.inode}:{identity.ctime_ns}:{facts.sha256}:{rules}:"
+    return uuid5(_REPORTED, name + path.encode("utf-8", "surrogateescape").hex())

@@ -56,12 +56,14 @@ class Policy:
         mode: What is asked for; what is granted depends on the entitlement, see `granted_mode`.
         exclusions: In force and expired alike; expiry is judged at `now`.
         version: Names this state in verdicts and reports.
+        stop_processes: End what runs from a file that is taken.
     """
 
     on_infected: Action = Action.QUARANTINE
     mode: Mode = Mode.NOTIFY
     exclusions: tuple[Exclusion, ...] = ()
     version: str = "local"
+    stop_processes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

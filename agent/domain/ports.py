@@ -15,7 +15,8 @@ from agent.domain.exclusions import Exclusion
 from agent.domain.facts import Finding, ScanFacts
 from agent.domain.files import FileIdentity, SourceEvent
 from agent.domain.incident import Incident, Origin
-from agent.domain.quarantine import CaptureState, QuarantineEntry, RestoreReceipt, Retained
+from agent.domain.quarantine import CaptureState, HistoryNote, QuarantineEntry, RestoreReceipt, Retained
+from agent.domain.retention import HeldFile
 
 
 class Clock(Protocol):
@@ -114,6 +115,10 @@ class CaptureRequest:
     detected_at: datetime
 
 
+#: A capture that was begun and will be finished later; code of a `BucklerError`.
+CAPTURE_UNFINISHED = "CAPTURE_UNFINISHED"
+
+
 class Quarantine(Protocol):
     """Takes files out of their place and brings them back."""
 
@@ -121,6 +126,10 @@ class Quarantine(Protocol):
         """Take a file; returns a final entry: DONE, or FAILED with the reason in `detail`.
 
         The incident is written to the outbox in the transaction that makes the entry final.
+
+        Raises:
+            BucklerError: `CAPTURE_UNFINISHED`: the file has been taken out of its place, and what is left to do, its
+                incident included, is done later. Any other code: nothing has been done.
         """
 
     async def restore(self, entry_id: str, destination: str | None, *, allow: bool) -> RestoreReceipt:
@@ -163,13 +172,15 @@ class UplinkError(Exception):
         code: Stable code, e.g. `UNREACHABLE`, `NOT_ENROLLED`, `REFUSED`.
         permanent: True when sending again cannot help until something else changes.
         retry_after_s: What the server asked for; 0: nothing.
+        content: True when it is what was sent that was refused, not who sent it: fewer rows may be accepted.
     """
 
-    def __init__(self, code: str, *, permanent: bool, retry_after_s: float = 0.0) -> None:
+    def __init__(self, code: str, *, permanent: bool, retry_after_s: float = 0.0, content: bool = False) -> None:
         super().__init__(code)
         self.code = code
         self.permanent = permanent
         self.retry_after_s = retry_after_s
+        self.content = content
 
 
 class IncidentUplink(Protocol):
@@ -216,6 +227,22 @@ class QuarantineJournal(Protocol):
     def retained(self) -> Retained:
         """What the vault holds: the rows that are DONE."""
 
+    def held(self) -> list[HeldFile]:
+        """The rows that are DONE, as far as the vault's limits are concerned."""
+
+    def announce_deletion(self, entry_id: str, at: datetime | None) -> None:
+        """Since when its owner has been told that a file will be deleted; None: it will not be.
+
+        Raises:
+            KeyError: There is no such row.
+        """
+
+    def note(self, entry_id: str, note: HistoryNote) -> None:
+        """Add a line to an entry's history."""
+
+    def history(self, entry_id: str) -> tuple[HistoryNote, ...]:
+        """All lines, oldest first."""
+
 
 class Outbox(Protocol):
     """Incidents on their way to the control plane."""
@@ -230,13 +257,16 @@ class Outbox(Protocol):
         """Delete rows that the control plane has stored."""
 
     def set_aside(self, uuid: UUID, reason: str) -> None:
-        """Keep a row that will never be accepted out of the way, with the reason."""
+        """Keep a row that will never be accepted out of the way, with the reason; counted among the dropped."""
+
+    def aside(self) -> int:
+        """Rows kept out of the way."""
 
     def count(self) -> int:
         """Rows waiting."""
 
     def dropped(self) -> dict[str, int]:
-        """Rows dropped since the last `clear_dropped`, by class."""
+        """Rows dropped or set aside since the last `clear_dropped`, by class."""
 
     def clear_dropped(self, reported: Mapping[str, int]) -> None:
         """Subtract what has been reported."""

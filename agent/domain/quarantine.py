@@ -90,6 +90,7 @@ class QuarantineEntry:
         detected_at: When; `planned_at` if the caller did not say.
         staged_path: Where the file waits between its place and the vault; set before it is moved.
         restore_path: Where a restore is putting the file, or has put it; empty: nobody asked.
+        deletion_announced_at: Since when its owner has been told that it will be deleted; None: it will not.
     """
 
     id: str
@@ -108,6 +109,41 @@ class QuarantineEntry:
     detected_at: datetime | None = None
     staged_path: str = ""
     restore_path: str = ""
+    deletion_announced_at: datetime | None = None
+
+
+class HistoryEvent(Enum):
+    """What can happen to an entry in the course of its life."""
+
+    TAKEN = "taken"
+    NOT_TAKEN = "not_taken"
+    RESTORED = "restored"
+    DELETION_ANNOUNCED = "deletion_announced"
+    #: The reason for the announced deletion is gone, a larger limit for one.
+    DELETION_WITHDRAWN = "deletion_withdrawn"
+    DELETED = "deleted"
+
+
+#: Who acts on an entry, where it is not what led to the file (`Origin`).
+OWNER = "owner"
+RETENTION = "retention"
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryNote:
+    """One line of an entry's history, which outlives its file.
+
+    Attributes:
+        at: When.
+        event: What happened.
+        actor: Who did it: the value of an `Origin`, `OWNER` or `RETENTION`.
+        detail: Why, or where to; for people, printable.
+    """
+
+    at: datetime
+    event: HistoryEvent
+    actor: str
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

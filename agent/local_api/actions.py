@@ -6,7 +6,7 @@ command while no agent runs), `agent.local_api.client.RemoteActions` asks the ru
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -15,7 +15,8 @@ from agent.domain.exclusions import Exclusion, ExclusionKind
 from agent.domain.facts import Finding
 from agent.domain.policy import Mode
 from agent.domain.ports import Clock, Quarantine, Randomness, Store
-from agent.domain.quarantine import QuarantineEntry, RestoreReceipt
+from agent.domain.quarantine import HistoryNote, QuarantineEntry, RestoreReceipt
+from agent.domain.retention import RetentionLimits, plan_retention
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _FILE = re.compile(r"[0-9a-f]{64}:/.*", re.DOTALL)
@@ -40,9 +41,13 @@ class QuarantinedFile:
     owner_gid: int
     modified_ns: int
     detail: str
+    deletion_due_at: datetime | None = None
+    history: tuple[HistoryNote, ...] = ()
 
     @classmethod
-    def of(cls, entry: QuarantineEntry) -> "QuarantinedFile":
+    def of(
+        cls, entry: QuarantineEntry, history: tuple[HistoryNote, ...], deletion_due_at: datetime | None
+    ) -> "QuarantinedFile":
         """From a row of the journal."""
         return cls(
             id=entry.id,
@@ -57,6 +62,8 @@ class QuarantinedFile:
             owner_gid=entry.metadata.owner_gid,
             modified_ns=entry.metadata.modified_ns,
             detail=entry.detail,
+            deletion_due_at=deletion_due_at,
+            history=history,
         )
 
 
@@ -117,6 +124,7 @@ class DirectActions:
         clock: When an exclusion was made.
         randomness: Ids of exclusions.
         switch_mode: Chooses the mode, refusing what is not entitled.
+        retention: How much the vault keeps.
     """
 
     store: Store
@@ -124,11 +132,16 @@ class DirectActions:
     clock: Clock
     randomness: Randomness
     switch_mode: Callable[[Mode], Mode]
+    retention: RetentionLimits = field(default_factory=RetentionLimits)
 
     async def quarantined(self) -> tuple[QuarantinedFile, ...]:
         """All journal rows, oldest first."""
         with self.store.transaction() as tables:
-            return tuple(QuarantinedFile.of(entry) for entry in tables.journal.entries())
+            entries, held = tables.journal.entries(), tables.journal.held()
+            histories = {entry.id: tables.journal.history(entry.id) for entry in entries}
+        pending = plan_retention(held, self.retention, self.clock.now()).pending
+        due_at = {item.entry_id: item.due_at for item in pending}
+        return tuple(QuarantinedFile.of(entry, histories[entry.id], due_at.get(entry.id)) for entry in entries)
 
     async def restore(self, entry_id: str, destination: str | None, *, allow: bool) -> RestoreReceipt:
         """Bring a file back; with `allow` an exclusion of its content keeps it from being taken again."""

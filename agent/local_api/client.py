@@ -16,6 +16,7 @@ from agent.domain.policy import Mode
 from agent.domain.quarantine import RestoreReceipt
 from agent.local_api.actions import NewExclusion, QuarantinedFile
 from agent.local_api.status import StatusField
+from agent.local_api.steering import ScanAction
 from agent.local_api.translation import (
     error_from_rpc,
     exclusion_from_wire,
@@ -132,6 +133,12 @@ class RemoteActions:
         """Choose between notify and block."""
         answer = await _told(self._stub.SetMode(local_pb2.SetModeRequest(mode=mode.value), timeout=_CALL_TIMEOUT_S))
         return Mode(answer.mode)
+
+    async def steer_scans(self, action: ScanAction) -> tuple[StatusField, ...]:
+        """Do something about scheduled scans, and tell how they stand then."""
+        request = local_pb2.SteerScheduledScansRequest(action=action.value)
+        answer = await _told(self._stub.SteerScheduledScans(request, timeout=_CALL_TIMEOUT_S))
+        return tuple(field_from_wire(field) for field in answer.fields)
 
 
 @asynccontextmanager

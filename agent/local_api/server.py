@@ -23,6 +23,7 @@ from agent.domain.exclusions import ExclusionKind
 from agent.domain.policy import Mode
 from agent.local_api.actions import NewExclusion, OwnerActions
 from agent.local_api.status import StatusQuestion
+from agent.local_api.steering import ScanAction, ScanSteering
 from agent.local_api.translation import (
     error_to_metadata,
     exclusion_to_wire,
@@ -69,6 +70,7 @@ class LocalApi:
         actions: What the owner may do.
         status: The fields of the status now.
         reload_enrolment: Called after another process activated or deactivated this device.
+        steer_scans: What the owner may do about scheduled scans.
     """
 
     def __init__(
@@ -77,10 +79,11 @@ class LocalApi:
         actions: OwnerActions,
         status: StatusQuestion,
         reload_enrolment: Callable[[], None],
+        steer_scans: ScanSteering,
     ) -> None:
         self._settings = settings
         self._status = _StatusServicer(status)
-        self._control = _ControlServicer(actions, reload_enrolment)
+        self._control = _ControlServicer(actions, reload_enrolment, steer_scans)
 
     async def run(self) -> None:
         """Serve until cancelled.
@@ -180,9 +183,10 @@ class _StatusServicer(LocalStatusServiceServicer):
 
 
 class _ControlServicer(LocalControlServiceServicer):
-    def __init__(self, actions: OwnerActions, reload_enrolment: Callable[[], None]) -> None:
+    def __init__(self, actions: OwnerActions, reload_enrolment: Callable[[], None], steer_scans: ScanSteering) -> None:
         self._actions = actions
         self._reload = reload_enrolment
+        self._steer = steer_scans
 
     @_answering
     async def ReloadEnrolment(
@@ -246,8 +250,15 @@ class _ControlServicer(LocalControlServiceServicer):
         await self._actions.remove_exclusion(request.exclusion_id)
         return local_pb2.RemoveExclusionResponse()
 
+    @_answering
+    async def SteerScheduledScans(
+        self, request: local_pb2.SteerScheduledScansRequest, context: Context
+    ) -> local_pb2.SteerScheduledScansResponse:
+        fields = self._steer(_choice(ScanAction, request.action, "SCAN_ACTION_INVALID"))
+        return local_pb2.SteerScheduledScansResponse(fields=[field_to_wire(field) for field in fields])
 
-_Choice = TypeVar("_Choice", Mode, ExclusionKind)
+
+_Choice = TypeVar("_Choice", Mode, ExclusionKind, ScanAction)
 
 
 def _choice(kind: type[_Choice], text: str, code: str) -> _Choice:

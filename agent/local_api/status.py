@@ -4,7 +4,7 @@ The running agent and the command that finds no agent use the same function, so 
 """
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -85,6 +85,84 @@ class RealtimeFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class VaultFacts:
+    """What the vault holds, and what will be deleted from it; see `agent.domain.retention`.
+
+    Attributes:
+        files: How many.
+        size_bytes: Of all of them, as they were.
+        leaving: Files that will be deleted.
+        leaving_bytes: Of those.
+        leaving_from: When the first of them is; None: nothing will be deleted.
+    """
+
+    files: int = 0
+    size_bytes: int = 0
+    leaving: int = 0
+    leaving_bytes: int = 0
+    leaving_from: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxFacts:
+    """Detections on their way: waiting, refused for good, and dropped since the last report, by class."""
+
+    pending: int = 0
+    set_aside: int = 0
+    dropped: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceFacts:
+    """What the governor and the supervisor know; peaks and counts since the start.
+
+    Attributes:
+        stage: `normal`, `warned` or `throttled`; empty: nobody watches.
+        reason: Why it is not normal, or what was restarted last.
+        cpu_percent_peak: Of one core.
+        memory_mb_peak: Agent and workers, MiB.
+        worker_restarts: Scan workers replaced for what they used.
+        part_restarts: Parts of the agent that failed and were started again, by name.
+    """
+
+    stage: str = ""
+    reason: str = ""
+    cpu_percent_peak: float = 0.0
+    memory_mb_peak: float = 0.0
+    worker_restarts: int = 0
+    part_restarts: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleFacts:
+    """What is known of scheduled scans; the defaults are those of an agent that does not run.
+
+    Attributes:
+        state: `running`, `waiting` for the next time, or what holds scans; empty: not known.
+        scan: Kind of the scan that has begun and not ended; empty: none.
+        started_at: When that began first.
+        files: Looked at since it last went on.
+        infected: Of them and those before, with a finding.
+        incomplete: Not wholly looked at.
+        errors: That could not be looked at.
+        stops: How often it was stopped and went on.
+        schedules: By kind.
+        due: By kind.
+    """
+
+    state: str = ""
+    scan: str = ""
+    started_at: datetime | None = None
+    files: int = 0
+    infected: int = 0
+    incomplete: int = 0
+    errors: int = 0
+    stops: int = 0
+    schedules: Mapping[str, str] = field(default_factory=dict)
+    due: Mapping[str, datetime] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class StatusFacts:
     """Everything the status is made of.
 
@@ -94,14 +172,16 @@ class StatusFacts:
         realtime: Realtime room.
         engine: Scanner room.
         app_version: Of this agent.
-        quarantined_count: Files in the vault.
-        outbox_pending: Detections not yet at the control plane.
+        vault: What was taken.
+        outbox: What is to be reported.
         policy_version: In force.
         competitors: Other products that watch files.
         last_quick_scan: None: never.
         last_full_scan: None: never.
         cpu_percent: Of one core, since the last question.
         memory_mb: Resident, agent and workers, MiB.
+        resources: What became of the limits.
+        schedule: Scans that nobody asked for.
     """
 
     issues: tuple[HealthIssue, ...]
@@ -109,14 +189,16 @@ class StatusFacts:
     realtime: RealtimeFacts
     engine: EngineFacts
     app_version: str
-    quarantined_count: int
-    outbox_pending: int
+    vault: VaultFacts
+    outbox: OutboxFacts
     policy_version: str
     competitors: tuple[str, ...] = ()
     last_quick_scan: datetime | None = None
     last_full_scan: datetime | None = None
     cpu_percent: float = 0.0
     memory_mb: float = 0.0
+    resources: ResourceFacts = field(default_factory=ResourceFacts)
+    schedule: ScheduleFacts = field(default_factory=ScheduleFacts)
     managed: frozenset[str] = field(default=frozenset())
 
 
@@ -133,14 +215,18 @@ def status_fields(facts: StatusFacts, now: datetime) -> tuple[StatusField, ...]:
         "current_file": ", ".join(facts.engine.current_files) or None,
         "last_quick_scan": _instant(facts.last_quick_scan),
         "last_full_scan": _instant(facts.last_full_scan),
-        "quarantined_count": facts.quarantined_count,
-        "outbox_pending": facts.outbox_pending,
+        "next_quick_scan": _instant(facts.schedule.due.get("quick")),
+        "next_full_scan": _instant(facts.schedule.due.get("full")),
+        "scheduled_scan": _scheduled_scan(facts.schedule),
+        **_vault(facts.vault),
+        **_outbox(facts.outbox),
         **_contact(facts.licence),
         "policy_version_desired": facts.policy_version,
         "policy_version_applied": facts.policy_version,
         "conflicting_applications": list(facts.competitors),
         "cpu_percent": facts.cpu_percent,
         "memory_mb": facts.memory_mb,
+        **_resources(facts.resources),
     }
     return tuple(StatusField(name, value, managed=name in facts.managed) for name, value in values.items())
 
@@ -184,6 +270,63 @@ def _realtime(realtime: RealtimeFacts) -> dict[str, JsonValue]:
         "events_lost": realtime.events_lost,
         "queue_depth": realtime.queue_depth,
     }
+
+
+def _vault(vault: VaultFacts) -> dict[str, JsonValue]:
+    leaving = None
+    if vault.leaving_from is not None:
+        size = f"{_megabytes(vault.leaving_bytes)} MB"
+        leaving = f"{vault.leaving} files ({size}) will be deleted for good from {_instant(vault.leaving_from)} on"
+    return {
+        "quarantined_count": vault.files,
+        "quarantined_mb": _megabytes(vault.size_bytes),
+        "quarantine_deletions": leaving,
+    }
+
+
+def _outbox(outbox: OutboxFacts) -> dict[str, JsonValue]:
+    return {
+        "outbox_pending": outbox.pending,
+        "outbox_set_aside": outbox.set_aside,
+        "outbox_dropped": [f"{name}: {rows}" for name, rows in outbox.dropped],
+    }
+
+
+def _resources(resources: ResourceFacts) -> dict[str, JsonValue]:
+    return {
+        "cpu_percent_peak": resources.cpu_percent_peak,
+        "memory_mb_peak": resources.memory_mb_peak,
+        "resource_governor": resources.stage or None,
+        "resource_governor_reason": resources.reason or None,
+        "worker_restarts": resources.worker_restarts,
+        "part_restarts": [f"{name}: {times}" for name, times in resources.part_restarts],
+    }
+
+
+def _megabytes(size_bytes: int) -> float:
+    return round(size_bytes / (1 << 20), 1)
+
+
+def _scheduled_scan(schedule: ScheduleFacts) -> str | None:
+    return f"{schedule.scan}: {schedule.state}, {schedule.files} files" if schedule.scan else None
+
+
+def schedule_fields(schedule: ScheduleFacts) -> tuple[StatusField, ...]:
+    """What `buckler schedule` says, in the order it is printed."""
+    values: dict[str, JsonValue] = {
+        "state": schedule.state,
+        "scan": schedule.scan or None,
+        "started_at": _instant(schedule.started_at),
+        "files": schedule.files if schedule.scan else None,
+        "infected": schedule.infected if schedule.scan else None,
+        "incomplete": schedule.incomplete if schedule.scan else None,
+        "errors": schedule.errors if schedule.scan else None,
+        "stops": schedule.stops if schedule.scan else None,
+    }
+    for kind in ("quick", "full"):
+        values[f"{kind}_schedule"] = schedule.schedules.get(kind, "off")
+        values[f"next_{kind}_scan"] = _instant(schedule.due.get(kind))
+    return tuple(StatusField(name, value) for name, value in values.items())
 
 
 def _contact(licence: LicenceFacts) -> dict[str, JsonValue]:

@@ -1,18 +1,29 @@
 """Gathers what the status is made of, from whoever knows it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from agent.domain.health import HealthIssue
-from agent.domain.ports import Clock, Settings, Store
-from agent.local_api.status import EngineFacts, LicenceFacts, RealtimeFacts, StatusFacts, StatusField, status_fields
-from agent.platform.system_facts import CostMeter, competitors
+from agent.domain.ports import Clock, Outbox, Settings, Store
+from agent.domain.retention import HeldFile, RetentionLimits, plan_retention
+from agent.domain.schedule import ScanKind, finished_setting
+from agent.local_api.status import (
+    EngineFacts,
+    LicenceFacts,
+    OutboxFacts,
+    RealtimeFacts,
+    ResourceFacts,
+    ScheduleFacts,
+    StatusFacts,
+    StatusField,
+    VaultFacts,
+    status_fields,
+)
+from agent.platform.process_costs import CostMeter
+from agent.platform.system_facts import competitors
 
-#: Settings of the store: when the last scan of each kind ended.
-LAST_QUICK_SCAN = "last_quick_scan"
-LAST_FULL_SCAN = "last_full_scan"
 #: Looking through all processes costs milliseconds; it is done this often at most.
 _COMPETITORS_FOR_NS = 60_000_000_000
 
@@ -28,6 +39,9 @@ class StatusSources:
         issues: What stands between this device and the word "protected".
         policy_version: In force.
         worker_pids: Processes whose cost counts as ours.
+        resources: What became of the limits on what we use.
+        retention: How much the vault keeps.
+        schedule: Scans that nobody asked for.
     """
 
     licence: Callable[[], LicenceFacts]
@@ -36,6 +50,9 @@ class StatusSources:
     issues: Callable[[], tuple[HealthIssue, ...]]
     policy_version: Callable[[], str]
     worker_pids: Callable[[], frozenset[int]]
+    resources: Callable[[], ResourceFacts]
+    retention: RetentionLimits
+    schedule: Callable[[], ScheduleFacts] = ScheduleFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +63,8 @@ class _Observed:
     engine: EngineFacts
     issues: tuple[HealthIssue, ...]
     policy_version: str
+    resources: ResourceFacts
+    schedule: ScheduleFacts
 
 
 class StatusBoard:
@@ -77,13 +96,20 @@ class StatusBoard:
     async def facts(self) -> StatusFacts:
         """Everything that is known, gathered now."""
         sources = self._sources
-        observed = _Observed(sources.realtime(), sources.engine(), sources.issues(), sources.policy_version())
+        observed = _Observed(
+            sources.realtime(),
+            sources.engine(),
+            sources.issues(),
+            sources.policy_version(),
+            sources.resources(),
+            sources.schedule(),
+        )
         return await asyncio.to_thread(self._complete, observed, sources.worker_pids())
 
     def _complete(self, observed: _Observed, worker_pids: frozenset[int]) -> StatusFacts:
         with self._store.transaction() as tables:
-            quarantined, pending = tables.journal.retained().count, tables.outbox.count()
-            quick, full = _date(tables.settings, LAST_QUICK_SCAN), _date(tables.settings, LAST_FULL_SCAN)
+            held, outbox = tables.journal.held(), _outbox_facts(tables.outbox)
+            quick, full = (_date(tables.settings, finished_setting(kind)) for kind in (ScanKind.QUICK, ScanKind.FULL))
         cost = self._meter.measure(worker_pids)
         return StatusFacts(
             issues=observed.issues,
@@ -91,14 +117,16 @@ class StatusBoard:
             realtime=observed.realtime,
             engine=observed.engine,
             app_version=self._app_version,
-            quarantined_count=quarantined,
-            outbox_pending=pending,
+            vault=vault_facts(held, self._sources.retention, self._clock.now()),
+            outbox=outbox,
             policy_version=observed.policy_version,
             competitors=self._find_competitors(),
             last_quick_scan=quick,
             last_full_scan=full,
             cpu_percent=cost.cpu_percent,
             memory_mb=cost.memory_mb,
+            resources=observed.resources,
+            schedule=observed.schedule,
         )
 
     def _find_competitors(self) -> tuple[str, ...]:
@@ -107,6 +135,22 @@ class StatusBoard:
             self._competitors = competitors()
             self._competitors_until_ns = now_ns + _COMPETITORS_FOR_NS
         return self._competitors
+
+
+def vault_facts(held: Sequence[HeldFile], limits: RetentionLimits, now: datetime) -> VaultFacts:
+    """What the vault holds and what will go from it."""
+    pending = plan_retention(held, limits, now).pending
+    return VaultFacts(
+        files=len(held),
+        size_bytes=sum(file.size_bytes for file in held),
+        leaving=len(pending),
+        leaving_bytes=sum(item.size_bytes for item in pending),
+        leaving_from=pending[0].due_at if pending else None,
+    )
+
+
+def _outbox_facts(outbox: Outbox) -> OutboxFacts:
+    return OutboxFacts(outbox.count(), outbox.aside(), tuple(sorted(outbox.dropped().items())))
 
 
 def _date(settings: Settings, name: str) -> datetime | None:

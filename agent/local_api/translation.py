@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.exclusions import Exclusion, ExclusionKind
 from agent.domain.facts import Finding, Severity
+from agent.domain.quarantine import HistoryEvent, HistoryNote
 from agent.local_api.actions import QuarantinedFile
 from agent.local_api.status import StatusField
 from wire.entitlement_codec import ERROR_DETAIL_METADATA
@@ -78,6 +79,13 @@ def file_to_wire(file: QuarantinedFile) -> local_pb2.QuarantinedFile:
         owner_gid=file.owner_gid,
         modified_ns=file.modified_ns,
         detail=path_to_text(file.detail),
+        deletion_due_at_us=to_us(file.deletion_due_at),
+        history=[
+            local_pb2.QuarantineNote(
+                at_us=to_us(note.at), event=note.event.value, actor=note.actor, detail=path_to_text(note.detail)
+            )
+            for note in file.history
+        ],
     )
 
 
@@ -105,6 +113,11 @@ def file_from_wire(message: local_pb2.QuarantinedFile) -> QuarantinedFile:
         owner_gid=message.owner_gid,
         modified_ns=message.modified_ns,
         detail=path_from_text(message.detail),
+        deletion_due_at=optional_from_us(message.deletion_due_at_us),
+        history=tuple(
+            HistoryNote(from_us(note.at_us), HistoryEvent(note.event), note.actor, path_from_text(note.detail))
+            for note in message.history
+        ),
     )
 
 

@@ -1,7 +1,11 @@
 """The clock. The only file of the agent that asks the operating system for the time."""
 
+import os
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+_LOCAL_TIME = "/etc/localtime"
 
 
 class SystemClock:
@@ -14,3 +18,15 @@ class SystemClock:
     def monotonic_ns(self) -> int:
         """Nanoseconds since an arbitrary instant; never goes back."""
         return time.monotonic_ns()
+
+
+def local_zone() -> tzinfo:
+    """The device's time zone with its changes between summer and winter: `TZ`, `/etc/localtime`, else UTC."""
+    name = os.environ.get("TZ", "").lstrip(":")
+    try:
+        if name and not name.startswith("/"):
+            return ZoneInfo(name)
+        with open(name or _LOCAL_TIME, "rb") as file:  # noqa: PTH123 -- a file object is what is wanted
+            return ZoneInfo.from_file(file, key=name or "local")
+    except (OSError, ValueError, ZoneInfoNotFoundError):
+        return UTC

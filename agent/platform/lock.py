@@ -9,6 +9,9 @@ from typing import Self
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.platform.files import PRIVATE_MODE
 
+#: Locks that are held in this system; only Linux tells.
+_LOCKS = Path("/proc/locks")
+
 
 class AgentLock:
     """An exclusive `flock` on a file; the kernel releases it when the process ends, however it ends.
@@ -46,6 +49,22 @@ class AgentLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def holder_of(path: Path) -> int | None:
+    """Which process holds a lock, as far as this user may know; None: none does, or it cannot be known."""
+    # Trying the lock would answer too, and could be in the way of an agent that starts at that moment.
+    try:
+        pid, inode = path.read_bytes().strip(), path.stat().st_ino
+        locks = _LOCKS.read_bytes()
+    except OSError:
+        return None
+    # proc(5): number, FLOCK, ADVISORY, WRITE, pid, major:minor:inode, start, end
+    held = (line.split() for line in locks.splitlines())
+    is_held = any(
+        fields[1:2] == [b"FLOCK"] and fields[4:5] == [pid] and fields[5].endswith(b":%d" % inode) for fields in held
+    )
+    return int(pid) if is_held and pid.isdigit() else None
 
 
 def _running(path: Path, holder: str) -> BucklerError:

@@ -27,12 +27,14 @@ class Mount:
         device: `major:minor`.
         point: Where it is mounted.
         file_system: Type, e.g. `ext4`.
+        root: Which folder of the file system is mounted there; not `/`: a bind mount or a subvolume.
     """
 
     id: int
     device: str
     point: str
     file_system: str
+    root: str = "/"
 
     @property
     def holds_files(self) -> bool:
@@ -48,9 +50,10 @@ def parse_mountinfo(text: bytes) -> tuple[Mount, ...]:
         fields = before.split(b" ")
         if not separator or len(fields) < 5:  # noqa: PLR2004 -- proc(5): id parent device root point
             continue
-        point = _OCTAL.sub(lambda match: bytes([int(match.group(1), 8)]), fields[4])
+        root, point = (_OCTAL.sub(lambda match: bytes([int(match.group(1), 8)]), field) for field in fields[3:5])
         file_system = after.split(b" ", 1)[0].decode("ascii", "replace")
-        mounts.append(Mount(int(fields[0]), fields[2].decode("ascii", "replace"), os.fsdecode(point), file_system))
+        device = fields[2].decode("ascii", "replace")
+        mounts.append(Mount(int(fields[0]), device, os.fsdecode(point), file_system, os.fsdecode(root)))
     return tuple(mounts)
 
 

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from agent.domain.files import FileIdentity
 
+if sys.platform.startswith("linux"):
+    from agent.platform.linkless import open_without_links
+
 _O_NOATIME = getattr(os, "O_NOATIME", 0)
 _READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -33,10 +36,10 @@ def identity_of(status: os.stat_result) -> FileIdentity:
 
 
 def open_regular(name: str | bytes, *, directory: int | None = None) -> OpenedFile | None:
-    """Open a regular file for reading, without following a link in its last part.
+    """Open a regular file for reading, without following a link: not in its last part, nor (Linux) on its way.
 
     Args:
-        name: Path, or name inside `directory`.
+        name: Path without links, or name inside `directory`.
         directory: Descriptor of a folder; None: the name is a path.
 
     Returns:
@@ -83,7 +86,7 @@ def is_named(descriptor: int, path: str) -> bool:
 
 def _open_checked(name: str | bytes, directory: int | None) -> int | None:
     if _LINUX:
-        handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+        handle = _handle_of(name, directory)
         try:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
                 return None
@@ -93,6 +96,14 @@ def _open_checked(name: str | bytes, directory: int | None) -> int | None:
     if not stat.S_ISREG(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
         return None
     return _without_access_time(name, directory, _READ | _NOFOLLOW)
+
+
+def _handle_of(name: str | bytes, directory: int | None) -> int:
+    flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+    if directory is not None:
+        return os.open(name, flags, dir_fd=directory)
+    # Whoever owns a folder on the way may have put a link in its place since somebody told us this path.
+    return open_without_links(name, flags)
 
 
 def _without_access_time(name: str | bytes, directory: int | None, flags: int) -> int:

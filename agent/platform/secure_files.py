@@ -19,18 +19,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.platform.linkless import open_without_links
+
 IS_LINUX = sys.platform == "linux"
 
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 #: Linux: a handle that opens nothing, so that looking at a device or a FIFO has no effect on it. 0 elsewhere.
 _O_PATH = getattr(os, "O_PATH", 0)
 
-# linux/openat2.h, linux/fs.h (the ioctl numbers are those of 64-bit machines), and the number of a system call that is
-# the same on every architecture.
-_SYS_OPENAT2 = 437
-_RESOLVE_NO_MAGICLINKS = 0x02
-_RESOLVE_NO_SYMLINKS = 0x04
-_AT_FDCWD = -100
+# linux/fs.h; the ioctl numbers are those of 64-bit machines.
 _RENAME_NOREPLACE = 1
 _FS_IOC_GETFLAGS = 0x80086601
 _FS_IOC_SETFLAGS = 0x40086602
@@ -46,7 +43,6 @@ _NO_XATTRS = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EPE
 _ACL = "system.posix_acl_access"
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_libc.syscall.restype = ctypes.c_long
 #: None where the C library lacks it; linking and unlinking takes its place then.
 _renameat2 = getattr(_libc, "renameat2", None)
 
@@ -81,35 +77,7 @@ def open_folder(path: str) -> int:
     Raises:
         OSError: `ELOOP` or `ENOTDIR` where a link or something else than a folder is in the way; others as usual.
     """
-    if IS_LINUX:
-        how = struct.pack("=QQQ", _FOLDER_FLAGS, 0, _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_MAGICLINKS)
-        # A variadic call: every argument has to say how wide it is.
-        descriptor = int(
-            _libc.syscall(
-                ctypes.c_long(_SYS_OPENAT2), ctypes.c_int(_AT_FDCWD), os.fsencode(path), how, ctypes.c_size_t(len(how))
-            )
-        )
-        if descriptor >= 0:
-            return descriptor
-        code = ctypes.get_errno()
-        if code not in {errno.ENOSYS, errno.EPERM}:
-            raise OSError(code, os.strerror(code), path)
-    return _walk_to_folder(path)
-
-
-def _walk_to_folder(path: str) -> int:
-    """What openat2 does, one component at a time, for systems that lack it."""
-    descriptor = os.open("/", _FOLDER_FLAGS)
-    try:
-        for component in path.split("/"):
-            if component:
-                deeper = os.open(component, _FOLDER_FLAGS, dir_fd=descriptor)
-                os.close(descriptor)
-                descriptor = deeper
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
+    return open_without_links(path, _FOLDER_FLAGS)
 
 
 @contextmanager

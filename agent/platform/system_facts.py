@@ -1,6 +1,5 @@
-"""What this machine is, and what the agent costs it. Asks the operating system; decides nothing."""
+"""What this machine is, and what else runs on it. Asks the operating system; decides nothing."""
 
-import os
 import platform
 import socket
 from collections.abc import Iterable
@@ -9,7 +8,6 @@ from pathlib import Path
 
 import psutil
 
-_BYTES_PER_MB = 1024 * 1024
 #: Other products that watch files as they change; two of them on one machine wait for each other.
 #: Process names as the vendors' own documentation gives them.
 _COMPETITORS = {
@@ -41,14 +39,6 @@ class SystemFacts:
     hardware: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessCost:
-    """What processes use: CPU since the last question in percent of one core, resident memory in MiB."""
-
-    cpu_percent: float
-    memory_mb: float
-
-
 def read_system_facts() -> SystemFacts:
     """Ask the operating system who this machine is."""
     system = {"Darwin": "macos", "Windows": "windows"}.get(platform.system(), "linux")
@@ -65,27 +55,6 @@ def competitors() -> tuple[str, ...]:
     """Products found running that also hold or scan files as they change."""
     names = {str(process.info["name"]) for process in psutil.process_iter(["name"])}
     return tuple(sorted(product for name, product in _COMPETITORS.items() if name in names))
-
-
-class CostMeter:
-    """Measures what the agent and its workers use; keeps the handles, since CPU is a difference over time."""
-
-    def __init__(self) -> None:
-        self._known: dict[int, psutil.Process] = {}
-
-    def measure(self, worker_pids: Iterable[int]) -> ProcessCost:
-        """Add up this process and its workers; one that has just ended counts as nothing."""
-        wanted = {os.getpid(), *worker_pids}
-        self._known = {pid: process for pid, process in self._known.items() if pid in wanted}
-        cpu = memory = 0.0
-        for pid in wanted:
-            try:
-                process = self._known.setdefault(pid, psutil.Process(pid))
-                cpu += process.cpu_percent()
-                memory += process.memory_info().rss / _BYTES_PER_MB
-            except psutil.Error:
-                self._known.pop(pid, None)
-        return ProcessCost(round(cpu, 1), round(memory, 1))
 
 
 def _os_version() -> str:

@@ -28,6 +28,7 @@ from dataclasses import replace
 from agent.domain.files import FileIdentity
 from agent.domain.ports import Randomness
 from agent.domain.quarantine import CaptureFailure, CaptureState, FileMetadata, QuarantineEntry
+from agent.platform.processes import StoppedProcess, StopProcesses
 from agent.platform.secure_files import (
     PINNING_FLAGS,
     PlaceOfFile,
@@ -54,8 +55,15 @@ class Captures:
     """Takes files into one vault."""
 
     def __init__(
-        self, folder: VaultFolder, staging: Staging, journal: CaptureJournal, randomness: Randomness, after: AfterStep
+        self,
+        folder: VaultFolder,
+        staging: Staging,
+        journal: CaptureJournal,
+        randomness: Randomness,
+        stop: StopProcesses,
+        after: AfterStep,
     ) -> None:
+        self._stop = stop
         self._folder = folder
         self._staging = staging
         self._journal = journal
@@ -199,16 +207,19 @@ class Captures:
             raise NotTakenError(CaptureFailure.CHANGED, _CHANGED)
 
     def _remove_original(self, entry: QuarantineEntry, staging: int) -> QuarantineEntry:
-        remark = ""
+        """Also end what runs from the file, if policy asks for it."""
+        # Before the row is final: a crash in between is resumed by looking for processes again.
+        stopped = _about_processes(self._stop(entry.identity, entry.original_path))
+        left = ""
         try:
             with suppress(FileNotFoundError):
                 os.unlink(entry.id, dir_fd=staging)
             sync(staging)
         except OSError as error:
             # The sealed copy is durable: the capture has succeeded, and its owner is told what is left.
-            remark = f"the original could not be removed from {entry.staged_path!r} ({error.strerror})"
+            left = f"the original could not be removed from {entry.staged_path!r} ({error.strerror})"
         self._after(entry.id, Step.REMOVED)
-        final = self._journal.done(entry, remark)
+        final = self._journal.done(entry, remark=stopped, left=left)
         self._after(entry.id, Step.FINISHED)
         return final
 
@@ -263,6 +274,13 @@ def _check_content(descriptor: int, entry: QuarantineEntry) -> None:
 def _check_inode(found: os.stat_result, scanned: FileIdentity) -> None:
     if (found.st_dev, found.st_ino, found.st_size) != (scanned.device, scanned.inode, scanned.size_bytes):
         raise NotTakenError(CaptureFailure.CHANGED, _CHANGED)
+
+
+def _about_processes(stopped: tuple[StoppedProcess, ...]) -> str:
+    """What the owner should know about the processes that ran the file; empty: none did, or none was looked for."""
+    if not stopped:
+        return ""
+    return "processes started from it: " + ", ".join(f"{one.name} ({one.pid}) {one.end.value}" for one in stopped)
 
 
 def _metadata_of(descriptor: int) -> FileMetadata:

@@ -4,14 +4,24 @@ The row that makes an entry final and the incident for the control plane are one
 without the other, whenever the power goes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from uuid import UUID
 
 from agent.domain.exclusions import Exclusion, ExclusionKind, file_subject
 from agent.domain.incident import Incident, IncidentAction
 from agent.domain.ports import CaptureRequest, Clock, Store
-from agent.domain.quarantine import CaptureState, FileMetadata, QuarantineEntry, Retained
+from agent.domain.quarantine import (
+    OWNER,
+    RETENTION,
+    CaptureState,
+    FileMetadata,
+    HistoryEvent,
+    HistoryNote,
+    QuarantineEntry,
+    Retained,
+)
+from agent.domain.retention import HeldFile
 from agent.quarantine.failures import NotTakenError
 
 _NOTHING_KNOWN = FileMetadata(mode=0, owner_uid=0, owner_gid=0, accessed_ns=0, modified_ns=0)
@@ -85,6 +95,11 @@ class CaptureJournal:
         with self._store.transaction() as tables:
             return tables.journal.entries(states)
 
+    def held(self) -> list[HeldFile]:
+        """The files in the vault, as far as their limits are concerned."""
+        with self._store.transaction() as tables:
+            return tables.journal.held()
+
     def retained(self) -> Retained:
         """What the vault holds."""
         with self._store.transaction() as tables:
@@ -106,17 +121,19 @@ class CaptureJournal:
             tables.journal.advance(entry.id, state)
         return replace(entry, state=state)
 
-    def done(self, entry: QuarantineEntry, remark: str = "") -> QuarantineEntry:
+    def done(self, entry: QuarantineEntry, *, remark: str = "", left: str = "") -> QuarantineEntry:
         """The file is in the vault and no longer in its place.
 
         Args:
             entry: Its row.
-            remark: What is left in staging and could not be removed; empty: nothing.
+            remark: Something else its owner should know.
+            left: What is left in staging and could not be removed; empty: nothing.
         """
-        detail = "; ".join(part for part in (detail_when_done(entry), remark) if part)
-        staged_path = entry.staged_path if remark else ""
+        detail = "; ".join(part for part in (detail_when_done(entry), remark, left) if part)
+        staged_path = entry.staged_path if left else ""
         with self._store.transaction() as tables:
             tables.journal.advance(entry.id, CaptureState.DONE, detail, staged_path=staged_path)
+            tables.journal.note(entry.id, self._note(HistoryEvent.TAKEN, entry.origin.value, detail))
             tables.outbox.add(incident_of(entry, IncidentAction.QUARANTINED, detail))
         return replace(entry, state=CaptureState.DONE, detail=detail, staged_path=staged_path)
 
@@ -131,6 +148,7 @@ class CaptureJournal:
                 tables.journal.add(final)
             else:
                 tables.journal.advance(entry.id, CaptureState.FAILED, reason.detail, staged_path=staged_path)
+            tables.journal.note(entry.id, self._note(HistoryEvent.NOT_TAKEN, entry.origin.value, reason.detail))
             tables.outbox.add(incident_of(final, IncidentAction.QUARANTINE_FAILED, reason.detail))
         return final
 
@@ -165,11 +183,32 @@ class CaptureJournal:
         """The file is back."""
         with self._store.transaction() as tables:
             tables.journal.advance(entry.id, CaptureState.RESTORED)
+            tables.journal.note(entry.id, self._note(HistoryEvent.RESTORED, OWNER, f"to {shown(entry.restore_path)}"))
 
-    def deleted(self, entry: QuarantineEntry) -> None:
+    def deleted(self, entry: QuarantineEntry, actor: str, why: str) -> None:
         """The file is to be destroyed: from now on it cannot be restored."""
         with self._store.transaction() as tables:
             tables.journal.advance(entry.id, CaptureState.DELETED)
+            tables.journal.note(entry.id, self._note(HistoryEvent.DELETED, actor, why))
+
+    def announce(self, announced: Mapping[str, str], withdrawn: Iterable[str]) -> None:
+        """Write down which files will be deleted and why, by id, and which will not be after all."""
+        now = self._clock.now()
+        with self._store.transaction() as tables:
+            for entry_id, why in announced.items():
+                tables.journal.announce_deletion(entry_id, now)
+                tables.journal.note(entry_id, self._note(HistoryEvent.DELETION_ANNOUNCED, RETENTION, why))
+            for entry_id in withdrawn:
+                tables.journal.announce_deletion(entry_id, None)
+                tables.journal.note(entry_id, self._note(HistoryEvent.DELETION_WITHDRAWN, RETENTION))
+
+    def _note(self, event: HistoryEvent, actor: str, detail: str = "") -> HistoryNote:
+        return HistoryNote(self._clock.now(), event, actor, detail)
+
+
+def shown(path: str) -> str:
+    """A path fit for a message: hostile names must not draw on a terminal."""
+    return path.encode("utf-8", "backslashreplace").decode("utf-8").encode("unicode_escape").decode("ascii")
 
 
 def _exclusion_id(entry: QuarantineEntry) -> str:

@@ -11,6 +11,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.quarantine import CaptureState, FileMetadata, QuarantineEntry, RestoreReceipt
@@ -27,7 +28,7 @@ from agent.platform.secure_files import (
 )
 from agent.quarantine.folder import VaultFolder, open_sealed_file, remove_sealed_file
 from agent.quarantine.inert import Contents, DamagedSealError, GrewError, hash_file, unseal
-from agent.quarantine.journal import CaptureJournal
+from agent.quarantine.journal import CaptureJournal, shown
 from agent.quarantine.steps import AfterStep, Step
 
 _NEW_FILE = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -62,11 +63,17 @@ class Restores:
             except OSError as error:
                 self._journal.cancel_restore(entry)
                 raise _explain(error, path) from error
-            self._finish(vault, entry)
+            self._finish(vault, replace(entry, restore_path=path))
             return RestoreReceipt(path, exclusion_id)
 
-    def delete(self, vault: int, entry_id: str) -> None:
+    def delete(self, vault: int, entry_id: str, actor: str, why: str = "") -> None:
         """Destroy a quarantined file; the row stays as DELETED.
+
+        Args:
+            vault: The vault's folder.
+            entry_id: Which.
+            actor: Who wants it gone, for its history.
+            why: For its history.
 
         Raises:
             BucklerError: `QUARANTINE_UNKNOWN`, `QUARANTINE_NOT_HELD`, `QUARANTINE_BUSY`.
@@ -75,10 +82,10 @@ class Restores:
         _check_held(entry)
         with suppress(FileNotFoundError):
             with self._locked(vault, entry):
-                self._delete(vault, entry)
+                self._delete(vault, entry, actor, why)
             return
         # Somebody removed the sealed file by hand: there is nothing left to destroy, and the row should say so.
-        self._delete(vault, entry)
+        self._delete(vault, entry, actor, why)
 
     def settle(self, vault: int, entry_id: str) -> None:
         """Finish or undo a restore that a crash interrupted; one that is under way is left alone.
@@ -138,8 +145,8 @@ class Restores:
         self._after(entry.id, Step.RESTORED)
         remove_sealed_file(vault, entry.id)
 
-    def _delete(self, vault: int, entry: QuarantineEntry) -> None:
-        self._journal.deleted(entry)
+    def _delete(self, vault: int, entry: QuarantineEntry, actor: str, why: str) -> None:
+        self._journal.deleted(entry, actor, why)
         remove_sealed_file(vault, entry.id)
 
     def _settle(self, vault: int, entry: QuarantineEntry) -> QuarantineEntry:
@@ -273,19 +280,19 @@ def _explain(error: OSError, path: str) -> BucklerError:
     if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL}:
         return _error(
             "RESTORE_NO_FOLDER",
-            f"the folder of {_shown(path)} cannot be reached without following a symbolic link",
+            f"the folder of {shown(path)} cannot be reached without following a symbolic link",
             "make the folder, or give an absolute path of another one with --to",
         )
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.EOPNOTSUPP}:
         return _error(
             "RESTORE_NOT_PERMITTED",
-            f"{_shown(path)} cannot be given back with its owner and attributes: {error.strerror}",
+            f"{shown(path)} cannot be given back with its owner and attributes: {error.strerror}",
             "run the command as root, or give a destination on another file system with --to",
             ExitStatus.ENVIRONMENT,
         )
     return _error(
         "RESTORE_FAILED",
-        f"{_shown(path)} could not be written: {error.strerror}",
+        f"{shown(path)} could not be written: {error.strerror}",
         "make room or give another destination with --to; the file is still in the vault",
         ExitStatus.ENVIRONMENT,
     )
@@ -294,7 +301,7 @@ def _explain(error: OSError, path: str) -> BucklerError:
 def _would_overwrite(path: str) -> BucklerError:
     return _error(
         "RESTORE_WOULD_OVERWRITE",
-        f"there is something at {_shown(path)} already",
+        f"there is something at {shown(path)} already",
         "move it away, or give another destination with --to",
     )
 
@@ -306,11 +313,6 @@ def _vault_damaged(entry: QuarantineEntry, reason: str) -> BucklerError:
         "bring the vault's folder back from a backup, or give the entry up: buckler quarantine delete",
         ExitStatus.ENVIRONMENT,
     )
-
-
-def _shown(path: str) -> str:
-    """A path fit for a message: hostile names must not draw on a terminal."""
-    return path.encode("utf-8", "backslashreplace").decode("utf-8").encode("unicode_escape").decode("ascii")
 
 
 def _error(code: str, message: str, next_step: str, status: ExitStatus = ExitStatus.NEGATIVE) -> BucklerError:

@@ -7,21 +7,34 @@ All of it blocks on disks, so all of it runs in threads: the event loop never wa
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import structlog
+
 from agent.domain.errors import BucklerError, ExitStatus
-from agent.domain.ports import CaptureRequest, Clock, Randomness, Store
-from agent.domain.quarantine import CaptureState, QuarantineEntry, RestoreReceipt, Retained
+from agent.domain.ports import CAPTURE_UNFINISHED, CaptureRequest, Clock, Randomness, Store
+from agent.domain.quarantine import (
+    OWNER,
+    RETENTION,
+    CaptureState,
+    QuarantineEntry,
+    RestoreReceipt,
+    Retained,
+)
+from agent.domain.retention import Because, PlannedDeletion, RetentionLimits, RetentionPlan, plan_retention
+from agent.platform.processes import StopProcesses, stop_none
 from agent.quarantine.capture import Captures, StagingOutOfReachError
 from agent.quarantine.failures import not_taken
 from agent.quarantine.folder import VaultFolder, remove_sealed_file, sealed_ids
-from agent.quarantine.journal import CaptureJournal, entry_id_of, new_entry
+from agent.quarantine.journal import CaptureJournal, entry_id_of, new_entry, shown
 from agent.quarantine.restore import Restores
 from agent.quarantine.staging import Staging
 from agent.quarantine.steps import AfterStep, nothing_after
+
+log = structlog.get_logger(__name__)
 
 _UNFINISHED = (CaptureState.PLANNED, CaptureState.CAPTURED, CaptureState.STORED)
 #: States whose sealed file, if a crash left one, is of no use to anybody.
@@ -34,9 +47,11 @@ class VaultSettings:
 
     Attributes:
         vault_dir: Its folder; made (0700) when it is needed first.
+        limits: How much is kept, and for how long.
     """
 
     vault_dir: Path
+    limits: RetentionLimits = field(default_factory=RetentionLimits)
 
 
 class Vault:
@@ -48,6 +63,7 @@ class Vault:
         clock: Dates entries.
         randomness: Ids, salts, the key.
         after_step: Called in the working thread after each durable step; crash tests stop there.
+        stop: Ends the processes that run a file that was taken.
     """
 
     def __init__(
@@ -57,13 +73,16 @@ class Vault:
         clock: Clock,
         randomness: Randomness,
         after_step: AfterStep = nothing_after,
+        stop: StopProcesses = stop_none,
     ) -> None:
+        self._limits = settings.limits
+        self._tell_unfinished: list[Callable[[], None]] = []
         self._clock = clock
         self._randomness = randomness
         self._folder = VaultFolder(settings.vault_dir, randomness)
         self._staging = Staging(self._folder.path)
         self._journal = CaptureJournal(store, clock)
-        self._captures = Captures(self._folder, self._staging, self._journal, randomness, after_step)
+        self._captures = Captures(self._folder, self._staging, self._journal, randomness, stop, after_step)
         self._restores = Restores(self._folder, self._journal, after_step)
 
     async def capture(self, request: CaptureRequest) -> QuarantineEntry:
@@ -72,10 +91,20 @@ class Vault:
         Once begun it goes on to its end, even if the caller is cancelled.
 
         Raises:
-            BucklerError: The database or the vault's key cannot be used (`DATABASE_…`, `VAULT_DAMAGED`); what was
-                begun is finished by `resume`.
+            BucklerError: The database or the vault's key cannot be used (`DATABASE_…`, `VAULT_DAMAGED`), and nothing
+                has been done; or `CAPTURE_UNFINISHED`: what was begun is finished and reported by `resume`.
         """
-        return await asyncio.to_thread(self._capture, request)
+        try:
+            return await asyncio.to_thread(self._capture, request)
+        except BucklerError as error:
+            if error.code == CAPTURE_UNFINISHED:
+                for tell in self._tell_unfinished:
+                    tell()
+            raise
+
+    def when_unfinished(self, tell: Callable[[], None]) -> None:
+        """Have `tell` called when a capture could not be brought to its end, so that `resume` has something to do."""
+        self._tell_unfinished.append(tell)
 
     async def restore(self, entry_id: str, destination: str | None, *, allow: bool) -> RestoreReceipt:
         """Bring a file back, byte for byte, with owner, mode, times, extended attributes and flags.
@@ -108,6 +137,17 @@ class Vault:
         """
         return await asyncio.to_thread(self._resume)
 
+    async def keep_limits(self) -> RetentionPlan:
+        """Announce what has grown too old or too much, and delete what was announced long enough ago.
+
+        Returns:
+            What was done, and what is still to come.
+
+        Raises:
+            BucklerError: `VAULT_UNUSABLE`, or the database cannot be used.
+        """
+        return await asyncio.to_thread(self._keep_limits)
+
     async def retained(self) -> Retained:
         """How much the vault holds, for `status`."""
         return await asyncio.to_thread(self._journal.retained)
@@ -125,9 +165,25 @@ class Vault:
                 # Before anything is moved: without its key the vault can hold nothing.
                 self._folder.key(vault)
                 return self._captures.take(vault, entry)
+        except BucklerError as error:
+            if self._is_begun(entry.id):
+                raise BucklerError(
+                    CAPTURE_UNFINISHED,
+                    f"{shown(entry.original_path)} is on its way to the vault, but {error.message}",
+                    next_step=error.next_step,
+                    exit_status=error.exit_status,
+                    facts={"id": entry.id, "cause": error.code},
+                ) from error
+            raise
         except OSError as error:
             # The vault's own folder cannot be used; `take` turns everything else into a final entry by itself.
             return self._journal.failed(entry, not_taken(error))
+
+    def _is_begun(self, entry_id: str) -> bool:
+        try:
+            return self._journal.get(entry_id) is not None
+        except BucklerError:
+            return False
 
     def _restore(self, entry_id: str, destination: str | None, *, allow: bool) -> RestoreReceipt:
         with self._usable(), self._folder.in_use() as vault:
@@ -135,7 +191,33 @@ class Vault:
 
     def _delete(self, entry_id: str) -> None:
         with self._usable(), self._folder.in_use() as vault:
-            self._restores.delete(vault, entry_id)
+            self._restores.delete(vault, entry_id, OWNER)
+
+    def _keep_limits(self) -> RetentionPlan:
+        plan = plan_retention(self._journal.held(), self._limits, self._clock.now())
+        if plan.announce or plan.withdraw:
+            self._journal.announce({item.entry_id: self._why(item) for item in plan.announce}, plan.withdraw)
+            log.warning("quarantine_deletions_announced", files=len(plan.announce), withdrawn=len(plan.withdraw))
+        for item in plan.delete:
+            self._expire(item)
+        return plan
+
+    def _expire(self, item: PlannedDeletion) -> None:
+        try:
+            with self._usable(), self._folder.in_use() as vault:
+                self._restores.delete(vault, item.entry_id, RETENTION, self._why(item))
+        except BucklerError as error:
+            # Its owner is restoring it at this moment, or has: the next look will see.
+            if error.code not in {"QUARANTINE_BUSY", "QUARANTINE_NOT_HELD"}:
+                raise
+        else:
+            log.info("quarantine_expired", id=item.entry_id, because=item.because.value)
+
+    def _why(self, item: PlannedDeletion) -> str:
+        limits = self._limits
+        if item.because is Because.AGE and limits.keep_for is not None:
+            return f"kept for {limits.keep_for.days} days"
+        return f"the vault holds more than {limits.max_size_bytes} bytes"
 
     def _resume(self) -> int:
         finished = 0

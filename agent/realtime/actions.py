@@ -1,17 +1,13 @@
 """What is done about an infected file: taking it under each of its names, or reporting it."""
 
 import os
-import uuid
 
 from agent.domain.files import FileIdentity
-from agent.domain.incident import Incident, IncidentAction
+from agent.domain.incident import Incident, IncidentAction, incident_uuid
 from agent.domain.ports import CaptureRequest, Clock, Quarantine, Randomness
 from agent.domain.quarantine import CaptureState
 from agent.platform.regular_files import current_path, identity_of, is_named
 from agent.realtime.commands import Capture, CaptureFinished, Record
-
-#: Namespace for incidents whose identity follows from the file, so that seeing it again is the same incident.
-_REPORTED = uuid.UUID("5a0c1e52-7f0f-4b8e-9d57-3f1d6a9b7c21")
 
 
 async def take(command: Capture, quarantine: Quarantine, clock: Clock, randomness: Randomness) -> CaptureFinished:
@@ -45,15 +41,9 @@ async def take(command: Capture, quarantine: Quarantine, clock: Clock, randomnes
 
 
 def reported(command: Record, clock: Clock) -> Incident:
-    """The incident for a file that stays where it is.
-
-    Its uuid follows from the file and what was found, so that a second look after a crash reports nothing twice.
-    """
-    identity = command.identity
-    rules = ",".join(f"{finding.namespace}.{finding.rule}" for finding in command.findings)
-    name = f"{identity.device}:{identity.inode}:{identity.ctime_ns}:{command.facts.sha256}:{rules}:"
+    """The incident for a file that stays where it is."""
     return Incident(
-        uuid=uuid.uuid5(_REPORTED, name + os.fsencode(command.path).hex()),
+        uuid=incident_uuid(command.path, command.identity, command.facts, command.findings),
         detected_at=clock.now(),
         path=command.path,
         sha256=command.facts.sha256,

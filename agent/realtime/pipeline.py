@@ -175,6 +175,10 @@ class Pipeline:
         """From now on this file is a self-test: never a detection, never taken."""
         self._planted[device, inode] = path
 
+    def is_planted(self, *, device: int, inode: int) -> bool:
+        """Whether a file is a self-test."""
+        return (device, inode) in self._planted
+
     def uproot(self, *, device: int, inode: int) -> None:
         """The self-test file is gone; once its descriptor is released its inode may belong to anybody."""
         if (device, inode) in self._current:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +12,7 @@ import structlog
 
 from agent.domain.entitlement import Access, Feature
 from agent.domain.errors import BucklerError, ExitStatus
-from agent.domain.files import FileEvent
+from agent.domain.files import FileEvent, FileIdentity
 from agent.domain.health import HealthIssue
 from agent.domain.policy import Mode, Policy, granted_mode
 from agent.domain.ports import Clock, EventSource, IncidentLog, Quarantine, Randomness, Scanner, Store
@@ -59,6 +60,7 @@ class RealtimeProtection:
         policy: What is wanted now; asked for each decision.
         access: What the entitlement allows now.
         on_proven: Called whenever the self-test came back from every root.
+        is_own: Whether a path is the vault's own business: a file on its way there must not be found by a walk.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 -- the composition root names each part once
@@ -74,12 +76,14 @@ class RealtimeProtection:
         policy: Callable[[], Policy],
         access: Callable[[], Access],
         on_proven: Callable[[], None] = lambda: None,
+        is_own: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._policy = policy
         self._access = access
         self._on_proven = on_proven
+        self._is_own = is_own
         limits = PipelineLimits(settings.scan_slots, settings.descriptors, settings.parked, settings.fail_open)
         self._pipeline = Pipeline(limits)
         self._inbox: deque[Input] = deque()
@@ -163,6 +167,10 @@ class RealtimeProtection:
             issues=self._keeper.issues() + self._test_issues + self._mode_issues + self._reconciler.issues(),
             limitations=self._source.limitations() + self._reconciler.limitations(),
         )
+
+    def is_self_test(self, identity: FileIdentity) -> bool:
+        """Whether a file is one of our own tests, which other scans leave alone."""
+        return self._pipeline.is_planted(device=identity.device, inode=identity.inode)
 
     # ------------------------------------------------------------ proof
 
@@ -268,6 +276,9 @@ class RealtimeProtection:
 
     def _dispatch(self, event: Input) -> None:
         """Feed the pipeline and execute what it says; events caused by that come after it."""
+        if isinstance(event, FileEvent) and event.token is None and self._is_own(event.path):
+            os.close(event.descriptor)
+            return
         self._inbox.append(event)
         if self._busy:
             return

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import structlog
 
+from agent.domain.errors import BucklerError
 from agent.domain.files import EventsLost, FileEvent
 from agent.domain.incident import Incident
-from agent.domain.ports import Clock, IncidentLog, Quarantine, Randomness, Scanner
+from agent.domain.ports import CAPTURE_UNFINISHED, Clock, IncidentLog, Quarantine, Randomness, Scanner
 from agent.platform.regular_files import identity_of, open_regular
 from agent.realtime.actions import not_taken, reported, take
 from agent.realtime.commands import (
@@ -119,8 +120,10 @@ class Workbench:
             raise
         except Exception as failure:
             log.exception("capture_failed", path=command.paths[-1])
-            incident = not_taken(command, type(failure).__name__, self._clock, self._randomness)
-            await self._write(incident)
+            # What the vault has begun it also reports, once.
+            if not (isinstance(failure, BucklerError) and failure.code == CAPTURE_UNFINISHED):
+                incident = not_taken(command, type(failure).__name__, self._clock, self._randomness)
+                await self._write(incident)
             finished = CaptureFinished(command.job, frozenset(), changed=False)
         self._done(finished)
 

@@ -7,19 +7,31 @@ States of the loop, and what ends each:
 * *backing off* after a passing error: time only. A stream of new detections must not defeat the back-off;
 * *waiting* after a permanent error, not enrolled say: a `wake()`. If the next attempt fails in the same way, the
   wake after it is delayed by the same back-off: a new detection is no reason to believe that the cause is gone.
+
+A batch that is refused for what is in it is halved until the row to blame is alone. That row is *suspected*: it is left
+out for now, and set aside for good as soon as the control plane has taken another one. Until then it may be the control
+plane that takes nothing at all, a version that does not understand us say, and nobody must lose a report to that.
 """
 
 import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from agent.domain.errors import BucklerError
 from agent.domain.incident import Incident
 from agent.domain.ports import Clock, IncidentUplink, Randomness, ReportReceipt, Store, UplinkError
 from agent.report.backoff import BASE_S, CEILING_S, next_delay
 
+if TYPE_CHECKING:
+    from uuid import UUID
+
 #: The protocol's limit of rows in one call (proto/wire/v1/device.proto, ReportEventsRequest).
 MAX_BATCH = 200
+#: So many rows refused one after the other, and none accepted: it is not the rows.
+MAX_SUSPECTS = 3
+#: More than any outbox holds.
+_ALL_ROWS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +89,8 @@ class Sender:
         self._settings = settings or SenderSettings()
         self._woken = asyncio.Event()
         self._state = SenderState()
+        self._batch_rows = self._settings.batch
+        self._suspects: dict[UUID, str] = {}
 
     @property
     def state(self) -> SenderState:
@@ -104,17 +118,48 @@ class Sender:
         """False: there was nothing to send."""
         batch = await asyncio.to_thread(self._load)
         if not batch.incidents:
-            return False
-        receipt = await self._uplink.report(batch.incidents, batch.dropped)
+            return self._nothing_to_send()
+        try:
+            receipt = await self._uplink.report(batch.incidents, batch.dropped)
+        except UplinkError as error:
+            if error.content and self._narrow_down(batch, error):
+                return True
+            raise
         if not await asyncio.to_thread(self._settle, batch, receipt):
             # The server answered and took nothing: asking again at once would never end.
             raise UplinkError("NOTHING_ACCEPTED", permanent=False)
+        self._batch_rows = min(self._batch_rows * 2, self._settings.batch)
+        self._suspects.clear()
         self._state = SenderState(delivered_at=self._clock.now())
         return True
 
+    def _nothing_to_send(self) -> bool:
+        """What is suspected and nothing else: it is tried once more when something new has come."""
+        if self._suspects:
+            (code, *_), self._suspects = tuple(self._suspects.values()), {}
+            raise UplinkError(code, permanent=True)
+        return False
+
+    def _narrow_down(self, batch: _Batch, error: UplinkError) -> bool:
+        """A batch was refused for its content; False: it is not the rows."""
+        if len(batch.incidents) > 1:
+            self._batch_rows = len(batch.incidents) // 2
+            return True
+        self._suspects[batch.incidents[0].uuid] = error.code
+        if len(self._suspects) < MAX_SUSPECTS:
+            return True
+        self._suspects.clear()
+        self._batch_rows = self._settings.batch
+        return False
+
     def _load(self) -> _Batch:
         with self._store.transaction() as tables:
-            return _Batch(tables.outbox.pending(self._settings.batch), tables.outbox.dropped())
+            if not self._suspects:
+                return _Batch(tables.outbox.pending(self._batch_rows), tables.outbox.dropped())
+            # The row that has least in common with a suspected one is the best witness for the others.
+            waiting = tables.outbox.pending(_ALL_ROWS)
+            witness = [incident for incident in waiting if incident.uuid not in self._suspects][-1:]
+            return _Batch(witness, tables.outbox.dropped())
 
     def _settle(self, batch: _Batch, receipt: ReportReceipt) -> bool:
         """Record what the control plane said about rows of this batch; False: nothing at all."""
@@ -123,7 +168,8 @@ class Sender:
         rejected = {uuid: reason for uuid, reason in receipt.rejected.items() if uuid in sent - accepted}
         with self._store.transaction() as tables:
             tables.outbox.acknowledge(accepted)
-            for uuid, reason in rejected.items():
+            proven = self._suspects if accepted else {}
+            for uuid, reason in (rejected | proven).items():
                 tables.outbox.set_aside(uuid, reason)
             tables.outbox.clear_dropped(batch.dropped)
         return bool(accepted or rejected)

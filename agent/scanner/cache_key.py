@@ -15,7 +15,7 @@ from agent.scanner.limits import Limits
 #: within one tick of the kernel's clock (at most 10 ms; 2 s are the coarsest stamps any file system keeps) would leave
 #: every number of its identity as it was: what git calls a racy entry.
 RACY_NS = 2_000_000_000
-#: External variables that come from a path; `filetype` and `owner` are always empty.
+#: External variables that come from a path; `filetype` follows from the content, `owner` changes the change time.
 _NAMES = re.compile(r"\b(?:filename|filepath|extension)\b")
 _PATH_HASH_BYTES = 16
 

@@ -19,6 +19,7 @@ class Limits:
         max_expanded_size: Bytes unpacked from one file, all depths together.
         max_ratio: Unpacked bytes per byte of the container they came from; judged from `RATIO_FLOOR` bytes on.
         timeout_s: Seconds of wall time for one file.
+        open_containers: False: bytes are looked at as they are, since they are no file (the memory of a process).
     """
 
     max_file_size: int = 256 * MIB
@@ -27,6 +28,7 @@ class Limits:
     max_expanded_size: int = 768 * MIB
     max_ratio: int = 1_200
     timeout_s: float = 60.0
+    open_containers: bool = True
 
     def __post_init__(self) -> None:
         """Refuse bounds that cannot mean anything.

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
 from agent.domain.facts import ScanFacts
@@ -34,6 +34,7 @@ async def scan_trees(
     *,
     start: Callable[[], Awaitable[None]] = _started_already,
     cache: ScanCache | None = None,
+    beside: Iterable[FoundFile] = (),
 ) -> None:
     """Scan everything at or below the given paths.
 
@@ -45,15 +46,15 @@ async def scan_trees(
         receive: Called for every file, in the order of completion, by one task per file under way.
         start: Called once, before the first file that has to be scanned; a tree that is wholly known needs no worker.
         cache: Asked before a file is opened, told what was found; None: every file is scanned.
+        beside: Files that no path leads to; scanned first.
 
     Raises:
         BucklerError: What `start` raises; nothing has been scanned then.
     """
     if cache is None:
-        found = chain.from_iterable(find_files(path, is_excluded) for path in named)
+        found = chain(beside, *(find_files(path, is_excluded) for path in named))
     else:
-        recall = cache.recall
-        found = chain.from_iterable(find_files(path, is_excluded, recall) for path in named)
+        found = chain(beside, *(find_files(path, is_excluded, cache.recall) for path in named))
     first = await _until_one_must_be_scanned(found, receive)
     if first is None:
         return

@@ -4,8 +4,8 @@ Every message is a frame: four bytes of length, big-endian, then that many bytes
 
 * parent → worker, once: JSON of `WorkerOrders`.
 * worker → parent, once: JSON of `Hello`, or `{"failed": reason}`.
-* parent → worker, per file: eight bytes of file size, then the path's raw bytes, with the descriptor to scan attached
-  (SCM_RIGHTS).
+* parent → worker, per file: eight bytes of file size, four of the owner's number, then the path's raw bytes, with the
+  descriptor to scan attached (SCM_RIGHTS).
 * worker → parent, per file: JSON of `Answer`.
 
 The parent believes nothing: whoever took over a worker can send any bytes. `decode_answer` accepts exactly the shapes
@@ -17,10 +17,10 @@ import os
 import re
 import socket
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from agent.domain.facts import Finding, Incomplete, Severity
+from agent.domain.facts import Cost, Finding, Incomplete, Severity
 from agent.platform.sandbox import MissingLayer, SandboxReport
 from agent.scanner.limits import DEPTH_CEILING, Limits
 
@@ -33,9 +33,13 @@ MAX_PATH_BYTES = 16 * 1024
 _MAX_ARRAY_CHARS = MAX_ANSWER_BYTES // 4
 MAX_FINDINGS = 500
 MAX_INCOMPLETE = 100
+#: One for matching, one for each container format there is.
+MAX_COSTS = 200
 #: Characters of one name in an answer; longer member names are cut.
 MAX_NAME = 1024
 _SIZE_BYTES = 8
+_OWNER_BYTES = 4
+_BEFORE_PATH = _SIZE_BYTES + _OWNER_BYTES
 _MAX_MEMBER_DEPTH = DEPTH_CEILING + 2
 _SHA256 = re.compile(r"[0-9a-f]{64}|")
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -55,12 +59,16 @@ class WorkerOrders:
         limits: Bounds of each file.
         memory_limit: Bytes of address space it may add after loading its rules.
         parent_pid: It dies with this process.
+        background: It uses only the processor and disk time that nobody else wants.
+        itemise: It says for every file where the time went.
     """
 
     engine: str
     limits: Limits
     memory_limit: int
     parent_pid: int
+    background: bool = False
+    itemise: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +88,17 @@ class Answer:
     findings: tuple[Finding, ...] = ()
     incomplete: tuple[Incomplete, ...] = ()
     error: str = ""
+    #: Two answers that say the same took different times.
+    costs: tuple[Cost, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One file to scan; the descriptor belongs to the receiver."""
+    """One file to scan; the descriptor belongs to the receiver, who may not ask the kernel who owns the file."""
 
     descriptor: int
     size_hint: int
+    owner: int
     path: str
 
 
@@ -107,9 +118,10 @@ def decode_orders(payload: bytes) -> WorkerOrders:
     return WorkerOrders(**(fields | {"limits": Limits(**fields["limits"])}))
 
 
-def encode_request(size_hint: int, path: str) -> bytes:
+def encode_request(size_hint: int, owner: int, path: str) -> bytes:
     """To the worker, with the descriptor beside it."""
-    return size_hint.to_bytes(_SIZE_BYTES, "big") + os.fsencode(path)[:MAX_PATH_BYTES]
+    numbers = size_hint.to_bytes(_SIZE_BYTES, "big") + owner.to_bytes(_OWNER_BYTES, "big")
+    return numbers + os.fsencode(path)[:MAX_PATH_BYTES]
 
 
 def receive_frame(channel: socket.socket) -> bytes:
@@ -133,7 +145,9 @@ def receive_request(channel: socket.socket) -> Request | None:
         body = _receive_exactly(channel, int.from_bytes(header, "big"))
     except ConnectionError:
         return None
-    return Request(descriptors[0], int.from_bytes(body[:_SIZE_BYTES], "big"), os.fsdecode(body[_SIZE_BYTES:]))
+    size_hint = int.from_bytes(body[:_SIZE_BYTES], "big")
+    owner = int.from_bytes(body[_SIZE_BYTES:_BEFORE_PATH], "big")
+    return Request(descriptors[0], size_hint, owner, os.fsdecode(body[_BEFORE_PATH:]))
 
 
 def _receive_exactly(channel: socket.socket, size: int) -> bytes:
@@ -185,7 +199,8 @@ def encode_answer(answer: Answer) -> bytes:
         for f in answer.findings[:MAX_FINDINGS]
     )
     incomplete = ([i.reason, i.limit, _cut(i.member_path)] for i in answer.incomplete[:MAX_INCOMPLETE])
-    head = json.dumps({"sha256": answer.sha256, "size": answer.size_bytes, "error": answer.error})
+    costs = [[cost.name, cost.microseconds, cost.times] for cost in answer.costs[:MAX_COSTS]]
+    head = json.dumps({"sha256": answer.sha256, "size": answer.size_bytes, "error": answer.error, "costs": costs})
     return f'{head[:-1]}, "findings": {_array(findings)}, "incomplete": {_array(incomplete)}}}'.encode()
 
 
@@ -206,6 +221,7 @@ def decode_answer(untrusted_payload: bytes) -> Answer:
         tuple(_finding(item) for item in _list(fields.get("findings"), MAX_FINDINGS)),
         tuple(_incomplete(item) for item in _list(fields.get("incomplete"), MAX_INCOMPLETE)),
         _code(error) if error else "",
+        tuple(_cost(item) for item in _list(fields.get("costs"), MAX_COSTS)),
     )
 
 
@@ -247,6 +263,13 @@ def _incomplete(untrusted: Any) -> Incomplete:
         case [str(reason), limit, member]:
             return Incomplete(_code(reason), _number(limit), _member(member))
     raise ProtocolError("incomplete")
+
+
+def _cost(untrusted: Any) -> Cost:
+    match untrusted:
+        case [name, microseconds, times]:
+            return Cost(_name(name), _number(microseconds), _number(times))
+    raise ProtocolError("cost")
 
 
 def _object(untrusted: Any) -> dict[str, Any]:

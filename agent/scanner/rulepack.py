@@ -9,7 +9,7 @@ import os
 import tomllib
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -19,6 +19,7 @@ from agent.platform.anonymous_file import anonymous_file
 from agent.scanner.cache_key import asks_for_names
 from agent.scanner.engines.port import Engine, RuleCompileError, RuleSource
 from agent.scanner.engines.registry import engine_named
+from agent.scanner.rule_salvage import LeftOut, salvage
 
 _SUFFIXES = frozenset({".yar", ".yara"})
 _MANIFEST = "manifest.toml"
@@ -27,7 +28,9 @@ _MAX_PACK_BYTES = 256 * 1024 * 1024
 _MAX_PACK_FILES = 50_000
 #: Hex digits of the content hash in a version: 48 bits tell packs apart; they are no security boundary.
 _HASH_DIGITS = 12
-_FIX_RULES = "correct the rule, or leave that file out of --rules"
+#: Broken files that a message names; the rest is counted.
+_MAX_NAMED = 10
+_FIX_RULES = "correct what is broken, or scan with the rest: `buckler scan --skip-broken-rules`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,21 +125,52 @@ def compile_pack(pack: RulePack, engine: str | Engine = "yara") -> CompiledPack:
     """Compile a pack. Takes seconds for large packs and blocks; the caller closes the result.
 
     Raises:
-        BucklerError: `RULES_INVALID` with file, line and reason; `ENGINE_UNKNOWN`.
+        BucklerError: `RULES_INVALID` with file, line and reason of all that does not compile; `ENGINE_UNKNOWN`.
     """
-    chosen = engine_named(engine) if isinstance(engine, str) else engine
+    try:
+        return _compiled(pack, _engine(engine))
+    except RuleCompileError as error:
+        raise _do_not_compile(error) from error
+
+
+def compile_sound_rules(pack: RulePack, engine: str | Engine = "yara") -> tuple[CompiledPack, tuple[LeftOut, ...]]:
+    """Compile what compiles of a pack; for scans by hand only, where somebody reads what was left out.
+
+    Returns:
+        The compiled pack, which has another version than the whole if anything is missing, and what is missing.
+
+    Raises:
+        BucklerError: `RULES_INVALID`: nothing would be left; `ENGINE_UNKNOWN`.
+    """
+    chosen = _engine(engine)
+    try:
+        return _compiled(pack, chosen), ()
+    except RuleCompileError as error:
+        kept, left_out = salvage(pack.sources, error.problems, chosen.problem)
+        if not kept:
+            raise _do_not_compile(error) from error
+    # What is left follows from the whole pack and the engine, and scans are remembered under both.
+    partial = replace(pack, sources=kept, version=f"{pack.version}-partial")
+    try:
+        return _compiled(partial, chosen), left_out
+    except RuleCompileError as error:
+        raise _do_not_compile(error) from error
+
+
+def _engine(engine: str | Engine) -> Engine:
+    return engine_named(engine) if isinstance(engine, str) else engine
+
+
+def _compiled(pack: RulePack, engine: Engine) -> CompiledPack:
     rule_count = 0
 
     def write_image(file: BinaryIO) -> None:
         nonlocal rule_count
-        rule_count = chosen.compile(pack.sources, file)
+        rule_count = engine.compile(pack.sources, file)
 
-    try:
-        image = anonymous_file("buckler-rules", write_image)
-    except RuleCompileError as error:
-        raise _invalid(error.source.origin, error.line, error.reason) from error
+    image = anonymous_file("buckler-rules", write_image)
     names_matter = asks_for_names(source.text for source in pack.sources)
-    return CompiledPack(pack.version, chosen.name, chosen.version, rule_count, pack.made_at, image, names_matter)
+    return CompiledPack(pack.version, engine.name, engine.version, rule_count, pack.made_at, image, names_matter)
 
 
 def _read_manifest(path: Path) -> tuple[str, datetime]:
@@ -191,8 +225,6 @@ def _source(namespace: str, origin: str, content: bytes) -> RuleSource:
     except UnicodeDecodeError:
         # libyara takes bytes; a comment in another encoding must not cost the rule.
         text = content.decode("latin-1")
-    if "\0" in text:
-        raise _invalid(origin, text.count("\n", 0, text.index("\0")) + 1, "a zero byte: this is no rule text")
     # A file name may hold any byte; a namespace is text for people and for the engine.
     return RuleSource(namespace.encode("utf-8", "backslashreplace").decode(), origin, text)
 
@@ -222,6 +254,24 @@ def _not_found(path: Path, reason: str) -> BucklerError:
         f"the rules {path} cannot be loaded: {reason}",
         next_step="check the path given with --rules or in [scanner] rules",
         facts={"file": str(path)},
+    )
+
+
+def _do_not_compile(error: RuleCompileError) -> BucklerError:
+    first, *others = error.problems
+    named = "; ".join(map(str, error.problems[:_MAX_NAMED]))
+    unnamed = len(error.problems) - _MAX_NAMED
+    message = f"{len(error.problems)} rule files do not compile: {named}" if others else named
+    return BucklerError(
+        "RULES_INVALID",
+        f"{message}; and {unnamed} more" if unnamed > 0 else message,
+        next_step=_FIX_RULES,
+        facts={
+            "file": first.source.origin,
+            "line": str(first.line),
+            "reason": first.reason,
+            "broken_files": str(len(error.problems)),
+        },
     )
 
 

@@ -1,10 +1,13 @@
 """What an on-demand scan tells, as values: records, lines, the summary, the exit status. No input, no output."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.domain.errors import ExitStatus
 from agent.domain.facts import ScanFacts
 from agent.domain.policy import Decision, Verdict
+from agent.platform.file_systems import SkippedFolder
+from agent.platform.process_memory import ProcessFacts
+from agent.scanner.scan_costs import SLOW_MS, SLOW_SHOWN, CostTally, slow_record, slow_text
 
 #: Between the names of a member path.
 _MEMBER_SEPARATOR = "!"
@@ -29,9 +32,24 @@ class ScannedFile:
     action: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ScannedProcess:
+    """One process with everything known about its memory; attributes as of `ScannedFile`."""
+
+    process: ProcessFacts
+    facts: ScanFacts
+    verdict: Verdict
+    action: str = ""
+
+    @property
+    def path(self) -> str:
+        """How people name it."""
+        return f"process {self.process.pid} ({self.process.name})"
+
+
 @dataclass(slots=True)
 class Tally:
-    """Counts of a scan; every file is exactly one of clean, infected, incomplete and errors."""
+    """Counts of a scan; every file or process is exactly one of clean, infected, incomplete and errors."""
 
     files: int = 0
     bytes: int = 0
@@ -42,13 +60,24 @@ class Tally:
     cached: int = 0
     #: Listed, but gone before it could be opened.
     vanished: int = 0
+    #: Rules, or files of rules that could not be told apart, that were left out because they do not compile.
+    rules_skipped: int = 0
+    #: Of the files, those in which something was found that an exclusion allows.
+    allowed: int = 0
+    #: Files and folders that were not looked at because their path is excluded.
+    excluded: int = 0
+    costs: CostTally = field(default_factory=CostTally)
 
-    def add(self, file: ScannedFile) -> None:
-        """Count one file."""
+    def add(self, scanned: ScannedFile | ScannedProcess) -> None:
+        """Count one."""
         self.files += 1
-        self.bytes += file.facts.size_bytes
-        self.cached += file.cached
-        match file.verdict.decision:
+        self.bytes += scanned.facts.size_bytes
+        self.allowed += is_allowed(scanned.facts, scanned.verdict)
+        if isinstance(scanned, ScannedProcess) or not scanned.cached:
+            self.costs.add(scanned.path, scanned.facts)
+        else:
+            self.cached += 1
+        match scanned.verdict.decision:
             case Decision.CLEAN:
                 self.clean += 1
             case Decision.INFECTED:
@@ -59,24 +88,52 @@ class Tally:
                 self.errors += 1
 
 
-def exit_status(tally: Tally) -> ExitStatus:
-    """1, 2, 3 or 0: the first that applies."""
+def is_allowed(facts: ScanFacts, verdict: Verdict) -> bool:
+    """Whether something was found that does not count, because the owner said so."""
+    return len(verdict.findings) < len(facts.findings)
+
+
+def exit_status(tally: Tally, *, interrupted: bool = False) -> ExitStatus:
+    """1, 2, 3 or 0: the first that applies. What an interruption kept from being scanned is not complete."""
     if tally.infected:
         return ExitStatus.NEGATIVE
     if tally.errors:
         return ExitStatus.BAD_INPUT
-    if tally.incomplete:
+    if tally.incomplete or interrupted:
         return ExitStatus.INCOMPLETE
     return ExitStatus.OK
 
 
 def file_record(file: ScannedFile) -> dict[str, object]:
     """One line of JSON output. Paths keep undecodable bytes as lone surrogates: `os.fsencode` gives them back."""
-    record: dict[str, object] = {
-        "type": "file",
-        "path": file.path,
-        "verdict": file.verdict.decision.value,
-        "reasons": list(file.verdict.reasons),
+    return (
+        {"type": "file", "path": file.path}
+        | _judgement(file.facts, file.verdict)
+        | {
+            "sha256": file.facts.sha256,
+            "size": file.facts.size_bytes,
+            "cached": file.cached,
+            "elapsed_ms": round(file.facts.elapsed_ms, 3),
+        }
+        | ({"action": file.action} if file.action else {})
+    )
+
+
+def process_record(scanned: ScannedProcess) -> dict[str, object]:
+    """One line of JSON output; `size` counts the bytes of memory that were looked at."""
+    process = scanned.process
+    return (
+        {"type": "process", "pid": process.pid, "name": process.name, "executable": process.executable}
+        | _judgement(scanned.facts, scanned.verdict)
+        | {"size": scanned.facts.size_bytes, "elapsed_ms": round(scanned.facts.elapsed_ms, 3)}
+        | ({"action": scanned.action} if scanned.action else {})
+    )
+
+
+def _judgement(facts: ScanFacts, verdict: Verdict) -> dict[str, object]:
+    return {
+        "verdict": verdict.decision.value,
+        "reasons": list(verdict.reasons),
         "findings": [
             {
                 "rule": finding.rule,
@@ -85,22 +142,46 @@ def file_record(file: ScannedFile) -> dict[str, object]:
                 "threat_name": finding.threat_name,
                 "member": _MEMBER_SEPARATOR.join(finding.member_path),
             }
-            for finding in file.verdict.findings
+            for finding in verdict.findings
         ],
         "incomplete": [
             {"reason": item.reason, "limit": item.limit, "member": _MEMBER_SEPARATOR.join(item.member_path)}
-            for item in file.facts.incomplete
+            for item in facts.incomplete
         ],
-        "sha256": file.facts.sha256,
-        "size": file.facts.size_bytes,
-        "cached": file.cached,
-        "elapsed_ms": round(file.facts.elapsed_ms, 3),
     }
-    return record | ({"action": file.action} if file.action else {})
 
 
-def summary_record(tally: Tally, *, elapsed_s: float, engine: str, signatures: str) -> dict[str, object]:
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """What a summary says besides the counts.
+
+    Attributes:
+        elapsed_s: Of the whole scan.
+        engine: Name and version.
+        signatures: Which rules.
+        skipped: Places that were not entered.
+        interrupted: It was ended before its end.
+    """
+
+    elapsed_s: float
+    engine: str
+    signatures: str
+    skipped: tuple[SkippedFolder, ...] = ()
+    interrupted: bool = False
+
+
+def summary_record(tally: Tally, closing: Closing) -> dict[str, object]:
     """The last line of JSON output."""
+    return _counts(tally, closing) | {
+        "skipped": [
+            {"path": folder.path, "file_system": folder.file_system, "reason": folder.reason.value}
+            for folder in closing.skipped
+        ],
+        "slowest": [slow_record(file) for file in tally.costs.slowest(SLOW_SHOWN, from_ms=SLOW_MS)],
+    }
+
+
+def _counts(tally: Tally, closing: Closing) -> dict[str, object]:
     return {
         "type": "summary",
         "files": tally.files,
@@ -111,14 +192,18 @@ def summary_record(tally: Tally, *, elapsed_s: float, engine: str, signatures: s
         "errors": tally.errors,
         "cached": tally.cached,
         "vanished": tally.vanished,
-        "elapsed_s": round(elapsed_s, 3),
-        "engine": engine,
-        "signatures": signatures,
+        "rules_skipped": tally.rules_skipped,
+        "allowed": tally.allowed,
+        "excluded": tally.excluded,
+        "interrupted": closing.interrupted,
+        "elapsed_s": round(closing.elapsed_s, 3),
+        "engine": closing.engine,
+        "signatures": closing.signatures,
     }
 
 
-def file_line(file: ScannedFile) -> str:
-    """One line of text output: path, verdict, and why."""
+def file_line(file: ScannedFile | ScannedProcess) -> str:
+    """One line of text output: what, verdict, and why."""
     details = [
         f"{finding.threat_name or finding.rule} ({finding.severity.value}, {finding.namespace}.{finding.rule})"
         + (f" in {_MEMBER_SEPARATOR.join(finding.member_path)}" if finding.member_path else "")
@@ -136,10 +221,17 @@ def file_line(file: ScannedFile) -> str:
     return printable(f"{line}: {'; '.join(details)}" if details else line)
 
 
-def summary_lines(tally: Tally, *, elapsed_s: float, engine: str, signatures: str) -> list[str]:
+def summary_lines(tally: Tally, closing: Closing) -> list[str]:
     """The end of text output, as `name : value` lines."""
-    fields = summary_record(tally, elapsed_s=elapsed_s, engine=engine, signatures=signatures)
-    return [f"{name} : {value}" for name, value in fields.items() if name != "type"]
+    fields = {name: value for name, value in _counts(tally, closing).items() if name != "type"}
+    lines = [f"{name} : {str(value).lower() if isinstance(value, bool) else value}" for name, value in fields.items()]
+    lines += [f"skipped : {folder.path} ({_why_skipped(folder)})" for folder in closing.skipped]
+    lines += [f"slow : {slow_text(file)}" for file in tally.costs.slowest(SLOW_SHOWN, from_ms=SLOW_MS)]
+    return [printable(line) for line in lines]
+
+
+def _why_skipped(folder: SkippedFolder) -> str:
+    return ", ".join(filter(None, (folder.file_system, folder.reason.value)))
 
 
 def printable(text: str) -> str:

@@ -8,7 +8,7 @@ import asyncio
 import os
 import stat
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.facts import Incomplete, ScanFacts
@@ -119,7 +119,7 @@ class ScannerService:
         answer = await self._ask(descriptor, before.st_size, path)
         if not _unchanged(before, descriptor):
             changed = (*answer.incomplete, Incomplete("changed"))
-            answer = Answer(answer.sha256, answer.size_bytes, answer.findings, changed, answer.error)
+            answer = replace(answer, incomplete=changed)
         return self._facts(answer, begun_ns)
 
     async def close(self) -> None:
@@ -153,6 +153,24 @@ class ScannerService:
     def current_files(self) -> tuple[str, ...]:
         """Paths being scanned at this moment."""
         return tuple(place.job.path for place in self._places.values() if place.job is not None)
+
+    def work_under_way(self) -> dict[int, str]:
+        """What each worker is scanning, by process id; an empty path: nothing."""
+        return {worker.pid: place.job.path if place.job else "" for worker, place in self._places.items()}
+
+    def restart_worker(self, pid: int, reason: str) -> bool:
+        """Replace a worker; a file it has is `incomplete` with `worker_restarted`.
+
+        Returns:
+            False: There is no such worker any more.
+        """
+        place = next((place for worker, place in self._places.items() if worker.pid == pid), None)
+        if place is None:
+            return False
+        if place.job is not None:
+            place.job.reason_if_dead = "worker_restarted"
+        place.worker.end(reason)
+        return True
 
     def sandbox(self) -> SandboxReport | None:
         """What the newest worker reported about its confinement; None: none has started yet."""
@@ -232,6 +250,7 @@ class ScannerService:
             engine=self._pack.engine_label,
             signatures_version=self._pack.version,
             elapsed_ms=(self._clock.monotonic_ns() - begun_ns) / 1_000_000,
+            costs=answer.costs,
         )
 
     # ------------------------------------------------------------ the pool
@@ -248,7 +267,15 @@ class ScannerService:
         return any(place.replaces is worker for place in self._places.values())
 
     def _spawn(self, replaces: WorkerProcess | None = None) -> None:
-        orders = WorkerOrders(self._settings.engine, self._settings.limits, self._settings.memory_limit(), os.getpid())
+        settings = self._settings
+        orders = WorkerOrders(
+            settings.engine,
+            settings.limits,
+            settings.memory_limit(),
+            os.getpid(),
+            background=settings.background,
+            itemise=settings.itemise,
+        )
         loop = asyncio.get_running_loop()
         try:
             worker = WorkerProcess(loop, self._pack.image, orders, self)

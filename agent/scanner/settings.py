@@ -22,6 +22,8 @@ class ScannerSettings:
         recycle_after_files: A worker is replaced after this many files, which bounds whatever leaks.
         max_waiting: Scans that may wait for a worker; beyond it a scan ends at once with `scanner_overloaded`.
         start_timeout_s: Seconds a worker has to load its rules; the largest public packs take about one.
+        background: Workers use only the processor and disk time that nobody else wants.
+        itemise: Facts say where the time went for every file, not only for slow ones.
     """
 
     engine: str = "yara"
@@ -31,6 +33,8 @@ class ScannerSettings:
     recycle_after_files: int = 20_000
     max_waiting: int = 10_000
     start_timeout_s: float = 60.0
+    background: bool = False
+    itemise: bool = False
 
     def worker_count(self) -> int:
         """How many workers that makes on this machine."""

@@ -16,14 +16,18 @@ import tarfile
 import time
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 
 from agent.domain.facts import Finding, Incomplete, Severity
+from agent.platform.accounts import account_name, local_accounts
 from agent.platform.allocator import keep_freed_memory
+from agent.platform.priority import step_back
 from agent.platform.sandbox import harden
 from agent.platform.sandbox_plan import ParentGoneError, SandboxPlan
 from agent.scanner import protocol
 from agent.scanner.containers import libarchive_reader
 from agent.scanner.containers.budget import Budget
+from agent.scanner.containers.costs import MATCHING, READING
 from agent.scanner.containers.family import Content
 from agent.scanner.containers.registry import FAMILIES
 from agent.scanner.containers.walk import Walk
@@ -37,6 +41,9 @@ from agent.scanner.rule_variables import variables_for
 _SEVERITIES = {severity.value: severity for severity in Severity}
 #: Decoders that zipfile, tarfile, email and olefile ask for by name, when it is too late to load them.
 _CODECS = ("ascii", "cp437", "latin-1", "utf-8", "utf-16", "utf-16-le")
+
+#: From here on a file is slow, and where its time went is told.
+_SLOW_MICROSECONDS = 250_000
 
 _REHEARSAL_MAIL = b"""From: a
 Subject: =?iso-8859-1?q?=e4?=
@@ -60,12 +67,23 @@ class FileScan:
         self._matcher = matcher
         self._budget = Budget(limits, monotonic_ns)
         self._findings: dict[Finding, None] = {}
-        self._walk = Walk(FAMILIES, self._budget, self._visit)
+        self._walk = Walk(FAMILIES if limits.open_containers else (), self._budget, self._visit)
 
-    def run(self, data: bytes, path: str) -> Answer:
-        """Scan; whatever the content does to us is told in the answer."""
+    def run(self, data: bytes, path: str, owner: str = "", read_since_ns: int | None = None) -> Answer:
+        """Scan; whatever the content does to us is told in the answer.
+
+        Args:
+            data: The content.
+            path: Where it was.
+            owner: Account that owns the file, for rules.
+            read_since_ns: When reading it began, for the costs; None: it was there.
+        """
         self._path = path
+        self._owner = owner
+        costs = self._budget.costs
+        since_ns = costs.monotonic_ns() if read_since_ns is None else read_since_ns
         sha256 = hashlib.sha256(data).hexdigest()
+        costs.spend(READING, since_ns)
         failure: tuple[Incomplete, ...] = ()
         try:
             self._walk.run(Content(data, (path.rpartition("/")[2] or "?",)))
@@ -74,15 +92,22 @@ class FileScan:
         except Exception:  # noqa: BLE001 -- supervision point: an engine's failure costs this file, not the worker
             failure = (Incomplete("engine_error"),)
         findings = sorted(self._findings, key=lambda finding: not finding.severity.is_malicious)
-        return Answer(sha256, len(data), tuple(findings), (*failure, *self._walk.incomplete))
+        incomplete = (*failure, *self._walk.incomplete)
+        return Answer(sha256, len(data), tuple(findings), incomplete, costs=costs.costs())
 
     def _visit(self, content: Content) -> None:
+        costs = self._budget.costs
+        since_ns = costs.monotonic_ns()
         try:
             result = self._matcher.match(
-                content.data, variables_for(self._path, content.trail), self._budget.seconds_left()
+                content.data,
+                variables_for(self._path, content.trail, content.data, self._owner),
+                self._budget.seconds_left(),
             )
         except MatchTimeoutError:
             raise self._budget.timeout() from None
+        finally:
+            costs.spend(MATCHING, since_ns)
         for match in result.matches:
             severity = _SEVERITIES.get(match.severity.lower(), Severity.HIGH)
             finding = Finding(match.rule, match.namespace, severity, content.member_path, match.threat_name)
@@ -93,7 +118,9 @@ class FileScan:
             )
 
 
-def scan_descriptor(descriptor: int, size_hint: int, path: str, matcher: Matcher, limits: Limits) -> Answer:
+def scan_descriptor(
+    descriptor: int, size_hint: int, path: str, matcher: Matcher, limits: Limits, owner: str = ""
+) -> Answer:
     """Read a descriptor within the limits and scan what was read.
 
     Args:
@@ -102,7 +129,9 @@ def scan_descriptor(descriptor: int, size_hint: int, path: str, matcher: Matcher
         path: Where it was, for rules and names.
         matcher: The rules.
         limits: Bounds.
+        owner: Account that owns the file, for rules.
     """
+    begun_ns = time.monotonic_ns()
     try:
         data = read_content(descriptor, size_hint, limits.max_file_size)
     except MemoryError:
@@ -111,7 +140,7 @@ def scan_descriptor(descriptor: int, size_hint: int, path: str, matcher: Matcher
         return Answer("", size_hint, error="unreadable")
     if data is None:
         return Answer("", size_hint, incomplete=(Incomplete("max_file_size", limits.max_file_size),))
-    return FileScan(matcher, limits, time.monotonic_ns).run(data, path)
+    return FileScan(matcher, limits, time.monotonic_ns).run(data, path, owner, begun_ns)
 
 
 class Worker:
@@ -121,22 +150,31 @@ class Worker:
         channel: To the parent.
         matcher: The rules.
         limits: Bounds of each file.
+        itemise: Say for every file where its time went, not only for slow ones.
     """
 
-    def __init__(self, channel: socket.socket, matcher: Matcher, limits: Limits) -> None:
+    def __init__(self, channel: socket.socket, matcher: Matcher, limits: Limits, *, itemise: bool = False) -> None:
         self._channel = channel
         self._matcher = matcher
         self._limits = limits
+        self._itemised_from = 0 if itemise else _SLOW_MICROSECONDS
 
     def serve(self) -> None:
         """Until the parent hangs up."""
         while (request := protocol.receive_request(self._channel)) is not None:
             try:
                 answer = scan_descriptor(
-                    request.descriptor, request.size_hint, request.path, self._matcher, self._limits
+                    request.descriptor,
+                    request.size_hint,
+                    request.path,
+                    self._matcher,
+                    self._limits,
+                    account_name(request.owner),
                 )
             finally:
                 os.close(request.descriptor)
+            if sum(cost.microseconds for cost in answer.costs) < self._itemised_from:
+                answer = replace(answer, costs=())
             self._channel.sendall(protocol.frame(protocol.encode_answer(answer)))
 
 
@@ -147,6 +185,7 @@ def prepare_for_confinement(matcher: Matcher) -> None:
     """
     logging.disable()
     libarchive_reader.load()
+    local_accounts()
     for name in _CODECS:
         codecs.lookup(name)
     text = io.BytesIO()
@@ -167,6 +206,8 @@ def main(arguments: list[str]) -> int:
     rules = int(arguments[1])
     orders = protocol.decode_orders(protocol.receive_frame(channel))
     keep_freed_memory()
+    if orders.background:
+        step_back()
     try:
         with PreadFile(rules) as image:
             matcher = engine_named(orders.engine).load(image)
@@ -179,7 +220,7 @@ def main(arguments: list[str]) -> int:
         channel.sendall(protocol.frame(protocol.encode_failure(f"{type(error).__name__}: {error}")))
         return 1
     channel.sendall(protocol.frame(protocol.encode_hello(protocol.Hello(sandbox, matcher.rule_count))))
-    Worker(channel, matcher, orders.limits).serve()
+    Worker(channel, matcher, orders.limits, itemise=orders.itemise).serve()
     return 0
 
 

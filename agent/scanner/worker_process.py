@@ -96,7 +96,8 @@ class WorkerProcess:
         Raises:
             OSError: It is gone.
         """
-        message = protocol.frame(protocol.encode_request(size_hint, path))
+        owner = os.fstat(descriptor).st_uid
+        message = protocol.frame(protocol.encode_request(size_hint, owner, path))
         if socket.send_fds(self._socket, [message], [descriptor]) != len(message):
             raise ConnectionError("the worker does not read")
 

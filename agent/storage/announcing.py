@@ -103,6 +103,9 @@ class _WatchedOutbox:
     def set_aside(self, uuid: UUID, reason: str) -> None:
         self.inner.set_aside(uuid, reason)
 
+    def aside(self) -> int:
+        return self.inner.aside()
+
     def count(self) -> int:
         return self.inner.count()
 

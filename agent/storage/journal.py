@@ -2,11 +2,20 @@
 
 import sqlite3
 from collections.abc import Iterable
+from datetime import datetime
 from uuid import UUID
 
 from agent.domain.files import FileIdentity
 from agent.domain.incident import Origin
-from agent.domain.quarantine import CaptureState, FileMetadata, QuarantineEntry, Retained
+from agent.domain.quarantine import (
+    CaptureState,
+    FileMetadata,
+    HistoryEvent,
+    HistoryNote,
+    QuarantineEntry,
+    Retained,
+)
+from agent.domain.retention import HeldFile
 from agent.storage.encoding import (
     findings_from_column,
     findings_to_column,
@@ -46,6 +55,7 @@ _COLUMNS = (
     "detected_at",
     "staged_path",
     "restore_path",
+    "deletion_announced_at",
 )
 _NAMES = ", ".join(_COLUMNS)
 _INSERT = f"INSERT INTO quarantine ({_NAMES}) VALUES ({', '.join(':' + name for name in _COLUMNS)})"  # noqa: S608 -- constants
@@ -112,6 +122,47 @@ class SqliteJournal:
         ).fetchone()
         return Retained(count, size_bytes, None if oldest is None else instant_from_column(oldest))
 
+    def held(self) -> list[HeldFile]:
+        """The rows that are DONE, as far as the vault's limits are concerned."""
+        rows = self._connection.execute(
+            "SELECT id, size_bytes, planned_at, deletion_announced_at FROM quarantine WHERE state = ?",
+            (CaptureState.DONE.value,),
+        )
+        return [
+            HeldFile(
+                row["id"],
+                row["size_bytes"],
+                instant_from_column(row["planned_at"]),
+                _optional_instant(row["deletion_announced_at"]),
+            )
+            for row in rows
+        ]
+
+    def announce_deletion(self, entry_id: str, at: datetime | None) -> None:
+        """Since when its owner has been told that a file will be deleted; None: it will not be."""
+        cursor = self._connection.execute(
+            "UPDATE quarantine SET deletion_announced_at = ? WHERE id = ?", (_optional(at), entry_id)
+        )
+        if cursor.rowcount != 1:
+            raise KeyError(entry_id)
+
+    def note(self, entry_id: str, note: HistoryNote) -> None:
+        """Add a line to an entry's history."""
+        self._connection.execute(
+            "INSERT INTO quarantine_history (entry_id, at, event, actor, detail) VALUES (?, ?, ?, ?, ?)",
+            (entry_id, instant_to_column(note.at), note.event.value, note.actor, note.detail),
+        )
+
+    def history(self, entry_id: str) -> tuple[HistoryNote, ...]:
+        """All lines, oldest first."""
+        rows = self._connection.execute(
+            "SELECT at, event, actor, detail FROM quarantine_history WHERE entry_id = ? ORDER BY number", (entry_id,)
+        )
+        return tuple(
+            HistoryNote(instant_from_column(row["at"]), HistoryEvent(row["event"]), row["actor"], row["detail"])
+            for row in rows
+        )
+
 
 def _to_row(entry: QuarantineEntry) -> dict[str, str | int | bytes | None]:
     identity, metadata = entry.identity, entry.metadata
@@ -140,9 +191,10 @@ def _to_row(entry: QuarantineEntry) -> dict[str, str | int | bytes | None]:
         "origin": entry.origin.value,
         "engine": entry.engine,
         "signatures_version": entry.signatures_version,
-        "detected_at": None if entry.detected_at is None else instant_to_column(entry.detected_at),
+        "detected_at": _optional(entry.detected_at),
         "staged_path": path_to_column(entry.staged_path),
         "restore_path": path_to_column(entry.restore_path),
+        "deletion_announced_at": _optional(entry.deletion_announced_at),
     }
 
 
@@ -176,7 +228,16 @@ def _from_row(row: sqlite3.Row) -> QuarantineEntry:
         origin=Origin(row["origin"]),
         engine=row["engine"],
         signatures_version=row["signatures_version"],
-        detected_at=None if row["detected_at"] is None else instant_from_column(row["detected_at"]),
+        detected_at=_optional_instant(row["detected_at"]),
         staged_path=path_from_column(row["staged_path"]),
         restore_path=path_from_column(row["restore_path"]),
+        deletion_announced_at=_optional_instant(row["deletion_announced_at"]),
     )
+
+
+def _optional(instant: datetime | None) -> str | None:
+    return None if instant is None else instant_to_column(instant)
+
+
+def _optional_instant(column: str | None) -> datetime | None:
+    return None if column is None else instant_from_column(column)

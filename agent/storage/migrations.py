@@ -111,8 +111,24 @@ _INITIAL = (
     "CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
 )
 
+_QUARANTINE_HISTORY = (
+    "ALTER TABLE quarantine ADD COLUMN deletion_announced_at TEXT",
+    """
+    CREATE TABLE quarantine_history (
+        number   INTEGER PRIMARY KEY AUTOINCREMENT,
+        entry_id TEXT NOT NULL REFERENCES quarantine (id),
+        at       TEXT NOT NULL,
+        event    TEXT NOT NULL CHECK (event IN
+            ('taken', 'not_taken', 'restored', 'deletion_announced', 'deletion_withdrawn', 'deleted')),
+        actor    TEXT NOT NULL,
+        detail   TEXT NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX quarantine_history_of ON quarantine_history (entry_id, number)",
+)
+
 #: Step n takes a database from version n to n + 1.
-MIGRATIONS: Sequence[Sequence[str]] = (_INITIAL,)
+MIGRATIONS: Sequence[Sequence[str]] = (_INITIAL, _QUARANTINE_HISTORY)
 
 
 def schema_version(connection: sqlite3.Connection) -> int:

@@ -2,7 +2,8 @@
 
 Bounded, because a control plane may be away for months and a rule may go wild in minutes. What gives way, in this
 order: rows the control plane refused for good, detections that were only reported, and at the very last detections
-with an action; the oldest of a class first. Every row that gives way is counted by class and reported.
+with an action; the oldest of a class first. Every row that gives way or is set aside is counted by class, once, and
+reported.
 """
 
 import sqlite3
@@ -21,7 +22,7 @@ from agent.storage.encoding import (
 
 #: Rows kept at most, those set aside included: some 10 MB, and months of an honest device.
 OUTBOX_BOUND = 10_000
-#: Class under which rows are counted that were set aside and then dropped; other classes are actions.
+#: Class under which rows are counted that were set aside; other classes are the actions of rows that gave way.
 SET_ASIDE = "set_aside"
 
 _COLUMNS = (
@@ -82,8 +83,16 @@ class SqliteOutbox:
         self._connection.executemany("DELETE FROM outbox WHERE uuid = ?", [(str(uuid),) for uuid in uuids])
 
     def set_aside(self, uuid: UUID, reason: str) -> None:
-        """Keep a row that will never be accepted out of the way, with the reason."""
-        self._connection.execute("UPDATE outbox SET set_aside_because = ? WHERE uuid = ?", (reason, str(uuid)))
+        """Keep a row that will never be accepted out of the way, with the reason; counted among the dropped."""
+        cursor = self._connection.execute(
+            "UPDATE outbox SET set_aside_because = ? WHERE uuid = ? AND set_aside_because IS NULL", (reason, str(uuid))
+        )
+        if cursor.rowcount:
+            self._count_dropped(SET_ASIDE)
+
+    def aside(self) -> int:
+        """Rows kept out of the way."""
+        return self._rows() - self.count()
 
     def count(self) -> int:
         """Rows waiting, those set aside left out."""
@@ -109,9 +118,13 @@ class SqliteOutbox:
     def _drop_one(self) -> None:
         number, set_aside_because, action = self._connection.execute(_LEAST_WORTH).fetchone()
         self._connection.execute("DELETE FROM outbox WHERE number = ?", (number,))
+        if set_aside_because is None:
+            self._count_dropped(action)
+
+    def _count_dropped(self, name: str) -> None:
         self._connection.execute(
             "INSERT INTO outbox_dropped (class, rows) VALUES (?, 1) ON CONFLICT (class) DO UPDATE SET rows = rows + 1",
-            (action if set_aside_because is None else SET_ASIDE,),
+            (name,),
         )
 
 

@@ -15,10 +15,13 @@ from typing import Any
 
 import yara
 
+from agent.platform.accounts import account_name
 from agent.scanner.engines.port import EXTERNAL_VARIABLES
 from agent.scanner.rule_variables import variables_for
 
 _CHUNK = 64
+#: Bytes that tell the type of a file.
+_HEAD = 16
 _NO_VALUES = dict.fromkeys(EXTERNAL_VARIABLES, "")
 
 
@@ -38,10 +41,12 @@ def _files(trees: list[str]) -> Iterator[str]:
 
 
 def _match(path: str) -> tuple[list[tuple[str, str, str]], str]:
-    variables = {**_NO_VALUES, **variables_for(path, (path.rpartition("/")[2],))}
     try:
+        with Path(path).open("rb", buffering=0) as file:
+            owner = account_name(os.fstat(file.fileno()).st_uid)
+            variables = variables_for(path, (path.rpartition("/")[2],), file.read(_HEAD), owner)
         found = _Matcher.rules.match(path, externals=variables, fast=True)
-    except yara.Error as error:
+    except (yara.Error, OSError) as error:
         return [], f"{path}: {error}"
     return [(match.namespace, match.rule, path) for match in found], ""
 

@@ -1,11 +1,12 @@
 """What every signature engine must do, whichever it is."""
 
 import io
+import sys
 
 import pytest
 
 from agent.domain.errors import BucklerError
-from agent.scanner.engines.port import Engine, Matcher, RuleCompileError, RuleSource
+from agent.scanner.engines.port import Engine, Matcher, MatchTimeoutError, RuleCompileError, RuleSource
 from agent.scanner.engines.registry import ENGINE_NAMES, engine_named
 
 
@@ -34,6 +35,11 @@ def test_a_match_names_rule_namespace_and_metadata(engine: Engine) -> None:
     rule = 'rule r { meta: severity = "low" threat_name = "T" score = 3 strings: $a = "abc" condition: $a }'
     (match,) = loaded(engine, one=rule).match(b"..abc..", {}, 5.0).matches
     assert (match.rule, match.namespace, match.severity, match.threat_name) == ("r", "one", "low", "T")
+
+
+def test_metadata_beyond_ascii_is_text(engine: Engine) -> None:
+    matcher = loaded(engine, one='rule r { meta: threat_name = "Tröjan\\xff" condition: true }')
+    assert matcher.match(b"", {}, 5.0).matches[0].threat_name == "Tröjan"
 
 
 def test_metadata_that_is_no_text_is_left_out(engine: Engine) -> None:
@@ -73,6 +79,17 @@ def test_the_modules_of_public_rule_sets_are_there(engine: Engine) -> None:
     assert names(loaded(engine, a=text + "rule r { condition: math.max(1, 2) == 2 and not pe.is_pe }"), b"x") == ["a.r"]
 
 
+def test_a_count_beyond_a_thousand_is_exact(engine: Engine) -> None:
+    matcher = loaded(engine, a='rule r { strings: $a = "a" condition: #a == 6000 }')
+    assert names(matcher, b"a" * 6000) == ["a.r"]
+
+
+def test_a_content_that_takes_too_long_is_given_up(engine: Engine) -> None:
+    endless = "for all i in (0..100000000) : (for all j in (0..100000000) : (i + j >= 0))"
+    with pytest.raises(MatchTimeoutError):
+        loaded(engine, a=f"rule r {{ condition: {endless} }}").match(b"", {}, 1.0)
+
+
 def test_a_string_that_occurs_too_often_is_said(engine: Engine) -> None:
     matcher = loaded(engine, a='rule r { strings: $a = "a" condition: #a > 2000000 }')
     assert matcher.match(b"a" * 1_100_000, {}, 30.0).max_string_matches == 1_000_000
@@ -84,11 +101,41 @@ def test_a_string_that_occurs_too_often_is_said(engine: Engine) -> None:
 def test_a_rule_that_does_not_compile_is_blamed_with_its_line(engine: Engine, text: str, line: int) -> None:
     with pytest.raises(RuleCompileError) as caught:
         loaded(engine, good="rule r { condition: true }", bad=text)
-    assert (caught.value.source.namespace, caught.value.line) == ("bad", line)
-    assert caught.value.reason
+    (problem,) = caught.value.problems
+    assert (problem.source.namespace, problem.line) == ("bad", line)
+    assert problem.reason
+
+
+def test_every_file_that_does_not_compile_is_blamed(engine: Engine) -> None:
+    with pytest.raises(RuleCompileError) as caught:
+        loaded(engine, a="rule {", good="rule r { condition: true }", b="\n\nrule r { condition: $x }")
+    assert [(p.source.origin, p.line) for p in caught.value.problems] == [("a.yar", 1), ("b.yar", 3)]
+
+
+def test_a_file_is_judged_by_itself(engine: Engine) -> None:
+    assert engine.problem(RuleSource("a", "a.yar", "rule r { condition: true }")) is None
+    problem = engine.problem(RuleSource("a", "a.yar", "rule r { condition: elsewhere }"))
+    assert problem is not None
+    assert str(problem).startswith("a.yar, line 1: ")
+
+
+@pytest.mark.parametrize("text", ['include "/etc/passwd"', "rule r { condition: true }\n\0 rule s { condition: true }"])
+def test_other_files_and_zero_bytes_are_refused(engine: Engine, text: str) -> None:
+    with pytest.raises(RuleCompileError):
+        loaded(engine, a=text)
 
 
 def test_an_engine_nobody_knows_is_one_clear_error() -> None:
     with pytest.raises(BucklerError) as caught:
         engine_named("clam")
     assert caught.value.code == "ENGINE_UNKNOWN"
+
+
+def test_an_engine_that_is_not_installed_is_one_clear_error() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delitem(sys.modules, "agent.scanner.engines.boreal", raising=False)
+        patch.setitem(sys.modules, "boreal", None)
+        with pytest.raises(BucklerError) as caught:
+            engine_named("boreal")
+    assert caught.value.code == "ENGINE_NOT_INSTALLED"
+    assert "yara" in caught.value.next_step

@@ -14,7 +14,15 @@ from agent.domain.facts import Finding, Severity
 from agent.domain.files import FileIdentity
 from agent.domain.incident import Incident, IncidentAction, Origin
 from agent.domain.ports import Enrolment, PinnedKey, Store
-from agent.domain.quarantine import CaptureState, FileMetadata, QuarantineEntry, Retained
+from agent.domain.quarantine import (
+    RETENTION,
+    CaptureState,
+    FileMetadata,
+    HistoryEvent,
+    HistoryNote,
+    QuarantineEntry,
+    Retained,
+)
 from agent.storage.database import open_database
 from tests.fakes.clock import SOME_MONDAY
 from tests.fakes.store import MemoryStore
@@ -188,6 +196,32 @@ def test_the_vault_is_summed_up_from_what_it_still_holds(store: Store) -> None:
         assert tables.journal.retained() == Retained(2, 136, SOME_MONDAY + timedelta(seconds=2))
 
 
+def test_an_announced_deletion_is_remembered_and_withdrawn(store: Store) -> None:
+    with store.transaction() as tables:
+        tables.journal.add(an_entry())
+        tables.journal.announce_deletion(an_entry().id, SOME_MONDAY)
+    with store.transaction() as tables:
+        assert tables.journal.get(an_entry().id) == replace(an_entry(), deletion_announced_at=SOME_MONDAY)
+        tables.journal.announce_deletion(an_entry().id, None)
+        assert tables.journal.get(an_entry().id) == an_entry()
+        with pytest.raises(KeyError):
+            tables.journal.announce_deletion("q_unknown", SOME_MONDAY)
+
+
+def test_the_history_of_an_entry_is_kept_in_order_and_belongs_to_it(store: Store) -> None:
+    taken = HistoryNote(SOME_MONDAY, HistoryEvent.TAKEN, Origin.SCAN.value)
+    deleted = HistoryNote(SOME_MONDAY, HistoryEvent.DELETED, RETENTION, "kept for 90 days")
+    with store.transaction() as tables:
+        tables.journal.add(an_entry(1))
+        tables.journal.add(an_entry(2))
+        tables.journal.note(an_entry(1).id, taken)
+        tables.journal.note(an_entry(2).id, taken)
+        tables.journal.note(an_entry(1).id, deleted)
+    with store.transaction() as tables:
+        assert tables.journal.history(an_entry(1).id) == (taken, deleted)
+        assert tables.journal.history("q_unknown") == ()
+
+
 # ---------------------------------------------------------------- outbox
 
 
@@ -223,7 +257,9 @@ def test_a_row_set_aside_does_not_wait_any_more(store: Store) -> None:
     with store.transaction() as tables:
         tables.outbox.set_aside(UUID(int=1), "malformed")
         tables.outbox.set_aside(UUID(int=99), "unknown")
-        assert tables.outbox.count() == 1
+        tables.outbox.set_aside(UUID(int=1), "again")
+        assert (tables.outbox.count(), tables.outbox.aside()) == (1, 1)
+        assert tables.outbox.dropped() == {"set_aside": 1}
     assert waiting(store) == [2]
 
 
@@ -243,7 +279,7 @@ def test_detections_with_an_action_are_dropped_last_and_counted_by_class(store: 
         assert tables.outbox.dropped() == {"quarantine_failed": 1, "reported": 1}
 
 
-def test_rows_set_aside_give_way_before_all_others(store: Store) -> None:
+def test_rows_set_aside_give_way_before_all_others_and_are_counted_once(store: Store) -> None:
     fill(store, *[an_incident(number) for number in range(1, 6)])
     with store.transaction() as tables:
         tables.outbox.set_aside(UUID(int=5), "malformed")
@@ -251,6 +287,7 @@ def test_rows_set_aside_give_way_before_all_others(store: Store) -> None:
     assert waiting(store) == [1, 2, 3, 4, 6]
     with store.transaction() as tables:
         assert tables.outbox.dropped() == {"set_aside": 1}
+        assert tables.outbox.aside() == 0
 
 
 def test_only_reported_drops_are_subtracted(store: Store) -> None:

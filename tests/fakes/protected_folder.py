@@ -66,6 +66,7 @@ class ProtectedFolder:
             lambda: self.policy,
             lambda: self.access,
             self._proven,
+            lambda path: path.startswith(f"{self.root}/.own/"),
         )
         return self.protection
 

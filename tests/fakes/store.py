@@ -5,17 +5,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from uuid import UUID
 
 from agent.domain.exclusions import Exclusion
 from agent.domain.incident import Incident, IncidentAction
 from agent.domain.ports import Enrolment, Transaction
-from agent.domain.quarantine import CaptureState, QuarantineEntry, Retained
+from agent.domain.quarantine import CaptureState, HistoryNote, QuarantineEntry, Retained
+from agent.domain.retention import HeldFile
 
 
 @dataclass
 class MemoryJournal:
     rows: dict[str, QuarantineEntry] = field(default_factory=dict)
+    notes: list[tuple[str, HistoryNote]] = field(default_factory=list)
 
     def add(self, entry: QuarantineEntry) -> None:
         if entry.id in self.rows:
@@ -55,12 +58,29 @@ class MemoryJournal:
             min((row.planned_at for row in held), default=None),
         )
 
+    def held(self) -> list[HeldFile]:
+        return [
+            HeldFile(row.id, row.identity.size_bytes, row.planned_at, row.deletion_announced_at)
+            for row in self.entries({CaptureState.DONE})
+        ]
+
+    def announce_deletion(self, entry_id: str, at: datetime | None) -> None:
+        self.rows[entry_id] = replace(self.rows[entry_id], deletion_announced_at=at)
+
+    def note(self, entry_id: str, note: HistoryNote) -> None:
+        if entry_id not in self.rows:
+            raise ValueError(f"there is no {entry_id}")
+        self.notes.append((entry_id, note))
+
+    def history(self, entry_id: str) -> tuple[HistoryNote, ...]:
+        return tuple(note for noted, note in self.notes if noted == entry_id)
+
 
 @dataclass
 class MemoryOutbox:
     bound: int
     rows: list[Incident] = field(default_factory=list)
-    aside: dict[UUID, str] = field(default_factory=dict)
+    reasons: dict[UUID, str] = field(default_factory=dict)
     drops: dict[str, int] = field(default_factory=dict)
 
     def add(self, incident: Incident) -> None:
@@ -70,24 +90,28 @@ class MemoryOutbox:
         while len(self.rows) > self.bound:
             least = min(self.rows, key=self._worth)
             self.rows.remove(least)
-            name = "set_aside" if self.aside.pop(least.uuid, None) is not None else least.action.value
-            self.drops[name] = self.drops.get(name, 0) + 1
+            if self.reasons.pop(least.uuid, None) is None:
+                self._drop(least.action.value)
 
     def pending(self, limit: int) -> list[Incident]:
-        waiting = [row for row in self.rows if row.uuid not in self.aside]
+        waiting = [row for row in self.rows if row.uuid not in self.reasons]
         return sorted(waiting, key=lambda row: row.action is IncidentAction.REPORTED)[:limit]
 
     def acknowledge(self, uuids: Iterable[UUID]) -> None:
         gone = set(uuids)
         self.rows = [row for row in self.rows if row.uuid not in gone]
-        self.aside = {uuid: reason for uuid, reason in self.aside.items() if uuid not in gone}
+        self.reasons = {uuid: reason for uuid, reason in self.reasons.items() if uuid not in gone}
 
     def set_aside(self, uuid: UUID, reason: str) -> None:
-        if any(row.uuid == uuid for row in self.rows):
-            self.aside[uuid] = reason
+        if uuid not in self.reasons and any(row.uuid == uuid for row in self.rows):
+            self.reasons[uuid] = reason
+            self._drop("set_aside")
+
+    def aside(self) -> int:
+        return len(self.reasons)
 
     def count(self) -> int:
-        return len(self.rows) - len(self.aside)
+        return len(self.rows) - len(self.reasons)
 
     def dropped(self) -> dict[str, int]:
         return dict(self.drops)
@@ -96,9 +120,12 @@ class MemoryOutbox:
         left = {name: rows - reported.get(name, 0) for name, rows in self.drops.items()}
         self.drops = {name: rows for name, rows in left.items() if rows > 0}
 
+    def _drop(self, name: str) -> None:
+        self.drops[name] = self.drops.get(name, 0) + 1
+
     def _worth(self, row: Incident) -> int:
         """`min` takes the oldest of equals, as rows are kept in the order they came."""
-        if row.uuid in self.aside:
+        if row.uuid in self.reasons:
             return 0
         return 1 if row.action is IncidentAction.REPORTED else 2
 

@@ -22,6 +22,7 @@ class FakeUplink:
         lost_replies: So many of the next calls arrive, and their reply does not.
         accept_at_most: Rows of one batch the server takes.
         refused: Rows the server refuses for good, with its reason.
+        poison: Rows for which the server refuses the whole call they are in.
     """
 
     stored: dict[UUID, Incident] = field(default_factory=dict)
@@ -32,6 +33,7 @@ class FakeUplink:
     lost_replies: int = 0
     accept_at_most: int = 200
     refused: dict[UUID, str] = field(default_factory=dict)
+    poison: set[UUID] = field(default_factory=set)
     calls: int = 0
 
     async def report(self, incidents: Sequence[Incident], dropped: Mapping[str, int]) -> ReportReceipt:
@@ -41,6 +43,8 @@ class FakeUplink:
             raise self.errors.pop(0)
         if not 1 <= len(incidents) <= 200:
             raise UplinkError("REFUSED", permanent=True)
+        if any(incident.uuid in self.poison for incident in incidents):
+            raise UplinkError("INVALID_ARGUMENT", permanent=True, content=True)
         self.batches.append(len(incidents))
         receipt = self._store(incidents, dropped)
         if self.lost_replies:

@@ -13,15 +13,18 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from agent.cli.scan import ScanDefaults, ScanPlace, ScanWiring, scan, scan_command
+from agent.cli.scan import scan, scan_command
+from agent.cli.scan_request import ScanDefaults, ScanPlace, ScanWiring
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.exclusions import Exclusion, ExclusionKind
 from agent.domain.files import FileIdentity
 from agent.domain.policy import Policy
 from agent.domain.ports import CaptureRequest
 from agent.domain.quarantine import CaptureState, FileMetadata, QuarantineEntry, RestoreReceipt
+from agent.platform.accounts import account_name
 from agent.platform.clock import SystemClock
 from agent.platform.randomness import SystemRandomness
+from agent.scanner.engines.registry import ENGINE_NAMES
 from tests.fakes.archives import zip_of
 from tests.fakes.eicar import EICAR
 
@@ -269,3 +272,57 @@ def test_a_program_alone_has_no_vault(folder: Path) -> None:
     outcome = call(folder, "--quarantine")
     assert outcome.error is not None
     assert outcome.error.code == "QUARANTINE_UNAVAILABLE"
+
+
+BROKEN = "rule fine { condition: true }\nrule broken { condition: $x }\n"
+
+
+def test_broken_rules_scan_nothing_unless_they_may_be_left_out(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    rules = tmp_path_factory.mktemp("rules") / "a.yar"
+    rules.write_text(BROKEN)
+    refused = call(folder, "--rules", rules)
+    assert (refused.status, refused.out) == (2, "")
+    assert refused.error is not None
+    assert refused.error.code == "RULES_INVALID"
+    outcome = call(folder, "--rules", rules, "--skip-broken-rules", "--output", "json")
+    assert outcome.status == 1
+    assert [finding["rule"] for finding in outcome.files["clean.txt"]["findings"]] == ["fine"]
+    assert outcome.records[-1]["rules_skipped"] == 1
+    assert outcome.err.startswith(f"left out: {rules}, line 2: rule broken: ")
+
+
+def test_with_rules_that_compile_nothing_is_left_out(folder: Path) -> None:
+    outcome = call(folder, "--skip-broken-rules", "--output", "json")
+    assert (outcome.status, outcome.records[-1]["rules_skipped"], outcome.err) == (0, 0, "")
+
+
+def test_the_engine_can_be_chosen(folder: Path) -> None:
+    (folder / "e.com").write_bytes(EICAR)
+    outcome = call(folder, "--engine", "boreal", "--output", "json")
+    assert outcome.status == 1
+    assert outcome.files["e.com"]["verdict"] == "infected"
+    assert outcome.records[-1]["engine"].startswith("boreal ")
+
+
+def test_an_engine_that_does_not_exist_scans_nothing(folder: Path) -> None:
+    outcome = call(folder, "--engine", "clam")
+    assert (outcome.status, outcome.out) == (2, "")
+    assert outcome.error is not None
+    assert outcome.error.code == "ENGINE_UNKNOWN"
+
+
+@pytest.mark.parametrize("engine", ENGINE_NAMES)
+def test_rules_are_told_type_and_owner_by_the_worker(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, engine: str
+) -> None:
+    owner = account_name(os.getuid())
+    rules = tmp_path_factory.mktemp("rules") / "a.yar"
+    rules.write_text(
+        f'rule mine {{ condition: filetype == "EXE" and owner == "{owner}" }} rule nobodys {{ condition: owner == "" }}'
+    )
+    (folder / "a.zip").write_bytes(zip_of({"b.exe": b"MZ"}))
+    outcome = call(folder, "--rules", rules, "--engine", engine, "--output", "json")
+    assert [(f["rule"], f["member"]) for f in outcome.files["a.zip"]["findings"]] == [("mine", "a.zip!b.exe")]
+    assert "clean.txt" not in outcome.files

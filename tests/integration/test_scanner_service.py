@@ -240,3 +240,18 @@ async def test_a_worker_that_dies_while_its_successor_starts_leaves_no_more_work
             await asyncio.sleep(0.01)
         assert len(service.worker_pids()) == 1
         assert (await scan_path(service, tmp_path / "e")).findings
+
+
+async def test_a_worker_restarted_for_what_it_uses_costs_its_file_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / "e").write_bytes(EICAR)
+    async with running_scanner(ONE) as service:
+        (victim,) = service.worker_pids()
+        os.kill(victim, signal.SIGSTOP)
+        async with asyncio.TaskGroup() as tasks:
+            lost = tasks.create_task(scan_path(service, tmp_path / "e"))
+            await until_scanning(service)
+            assert service.work_under_way() == {victim: str(tmp_path / "e")}
+            assert service.restart_worker(victim, "it holds too much memory")
+        assert lost.result().incomplete == (Incomplete("worker_restarted"),)
+        assert not service.restart_worker(victim, "again")
+        assert (await scan_path(service, tmp_path / "e")).findings

@@ -156,6 +156,38 @@ class SetModeResponse(_message.Message):
 Global___SetModeResponse: _TypeAlias = SetModeResponse  # noqa: Y015
 
 @_typing.final
+class QuarantineNote(_message.Message):
+    """One line of the history of a quarantined file; it outlives the file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_US_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    at_us: _builtins.int
+    event: _builtins.str
+    """taken, not_taken, restored, deletion_announced, deletion_withdrawn or deleted."""
+    actor: _builtins.str
+    """real_time, scan, reconcile, owner or retention."""
+    detail: _builtins.str
+    def __init__(
+        self,
+        *,
+        at_us: _builtins.int = ...,
+        event: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        detail: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "at_us", b"at_us", "detail", b"detail", "event", b"event"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuarantineNote: _TypeAlias = QuarantineNote  # noqa: Y015
+
+@_typing.final
 class QuarantinedFile(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -171,6 +203,8 @@ class QuarantinedFile(_message.Message):
     OWNER_GID_FIELD_NUMBER: _builtins.int
     MODIFIED_NS_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
+    DELETION_DUE_AT_US_FIELD_NUMBER: _builtins.int
+    HISTORY_FIELD_NUMBER: _builtins.int
     quarantine_id: _builtins.str
     original_path: _builtins.bytes
     sha256: _builtins.str
@@ -185,8 +219,14 @@ class QuarantinedFile(_message.Message):
     modified_ns: _builtins.int
     """Nanoseconds since the Unix epoch: a restored file gets exactly this time back, so nothing is rounded here."""
     detail: _builtins.str
+    deletion_due_at_us: _builtins.int
+    """When the vault's limits will have it deleted; 0: they will not."""
     @_builtins.property
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[_device_pb2.Finding]: ...
+    @_builtins.property
+    def history(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuarantineNote]:
+        """Oldest first."""
+
     def __init__(
         self,
         *,
@@ -202,10 +242,12 @@ class QuarantinedFile(_message.Message):
         owner_gid: _builtins.int = ...,
         modified_ns: _builtins.int = ...,
         detail: _builtins.str = ...,
+        deletion_due_at_us: _builtins.int = ...,
+        history: _abc.Iterable[Global___QuarantineNote] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "findings", b"findings", "mode", b"mode", "modified_ns", b"modified_ns", "original_path", b"original_path", "owner_gid", b"owner_gid", "owner_uid", b"owner_uid", "quarantine_id", b"quarantine_id", "quarantined_at_us", b"quarantined_at_us", "sha256", b"sha256", "size_bytes", b"size_bytes", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deletion_due_at_us", b"deletion_due_at_us", "detail", b"detail", "findings", b"findings", "history", b"history", "mode", b"mode", "modified_ns", b"modified_ns", "original_path", b"original_path", "owner_gid", b"owner_gid", "owner_uid", b"owner_uid", "quarantine_id", b"quarantine_id", "quarantined_at_us", b"quarantined_at_us", "sha256", b"sha256", "size_bytes", b"size_bytes", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -482,3 +524,45 @@ class RemoveExclusionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RemoveExclusionResponse: _TypeAlias = RemoveExclusionResponse  # noqa: Y015
+
+@_typing.final
+class SteerScheduledScansRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTION_FIELD_NUMBER: _builtins.int
+    action: _builtins.str
+    """pause, resume, cancel, or empty: only tell."""
+    def __init__(
+        self,
+        *,
+        action: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SteerScheduledScansRequest: _TypeAlias = SteerScheduledScansRequest  # noqa: Y015
+
+@_typing.final
+class SteerScheduledScansResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatusField]:
+        """In the order they are printed."""
+
+    def __init__(
+        self,
+        *,
+        fields: _abc.Iterable[Global___StatusField] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fields", b"fields"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SteerScheduledScansResponse: _TypeAlias = SteerScheduledScansResponse  # noqa: Y015

@@ -150,6 +150,11 @@ class LocalControlServiceStub:
                 request_serializer=wire_dot_v1_dot_local__pb2.RemoveExclusionRequest.SerializeToString,
                 response_deserializer=wire_dot_v1_dot_local__pb2.RemoveExclusionResponse.FromString,
                 _registered_method=True)
+        self.SteerScheduledScans = channel.unary_unary(
+                '/buckler.v1.LocalControlService/SteerScheduledScans',
+                request_serializer=wire_dot_v1_dot_local__pb2.SteerScheduledScansRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_local__pb2.SteerScheduledScansResponse.FromString,
+                _registered_method=True)
 
 
 class LocalControlServiceServicer:
@@ -206,6 +211,13 @@ class LocalControlServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SteerScheduledScans(self, request, context):
+        """Scans that nobody asked for: how they stand, after doing what is asked for, if anything.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LocalControlServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -248,6 +260,11 @@ def add_LocalControlServiceServicer_to_server(servicer, server):
                     servicer.RemoveExclusion,
                     request_deserializer=wire_dot_v1_dot_local__pb2.RemoveExclusionRequest.FromString,
                     response_serializer=wire_dot_v1_dot_local__pb2.RemoveExclusionResponse.SerializeToString,
+            ),
+            'SteerScheduledScans': grpc.unary_unary_rpc_method_handler(
+                    servicer.SteerScheduledScans,
+                    request_deserializer=wire_dot_v1_dot_local__pb2.SteerScheduledScansRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_local__pb2.SteerScheduledScansResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -467,6 +484,33 @@ class LocalControlService:
             '/buckler.v1.LocalControlService/RemoveExclusion',
             wire_dot_v1_dot_local__pb2.RemoveExclusionRequest.SerializeToString,
             wire_dot_v1_dot_local__pb2.RemoveExclusionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SteerScheduledScans(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.LocalControlService/SteerScheduledScans',
+            wire_dot_v1_dot_local__pb2.SteerScheduledScansRequest.SerializeToString,
+            wire_dot_v1_dot_local__pb2.SteerScheduledScansResponse.FromString,
             options,
             channel_credentials,
             insecure,

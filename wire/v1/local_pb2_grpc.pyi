@@ -73,6 +73,8 @@ class LocalControlServiceStub:
     ListExclusions: _grpc.UnaryUnaryMultiCallable[_local_pb2.ListExclusionsRequest, _local_pb2.ListExclusionsResponse]
     AddExclusion: _grpc.UnaryUnaryMultiCallable[_local_pb2.AddExclusionRequest, _local_pb2.AddExclusionResponse]
     RemoveExclusion: _grpc.UnaryUnaryMultiCallable[_local_pb2.RemoveExclusionRequest, _local_pb2.RemoveExclusionResponse]
+    SteerScheduledScans: _grpc.UnaryUnaryMultiCallable[_local_pb2.SteerScheduledScansRequest, _local_pb2.SteerScheduledScansResponse]
+    """Scans that nobody asked for: how they stand, after doing what is asked for, if anything."""
 
 @_typing.type_check_only
 class LocalControlServiceAsyncStub(LocalControlServiceStub):
@@ -89,6 +91,8 @@ class LocalControlServiceAsyncStub(LocalControlServiceStub):
     ListExclusions: _aio.UnaryUnaryMultiCallable[_local_pb2.ListExclusionsRequest, _local_pb2.ListExclusionsResponse]  # type: ignore[assignment]
     AddExclusion: _aio.UnaryUnaryMultiCallable[_local_pb2.AddExclusionRequest, _local_pb2.AddExclusionResponse]  # type: ignore[assignment]
     RemoveExclusion: _aio.UnaryUnaryMultiCallable[_local_pb2.RemoveExclusionRequest, _local_pb2.RemoveExclusionResponse]  # type: ignore[assignment]
+    SteerScheduledScans: _aio.UnaryUnaryMultiCallable[_local_pb2.SteerScheduledScansRequest, _local_pb2.SteerScheduledScansResponse]  # type: ignore[assignment]
+    """Scans that nobody asked for: how they stand, after doing what is asked for, if anything."""
 
 class LocalControlServiceServicer(metaclass=_abc_1.ABCMeta):
     """Served on the changing socket only."""
@@ -150,5 +154,13 @@ class LocalControlServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _local_pb2.RemoveExclusionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_local_pb2.RemoveExclusionResponse, _abc.Awaitable[_local_pb2.RemoveExclusionResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def SteerScheduledScans(
+        self,
+        request: _local_pb2.SteerScheduledScansRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_local_pb2.SteerScheduledScansResponse, _abc.Awaitable[_local_pb2.SteerScheduledScansResponse]]:
+        """Scans that nobody asked for: how they stand, after doing what is asked for, if anything."""
 
 def add_LocalControlServiceServicer_to_server(servicer: LocalControlServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

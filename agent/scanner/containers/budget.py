@@ -7,6 +7,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from agent.domain.facts import Incomplete
+from agent.scanner.containers.costs import CostLedger
 from agent.scanner.limits import RATIO_FLOOR, Limits
 
 #: Bytes asked of a decompressor at once: small enough to notice a limit soon, large enough to cost nothing.
@@ -52,6 +53,7 @@ class Budget:
 
     def __init__(self, limits: Limits, monotonic_ns: Callable[[], int]) -> None:
         self.limits = limits
+        self.costs = CostLedger(monotonic_ns)
         self._monotonic_ns = monotonic_ns
         self._deadline_ns = monotonic_ns() + int(limits.timeout_s * _NANOSECONDS)
         self._members = 0

@@ -45,7 +45,8 @@ class Walk:
 
     def _open(self, family: Family, content: Content) -> None:
         try:
-            for member in family.members(content, Meter(self._budget, len(content.data))):
+            members = family.members(content, Meter(self._budget, len(content.data)))
+            for member in self._budget.costs.unpacking(family.name, members):
                 self._budget.count_member()
                 self._take(member, content)
         except LimitReachedError as reached:

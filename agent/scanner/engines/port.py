@@ -51,20 +51,36 @@ class MatchResult:
     max_string_matches: int | None = None
 
 
-class RuleCompileError(Exception):
-    """A rule file does not compile.
+@dataclass(frozen=True, slots=True)
+class RuleProblem:
+    """Why a rule file does not compile.
 
-    Args:
+    Attributes:
         source: The file.
         line: 1-based; 0 if the engine does not say.
         reason: The engine's words.
     """
 
-    def __init__(self, source: RuleSource, line: int, reason: str) -> None:
-        super().__init__(f"{source.origin}:{line}: {reason}")
-        self.source = source
-        self.line = line
-        self.reason = reason
+    source: RuleSource
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        """As messages name it."""
+        where = f"{self.source.origin}, line {self.line}" if self.line else self.source.origin
+        return f"{where}: {self.reason}"
+
+
+class RuleCompileError(Exception):
+    """Rule files do not compile.
+
+    Args:
+        problems: One for each broken file, in the order of the files; at least one.
+    """
+
+    def __init__(self, problems: Sequence[RuleProblem]) -> None:
+        super().__init__("; ".join(map(str, problems)))
+        self.problems = tuple(problems)
 
 
 class MatchTimeoutError(Exception):
@@ -113,8 +129,11 @@ class Engine(Protocol):
         """Compile and write the image; returns the number of rules.
 
         Raises:
-            RuleCompileError: For the first file that does not compile, in the order given.
+            RuleCompileError: With every file that does not compile.
         """
+
+    def problem(self, source: RuleSource) -> RuleProblem | None:
+        """What is wrong with one file, compiled by itself; None: nothing."""
 
     def load(self, image: Readable) -> Matcher:
         """Load an image that `compile` of the same engine and version wrote."""

@@ -1,24 +1,47 @@
 """Which engines there are. Importing this costs nothing: an engine's library is loaded when the engine is asked for."""
 
-from agent.domain.errors import BucklerError
-from agent.scanner.engines.port import Engine
+from collections.abc import Callable
 
-ENGINE_NAMES = ("yara",)
+from agent.domain.errors import BucklerError, ExitStatus
+from agent.scanner.engines.port import Engine
 
 
 def engine_named(name: str) -> Engine:
     """The engine of that name.
 
     Raises:
-        BucklerError: `ENGINE_UNKNOWN`.
+        BucklerError: `ENGINE_UNKNOWN`, `ENGINE_NOT_INSTALLED`.
     """
-    if name == "yara":
-        from agent.scanner.engines.routed import RoutedEngine
-        from agent.scanner.engines.yara import YaraEngine
+    make = _ENGINES.get(name)
+    if make is None:
+        raise BucklerError(
+            "ENGINE_UNKNOWN",
+            f"there is no signature engine named {name!r}",
+            next_step=f"choose one of: {', '.join(ENGINE_NAMES)}",
+        )
+    from agent.scanner.engines.routed import RoutedEngine
 
-        return RoutedEngine(YaraEngine())
-    raise BucklerError(
-        "ENGINE_UNKNOWN",
-        f"there is no signature engine named {name!r}",
-        next_step=f"choose one of: {', '.join(ENGINE_NAMES)}",
-    )
+    return RoutedEngine(make())
+
+
+def _yara() -> Engine:
+    from agent.scanner.engines.yara import YaraEngine
+
+    return YaraEngine()
+
+
+def _boreal() -> Engine:
+    try:
+        from agent.scanner.engines.boreal import BorealEngine
+    except ImportError as error:
+        raise BucklerError(
+            "ENGINE_NOT_INSTALLED",
+            f"the signature engine 'boreal' is not installed: {error}",
+            next_step="install Buckler with its extra `boreal` where there is a wheel for it, or use the engine `yara`",
+            exit_status=ExitStatus.ENVIRONMENT,
+        ) from error
+    return BorealEngine()
+
+
+_ENGINES: dict[str, Callable[[], Engine]] = {"yara": _yara, "boreal": _boreal}
+ENGINE_NAMES = tuple(_ENGINES)

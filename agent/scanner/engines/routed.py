@@ -9,7 +9,15 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
-from agent.scanner.engines.port import Engine, Matcher, MatchResult, Readable, RuleCompileError, RuleSource
+from agent.scanner.engines.port import (
+    Engine,
+    Matcher,
+    MatchResult,
+    Readable,
+    RuleCompileError,
+    RuleProblem,
+    RuleSource,
+)
 from agent.scanner.routing.analysis import RuleText
 from agent.scanner.routing.needs import Need
 from agent.scanner.routing.partitions import partition
@@ -55,6 +63,10 @@ class RoutedEngine:
         for part in images:
             image.write(part)
         return rule_count
+
+    def problem(self, source: RuleSource) -> RuleProblem | None:
+        """The inner engine's word; see `Engine.problem`."""
+        return self._inner.problem(source)
 
     def load(self, image: Readable) -> Matcher:
         """Load an image; see `Engine.load`."""

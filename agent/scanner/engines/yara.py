@@ -7,13 +7,14 @@ from typing import IO, Any
 
 import yara
 
+from agent.scanner.engines.blame import blame
 from agent.scanner.engines.port import (
     EXTERNAL_VARIABLES,
     MatchResult,
     MatchTimeoutError,
     Readable,
-    RuleCompileError,
     RuleMatch,
+    RuleProblem,
     RuleSource,
 )
 
@@ -21,6 +22,8 @@ from agent.scanner.engines.port import (
 _LINE = re.compile(r"line (\d+): (.*)", re.DOTALL)
 #: YR_MAX_STRING_MATCHES of libyara: occurrences of one string beyond it are not recorded.
 _MAX_STRING_MATCHES = 1_000_000
+#: Ends a text for libyara, which would ignore the rules behind it.
+_ZERO = "\0"
 _NO_VALUES = dict.fromkeys(EXTERNAL_VARIABLES, "")
 
 
@@ -40,13 +43,16 @@ class YaraEngine:
         `include` is refused: it reads files that are in nobody's pack, and its errors show their content.
         """
         try:
-            rules = yara.compile(
-                sources={source.namespace: source.text for source in sources}, externals=_NO_VALUES, includes=False
-            )
-        except (yara.Error, UnicodeError) as error:
-            raise _blame(sources, error) from error
+            rules = _compiled(sources)
+        except (yara.Error, ValueError) as error:
+            raise blame(sources, _first_mistake) from error
         rules.save(file=image)
         return sum(1 for _ in rules)
+
+    def problem(self, source: RuleSource) -> RuleProblem | None:
+        """Compile one file; see `Engine.problem`."""
+        mistake = _first_mistake([source])
+        return RuleProblem(source, *mistake) if mistake else None
 
     def load(self, image: Readable) -> "YaraMatcher":
         """Load an image; see `Engine.load`."""
@@ -100,13 +106,20 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _blame(sources: Sequence[RuleSource], whole: Exception) -> RuleCompileError:
-    """Find the file: libyara names only the line, so each file is compiled by itself."""
+def _compiled(sources: Sequence[RuleSource]) -> Any:
     for source in sources:
-        try:
-            yara.compile(sources={source.namespace: source.text}, externals=_NO_VALUES, includes=False)
-        except (yara.Error, UnicodeError) as error:
-            found = _LINE.match(str(error))
-            line, reason = (int(found[1]), found[2]) if found else (0, str(error))
-            return RuleCompileError(source, line, reason)
-    return RuleCompileError(sources[0], 0, f"the files compile one by one, but not together: {whole}")
+        if _ZERO in source.text:
+            line = source.text.count("\n", 0, source.text.index(_ZERO)) + 1
+            raise ValueError(f"line {line}: a zero byte: this is no rule text")
+    return yara.compile(
+        sources={source.namespace: source.text for source in sources}, externals=_NO_VALUES, includes=False
+    )
+
+
+def _first_mistake(sources: Sequence[RuleSource]) -> tuple[int, str] | None:
+    try:
+        _compiled(sources)
+    except (yara.Error, ValueError) as error:
+        found = _LINE.match(str(error))
+        return (int(found[1]), found[2]) if found else (0, str(error))
+    return None

@@ -14,7 +14,7 @@ from agent.scanner.routing.needs import ANYTHING, NOTHING, Need
 from agent.scanner.routing.reading import BLANKS, Rule, UnsplittableSourceError, read_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 _WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _RULE_PATTERN = re.compile(rf"([A-Za-z_]\w*){BLANKS}\*{BLANKS}[,)]", re.ASCII | re.DOTALL)
@@ -70,6 +70,23 @@ class AnalysedNamespace:
     unsplit: str | None = None
     patterns: frozenset[str] = frozenset()
     pinned: frozenset[str] = frozenset()
+
+
+def rule_sets(tokens: Sequence[str]) -> set[str]:
+    """Return the prefixes of the sets of rules like `(rule_*)` in a condition; maybe a few more."""
+    # Only here can a star end an operand; a product goes on.
+    return {
+        word
+        for word, star, after in zip(tokens, tokens[1:], tokens[2:], strict=False)
+        if star == "*" and after in (",", ")") and _WORD.fullmatch(word)
+    }
+
+
+def references(tokens: Sequence[str], names: Collection[str]) -> frozenset[str]:
+    """Return at least those of some rules that a condition refers to, by name or by a set like `(rule_*)`."""
+    named = {token for token in tokens if token in names}
+    prefixes = tuple(rule_sets(tokens))
+    return frozenset(named.union(name for name in names if name.startswith(prefixes)))
 
 
 def analyse(sources: Iterable[RuleText]) -> tuple[AnalysedNamespace, ...]:
@@ -177,16 +194,8 @@ class _NamespaceAnalysis:
         return Implications(rule.strings, self._modules, self._own_needs.get)
 
     def _references(self, tokens: Sequence[str]) -> frozenset[str]:
-        """Return at least the earlier rules that a condition refers to, by name or by a pattern like `rule_*`."""
-        named = {token for token in tokens if token in self._rules}
-        # Only here can a star end an operand; a product goes on.
-        patterns = {
-            word
-            for word, star, after in zip(tokens, tokens[1:], tokens[2:], strict=False)
-            if star == "*" and after in (",", ")") and _WORD.fullmatch(word)
-        }
-        self.patterns |= patterns
-        return frozenset(named.union(name for name in self._rules if name.startswith(tuple(patterns))))
+        self.patterns |= rule_sets(tokens)
+        return references(tokens, self._rules)
 
 
 class _Splitting:

@@ -67,6 +67,8 @@ class Rule:
         strings: Its strings section.
         condition: Everything after `condition:`, as written.
         tokens: The condition without blanks and comments; dotted names are one token.
+        start: Where it begins in its source text, its scopes included.
+        end: Where it ends there, behind its closing brace.
     """
 
     name: str
@@ -77,6 +79,8 @@ class Rule:
     strings: tuple[StringDefinition, ...]
     condition: str
     tokens: tuple[str, ...]
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,7 @@ class _Reader:
         return RuleFile(modules=frozenset(modules), rules=tuple(rules))
 
     def _rule(self) -> Rule:
+        start = self._next.start
         scopes = set()
         while self._next.text in _SCOPES:
             scopes.add(self._take().text)
@@ -146,6 +151,8 @@ class _Reader:
             strings=strings,
             condition=self._text[condition_start : closing.start],
             tokens=tuple(tokens),
+            start=start,
+            end=closing.end,
         )
 
     def _tags(self) -> tuple[str, ...]:

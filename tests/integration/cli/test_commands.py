@@ -2,13 +2,19 @@
 
 import json
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from agent.cli import exclusion
 from agent.cli.main import run_command
+from agent.cli.scan_request import ScanPlace, Selection
+from agent.cli.scan_wiring import scan_wiring
 from agent.domain.errors import ExitStatus
+from agent.platform.clock import SystemClock
 from agent.platform.lock import AgentLock
+from tests.fakes.clock import FakeClock
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +29,7 @@ def test_help_names_every_command_of_this_release(capfd: pytest.CaptureFixture[s
     said = capfd.readouterr().out
     for name in ("run", "scan", "status", "activate", "deactivate", "subscription", "quarantine", "exclusion", "mode"):
         assert f"  {name} " in said
+    assert "  schedule " in said
     for later in ("doctor", "firewall", "tuneup", "diagnostics"):
         assert later not in said
 
@@ -36,6 +43,7 @@ def test_help_names_every_command_of_this_release(capfd: pytest.CaptureFixture[s
         ["mode", "sideways"],
         ["mode", "block", "extra"],
         ["quarantine", "restore"],
+        ["quarantine", "delete", "q_1", "--rule", "x"],
         ["exclusion", "add", "/a", "--kind", "colour"],
         ["exclusion", "add", "/a", "--days", "0"],
         ["status", "--output", "xml"],
@@ -128,3 +136,36 @@ def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path, capfd: pytes
     (tmp_path / "file").write_text("")
     assert run_command(["status", "--data-dir", str(tmp_path / "file/data")]) == 5
     assert "DATA_DIR_UNUSABLE" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("action", ["status", "pause", "resume", "cancel"])
+def test_without_an_agent_there_is_nothing_to_steer(action: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["schedule", action]) == ExitStatus.ENVIRONMENT
+    assert capfd.readouterr().err.startswith("AGENT_NOT_RUNNING: ")
+
+
+def test_a_finished_quick_scan_is_told_by_status_where_an_agent_has_its_data(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    place = ScanPlace(tmp_path / "data", None)
+    scan_wiring().note_finished(place, Selection.QUICK)
+    assert not (tmp_path / "data").exists()
+    run_command(["exclusion", "list"])
+    scan_wiring().note_finished(place, Selection.PATHS)
+    scan_wiring().note_finished(place, Selection.QUICK)
+    capfd.readouterr()
+    run_command(["status", "--output", "json"])
+    fields = json.loads(capfd.readouterr().out)
+    assert fields["last_quick_scan"] is not None
+    assert fields["last_full_scan"] is None
+
+
+def test_an_exclusion_that_is_over_says_so(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    run_command(["exclusion", "add", "/a/b", "--days", "1", "--reason", "build output"])
+    capfd.readouterr()
+    late = FakeClock(SystemClock().now() + timedelta(days=2))
+    monkeypatch.setattr(exclusion, "SystemClock", lambda: late)
+    run_command(["exclusion", "list"])
+    said = capfd.readouterr().out
+    assert "(over)" in said
+    assert "build output" in said

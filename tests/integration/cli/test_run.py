@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,11 +28,11 @@ def wait_for(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
 class Protected:
     """A protected folder; the watchdog source needs no privilege."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **more_env: str) -> None:
         self.root, self.data, self.log = folder / "root", folder / "data", folder / "log"
         self.root.mkdir()
         self.env = {**os.environ, "BUCKLER_DATA_DIR": str(self.data), "BUCKLER_CONFIG": ""}
-        self.env |= {"BUCKLER_REALTIME__SOURCE": "watchdog", "BUCKLER_SCANNER__WORKERS": "1"}
+        self.env |= {"BUCKLER_REALTIME__SOURCE": "watchdog", "BUCKLER_SCANNER__WORKERS": "1", **more_env}
 
     def start(self) -> None:
         log: IO[bytes]
@@ -88,3 +89,69 @@ def test_it_stops_cleanly_when_told_to_and_starts_after_a_kill(protected: Protec
     assert protected.process.wait(timeout=20) == 0
     assert not (protected.data / "agent.sock").exists()
     assert protected.ask("quarantine", "list")[0]["original_path"] == str(infected)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell what a process runs")
+def test_a_running_program_is_taken_and_ended_if_the_configuration_says_so(tmp_path: Path) -> None:
+    rules = tmp_path / "marked.yar"
+    rules.write_text('rule marked_program { meta: severity = "high" strings: $a = "a marked program" condition: $a }')
+    program = tmp_path / "program"
+    shutil.copy2("/bin/sleep", program)
+    with program.open("ab") as end:
+        end.write(b"a marked program")
+    protected = Protected(
+        tmp_path, BUCKLER_SCANNER__RULES=json.dumps([str(rules)]), BUCKLER_QUARANTINE__STOP_PROCESSES="true"
+    )
+    protected.start()
+    try:
+        with subprocess.Popen([program, "60"]) as running:
+            program.rename(protected.root / "program")
+            assert running.wait(timeout=30) == -signal.SIGTERM
+        wait_for(lambda: [row["state"] for row in protected.ask("quarantine", "list")] == ["done"])
+        [entry] = protected.ask("quarantine", "list")
+        assert entry["detail"] == f"processes started from it: program ({running.pid}) terminated"
+    finally:
+        protected.process.kill()
+        protected.process.wait()
+
+
+def test_several_files_are_restored_or_destroyed_at_once_and_their_history_tells(protected: Protected) -> None:
+    infected = [protected.root / f"{number}.com" for number in range(4)]
+    for path in infected:
+        path.write_bytes(EICAR)
+    wait_for(lambda: [row["state"] for row in protected.ask("quarantine", "list")] == ["done"] * 4)
+    ids = {row["original_path"]: row["id"] for row in protected.ask("quarantine", "list")}
+    gone = [ids[str(path)] for path in infected[:2]]
+    assert protected.ask("quarantine", "delete", *gone) == [{"id": one, "state": "deleted"} for one in gone]
+    restored = protected.ask("quarantine", "restore", "--rule", "eicar_test_file")
+    assert [row["path"] for row in restored] == [ids_path for ids_path in ids if ids[ids_path] not in gone]
+    assert all(path.read_bytes() == EICAR for path in infected[2:])
+    shown = protected.ask("quarantine", "show", gone[0])
+    assert [(note["event"], note["actor"]) for note in shown["history"]] == [
+        ("taken", "real_time"),
+        ("deleted", "owner"),
+    ]
+    command = [BUCKLER, "quarantine", "restore", gone[0], "q_unknown", ids[str(infected[3])]]
+    refused = subprocess.run(command, env=protected.env, capture_output=True, check=False, text=True)
+    assert refused.returncode == 1
+    assert refused.stderr.count("QUARANTINE_NOT_HELD") == 2
+    assert "QUARANTINE_UNKNOWN" in refused.stderr
+
+
+def test_scheduled_scans_are_told_held_and_continued(protected: Protected) -> None:
+    protected.process.terminate()
+    protected.process.wait()
+    protected.env |= {"BUCKLER_SCHEDULE__QUICK": "weekly sunday 03:00"}
+    protected.start()
+    told = protected.ask("schedule", "status")
+    # A device that was never activated has no scheduled scans, and says why.
+    assert told["state"] == "not_entitled"
+    assert (told["quick_schedule"], told["full_schedule"]) == ("weekly sunday 03:00", "off")
+    assert told["next_quick_scan"] is not None
+    assert protected.ask("status")["next_quick_scan"] == told["next_quick_scan"]
+    assert protected.ask("schedule", "pause")["scan"] is None
+    assert protected.ask("schedule", "resume")["state"] == "not_entitled"
+    command = [BUCKLER, "schedule", "cancel"]
+    refused = subprocess.run(command, env=protected.env, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("NO_SCAN_TO_CANCEL: ")

@@ -17,6 +17,7 @@ from agent.local_api.actions import DirectActions, NewExclusion
 from agent.local_api.client import agent_answers, ask_status, remote_actions
 from agent.local_api.server import LocalApi, LocalApiSettings
 from agent.local_api.status import StatusField
+from agent.local_api.steering import ScanAction
 from agent.quarantine.vault import Vault, VaultSettings
 from tests.fakes.clock import FakeClock
 from tests.fakes.randomness import SeededRandomness
@@ -40,7 +41,12 @@ async def served(folder: Path, *, fails: bool = False) -> AsyncIterator[tuple[Lo
             raise ZeroDivisionError
         return (StatusField("healthy", value=True), StatusField("watched_roots", ["/a\udcff"]))
 
-    api = LocalApi(settings, actions, status, lambda: reloaded.append("again"))
+    def steer(action: ScanAction) -> tuple[StatusField, ...]:
+        if action is ScanAction.CANCEL:
+            raise BucklerError("NO_SCAN_TO_CANCEL", "none", next_step="wait", exit_status=ExitStatus.NEGATIVE)
+        return (StatusField("state", action.value or "waiting"),)
+
+    api = LocalApi(settings, actions, status, lambda: reloaded.append("again"), steer)
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(api.run())
         await until(lambda: agent_answers(settings.status_socket))
@@ -139,3 +145,12 @@ async def test_a_path_that_no_socket_can_have_is_named(tmp_path: Path) -> None:
     error = failed.value.exceptions[0]
     assert isinstance(error, BucklerError)
     assert error.code == "SOCKET_PATH_TOO_LONG"
+
+
+async def test_scheduled_scans_are_steered_over_the_changing_socket(tmp_path: Path) -> None:
+    async with served(tmp_path) as (settings, _), remote_actions(settings.control_socket) as actions:
+        assert await actions.steer_scans(ScanAction.TELL) == (StatusField("state", "waiting"),)
+        assert await actions.steer_scans(ScanAction.PAUSE) == (StatusField("state", "pause"),)
+        with pytest.raises(BucklerError) as refused:
+            await actions.steer_scans(ScanAction.CANCEL)
+    assert (refused.value.code, refused.value.exit_status) == ("NO_SCAN_TO_CANCEL", ExitStatus.NEGATIVE)

@@ -11,17 +11,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
+from agent.domain.incident import Incident
+from agent.domain.ports import ReportReceipt, UplinkError
 from agent.platform.clock import SystemClock
 from agent.platform.randomness import SystemRandomness
 from agent.quarantine.steps import Step
 from agent.quarantine.vault import Vault, VaultSettings
-from agent.storage.database import open_database
+from agent.report.sender import Sender, SenderSettings
+from agent.storage.database import AgentDatabase, open_database
 from tests.unit.agent.quarantine.scene import scanned
 
 
@@ -31,10 +35,11 @@ class Order:
 
     Attributes:
         root: Holds `home/` and `data/`.
-        work: `capture`, `restore` or `resume`.
+        work: `capture`, `restore`, `resume`, or `send`: until nothing waits in the outbox.
         subjects: Names in `home/` to capture, or entry ids to restore.
         first_number: Of the incidents.
         at_once: All subjects together instead of one after the other.
+        sending: Meanwhile the outbox is sent.
         die_at_step: The child kills itself when so many steps are durable; 0: never.
         die_after_s: The child is killed from outside after so long; negative: never.
     """
@@ -44,6 +49,7 @@ class Order:
     subjects: tuple[str, ...] = ()
     first_number: int = 0
     at_once: bool = False
+    sending: bool = False
     die_at_step: int = 0
     die_after_s: float = -1.0
 
@@ -76,6 +82,50 @@ def open_nursery() -> Iterator[Nursery]:
             process.wait(timeout=30)
 
 
+class ServerOnDisk:
+    """A control plane that outlives its devices: one file per incident, named by its uuid, as its table's key would be.
+
+    One reply in three is lost on the way.
+
+    Args:
+        folder: Its disk.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._folder.mkdir(exist_ok=True)
+        self._random = Random(os.getpid())
+
+    async def report(self, incidents: Sequence[Incident], dropped: Mapping[str, int]) -> ReportReceipt:
+        del dropped
+        # It dies with the device that talks to it, so a row has to be there wholly or not at all.
+        unfinished = self._folder.with_name(f"server-{os.getpid()}")
+        for incident in incidents:
+            unfinished.write_bytes(os.fsencode(incident.path))
+            with suppress(FileExistsError):
+                (self._folder / str(incident.uuid)).hardlink_to(unfinished)
+            unfinished.unlink()
+        await asyncio.sleep(0)
+        if self._random.random() < 1 / 3:
+            raise UplinkError("UNREACHABLE", permanent=False)
+        return ReportReceipt(frozenset(incident.uuid for incident in incidents), {})
+
+
+async def _send(order: Order, database: AgentDatabase) -> None:
+    """As the agent does, but without its patience."""
+    settings = SenderSettings(batch=2, poll_interval_s=0.001, base_s=0.0005, ceiling_s=0.002)
+    uplink = ServerOnDisk(Path(order.root) / "server")
+    await Sender(database, uplink, SystemClock(), SystemRandomness(), settings).run()
+
+
+async def _until_sent(database: AgentDatabase) -> None:
+    while True:
+        with database.transaction() as tables:
+            if not tables.outbox.count():
+                return
+        await asyncio.sleep(0.005)
+
+
 async def _work(order: Order, started: int) -> None:
     database = open_database(Path(order.root) / "data" / "agent.db")
     count = 0
@@ -96,14 +146,20 @@ async def _work(order: Order, started: int) -> None:
                 jobs.append(vault.capture(scanned(f"{order.root}/home/{name}", order.first_number + index)))
         case "restore":
             jobs.extend(vault.restore(entry_id, None, allow=True) for entry_id in order.subjects)
+        case "send":
+            jobs.append(_until_sent(database))
         case _:
             jobs.append(vault.resume())
     os.write(started, b"x")
-    if order.at_once:
-        await asyncio.gather(*jobs)
-    else:
-        for job in jobs:
-            await job
+    async with asyncio.TaskGroup() as tasks:
+        sending = tasks.create_task(_send(order, database)) if order.sending else None
+        if order.at_once:
+            await asyncio.gather(*jobs)
+        else:
+            for job in jobs:
+                await job
+        if sending is not None:
+            sending.cancel()
     database.close()
 
 

@@ -29,7 +29,21 @@ from tests.fakes.clock import SOME_MONDAY
 from tests.integration.quarantine.attacker import NAME, VICTIM
 from tests.unit.agent.quarantine.scene import FOUND, Scene
 
-ATTACKS = ("link", "hard_link", "fifo", "folder_in_place", "folder_link", "rewrite")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: makes a device")
+ATTACK_NAMES = (
+    "link",
+    "hard_link",
+    "fifo",
+    "device",
+    "folder_in_place",
+    "folder_link",
+    "rename",
+    "rewrite",
+    "truncate_mapped",
+)
+ATTACKS = [
+    pytest.param(name, marks=[pytest.mark.root, needs_root] if name == "device" else []) for name in ATTACK_NAMES
+]
 REPEATS = 4_000
 VICTIM_CONTENT = b"others' belongs" * REPEATS
 #: What an attacker may make of a capture; anything else would be a surprise.
@@ -112,7 +126,7 @@ def arena(root: Path, attack: str) -> Iterator[Arena]:
         str(scene.home),
         f"{root}/outside",
     ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as attacker:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as attacker:
         try:
             assert attacker.stdout is not None
             assert attacker.stdout.readline() == "ready\n"

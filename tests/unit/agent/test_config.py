@@ -1,10 +1,13 @@
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from agent.config import Overrides, load_config
 from agent.domain.errors import BucklerError
+from agent.domain.governor import ResourceLimits
 from agent.domain.policy import Action, Mode
+from agent.domain.retention import RetentionLimits
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +28,8 @@ def test_every_key_is_optional(tmp_path: Path) -> None:
     assert config.realtime.source == "auto"
     assert config.realtime.roots
     assert (config.policy.mode, config.policy.on_infected) == (Mode.NOTIFY, Action.QUARANTINE)
+    assert not config.policy.stop_processes
+    assert (config.retention, config.resources) == (RetentionLimits(), ResourceLimits())
 
 
 def test_the_whole_file_is_read(tmp_path: Path) -> None:
@@ -44,6 +49,14 @@ def test_the_whole_file_is_read(tmp_path: Path) -> None:
             rules = ["/etc/rules"]
             [exclusions]
             paths = ["/srv/data/build"]
+            [quarantine]
+            max_size = "2 GiB"
+            keep_days = 90
+            warn_days = 14
+            stop_processes = true
+            [resources]
+            cpu_percent = 25
+            memory_mb = 700
             """,
         )
     )
@@ -53,6 +66,9 @@ def test_the_whole_file_is_read(tmp_path: Path) -> None:
     assert config.extra_rules == (Path("/etc/rules"),)
     assert (config.policy.mode, config.policy.on_infected) == (Mode.BLOCK, Action.REPORT)
     assert config.policy.excluded_paths == ("/srv/data/build",)
+    assert config.policy.stop_processes
+    assert config.retention == RetentionLimits(2 << 30, timedelta(days=90), timedelta(days=14))
+    assert config.resources == ResourceLimits(cpu_percent=25, memory_mb=700)
 
 
 def test_the_command_line_goes_before_the_environment_and_that_before_the_file(
@@ -78,6 +94,9 @@ def test_the_command_line_goes_before_the_environment_and_that_before_the_file(
         ("[scanner]\nworkers = 'many'", "scanner.workers", "integer"),
         ("[realtime]\nroots = ['relative']", "realtime.roots", "absolute path"),
         ("[exclusions]\npaths = ['/']", "exclusions.paths", "nothing protected"),
+        ("[quarantine]\nwarn_days = 1", "quarantine.warn_days", "greater than or equal to 3"),
+        ("[quarantine]\nmax_size = 'much'", "quarantine.max_size", "byte"),
+        ("[resources]\ncpu_percent = 0", "resources.cpu_percent", "greater than or equal to 1"),
         ("[scanner", "", "not valid TOML"),
     ],
 )
@@ -106,3 +125,36 @@ def test_a_file_that_was_asked_for_must_exist(tmp_path: Path) -> None:
     with pytest.raises(BucklerError) as refused:
         load_config(Overrides(data_dir=tmp_path, config_file=tmp_path / "none.toml"))
     assert refused.value.code == "CONFIG_UNREADABLE"
+
+
+def test_nothing_is_scanned_by_schedule_unless_that_is_asked_for(tmp_path: Path) -> None:
+    schedule = load_config(written(tmp_path, "")).schedule
+    assert schedule.schedules == {}
+    assert (schedule.cpu_percent, schedule.pause_on_battery, schedule.network_filesystems) == (20, True, False)
+
+
+def test_a_schedule_is_read(tmp_path: Path) -> None:
+    text = """
+    [schedule]
+    quick = "daily 12:30"
+    full = "weekly sunday 03:00"
+    cpu_percent = 50
+    pause_on_battery = false
+    network_filesystems = true
+    jitter_minutes = 0
+    """
+    schedule = load_config(written(tmp_path, text)).schedule
+    assert {kind.value: str(at) for kind, at in schedule.schedules.items()} == {
+        "quick": "daily 12:30",
+        "full": "weekly sunday 03:00",
+    }
+    assert (schedule.cpu_percent, schedule.pause_on_battery, schedule.network_filesystems) == (50, False, True)
+    assert not schedule.jitter
+
+
+@pytest.mark.parametrize("line", ['quick = "hourly"', 'full = "weekly 03:00"', "cpu_percent = 0", "cpu_percent = 101"])
+def test_a_schedule_that_means_nothing_names_the_key(tmp_path: Path, line: str) -> None:
+    with pytest.raises(BucklerError) as refused:
+        load_config(written(tmp_path, f"[schedule]\n{line}\n"))
+    assert refused.value.code == "CONFIG_INVALID"
+    assert refused.value.facts["key"] == f"schedule.{line.partition(' ')[0]}"

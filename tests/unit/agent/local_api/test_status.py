@@ -5,7 +5,16 @@ from pathlib import Path
 
 from agent.domain.entitlement import NOT_ACTIVATED, Access, AccessLevel
 from agent.domain.health import HealthIssue
-from agent.local_api.status import EngineFacts, LicenceFacts, RealtimeFacts, StatusFacts, status_fields
+from agent.local_api.status import (
+    EngineFacts,
+    LicenceFacts,
+    OutboxFacts,
+    RealtimeFacts,
+    ResourceFacts,
+    StatusFacts,
+    VaultFacts,
+    status_fields,
+)
 from tests.fakes.clock import SOME_MONDAY
 
 FACTS = StatusFacts(
@@ -14,8 +23,8 @@ FACTS = StatusFacts(
     realtime=RealtimeFacts(enabled=True, subsystem="fanotify", roots=("/a", "/b")),
     engine=EngineFacts("yara", "4.5.4", "1", SOME_MONDAY - timedelta(hours=5), 2),
     app_version="0.1.0",
-    quarantined_count=1,
-    outbox_pending=0,
+    vault=VaultFacts(files=1, size_bytes=1 << 20),
+    outbox=OutboxFacts(),
     policy_version="local-1",
 )
 
@@ -42,6 +51,28 @@ def test_values_are_written_for_people() -> None:
     assert said["watched_roots"] == "/a, /b"
     assert said["signatures_age_hours"] == "5.0"
     assert said["plan"] == ""
+
+
+def test_what_will_be_deleted_from_the_vault_is_announced_with_its_date() -> None:
+    assert shown(FACTS)["quarantine_deletions"] == ""
+    leaving = VaultFacts(9, 9 << 20, 2, 3 << 20, SOME_MONDAY + timedelta(days=7))
+    said = shown(replace(FACTS, vault=leaving))
+    assert said["quarantine_deletions"].startswith("2 files (3.0 MB) will be deleted for good from 2026-03-09T09:00:00")
+    assert (said["quarantined_count"], said["quarantined_mb"]) == ("9", "9.0")
+
+
+def test_what_is_lost_on_the_way_to_the_control_plane_is_counted_by_class() -> None:
+    said = shown(replace(FACTS, outbox=OutboxFacts(5, 1, (("reported", 12), ("set_aside", 1)))))
+    assert (said["outbox_pending"], said["outbox_set_aside"]) == ("5", "1")
+    assert said["outbox_dropped"] == "reported: 12, set_aside: 1"
+
+
+def test_peaks_and_restarts_are_told_with_their_reason() -> None:
+    resources = ResourceFacts("warned", "90% CPU (limit 50%) while scanning /a", 180.0, 512.5, 1, (("link", 2),))
+    said = shown(replace(FACTS, resources=resources))
+    assert said["resource_governor"] == "warned"
+    assert said["resource_governor_reason"].endswith("/a")
+    assert (said["memory_mb_peak"], said["worker_restarts"], said["part_restarts"]) == ("512.5", "1", "link: 2")
 
 
 def test_a_managed_value_is_marked() -> None:

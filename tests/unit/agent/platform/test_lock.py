@@ -1,9 +1,11 @@
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from agent.domain.errors import BucklerError, ExitStatus
-from agent.platform.lock import AgentLock
+from agent.platform.lock import AgentLock, holder_of
 
 
 def test_a_second_agent_on_the_same_folder_refuses_and_names_the_first(tmp_path: Path) -> None:
@@ -15,3 +17,13 @@ def test_a_second_agent_on_the_same_folder_refuses_and_names_the_first(tmp_path:
         assert refused.value.facts["pid"] in refused.value.message
     with AgentLock(path):
         assert path.exists()
+
+
+def test_who_holds_a_lock_is_known_without_touching_it(tmp_path: Path) -> None:
+    path = tmp_path / "agent.lock"
+    assert holder_of(path) is None
+    with AgentLock(path):
+        assert holder_of(path) == (os.getpid() if sys.platform == "linux" else None)
+    # Its content stays; what it says is not true any more.
+    assert path.read_text().strip() == str(os.getpid())
+    assert holder_of(path) is None

@@ -1,4 +1,5 @@
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,14 @@ def test_links_pipes_folders_devices_and_nothing_are_not_opened(tmp_path: Path) 
         assert open_regular(str(tmp_path / name)) is None
     assert open_regular("/dev/null") is None
     assert open_descriptors() == before
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems refuse links in the last part only")
+def test_a_folder_exchanged_for_a_link_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "a").write_bytes(b"x")
+    (tmp_path / "home").symlink_to(tmp_path / "outside")
+    assert open_regular(str(tmp_path.resolve() / "home" / "a")) is None
 
 
 def test_a_name_in_an_open_folder_is_found_there(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.platform import secure_files
+from agent.platform.linkless import walk
 from agent.platform.secure_files import (
     NotRegularFileError,
     PlaceOfFile,
@@ -34,7 +34,11 @@ def root(tmp_path: Path) -> Path:
     return tmp_path.resolve()
 
 
-@pytest.fixture(params=[open_folder, secure_files._walk_to_folder], ids=["best", "walking"])
+def walk_to_folder(path: str) -> int:
+    return walk(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+@pytest.fixture(params=[open_folder, walk_to_folder], ids=["best", "walking"])
 def opener(request: pytest.FixtureRequest) -> OpenFolder:
     """The call of the newest kernels, and what takes its place elsewhere, keep the same promise."""
     chosen: OpenFolder = request.param

@@ -2,7 +2,7 @@ from datetime import UTC
 
 from agent.platform.clock import SystemClock
 from agent.platform.randomness import SystemRandomness
-from agent.platform.system_facts import CostMeter, read_system_facts
+from agent.platform.system_facts import read_system_facts
 
 
 def test_the_clock_tells_utc_and_its_monotonic_side_never_goes_back() -> None:
@@ -19,6 +19,5 @@ def test_randomness_does_not_repeat_itself_and_keeps_its_bounds() -> None:
     assert all(-1.0 <= randomness.uniform(-1.0, 2.0) < 2.0 for _ in range(100))
 
 
-def test_this_machine_has_a_name_and_this_process_a_cost() -> None:
+def test_this_machine_has_a_name() -> None:
     assert read_system_facts().device_name
-    assert CostMeter().measure([2**22 + 1]).memory_mb > 1

@@ -11,7 +11,9 @@ from agent.domain.facts import Finding, ScanFacts, Severity
 from agent.domain.files import FileIdentity
 from agent.domain.incident import Incident, Origin
 from agent.domain.ports import CaptureRequest, Store
-from agent.domain.quarantine import CaptureState, QuarantineEntry
+from agent.domain.quarantine import CaptureState, HistoryEvent, QuarantineEntry
+from agent.domain.retention import RetentionLimits
+from agent.platform.processes import StopProcesses, stop_none
 from agent.quarantine.steps import AfterStep, Step, nothing_after
 from agent.quarantine.vault import Vault, VaultSettings
 from tests.fakes.clock import SOME_MONDAY, FakeClock
@@ -55,6 +57,9 @@ class Scene:
     store: Store = field(default_factory=MemoryStore)
     after_step: AfterStep = nothing_after
     steps: list[Step] = field(default_factory=list)
+    limits: RetentionLimits = field(default_factory=RetentionLimits)
+    clock: FakeClock = field(default_factory=FakeClock)
+    stop: StopProcesses = stop_none
 
     def __post_init__(self) -> None:
         # `resolve`: on some systems the temporary folder is reached through a link, which the vault refuses.
@@ -66,7 +71,8 @@ class Scene:
 
     def new_vault(self, seed: int = 0) -> Vault:
         """As after a restart: nothing is remembered but what is on disk."""
-        return Vault(VaultSettings(self.vault_dir), self.store, FakeClock(), SeededRandomness(seed), self._after)
+        settings = VaultSettings(self.vault_dir, self.limits)
+        return Vault(settings, self.store, self.clock, SeededRandomness(seed), self._after, self.stop)
 
     def infected(self, name: str = "evil.exe", content: bytes = INFECTED) -> Path:
         path = self.home / name
@@ -82,6 +88,10 @@ class Scene:
             entry = tables.journal.get(entry_id)
         assert entry is not None
         return entry
+
+    def history(self, entry_id: str) -> list[tuple[HistoryEvent, str, str]]:
+        with self.store.transaction() as tables:
+            return [(note.event, note.actor, note.detail) for note in tables.journal.history(entry_id)]
 
     def entries(self, states: Iterable[CaptureState] | None = None) -> list[QuarantineEntry]:
         with self.store.transaction() as tables:

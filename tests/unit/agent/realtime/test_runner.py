@@ -10,6 +10,7 @@ from agent.domain.errors import BucklerError
 from agent.domain.exclusions import Exclusion, ExclusionKind
 from agent.domain.incident import IncidentAction
 from agent.domain.policy import Action, Mode
+from agent.domain.ports import CAPTURE_UNFINISHED
 from tests.fakes.clock import SOME_MONDAY
 from tests.fakes.eicar import EICAR
 from tests.fakes.event_source import FakeEventSource
@@ -224,6 +225,31 @@ async def test_a_quarantine_that_breaks_leaves_an_incident(tmp_path: Path) -> No
         await until(lambda: bool(stage.incidents.incidents))
 
     assert [row.action for row in stage.incidents.incidents.values()] == [IncidentAction.QUARANTINE_FAILED]
+
+
+async def test_what_is_on_its_way_to_the_vault_is_nobody_elses_business(tmp_path: Path) -> None:
+    stage = ProtectedFolder(tmp_path)
+    stage.write(".own/q_1", EICAR)  # found by the first walk, too
+    before = open_descriptors()
+    async with stage.running():
+        stage.fake_source.wrote(stage.root / ".own/q_1")
+        stage.fake_source.wrote(stage.write("bad.txt", EICAR))
+        await until(lambda: bool(stage.quarantine.taken()))
+        await until(stage.settled)
+
+    assert stage.scans_of(".own/q_1") == 0
+    assert open_descriptors() == before
+
+
+async def test_a_capture_that_will_be_finished_later_is_not_reported_twice(tmp_path: Path) -> None:
+    stage = ProtectedFolder(tmp_path)
+    async with stage.running():
+        stage.quarantine.failure = BucklerError(CAPTURE_UNFINISHED, "on its way", next_step="free some space")
+        stage.fake_source.wrote(stage.write("bad.txt", EICAR))
+        await until(lambda: bool(stage.quarantine.captured))
+        await until(stage.settled)
+
+    assert stage.incidents.incidents == {}
 
 
 async def test_a_start_without_readable_root_is_refused_with_the_reason(tmp_path: Path) -> None:

@@ -50,6 +50,17 @@ def waiting(store: MemoryStore) -> int:
         return tables.outbox.count()
 
 
+def aside(store: MemoryStore) -> int:
+    with store.transaction() as tables:
+        return tables.outbox.aside()
+
+
+def extend(store: MemoryStore, number: int) -> bool:
+    """One more detection, if it is not there yet; never true."""
+    StoredIncidentLog(store).record(an_incident(number))
+    return False
+
+
 @asynccontextmanager
 async def running(
     store: MemoryStore, uplink: FakeUplink, settings: SenderSettings = IMPATIENT
@@ -121,6 +132,50 @@ async def test_rows_refused_for_good_are_set_aside_and_do_not_block_the_others()
         await uplink.until(lambda: waiting(store) == 0)
     assert sorted(uuid.int for uuid in uplink.stored) == [1, 2]
     assert uplink.calls == 1
+
+
+async def test_the_row_that_poisons_a_batch_is_found_set_aside_and_reported() -> None:
+    store, uplink = store_with(25), FakeUplink(poison={UUID(int=7)})
+    async with running(store, uplink):
+        await uplink.until(lambda: waiting(store) == 0)
+        await uplink.until(lambda: uplink.dropped == {"set_aside": 1} or extend(store, 100))
+    assert set(uplink.stored) - {UUID(int=100)} == {UUID(int=n) for n in range(25) if n != 7}
+    assert set(uplink.effects.values()) == {1}
+    # Halved a few times, not once per row.
+    assert uplink.calls < 20
+
+
+async def test_several_poisonous_rows_are_all_found() -> None:
+    poison = {UUID(int=n) for n in (0, 1, 2, 3, 11)}
+    store, uplink = store_with(25), FakeUplink(poison=poison)
+    async with running(store, uplink):
+        await uplink.until(lambda: waiting(store) == 0 or (len(uplink.stored) == 20 and extend(store, 100)))
+    assert set(uplink.stored) - {UUID(int=100)} == {UUID(int=n) for n in range(25)} - poison
+    assert aside(store) == 5
+
+
+async def test_a_server_that_understands_nothing_costs_no_row_its_report() -> None:
+    store = store_with(25)
+    uplink = FakeUplink(poison={UUID(int=n) for n in range(25)})
+    async with running(store, uplink) as sender:
+        await uplink.until(lambda: sender.state.permanently)
+        assert sender.state.failing_because == "INVALID_ARGUMENT"
+        assert (waiting(store), aside(store)) == (25, 0)
+        uplink.poison.clear()
+        sender.wake()
+        await uplink.until(lambda: waiting(store) == 0)
+    assert len(uplink.stored) == 25
+
+
+async def test_a_poisonous_row_that_is_alone_waits_for_another_to_prove_it() -> None:
+    store, uplink = store_with(1), FakeUplink(poison={UUID(int=0)})
+    async with running(store, uplink) as sender:
+        await uplink.until(lambda: sender.state.permanently)
+        assert aside(store) == 0
+        extend(store, 1)
+        sender.wake()
+        await uplink.until(lambda: aside(store) == 1)
+    assert set(uplink.stored) == {UUID(int=1)}
 
 
 async def test_a_server_that_takes_nothing_is_asked_with_growing_patience() -> None:

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from agent.domain.facts import Finding, Incomplete, Severity
+from agent.domain.facts import Cost, Finding, Incomplete, Severity
 from agent.platform.sandbox import MissingLayer, SandboxReport
 from agent.scanner import protocol
 from agent.scanner.limits import Limits
@@ -97,3 +97,15 @@ def test_the_largest_answer_a_worker_can_give_fits_the_frame() -> None:
     decoded = decode_answer(payload)
     assert decoded.findings
     assert decoded.incomplete
+
+
+def test_where_the_time_went_survives_the_way() -> None:
+    costs = (Cost("matching", 1234, 5), Cost("zip", 0, 1))
+    assert decode_answer(protocol.encode_answer(Answer("", 0, costs=costs))).costs == costs
+
+
+@pytest.mark.parametrize("costs", [7, [7], [["zip", 1]], [["zip", -1, 1]], [["zip", 1.5, 1]], [["z", 1, 1]] * 201])
+def test_costs_that_make_no_sense_are_refused(costs: Any) -> None:
+    fields = json.loads(protocol.encode_answer(Answer("", 0))) | {"costs": costs}
+    with pytest.raises(ProtocolError):
+        decode_answer(json.dumps(fields).encode())

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent.domain.errors import BucklerError, ExitStatus
-from agent.scanner.rulepack import builtin_signatures, compile_pack, load_rules
+from agent.scanner.rulepack import builtin_signatures, compile_pack, compile_sound_rules, load_rules
 
 GOOD = 'rule good { strings: $a = "x" condition: $a }'
 BAD = "rule bad\n{\n  condition:\n    $missing }"
@@ -89,6 +89,47 @@ def test_a_rule_that_does_not_compile_is_named_with_file_line_and_reason(tmp_pat
     assert error.facts["line"] == "4"
     assert "missing" in error.facts["reason"]
     assert str(tmp_path / "b.yar") in error.message
+
+
+def test_every_broken_file_is_named_up_to_a_bound(tmp_path: Path) -> None:
+    for number in range(12):
+        (tmp_path / f"{number:02}.yar").write_text(BAD)
+    with pytest.raises(BucklerError) as caught:
+        compile_pack(load_rules([tmp_path]))
+    error = caught.value
+    assert error.message.startswith("12 rule files do not compile: ")
+    assert f"{tmp_path}/09.yar, line 4: " in error.message
+    assert f"{tmp_path}/10.yar" not in error.message
+    assert error.message.endswith("; and 2 more")
+    assert error.facts["broken_files"] == "12"
+    assert "--skip-broken-rules" in error.next_step
+
+
+def test_what_compiles_of_a_pack_is_another_pack(tmp_path: Path) -> None:
+    (tmp_path / "a.yar").write_text(f"{GOOD}\n{BAD}")
+    (tmp_path / "b.yar").write_bytes(b"MZ\0\0binary")
+    whole = load_rules([tmp_path])
+    compiled, left_out = compile_sound_rules(whole)
+    compiled.close()
+    assert compiled.rule_count == 1
+    assert compiled.version.startswith(whole.version)
+    assert compiled.version != whole.version
+    assert [(item.origin, item.rule) for item in left_out] == [(f"{tmp_path}/a.yar", "bad"), (f"{tmp_path}/b.yar", "")]
+
+
+def test_a_pack_that_compiles_keeps_its_version(tmp_path: Path) -> None:
+    (tmp_path / "a.yar").write_text(GOOD)
+    whole = load_rules([tmp_path])
+    compiled, left_out = compile_sound_rules(whole)
+    compiled.close()
+    assert (compiled.version, left_out) == (whole.version, ())
+
+
+def test_a_pack_of_which_nothing_compiles_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.yar").write_text(BAD)
+    with pytest.raises(BucklerError) as caught:
+        compile_sound_rules(load_rules([tmp_path]))
+    assert caught.value.code == "RULES_INVALID"
 
 
 @pytest.mark.parametrize("content", [b"MZ\0\0binary", b"\xff\xfe\0r\0u", b"PK\x03\x04broken"])

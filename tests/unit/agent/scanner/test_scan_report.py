@@ -7,6 +7,7 @@ from agent.domain.errors import ExitStatus
 from agent.domain.facts import Finding, Incomplete, ScanFacts, Severity
 from agent.domain.policy import Action, Decision, Verdict
 from agent.scanner.scan_report import (
+    Closing,
     ScannedFile,
     Tally,
     exit_status,
@@ -72,10 +73,11 @@ def test_ordinary_text_is_left_as_it_is() -> None:
 def test_the_summary_counts_and_names_engine_and_signatures() -> None:
     tally = Tally()
     tally.add(INFECTED)
-    record = summary_record(tally, elapsed_s=1.5, engine="yara 4", signatures="7")
+    closing = Closing(1.5, "yara 4", "7")
+    record = summary_record(tally, closing)
     assert (record["files"], record["bytes"], record["infected"], record["clean"]) == (1, 10, 1, 0)
     assert (record["engine"], record["signatures"], record["elapsed_s"]) == ("yara 4", "7", 1.5)
-    assert "files : 1" in summary_lines(tally, elapsed_s=1.5, engine="yara 4", signatures="7")
+    assert "files : 1" in summary_lines(tally, closing)
 
 
 @pytest.mark.parametrize(

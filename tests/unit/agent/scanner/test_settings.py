@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from agent.scanner.limits import MIB, Limits
@@ -7,7 +9,7 @@ from agent.scanner.settings import ScannerSettings
 @pytest.mark.parametrize(
     "bad", [{"max_file_size": -1}, {"max_depth": -1}, {"max_depth": 65}, {"timeout_s": 0}, {"timeout_s": 1e9}]
 )
-def test_limits_that_cannot_mean_anything_are_refused(bad: dict[str, int]) -> None:
+def test_limits_that_cannot_mean_anything_are_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"max_depth|timeout_s|negative"):
         Limits(**bad)
 

@@ -85,13 +85,31 @@ def test_a_worker_answers_file_by_file_until_its_parent_hangs_up() -> None:
         file.write(EICAR)
         file.flush()
         for _ in range(2):
-            request = protocol.frame(protocol.encode_request(68, "/tmp/e\udcff.com"))
+            request = protocol.frame(protocol.encode_request(68, 0, "/tmp/e\udcff.com"))
             socket.send_fds(ours, [request], [file.fileno()])
             answers.append(protocol.decode_answer(protocol.receive_frame(ours)))
     worker.join(timeout=10)
     theirs.close()
     assert not worker.is_alive()
     assert [answer.findings[0].rule for answer in answers] == ["eicar", "eicar"]
+
+
+@pytest.mark.parametrize("itemise", [True, False])
+def test_where_the_time_went_is_told_of_slow_files_or_when_it_is_asked_for(itemise: bool) -> None:  # noqa: FBT001
+    ours, theirs = socket.socketpair()
+    worker = threading.Thread(target=Worker(theirs, FakeMatcher(), Limits(), itemise=itemise).serve)
+    worker.start()
+    with ours, tempfile.TemporaryFile() as file:
+        file.write(zip_of({"inner": b"x"}))
+        file.flush()
+        request = protocol.frame(protocol.encode_request(0, 0, "/a.zip"))
+        socket.send_fds(ours, [request], [file.fileno()])
+        answer = protocol.decode_answer(protocol.receive_frame(ours))
+    worker.join(timeout=10)
+    theirs.close()
+    # This file takes no quarter of a second, unless the machine is very busy.
+    told = {cost.name for cost in answer.costs}
+    assert told == {"reading", "matching", "zip"} or (not itemise and told == set())
 
 
 def test_the_rehearsal_reaches_the_innermost_file() -> None:

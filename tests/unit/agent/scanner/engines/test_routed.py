@@ -6,7 +6,15 @@ from typing import IO
 
 import pytest
 
-from agent.scanner.engines.port import Matcher, MatchResult, Readable, RuleCompileError, RuleMatch, RuleSource
+from agent.scanner.engines.port import (
+    Matcher,
+    MatchResult,
+    Readable,
+    RuleCompileError,
+    RuleMatch,
+    RuleProblem,
+    RuleSource,
+)
 from agent.scanner.engines.routed import RoutedEngine
 
 PE_ONLY = "rule Pe { condition: uint16(0) == 0x5A4D }"
@@ -27,10 +35,13 @@ class ListingEngine:
 
     def compile(self, sources: Sequence[RuleSource], image: IO[bytes]) -> int:
         if self.compiled and self._refuses_divided:
-            raise RuleCompileError(sources[0], 1, "not like this")
+            raise RuleCompileError([RuleProblem(sources[0], 1, "not like this")])
         self.compiled.append(tuple(source.namespace for source in sources))
         image.write("\0".join(source.text for source in sources).encode())
         return sum(source.text.count("rule ") for source in sources)
+
+    def problem(self, source: RuleSource) -> RuleProblem | None:
+        return None
 
     def load(self, image: Readable) -> Matcher:
         return ListingMatcher((image.read() or b"").decode())

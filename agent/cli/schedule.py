@@ -1,0 +1,66 @@
+"""`buckler schedule`: how scheduled scans stand, and holding, continuing or giving them up."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import typer
+
+from agent.cli.asking import settings_of
+from agent.cli.invocation import Common, ConfigOption, DataDirOption, OutputOption, common_options
+from agent.cli.printing import say, say_json
+
+if TYPE_CHECKING:
+    from agent.local_api.steering import ScanAction
+
+schedule_app = typer.Typer(help="Scheduled scans: how they stand; pause, resume or cancel them.", no_args_is_help=True)
+
+
+@schedule_app.command()
+def status(
+    context: typer.Context, output: OutputOption = None, data_dir: DataDirOption = None, config: ConfigOption = None
+) -> None:
+    """Tell what is scanned now, what holds it, and what is due when."""
+    from agent.local_api.steering import ScanAction
+
+    _steer(common_options(context, output, data_dir, config), ScanAction.TELL)
+
+
+@schedule_app.command()
+def pause(
+    context: typer.Context, output: OutputOption = None, data_dir: DataDirOption = None, config: ConfigOption = None
+) -> None:
+    """Scan nothing by schedule until `resume`, across restarts; what has begun goes on then."""
+    from agent.local_api.steering import ScanAction
+
+    _steer(common_options(context, output, data_dir, config), ScanAction.PAUSE)
+
+
+@schedule_app.command()
+def resume(
+    context: typer.Context, output: OutputOption = None, data_dir: DataDirOption = None, config: ConfigOption = None
+) -> None:
+    """Go on after `pause`."""
+    from agent.local_api.steering import ScanAction
+
+    _steer(common_options(context, output, data_dir, config), ScanAction.RESUME)
+
+
+@schedule_app.command()
+def cancel(
+    context: typer.Context, output: OutputOption = None, data_dir: DataDirOption = None, config: ConfigOption = None
+) -> None:
+    """Give up the scan that has begun; the next one comes at its time."""
+    from agent.local_api.steering import ScanAction
+
+    _steer(common_options(context, output, data_dir, config), ScanAction.CANCEL)
+
+
+def _steer(common: Common, action: "ScanAction") -> None:
+    from agent.app import steer_scans
+
+    fields = asyncio.run(steer_scans(settings_of(common), action))
+    if common.as_json:
+        say_json({field.name: field.value for field in fields})
+    else:
+        for field in fields:
+            say(f"{field.name} : {field.text()}".rstrip())

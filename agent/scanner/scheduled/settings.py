@@ -1,0 +1,31 @@
+"""What is configured about scheduled scans."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from agent.domain.schedule import ScanKind, Schedule
+from agent.scanner.pacing import DEFAULT_CPU_PERCENT
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleSettings:
+    """When, and how gently.
+
+    Attributes:
+        schedules: Kinds that are scanned at all, each with its time.
+        cpu_percent: Share of one core, for scheduled scans and `buckler scan --background`.
+        pause_on_battery: Wait for the mains.
+        network_filesystems: A full scan enters file systems of other machines too.
+        jitter: A scan is put off by up to this much, differently on each device.
+        settle_s: After the start of the agent nothing is scanned for so long.
+        look_every_s: How often it is asked whether something is due, and whether it may go on.
+    """
+
+    schedules: Mapping[ScanKind, Schedule] = field(default_factory=dict)
+    cpu_percent: int = DEFAULT_CPU_PERCENT
+    pause_on_battery: bool = True
+    network_filesystems: bool = False
+    jitter: timedelta = timedelta(0)
+    settle_s: float = 60.0
+    look_every_s: float = 15.0

@@ -1,0 +1,156 @@
+"""Scheduled scans with real workers, a real cache and a real database: stopped, killed, and beside real-time scans."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from agent.domain.policy import Policy
+from agent.platform.clock import SystemClock
+from agent.platform.randomness import SystemRandomness
+from agent.scanner.consequences import Consequences
+from agent.scanner.pacing import CpuBudget, Pace
+from agent.scanner.rulepack import builtin_signatures, compile_pack, load_rules
+from agent.scanner.scheduled.agenda import UNFINISHED, Unfinished
+from agent.scanner.scheduled.scan import BackgroundScan, Ground, ScanParts
+from agent.scanner.service import ScannerService
+from agent.scanner.settings import ScannerSettings
+from agent.storage.database import open_database
+from tests.fakes.eicar import EICAR
+from tests.fakes.incidents import FakeIncidentLog
+from tests.fakes.waiting import until
+from tests.integration.scanning import scan_path
+
+FILES = 40
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    for number in range(FILES):
+        (folder / f"{number:03}").write_text(f"file {number}")
+    return folder
+
+
+@contextmanager
+def agent(data: Path, folder: Path) -> Iterator[Iterator[dict[str, Any]]]:
+    """The facts that a process with scheduled scans prints; killed at the end of the block, unless it has ended."""
+    data.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "tests.integration.scheduled_process", str(data), str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        facts = (json.loads(line) | {"process": process} for line in process.stdout)
+        try:
+            yield facts
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def unfinished(data: Path) -> Unfinished | None:
+    database = open_database(data / "agent.db")
+    with database.transaction() as tables:
+        text = tables.settings.get(UNFINISHED)
+    database.close()
+    return Unfinished.from_setting(text)
+
+
+def scanned_until(facts: Iterator[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    return [next(facts) for _ in range(count)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_scan_that_was_stopped_or_killed_goes_on_to_its_end(tmp_path: Path, folder: Path, number: int) -> None:
+    data = tmp_path / "data"
+    with agent(data, folder) as facts:
+        first = scanned_until(facts, 5)
+        process = first[0]["process"]
+        process.send_signal(number)
+        # What it did before it heard the signal counts as well.
+        first += list(facts)
+    begun = unfinished(data)
+    assert begun is not None
+    with agent(data, folder) as facts:
+        everything = list(facts)
+    assert "finished" in everything[-1]
+    assert unfinished(data) is None
+    seen = {fact["scanned"] for fact in [*first, *everything[:-1]]}
+    assert seen == {str(path) for path in folder.iterdir()}
+
+
+def test_what_was_clean_before_an_orderly_stop_is_not_scanned_again(tmp_path: Path, folder: Path) -> None:
+    data = tmp_path / "data"
+    # The cache believes change times once they are two seconds old.
+    time.sleep(2.1)
+    with agent(data, folder) as facts:
+        first = scanned_until(facts, 10)
+        first[0]["process"].terminate()
+        first += list(facts)
+    with agent(data, folder) as facts:
+        second = list(facts)
+    again = {fact["scanned"] for fact in first} & {fact.get("scanned") for fact in second}
+    # The file that was under way when the stop came may have been told and not remembered.
+    assert len(again) <= 1
+    assert len(first) + len(second) - 1 <= FILES + 1
+
+
+def test_its_worker_takes_only_what_nobody_else_wants(tmp_path: Path, folder: Path) -> None:
+    with agent(tmp_path / "data", folder) as facts:
+        (pid,) = next(facts)["workers"]
+        assert os.sched_getscheduler(pid) == os.SCHED_IDLE
+        assert os.getpriority(os.PRIO_PROCESS, pid) == 19
+        assert psutil.Process(pid).ionice().ioclass == psutil.IOPRIO_CLASS_IDLE
+
+
+async def test_a_real_time_scan_does_not_wait_for_a_scheduled_one(tmp_path: Path) -> None:
+    files = 1_500
+    folder = tmp_path / "files"
+    folder.mkdir()
+    for number in range(files):
+        (folder / str(number)).write_text("x")
+    (tmp_path / "event").write_bytes(EICAR)
+    pack, clock, done = compile_pack(load_rules([builtin_signatures()])), SystemClock(), [0]
+    realtime = ScannerService(ScannerSettings(workers=1), pack, clock)
+    background = ScannerService(ScannerSettings(workers=1, background=True), pack, clock)
+    scan = BackgroundScan(
+        Ground((str(folder),)),
+        ScanParts(
+            scanner=background,
+            cache=None,
+            pace=Pace(CpuBudget(100), lambda: 0.0, clock),
+            consequences=Consequences(None, FakeIncidentLog(), clock, SystemRandomness()),
+            clock=clock,
+            policy=Policy,
+            is_own_test=lambda _identity: False,
+            goes_on=lambda: True,
+            tell=lambda counts: done.__setitem__(0, counts.files),
+        ),
+    )
+    try:
+        await realtime.start()
+        await background.start()
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(scan.run())
+            await until(lambda: done[0] > 5)
+            before = done[0]
+            facts = await scan_path(realtime, tmp_path / "event")
+            after = done[0]
+            running.cancel()
+    finally:
+        await realtime.close()
+        await background.close()
+        pack.close()
+    assert facts.findings
+    # Behind them it would have come after all of them; beside them it takes no longer than a few.
+    assert after - before < files // 3

@@ -1,0 +1,135 @@
+"""The shell of the governor on scanners that do as they are told."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from agent.domain.facts import ScanFacts
+from agent.domain.governor import ResourceLimits
+from agent.platform.clock import SystemClock
+from agent.scanner.governor import ScanGovernor
+from tests.fakes.scanner import FakeScanner
+from tests.fakes.waiting import until
+
+#: Kept by nobody.
+NOTHING_ALLOWED = ResourceLimits(
+    cpu_percent=100.0,
+    memory_mb=1.0,
+    memory_at_rest_mb=1.0,
+    worth_restarting_mb=0.0,
+    warn_after_s=0.0,
+    throttle_after_s=0.0,
+    restart_after_s=0.0,
+    calm_after_s=0.01,
+)
+PLENTY = ResourceLimits(cpu_percent=100.0, memory_mb=1e6, memory_at_rest_mb=1e6)
+
+
+class CountingClock(SystemClock):
+    questions = 0
+
+    def monotonic_ns(self) -> int:
+        self.questions += 1
+        return super().monotonic_ns()
+
+
+class FakeService(FakeScanner):
+    """One worker, which is this process; it cannot be restarted, only asked to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.restarted: list[str] = []
+
+    def work_under_way(self) -> dict[int, str]:
+        return {os.getppid(): self.scanned[-1] if self.running else ""}
+
+    def restart_worker(self, pid: int, reason: str) -> bool:
+        assert pid == os.getppid()
+        self.restarted.append(reason)
+        return True
+
+
+class Bench:
+    def __init__(self, folder: Path, limits: ResourceLimits, *, held: bool = False) -> None:
+        self.service = FakeService()
+        self.clock = CountingClock()
+        self.governor = ScanGovernor(self.service, limits, self.clock, lambda: held, every_s=0.005)
+        self.file = folder / "file"
+        self.file.write_bytes(b"content")
+
+    async def scan(self) -> ScanFacts:
+        descriptor = os.open(self.file, os.O_RDONLY)
+        try:
+            return await self.governor.scan(descriptor, str(self.file))
+        finally:
+            os.close(descriptor)
+
+    def is_stage(self, stage: str) -> Callable[[], bool]:
+        return lambda: self.governor.facts().stage == stage
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        task = asyncio.ensure_future(self.governor.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def test_within_the_limits_files_are_scanned_side_by_side(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, PLENTY)
+    async with bench.running():
+        await asyncio.gather(*(bench.scan() for _ in range(5)))
+        await until(lambda: bench.governor.facts().memory_mb_peak > 0)
+    assert bench.service.most_running == 5
+    assert bench.governor.facts().stage == "normal"
+
+
+async def test_throttled_files_are_scanned_one_at_a_time(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, NOTHING_ALLOWED)
+    async with bench.running():
+        await bench.scan()
+        await until(bench.is_stage("throttled"))
+        await asyncio.gather(*(bench.scan() for _ in range(5)))
+    assert bench.service.most_running == 1
+
+
+async def test_nobody_who_is_held_waits_for_the_throttle(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, NOTHING_ALLOWED, held=True)
+    async with bench.running():
+        await bench.scan()
+        await until(bench.is_stage("throttled"))
+        await asyncio.gather(*(bench.scan() for _ in range(5)))
+    assert bench.service.most_running == 5
+
+
+async def test_a_restart_is_ordered_once_and_names_the_file(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, NOTHING_ALLOWED)
+    bench.service.hold()
+    async with bench.running():
+        scan = asyncio.ensure_future(bench.scan())
+        await until(lambda: bench.governor.facts().restarts == 1)
+        bench.service.release()
+        await scan
+    assert len(bench.service.restarted) == 1
+    assert f"while scanning {bench.file}" in bench.service.restarted[0]
+    assert bench.governor.facts().restarts == 1
+
+
+async def test_on_an_idle_machine_nothing_is_measured(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, PLENTY)
+    async with bench.running():
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert bench.clock.questions == 0
+        await bench.scan()
+        await until(lambda: bench.clock.questions > 0)
+        asked = -1
+        while asked != bench.clock.questions:
+            asked = bench.clock.questions
+            await asyncio.sleep(0.2)
+    assert asked < 20
