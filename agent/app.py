@@ -7,18 +7,16 @@ which is the service. What fails while they are built ends the program with a se
 import asyncio
 import os
 import signal
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from agent.config import AgentConfig, Locations
+from agent.config import AgentConfig
 from agent.control.access_watch import AccessWatch
 from agent.control.channel import read_authorities
 from agent.control.device_report import DeviceReport
@@ -48,10 +46,12 @@ from agent.local_api.status import (
 from agent.local_api.status_board import StatusBoard, StatusSources
 from agent.local_api.steering import ScanAction
 from agent.platform.clock import SystemClock, local_zone
+from agent.platform.data_dir import prepare_data_dir
+from agent.platform.interpreter import files_allowed, settle_in
 from agent.platform.lock import AgentLock
-from agent.platform.mountinfo import mounts
 from agent.platform.priority import on_battery
 from agent.platform.processes import StoppedProcess, stop_processes
+from agent.platform.program import app_version
 from agent.platform.randomness import SystemRandomness
 from agent.platform.system_facts import SystemFacts, read_system_facts
 from agent.platform.watch_register import register_folder, watching
@@ -62,11 +62,10 @@ from agent.realtime.selection import choose_source
 from agent.realtime.settings import RealtimeSettings, RealtimeState
 from agent.report.outbox import StoredIncidentLog
 from agent.report.sender import Sender
-from agent.scanner.cache import ScanCache, open_scan_cache
-from agent.scanner.cache_key import ScanIdentity
 from agent.scanner.consequences import Consequences
+from agent.scanner.engines.registry import engine_that_remembers
 from agent.scanner.governor import GovernorFacts, ScanGovernor
-from agent.scanner.limits import Limits
+from agent.scanner.machine_cache import scan_cache
 from agent.scanner.rulepack import CompiledPack, builtin_signatures, compile_pack, load_rules
 from agent.scanner.scheduled.ground import ground_of
 from agent.scanner.scheduled.scans import ScheduledScans, ScheduleParts, ScheduleState
@@ -77,8 +76,8 @@ from agent.storage.database import open_database
 
 log = structlog.get_logger()
 
-#: The data folder is entered by everybody (the status socket is in it) and listed by its owner only.
-_DATA_DIR_MODE = 0o711
+#: Files of a burst that are kept open until their turn; the names of the others are kept instead.
+_MOST_WAITING = 4096
 #: Before a part that failed is started again, in seconds; the pause doubles, unless the part ran well for so long.
 _FIRST_PAUSE_S = 5.0
 _LONGEST_PAUSE_S = 300.0
@@ -136,25 +135,6 @@ def direct_actions(device: Device, switch_mode: Callable[[Mode], Mode]) -> Direc
     )
 
 
-def prepare_data_dir(folder: Path) -> None:
-    """Make a folder that everybody may enter and only its owner may list, unless it is there.
-
-    Raises:
-        BucklerError: `DATA_DIR_UNUSABLE`.
-    """
-    try:
-        if not folder.is_dir():
-            folder.mkdir(parents=True)
-            folder.chmod(_DATA_DIR_MODE)
-    except OSError as error:
-        raise BucklerError(
-            "DATA_DIR_UNUSABLE",
-            f"the folder {folder} cannot be made: {error.strerror}",
-            next_step="choose another one with --data-dir, or run the command as a user who may write there",
-            exit_status=ExitStatus.ENVIRONMENT,
-        ) from error
-
-
 # ---------------------------------------------------------------- the service
 
 
@@ -199,6 +179,7 @@ async def run_agent(config: AgentConfig, announce: Callable[[str], None]) -> Non
         try:
             await agent.scanner.start()
             await device.vault.resume()
+            settle_in()
             await _supervise(agent, stopping)
         finally:
             await agent.scanner.close()
@@ -213,19 +194,28 @@ def build_agent(device: Device, announce: Callable[[str], None]) -> Agent:
     """
     config, clock, randomness = device.config, device.clock, device.randomness
     keeper, book, store = device.keeper, device.book, device.store
-    pack = compile_pack(load_rules((builtin_signatures(), *config.extra_rules)), config.scanner.engine)
+    engine = engine_that_remembers(config.scanner.engine, config.locations.data_dir)
+    pack = compile_pack(load_rules((builtin_signatures(), *config.extra_rules)), engine)
     scanner = ScannerService(config.scanner, pack, clock)
     own_folders = (str(config.locations.data_dir),)
     source = choose_source(
         config.realtime.source,
         excluded=own_folders,
-        own_pids=lambda: scanner.worker_pids() | scheduled.worker_pids() | {os.getpid()},
+        own_pids=lambda: scanner.process_ids() | scheduled.process_ids() | {os.getpid()},
         clock=clock,
+        block=config.realtime.block,
     )
     governor = ScanGovernor(scanner, config.resources, clock, lambda: realtime.state().mode is Mode.BLOCK)
     restarts: Counter[str] = Counter()
     realtime = RealtimeProtection(
-        RealtimeSettings(config.realtime.roots, own_folders, scan_slots=config.scanner.worker_count()),
+        RealtimeSettings(
+            config.realtime.roots,
+            own_folders,
+            scan_slots=config.scanner.worker_count(),
+            descriptors=_waiting_files(files_allowed()),
+            block=config.realtime.block,
+            reconcile_every_s=config.realtime.reconcile_every_s,
+        ),
         source,
         governor,
         device.vault,
@@ -275,7 +265,7 @@ def _scheduled_scans(
     consequences = Consequences(device.vault, StoredIncidentLog(device.store), device.clock, device.randomness)
     parts = ScheduleParts(
         open_scanner=lambda: ScannerService(settings, pack, device.clock),
-        open_cache=lambda: scan_cache(config.locations, pack, settings.limits),
+        open_cache=lambda: scan_cache(config.locations.scan_cache, pack, settings.limits),
         ground=lambda kind: ground_of(kind, own_folders, network=config.schedule.network_filesystems),
         consequences=consequences,
         policy=device.book.current,
@@ -287,27 +277,9 @@ def _scheduled_scans(
     return ScheduledScans(config.schedule, parts, device.store, device.clock, device.randomness)
 
 
-@contextmanager
-def scan_cache(locations: Locations, pack: CompiledPack, limits: Limits) -> Iterator[ScanCache | None]:
-    """What earlier scans with a pack and limits found clean; the data folder must be there.
-
-    None: there can be no cache, or another scan has it; a scan does without.
-    """
-    identity = ScanIdentity(
-        program=app_version(),
-        pack=pack.version,
-        engine=pack.engine,
-        engine_version=pack.engine_version,
-        limits=limits,
-        names_matter=pack.names_matter,
-    )
-    mounted = mounts if sys.platform == "linux" else tuple
-    cache = open_scan_cache(locations.scan_cache, identity, SystemClock(), mounts=mounted)
-    try:
-        yield cache
-    finally:
-        if cache is not None:
-            cache.close()
+def _waiting_files(allowed: int | None) -> int:
+    """How many files may wait open: a quarter of what this process may have, or what is enough for most bursts."""
+    return _MOST_WAITING if allowed is None else max(64, min(_MOST_WAITING, allowed // 4))
 
 
 async def _supervise(agent: Agent, stopping: asyncio.Event) -> None:
@@ -422,7 +394,7 @@ def _board_of_service(
         engine=lambda: _engine_facts(pack, scanner),
         issues=lambda: _issues_of_service(device, scanner, realtime.state()),
         policy_version=lambda: device.book.current().version,
-        worker_pids=lambda: scanner.worker_pids() | scheduled.worker_pids(),
+        worker_pids=lambda: scanner.process_ids() | scheduled.process_ids(),
         resources=resources,
         retention=device.config.retention,
         schedule=lambda: _schedule_facts(scheduled.state(), device.config.schedule),
@@ -630,8 +602,3 @@ async def _tell_agent(config: AgentConfig) -> None:
     if agent_answers(socket):
         async with remote_actions(socket) as actions:
             await actions.reload_enrolment()
-
-
-def app_version() -> str:
-    """Of the installed package."""
-    return version("buckler")

@@ -16,14 +16,16 @@ from typing import Any, Literal
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from agent.control.link import LinkSettings
+from agent.control.link_settings import LinkSettings
 from agent.control.policy_book import ConfiguredPolicy
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.governor import ResourceLimits
 from agent.domain.policy import Action, Mode
 from agent.domain.retention import SHORTEST_NOTICE, RetentionLimits
 from agent.domain.schedule import ScanKind, Schedule
-from agent.local_api.server import LocalApiSettings
+from agent.local_api.settings import LocalApiSettings
+from agent.realtime.settings import BlockSettings
+from agent.realtime.territory import Territory
 from agent.scanner.pacing import DEFAULT_CPU_PERCENT
 from agent.scanner.scheduled.settings import ScheduleSettings
 from agent.scanner.settings import ScannerSettings
@@ -33,6 +35,9 @@ ENV_PREFIX = "BUCKLER_"
 _DELIMITER = "__"
 #: A worker process per core is the default; more than this is a typing error.
 _MAX_WORKERS = 256
+#: Openers are people and programs that wait: less is no time for a verdict, more is a machine that hangs.
+_SHORTEST_BUDGET_S = 0.5
+_LONGEST_BUDGET_S = 60.0
 #: A hundred years; more is a typing error.
 _MAX_DAYS = 36_525
 #: Interpreter and libraries alone need this much, MiB; a smaller limit would never be kept.
@@ -98,6 +103,8 @@ class RealtimeChoice:
 
     roots: tuple[str, ...]
     source: Literal["auto", "fanotify", "watchdog"]
+    block: BlockSettings
+    reconcile_every_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +163,12 @@ class _Realtime(_Section):
     source: Literal["auto", "fanotify", "watchdog"] = "auto"
     mode: Literal["notify", "block"] = "notify"
     action: Literal["quarantine", "report"] = "quarantine"
+    block_folders: list[str] = []
+    block_budget_s: float = Field(default=5.0, ge=_SHORTEST_BUDGET_S, le=_LONGEST_BUDGET_S)
+    block_on_timeout: Literal["allow", "deny"] = "allow"
+    reconcile_every_h: float = Field(default=24.0, ge=0.25, le=720.0)
 
-    @field_validator("roots")
+    @field_validator("roots", "block_folders")
     @classmethod
     def _absolute(cls, roots: list[str] | None) -> list[str] | None:
         return roots if roots is None else _absolute_paths(roots)
@@ -285,7 +296,12 @@ def load_config(overrides: Overrides) -> AgentConfig:
     return AgentConfig(
         locations=locations,
         control_plane=document.control_plane.address,
-        realtime=RealtimeChoice(tuple(roots), document.realtime.source),
+        realtime=RealtimeChoice(
+            tuple(roots),
+            document.realtime.source,
+            _block_settings(document.realtime, roots, locations.config_file),
+            document.realtime.reconcile_every_h * 3600,
+        ),
         scanner=ScannerSettings(engine=document.scanner.engine, workers=document.scanner.workers),
         extra_rules=overrides.rules or tuple(Path(rule) for rule in document.scanner.rules),
         policy=ConfiguredPolicy(
@@ -298,6 +314,17 @@ def load_config(overrides: Overrides) -> AgentConfig:
         retention=document.quarantine.limits(),
         resources=ResourceLimits(**document.resources.model_dump()),
         schedule=document.schedule.settings(),
+    )
+
+
+def _block_settings(realtime: _Realtime, roots: list[str], file: Path | None) -> BlockSettings:
+    """Openers can only be held where files are watched."""
+    watched = Territory([os.path.realpath(root) for root in roots], ())
+    for folder in realtime.block_folders:
+        if not watched.reaches(os.path.realpath(folder)):
+            raise _not_valid(str(file), "realtime.block_folders", f"{folder} lies below none of the watched roots")
+    return BlockSettings(
+        tuple(realtime.block_folders), realtime.block_budget_s, fail_open=realtime.block_on_timeout == "allow"
     )
 
 

@@ -6,6 +6,7 @@ difference is the descriptor's way there, the answer's way back and the event lo
 
 import argparse
 import asyncio
+import mmap
 import os
 import statistics
 import sys
@@ -15,7 +16,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.platform.clock import SystemClock
-from agent.scanner.descriptor_reader import PreadFile
 from agent.scanner.engines.registry import engine_named
 from agent.scanner.limits import Limits
 from agent.scanner.rulepack import CompiledPack, builtin_signatures, compile_pack, load_rules
@@ -85,8 +85,7 @@ async def _isolated(service: ScannerService, descriptor: int, path: Path, count:
 
 
 def _direct(pack: CompiledPack, descriptor: int, path: Path, count: int) -> list[float]:
-    with PreadFile(pack.image) as image:
-        matcher = engine_named(pack.engine).load(image)
+    matcher = engine_named(pack.engine).load(mmap.mmap(pack.image, 0, access=mmap.ACCESS_READ))
     limits = Limits()
     taken: list[float] = []
     for _ in range(count):

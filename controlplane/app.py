@@ -8,14 +8,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Final, TypedDict
 
 from controlplane.accounts.audit import AuditLog
 from controlplane.accounts.passwords import Argon2Passwords
 from controlplane.accounts.rpc import AccountRpc
 from controlplane.accounts.service import AccountService
+from controlplane.billing.document import Party
+from controlplane.billing.invoicing import Invoicing
+from controlplane.billing.payments import COLLECT_INVOICE, SETTLE_PAYMENT, Payments
+from controlplane.billing.ports import BillingListener, ChargeGate, ClosedGate, Outside, PaymentProvider
+from controlplane.billing.providers.manual import ManualProvider
+from controlplane.billing.refund_desk import RefundDesk
+from controlplane.billing.refund_policy import read_policies
+from controlplane.billing.refunds import SUBMIT_REFUND, Refunds
+from controlplane.billing.rpc import BillingRpc
+from controlplane.billing.service import BillingService
+from controlplane.billing.wallet import Wallet
 from controlplane.catalog.service import CatalogService
+from controlplane.config import BillingConfig
 from controlplane.detections.rpc import DetectionRpc
 from controlplane.detections.service import DetectionService
 from controlplane.devices.fleet import FleetReader
@@ -38,6 +51,7 @@ from controlplane.runtime.jobs import Handler, Job, JobRunner, MoveClock, ensure
 from controlplane.runtime.private_files import make_private_folder
 from controlplane.runtime.randomness import Randomness, SystemRandomness, new_id
 from controlplane.runtime.rate_limit import Rate, RateLimiter
+from controlplane.runtime.refusal import Kind, Refusal
 from controlplane.runtime.sandbox_rpc import SandboxRpc
 from controlplane.runtime.server import (
     MAX_DEVICE_MESSAGE_BYTES,
@@ -51,6 +65,7 @@ from controlplane.storage.database import Database
 from controlplane.subscriptions.rpc import SubscriptionRpc
 from controlplane.subscriptions.service import SubscriptionService
 from wire.v1.account_pb2_grpc import add_AccountServiceServicer_to_server
+from wire.v1.billing_pb2_grpc import add_BillingServiceServicer_to_server
 from wire.v1.device_pb2_grpc import add_DeviceServiceServicer_to_server
 from wire.v1.enrollment_pb2_grpc import add_EnrollmentServiceServicer_to_server
 from wire.v1.fleet_pb2_grpc import add_FleetServiceServicer_to_server
@@ -61,6 +76,9 @@ from wire.v1.subscription_pb2_grpc import add_SubscriptionServiceServicer_to_ser
 #: Finishes entitlements that a crash left planned; DESIGN section 4, step 4.
 SWEEP_ENTITLEMENTS: Final = "licensing.sweep_entitlements"
 SWEEP_EVERY: Final = timedelta(minutes=1)
+#: Compares the provider's charges with ours; ADR 21.
+COMPARE_CHARGES: Final = "billing.compare_charges"
+COMPARE_CHARGES_EVERY: Final = timedelta(days=1)
 #: Calls that anybody may make, per address of the caller. Keys and passwords cannot be guessed at these rates; the
 #: burst of activations leaves room for a company behind one address.
 RATES: Final[Mapping[str, Rate]] = {
@@ -86,6 +104,55 @@ class Clocks:
 
 
 @dataclass(frozen=True, slots=True)
+class Commerce:
+    """Who sells, and who moves the money."""
+
+    seller: Party
+    provider: PaymentProvider
+    gate: ChargeGate
+
+
+def commerce_of(config: BillingConfig) -> Commerce:
+    """As the installation was configured. Nothing is charged by itself until somebody delivers notices.
+
+    Raises:
+        Refusal: STRIPE_NOT_INSTALLED.
+    """
+    seller = Party(config.seller[0], config.seller[1:])
+    if config.provider == "manual":
+        return Commerce(seller, ManualProvider(), ClosedGate())
+    try:
+        # Late: an optional library, and a large one.
+        from controlplane.billing.providers.stripe_api import StripeProvider, StripeSettings
+    except ModuleNotFoundError as error:
+        raise Refusal(
+            Kind.ENVIRONMENT,
+            "STRIPE_NOT_INSTALLED",
+            "payments go through Stripe, but its library is not installed",
+            "Install it: pip install 'buckler[stripe]'",
+        ) from error
+    settings = StripeSettings(
+        secret_key=config.secret_key,
+        webhook_secrets=config.webhook_secrets,
+        api_base=config.stripe_api_base,
+        return_url=config.return_url,
+    )
+    return Commerce(seller, StripeProvider(settings), ClosedGate())
+
+
+@dataclass(frozen=True, slots=True)
+class Billing:
+    """The room of billing, built. Whoever wants to hear of invoices is added to `listeners` while building."""
+
+    service: BillingService
+    payments: Payments
+    refunds: Refunds
+    desk: RefundDesk
+    wallet: Wallet
+    listeners: list[BillingListener]
+
+
+@dataclass(frozen=True, slots=True)
 class ControlPlane:
     """Everything, built."""
 
@@ -96,6 +163,7 @@ class ControlPlane:
     audit: AuditLog
     accounts: AccountService
     catalog: CatalogService
+    billing: Billing
     subscriptions: SubscriptionService
     licensing: LicensingService
     issuer: EntitlementIssuer
@@ -140,13 +208,73 @@ def load_keys(folder: Path) -> Keys:
     return Keys(issuing, EntitlementKeys.load(folder))
 
 
-def build(database: Database, keys: Keys, clocks: Clocks) -> ControlPlane:
-    """Build the control plane, from the ground up."""
+def build_billing(
+    *,
+    database: Database,
+    clocks: Clocks,
+    randomness: Randomness,
+    audit: AuditLog,
+    accounts: AccountService,
+    commerce: Commerce,
+) -> Billing:
+    """Build the room of billing."""
+    clock = clocks.business
+    policies = read_policies(resources.files("controlplane.billing").joinpath("refund_policies.toml").read_bytes())
+    listeners: list[BillingListener] = []
+    outside = Outside(commerce.provider, commerce.gate, listeners)
+    invoicing = Invoicing(
+        clock=clock,
+        randomness=randomness,
+        audit=audit,
+        accounts=accounts,
+        seller=commerce.seller,
+        refund_policy=policies[-1].version,
+    )
+    ground: _Ground = {"database": database, "clock": clock, "randomness": randomness, "audit": audit}
+    refunds = Refunds(**ground, invoicing=invoicing, outside=outside)
+    payments = Payments(**ground, invoicing=invoicing, refunds=refunds, outside=outside)
+    service = BillingService(
+        database=database,
+        wall=clocks.wall,
+        invoicing=invoicing,
+        payments=payments,
+        refunds=refunds,
+        outside=outside,
+    )
+    desk = RefundDesk(database=database, clock=clock, invoicing=invoicing, refunds=refunds, policies=policies)
+    wallet = Wallet(**ground, invoicing=invoicing, payments=payments, provider=commerce.provider)
+    return Billing(service, payments, refunds, desk, wallet, listeners)
+
+
+class _Ground(TypedDict):
+    database: Database
+    clock: Clock
+    randomness: Randomness
+    audit: AuditLog
+
+
+def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | None = None) -> ControlPlane:
+    """Build the control plane, from the ground up.
+
+    Args:
+        database: Migrated.
+        keys: What signs.
+        clocks: The two times.
+        commerce: None: by bank transfer.
+    """
     randomness = SystemRandomness()
     clock = clocks.business
     audit = AuditLog(clock, randomness)
     accounts = AccountService(
         database=database, wall=clocks.wall, randomness=randomness, passwords=Argon2Passwords(), audit=audit
+    )
+    billing = build_billing(
+        database=database,
+        clocks=clocks,
+        randomness=randomness,
+        audit=audit,
+        accounts=accounts,
+        commerce=commerce or commerce_of(BillingConfig()),
     )
     catalog = CatalogService(clock)
     registry = DeviceRegistry(randomness)
@@ -173,6 +301,7 @@ def build(database: Database, keys: Keys, clocks: Clocks) -> ControlPlane:
         audit=audit,
         accounts=accounts,
         catalog=catalog,
+        billing=billing,
         subscriptions=subscriptions,
         licensing=LicensingService(database=database, parts=parts, authority=keys.authority, audit=audit, clock=clock),
         issuer=issuer,
@@ -195,7 +324,9 @@ def build(database: Database, keys: Keys, clocks: Clocks) -> ControlPlane:
 async def job_runner(plane: ControlPlane, move_clock: MoveClock | None = None) -> JobRunner:
     """The runner of every durable job, with the recurring ones armed."""
     async with plane.database.transaction() as uow:
-        await ensure_recurring(uow, kind=SWEEP_ENTITLEMENTS, every=SWEEP_EVERY, first_at=plane.clocks.business.now())
+        now = plane.clocks.business.now()
+        await ensure_recurring(uow, kind=SWEEP_ENTITLEMENTS, every=SWEEP_EVERY, first_at=now)
+        await ensure_recurring(uow, kind=COMPARE_CHARGES, every=COMPARE_CHARGES_EVERY, first_at=now)
     return JobRunner(
         database=plane.database,
         clock=plane.clocks.business,
@@ -210,7 +341,30 @@ def _job_handlers(plane: ControlPlane) -> Mapping[str, Handler]:
     async def sweep_entitlements(_job: Job) -> None:
         await plane.issuer.sweep()
 
-    return {SWEEP_ENTITLEMENTS: sweep_entitlements}
+    return {SWEEP_ENTITLEMENTS: sweep_entitlements, **billing_jobs(plane.billing)}
+
+
+def billing_jobs(billing: Billing) -> Mapping[str, Handler]:
+    """What billing does at its own instants."""
+
+    async def settle_payment(job: Job) -> None:
+        await billing.payments.settle(job.org_id, job.subject)
+
+    async def collect_invoice(job: Job) -> None:
+        await billing.payments.collect(job.org_id, job.subject, job.due_at)
+
+    async def submit_refund(job: Job) -> None:
+        await billing.refunds.submit(job.org_id, job.subject)
+
+    async def compare_charges(_job: Job) -> None:
+        await billing.payments.compare()
+
+    return {
+        SETTLE_PAYMENT: settle_payment,
+        COLLECT_INVOICE: collect_invoice,
+        SUBMIT_REFUND: submit_refund,
+        COMPARE_CHARGES: compare_charges,
+    }
 
 
 # ---------------------------------------------------------------- servers
@@ -264,6 +418,10 @@ def people_listener(
         partial(add_SubscriptionServiceServicer_to_server, SubscriptionRpc(plane.database, plane.subscriptions)),
         partial(add_LicensingServiceServicer_to_server, LicensingRpc(plane.licensing)),
         partial(add_FleetServiceServicer_to_server, fleet),
+        partial(
+            add_BillingServiceServicer_to_server,
+            BillingRpc(plane.database, plane.billing.service, plane.billing.desk, plane.billing.wallet),
+        ),
     ]
     if sandbox is not None:
         services.append(partial(add_SandboxServiceServicer_to_server, sandbox))

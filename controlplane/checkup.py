@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from controlplane import app
+from controlplane.billing.account import changed_documents
 from controlplane.config import DataDir, ServerConfig
 from controlplane.runtime.clock import Clock, SystemClock
 from controlplane.runtime.refusal import Refusal
@@ -68,6 +69,7 @@ async def check_up(config: ServerConfig, wall: Clock | None = None) -> tuple[Fin
         if reached.verdict is Verdict.OK:
             findings.append(await _look("clock", _clock, database, wall))
             findings.append(await _look("jobs", _jobs, database, wall))
+            findings.append(await _look("documents", _documents, database, wall))
     finally:
         await database.close()
     return tuple(findings)
@@ -182,6 +184,20 @@ async def _jobs(database: Database, wall: Clock) -> Finding:
             "Start buckler-server serve, or run: buckler-server jobs run",
         )
     return Finding("jobs", Verdict.OK, "", "nothing is waiting")
+
+
+async def _documents(database: Database, _wall: Clock) -> Finding:
+    async with database.reading() as connection:
+        changed = await changed_documents(connection)
+    if changed:
+        return Finding(
+            "documents",
+            Verdict.FAILED,
+            "DOCUMENT_CHANGED",
+            f"invoices or credit notes were changed after they went out: {', '.join(changed)}",
+            "Compare with a back-up: somebody has written to the database by hand",
+        )
+    return Finding("documents", Verdict.OK, "", "every invoice and credit note is as it went out")
 
 
 def _files(folder: Path) -> list[Path]:

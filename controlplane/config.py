@@ -3,7 +3,7 @@
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,6 +14,10 @@ from controlplane.runtime.refusal import Kind, Refusal
 DATA_DIR_VARIABLE = "BUCKLER_SERVER_DATA_DIR"
 #: Overrides what `init` wrote, so that a password need not stand in a file.
 DATABASE_URL_VARIABLE = "BUCKLER_SERVER_DATABASE_URL"
+#: Secrets stand in no file of ours: whoever starts the service hands them over.
+STRIPE_KEY_VARIABLE = "BUCKLER_SERVER_STRIPE_KEY"
+#: Separated by commas; two while one replaces the other.
+WEBHOOK_SECRETS_VARIABLE = "BUCKLER_SERVER_STRIPE_WEBHOOK_SECRETS"
 _DRIVERS = {"sqlite+aiosqlite", "postgresql+asyncpg"}
 _SETTINGS_TEXT = """\
 # Written by `buckler-server init`; its presence says that this directory is complete.
@@ -31,11 +35,25 @@ class _DatabaseSettings(BaseModel):
     url: Annotated[str, Field(min_length=1)] | None = None
 
 
+class _BillingSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    provider: Literal["manual", "stripe"] = "manual"
+    # Printed on every invoice.
+    seller: Annotated[str, Field(min_length=1, max_length=200)] = "Buckler"
+    seller_address: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=10)] = []
+    # Where customers come back to from their bank.
+    return_url: str = ""
+    # Left out: Stripe itself.
+    stripe_api_base: str | None = None
+
+
 class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     format: Literal[1]
     database: _DatabaseSettings = _DatabaseSettings()
+    billing: _BillingSettings = _BillingSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +94,33 @@ class DataDir:
 
 
 @dataclass(frozen=True, slots=True)
+class BillingConfig:
+    """Who sells, and who moves the money.
+
+    Attributes:
+        provider: `manual` or `stripe`.
+        seller: Name and lines of an address.
+        return_url: Where customers come back to from their bank; empty: nowhere.
+        stripe_api_base: None: Stripe itself.
+        secret_key: Of the account at the provider.
+        webhook_secrets: Signing secrets of its webhooks.
+    """
+
+    provider: str = "manual"
+    seller: tuple[str, ...] = ("Buckler",)
+    return_url: str = ""
+    stripe_api_base: str | None = None
+    secret_key: str = field(default="", repr=False)
+    webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ServerConfig:
     """Everything that is read before anything is built."""
 
     data_dir: DataDir
     database_url: str
+    billing: BillingConfig = BillingConfig()
 
 
 def default_data_dir(environment: Mapping[str, str], *, is_root: bool) -> Path:
@@ -136,7 +176,7 @@ def read_config(path: Path, environment: Mapping[str, str] | None = None) -> Ser
         environment: By default the process's own.
 
     Raises:
-        Refusal: NOT_INITIALISED, SETTINGS_INVALID, DATA_DIR_UNREADABLE or DATABASE_URL_INVALID.
+        Refusal: NOT_INITIALISED, SETTINGS_INVALID, DATA_DIR_UNREADABLE, DATABASE_URL_INVALID or STRIPE_KEY_MISSING.
     """
     environment = os.environ if environment is None else environment
     data_dir = DataDir(path)
@@ -167,7 +207,28 @@ def read_config(path: Path, environment: Mapping[str, str] | None = None) -> Ser
             facts={"file": str(data_dir.settings)},
         ) from error
     url = environment.get(DATABASE_URL_VARIABLE) or settings.database.url or embedded_database_url(data_dir)
-    return ServerConfig(data_dir, check_database_url(url))
+    return ServerConfig(data_dir, check_database_url(url), _billing(settings.billing, environment))
+
+
+def _billing(settings: _BillingSettings, environment: Mapping[str, str]) -> BillingConfig:
+    secrets = environment.get(WEBHOOK_SECRETS_VARIABLE, "").split(",")
+    billing = BillingConfig(
+        provider=settings.provider,
+        seller=(settings.seller, *settings.seller_address),
+        return_url=settings.return_url,
+        stripe_api_base=settings.stripe_api_base,
+        secret_key=environment.get(STRIPE_KEY_VARIABLE, "").strip(),
+        webhook_secrets=tuple(secret.strip() for secret in secrets if secret.strip()),
+    )
+    if billing.provider == "stripe" and not billing.secret_key:
+        raise Refusal(
+            Kind.ENVIRONMENT,
+            "STRIPE_KEY_MISSING",
+            "payments go through Stripe, but its secret key is not in the environment",
+            f"Set {STRIPE_KEY_VARIABLE} for this service, from a file that only it can read",
+            facts={"variable": STRIPE_KEY_VARIABLE},
+        )
+    return billing
 
 
 def _first_line(error: Exception) -> str:

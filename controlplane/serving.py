@@ -121,6 +121,7 @@ async def opened(config: ServerConfig, *, demo: bool | None = None) -> AsyncIter
         Refusal: SCHEMA_OUTDATED, SCHEMA_NEWER, SANDBOX_DATABASE, or what is wrong with a key file.
     """
     keys = app.load_keys(config.data_dir.keys)
+    commerce = app.commerce_of(config.billing)
     database = Database(config.database_url)
     try:
         await check_schema(database)
@@ -130,13 +131,13 @@ async def opened(config: ServerConfig, *, demo: bool | None = None) -> AsyncIter
             raise _moved_clock(offset)
         is_demo = offset is not None if demo is None else demo
         if not is_demo:
-            plane = app.build(database, keys, app.system_clocks())
+            plane = app.build(database, keys, app.system_clocks(), commerce)
             yield Opened(plane, await app.job_runner(plane), None)
             return
         clocks, shifted = app.sandbox_clocks(offset or timedelta(0))
         sandbox = SandboxClock(database, shifted)
         await sandbox.mark()
-        plane = app.build(database, keys, clocks)
+        plane = app.build(database, keys, clocks, commerce)
         yield Opened(plane, await app.job_runner(plane, sandbox.move_to), shifted)
     finally:
         await database.close()

@@ -25,7 +25,7 @@ if ! "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null; then
   fi
 fi
 
-# Containers beyond zip, tar, gzip, bzip2 and xz are opened with libarchive.
+# libarchive opens what neither the standard library nor 7-Zip's, which comes as a wheel, opens for us.
 if ! "$PYTHON" -c 'import ctypes.util, sys; sys.exit(ctypes.util.find_library("archive") is None)' 2>/dev/null; then
   if is_debian_root; then
     apt_install libarchive13

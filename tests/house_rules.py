@@ -19,6 +19,8 @@ MAX_PATCHES_PER_TEST = 0.10
 JUNK_DRAWERS = frozenset({"utils", "util", "helpers", "helper", "common", "manager", "managers", "misc"})
 #: The only files that may ask for the time or for randomness.
 CLOCK_FILES = frozenset({"agent/platform/clock.py", "controlplane/runtime/clock.py"})
+#: Rooms and files that count money: whole minor units and exact fractions, never a float.
+MONEY_ROOMS = ("controlplane/billing/",)
 _ROOTS = ("agent", "controlplane", "wire", "tests", "benchmarks")
 _PATCH = re.compile(r"monkeypatch\.setattr|mock\.patch|mocker\.patch|patch\.object")
 
@@ -80,12 +82,26 @@ def a_test_can_fail(source: Source) -> Iterator[str]:
             yield f"{source.path}:{node.lineno}: {node.name} cannot fail"
 
 
+def no_float_near_money(source: Source) -> Iterator[str]:
+    """No float literal, no `float`, no `/`: what is divided is split without losing a unit (`billing/money.py`)."""
+    if not source.path.startswith(MONEY_ROOMS):
+        return
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, float):
+            yield f"{source.path}:{node.lineno}: {node.value} is a float"
+        elif isinstance(node, ast.Name) and node.id == "float":
+            yield f"{source.path}:{node.lineno}: `float` has no place near money"
+        elif isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div):
+            yield f"{source.path}:{node.lineno}: `/` makes a float; use `split`, `allocate` or a Fraction"
+
+
 RULES: tuple[Callable[[Source], Iterator[str]], ...] = (
     files_fit_in_the_head,
     functions_fit_on_a_screen,
     no_junk_drawers,
     time_comes_from_the_clock,
     a_test_can_fail,
+    no_float_near_money,
 )
 
 

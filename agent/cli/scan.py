@@ -19,6 +19,9 @@ from agent.domain.ports import Quarantine
 from agent.platform.clock import SystemClock
 from agent.platform.randomness import SystemRandomness
 
+#: A whole tree is waited for, not one file of it, so workers need not wait for us.
+_FILES_AHEAD = 8
+
 
 def scan_command(wiring: ScanWiring) -> Callable[..., None]:
     """The command with everything it needs; register the result with Typer."""
@@ -70,6 +73,7 @@ def scan_command(wiring: ScanWiring) -> Callable[..., None]:
             engine=engine or defaults.settings.engine,
             workers=jobs or (1 if background else defaults.settings.workers),
             limits=limits,
+            files_ahead=_FILES_AHEAD,
             background=background,
             itemise=profile,
         )
@@ -81,7 +85,8 @@ def scan_command(wiring: ScanWiring) -> Callable[..., None]:
             output,
             verbose,
             skip_broken_rules=skip_broken_rules,
-            cache_place=None if no_cache else place,
+            place=place,
+            cache=not no_cache,
             own_pids=defaults.own_pids,
             cpu_percent=defaults.cpu_percent if background else None,
             profile=profile,

@@ -16,6 +16,7 @@ from agent.scanner.settings import ScannerSettings
 
 if TYPE_CHECKING:
     from agent.scanner.cache import ScanCache
+    from agent.scanner.engines.port import Engine
     from agent.scanner.rulepack import CompiledPack
 
 
@@ -56,6 +57,13 @@ class ScanPlace:
 
     data_dir: Path | None
     config: Path | None
+
+
+def engine_here(_place: ScanPlace, name: str) -> "Engine":
+    """For a machine with nothing but the program: all rules are compiled each time."""
+    from agent.scanner.engines.registry import engine_named
+
+    return engine_named(name)
 
 
 def no_cache_here(
@@ -101,6 +109,7 @@ class ScanWiring:
         open_quarantine: Opens the vault for the duration of a scan with `--quarantine`.
         open_cache: Opens what earlier scans with that pack and those limits found clean; None where there can be none.
         note_finished: Told when a quick or full scan has come to its end, for `buckler status`.
+        engine_of: The engine of a name, which may keep what it compiled.
     """
 
     clock: Clock
@@ -109,6 +118,7 @@ class ScanWiring:
     open_quarantine: Callable[[ScanPlace], AbstractContextManager[Quarantine]]
     open_cache: "Callable[[ScanPlace, CompiledPack, Limits], AbstractContextManager[ScanCache | None]]" = no_cache_here
     note_finished: Callable[[ScanPlace, Selection], None] = nothing_to_note
+    engine_of: "Callable[[ScanPlace, str], Engine]" = engine_here
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +133,9 @@ class ScanRequest:
     verbose: bool
     #: Scan with the rules that compile; else one that does not ends the scan before it begins.
     skip_broken_rules: bool = False
-    #: Where the cache is; None: neither read nor write one.
-    cache_place: ScanPlace | None = None
+    place: ScanPlace = ScanPlace(None, None)
+    #: Believe and remember scans.
+    cache: bool = False
     own_pids: tuple[int, ...] = ()
     #: Share of one core; None: as fast as it goes.
     cpu_percent: int | None = None

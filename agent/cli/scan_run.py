@@ -16,6 +16,7 @@ from agent.domain.facts import ScanFacts
 from agent.domain.files import FileIdentity
 from agent.domain.policy import Action, decide
 from agent.domain.ports import Quarantine, Scanner
+from agent.platform.interpreter import collect_rarely
 from agent.platform.priority import step_back
 from agent.platform.process_memory import ProcessFacts
 from agent.scanner.consequences import Consequences
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agent.scanner.cache import ScanCache
+    from agent.scanner.engines.port import Engine
     from agent.scanner.rulepack import CompiledPack, RulePack
     from agent.scanner.service import ScannerService
     from agent.scanner.tree import OpenedFile
@@ -108,7 +110,9 @@ async def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: Quarant
         step_back()
     output = ScanOutput(request.output)
     rules = load_rules(request.rules)
-    pack, rules_skipped = _compiled(rules, request)
+    engine = wiring.engine_of(request.place, request.settings.engine)
+    pack, rules_skipped = _compiled(rules, engine, skip_broken=request.skip_broken_rules)
+    collect_rarely()
     service = ScannerService(request.settings, pack, wiring.clock)
     excluded = PathExclusions(request, wiring)
     counted = () if request.targets.selection is Selection.PROCESSES else request.targets.paths
@@ -139,13 +143,13 @@ async def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: Quarant
     return _outcome(run.tally, interruption)
 
 
-def _compiled(rules: "RulePack", request: ScanRequest) -> "tuple[CompiledPack, int]":
+def _compiled(rules: "RulePack", engine: "Engine", *, skip_broken: bool) -> "tuple[CompiledPack, int]":
     """Compile; with the number of rules that were left out, each of which is told."""
     from agent.scanner.rulepack import compile_pack, compile_sound_rules
 
-    if not request.skip_broken_rules:
-        return compile_pack(rules, request.settings.engine), 0
-    compiled, left_out = compile_sound_rules(rules, request.settings.engine)
+    if not skip_broken:
+        return compile_pack(rules, engine), 0
+    compiled, left_out = compile_sound_rules(rules, engine)
     for item in left_out:
         note(f"left out: {printable(str(item))}")
     return compiled, len(left_out)
@@ -188,7 +192,7 @@ async def _scan(
     await scan_trees(
         named,
         scanner,
-        workers,
+        workers * (1 + request.settings.files_ahead),
         excluded.leaves_out,
         receive,
         start=service.start,
@@ -213,7 +217,7 @@ def _pace(request: ScanRequest, wiring: ScanWiring, service: "ScannerService") -
 
     cpu = CpuTime()
     return Pace(
-        CpuBudget(request.cpu_percent), lambda: cpu.seconds({os.getpid(), *service.worker_pids()}), wiring.clock
+        CpuBudget(request.cpu_percent), lambda: cpu.seconds({os.getpid(), *service.process_ids()}), wiring.clock
     )
 
 
@@ -254,6 +258,6 @@ class PathExclusions:
 def _cache(
     request: ScanRequest, wiring: ScanWiring, pack: "CompiledPack"
 ) -> "AbstractContextManager[ScanCache | None]":
-    if request.cache_place is None or request.targets.selection is Selection.PROCESSES:
+    if not request.cache or request.targets.selection is Selection.PROCESSES:
         return nullcontext()
-    return wiring.open_cache(request.cache_place, pack, request.settings.limits)
+    return wiring.open_cache(request.place, pack, request.settings.limits)

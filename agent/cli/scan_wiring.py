@@ -13,6 +13,7 @@ from agent.platform.clock import SystemClock
 from agent.platform.lock import holder_of
 from agent.platform.randomness import SystemRandomness
 from agent.scanner.cache import ScanCache
+from agent.scanner.engines.port import Engine
 from agent.scanner.limits import Limits
 from agent.scanner.rulepack import CompiledPack
 
@@ -21,12 +22,13 @@ _KINDS = {Selection.QUICK: ScanKind.QUICK, Selection.FULL: ScanKind.FULL}
 
 def scan_wiring() -> ScanWiring:
     """The real parts."""
-    return ScanWiring(SystemClock(), SystemRandomness(), _load_defaults, _open_quarantine, _open_cache, _note_finished)
+    return ScanWiring(
+        SystemClock(), SystemRandomness(), _load_defaults, _open_quarantine, _open_cache, _note_finished, _engine
+    )
 
 
 def _load_defaults(place: ScanPlace) -> ScanDefaults:
     """Configuration and exclusions; a machine without either is scanned with the defaults, and nothing is created."""
-    from agent.app import open_device
     from agent.config import Overrides, load_config
     from agent.scanner.rulepack import builtin_signatures
 
@@ -42,19 +44,23 @@ def _load_defaults(place: ScanPlace) -> ScanDefaults:
     )
     if not config.locations.database.is_file():
         return defaults
+    # Everything the agent is made of; a machine that is only scanned does without.
+    from agent.app import open_device
+
     with open_device(config) as device:
         return replace(defaults, policy=device.book.current())
 
 
 def _note_finished(place: ScanPlace, selection: Selection) -> None:
     """For `buckler status`; a machine on which no agent ever ran has none, and nothing is created."""
-    from agent.app import open_device
     from agent.config import Overrides, load_config
 
     kind = _KINDS.get(selection)
     config = load_config(Overrides(place.data_dir, place.config))
     if kind is None or not config.locations.database.is_file():
         return
+    from agent.app import open_device
+
     with open_device(config) as device, device.store.transaction() as tables:
         tables.settings.put(finished_setting(kind), device.clock.now().isoformat())
 
@@ -69,11 +75,26 @@ def _open_quarantine(place: ScanPlace) -> Iterator[Quarantine]:
         yield device.vault
 
 
+def _engine(place: ScanPlace, name: str) -> Engine:
+    """The engine, with what it compiled before; a scan must not fail because there can be no place to keep it."""
+    from agent.config import Overrides, load_config
+    from agent.platform.data_dir import prepare_data_dir
+    from agent.scanner.engines.registry import engine_named, engine_that_remembers
+
+    data_dir = load_config(Overrides(place.data_dir, place.config)).locations.data_dir
+    try:
+        prepare_data_dir(data_dir)
+    except BucklerError:
+        return engine_named(name)
+    return engine_that_remembers(name, data_dir)
+
+
 @contextmanager
 def _open_cache(place: ScanPlace, pack: CompiledPack, limits: Limits) -> Iterator[ScanCache | None]:
     """The cache in the data folder, which is made if need be; a scan must not fail because there can be none."""
-    from agent.app import prepare_data_dir, scan_cache
     from agent.config import Overrides, load_config
+    from agent.platform.data_dir import prepare_data_dir
+    from agent.scanner.machine_cache import scan_cache
 
     locations = load_config(Overrides(place.data_dir, place.config)).locations
     try:
@@ -81,5 +102,5 @@ def _open_cache(place: ScanPlace, pack: CompiledPack, limits: Limits) -> Iterato
     except BucklerError:
         yield None
         return
-    with scan_cache(locations, pack, limits) as cache:
+    with scan_cache(locations.scan_cache, pack, limits) as cache:
         yield cache

@@ -6,7 +6,6 @@ back-off, and tried again; the loop ends only when it is cancelled.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
@@ -18,6 +17,7 @@ from agent.control.addresses import parse_address
 from agent.control.channel import CALL_TIMEOUT_S, mutual_tls_channel
 from agent.control.device_report import DeviceReport, batch_to_wire, status_to_wire
 from agent.control.entitlements import EntitlementKeeper
+from agent.control.link_settings import LinkSettings
 from agent.control.refusals import TRANSIENT, error_detail, is_transient, refusal_from_rpc
 from agent.control.tls_probe import explain_unreachable
 from agent.domain.entitlement import EntitlementError
@@ -41,25 +41,6 @@ _REFUSES_CONTENT = frozenset({grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.
 _LARGE_BYTES = 1 << 20
 #: `DeactivateRequest.reason` holds no more (device.proto).
 _REASON_MAX = 500
-
-
-@dataclass(frozen=True, slots=True)
-class LinkSettings:
-    """Times of the check-in loop, in seconds.
-
-    Attributes:
-        interval_s: Between check-ins as long as the server has not said otherwise.
-        longest_interval_s: The server's wish is not followed beyond this.
-        first_retry_s: Upper end of the first wait after a failure; doubles from there.
-        longest_retry_s: Where the doubling ends.
-        refused_retry_s: After a refusal that asking again will not change.
-    """
-
-    interval_s: float = 3_600.0
-    longest_interval_s: float = 86_400.0
-    first_retry_s: float = 1.0
-    longest_retry_s: float = 300.0
-    refused_retry_s: float = 900.0
 
 
 class ControlLink:

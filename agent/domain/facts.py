@@ -44,9 +44,9 @@ class Incomplete:
 
     Attributes:
         reason: Stable code: `max_file_size`, `max_depth`, `max_members`, `max_expanded_size`, `max_ratio`,
-            `max_string_matches`, `timeout`, `encrypted`, `damaged`, `no_unpacker`, `worker_crashed`,
-            `worker_out_of_memory`, `worker_restarted`, `engine_error`, `changed`, `unreadable_memory`; docs/formats.md
-            explains each.
+            `max_string_matches`, `timeout`, `encrypted`, `damaged`, `multi_volume`, `no_unpacker`,
+            `worker_crashed`, `worker_out_of_memory`, `worker_restarted`, `engine_error`, `changed`,
+            `unreadable_memory`; docs/formats.md explains each.
         limit: Value of the limit that stopped us; None where there is none.
         member_path: Which member; empty: the file itself.
     """

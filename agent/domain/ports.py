@@ -14,6 +14,7 @@ from uuid import UUID
 from agent.domain.exclusions import Exclusion
 from agent.domain.facts import Finding, ScanFacts
 from agent.domain.files import FileIdentity, SourceEvent
+from agent.domain.health import HealthIssue
 from agent.domain.incident import Incident, Origin
 from agent.domain.quarantine import CaptureState, HistoryNote, QuarantineEntry, RestoreReceipt, Retained
 from agent.domain.retention import HeldFile
@@ -27,6 +28,9 @@ class Clock(Protocol):
 
     def monotonic_ns(self) -> int:
         """Nanoseconds since an arbitrary instant; never goes back."""
+
+    def asleep_ns(self) -> int:
+        """Nanoseconds the machine has been suspended since an arbitrary instant; always 0 where nobody can tell."""
 
 
 class Randomness(Protocol):
@@ -77,6 +81,9 @@ class EventSource(Protocol):
 
     def limitations(self) -> tuple[str, ...]:
         """What this source cannot see where it watches, one sentence each; known once it is open."""
+
+    def issues(self) -> tuple[HealthIssue, ...]:
+        """What keeps it from seeing what it could, and what to change; known once it is open."""
 
     def close(self) -> None:
         """Stop; every opener still waiting is allowed. Safe to repeat."""

@@ -10,7 +10,6 @@ import functools
 import os
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -22,6 +21,7 @@ from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.exclusions import ExclusionKind
 from agent.domain.policy import Mode
 from agent.local_api.actions import NewExclusion, OwnerActions
+from agent.local_api.settings import LocalApiSettings
 from agent.local_api.status import StatusQuestion
 from agent.local_api.steering import ScanAction, ScanSteering
 from agent.local_api.translation import (
@@ -52,14 +52,6 @@ STATUS_SOCKET_MODE = 0o666
 SOCKET_PATH_MAX = 103
 #: Local answers are small; seconds that calls under way get when the agent stops.
 _STOP_GRACE_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class LocalApiSettings:
-    """Where the sockets are: the one that changes things, and the one that only reads."""
-
-    control_socket: Path
-    status_socket: Path
 
 
 class LocalApi:

@@ -1,6 +1,7 @@
 """The clock. The only file of the agent that asks the operating system for the time."""
 
 import os
+import sys
 import time
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -18,6 +19,12 @@ class SystemClock:
     def monotonic_ns(self) -> int:
         """Nanoseconds since an arbitrary instant; never goes back."""
         return time.monotonic_ns()
+
+    def asleep_ns(self) -> int:
+        """How long the machine has been suspended: only one of Linux's two clocks goes on meanwhile."""
+        if sys.platform != "linux":
+            return 0
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
 
 def local_zone() -> tzinfo:

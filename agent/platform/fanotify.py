@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from enum import IntEnum, IntFlag
 from functools import cache
-from typing import NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 from agent.platform.file_handles import FileHandle, FileSystemId
 
@@ -32,19 +32,19 @@ class InitFlag(IntFlag):
     REPORT_FD_ERROR = 0x2000
 
 
-class EventMask(IntFlag):
-    """What happened."""
+class EventMask:
+    """What happened; plain numbers, because every event is compared with several of them."""
 
-    CLOSE_WRITE = 0x08
-    MOVED_TO = 0x80
-    CREATE = 0x100
-    DELETE_SELF = 0x400
-    MOVE_SELF = 0x800
-    Q_OVERFLOW = 0x4000
-    OPEN_PERM = 0x10000
-    OPEN_EXEC_PERM = 0x40000
-    ON_CHILD = 0x08000000
-    ONDIR = 0x40000000
+    CLOSE_WRITE: Final = 0x08
+    MOVED_TO: Final = 0x80
+    CREATE: Final = 0x100
+    DELETE_SELF: Final = 0x400
+    MOVE_SELF: Final = 0x800
+    Q_OVERFLOW: Final = 0x4000
+    OPEN_PERM: Final = 0x10000
+    OPEN_EXEC_PERM: Final = 0x40000
+    ON_CHILD: Final = 0x08000000
+    ONDIR: Final = 0x40000000
 
 
 class MarkScope(IntEnum):
@@ -134,7 +134,7 @@ class Group:
         """For event loops; -1 once closed."""
         return self._descriptor
 
-    def mark(self, path: str, mask: EventMask, scope: MarkScope, flags: MarkFlag = MarkFlag.ADD) -> None:
+    def mark(self, path: str, mask: int, scope: MarkScope, flags: MarkFlag = MarkFlag.ADD) -> None:
         """Add (or with `MarkFlag.REMOVE` take back) events for what `path` names.
 
         Raises:
@@ -142,7 +142,7 @@ class Group:
         """
         self._mark(int(flags) | int(scope), mask, _AT_FDCWD, os.fsencode(path))
 
-    def mark_descriptor(self, descriptor: int, mask: EventMask, flags: MarkFlag) -> None:
+    def mark_descriptor(self, descriptor: int, mask: int, flags: MarkFlag) -> None:
         """Like `mark`, on the inode an open descriptor points to.
 
         Raises:
@@ -156,7 +156,7 @@ class Group:
         Raises:
             OSError: As the kernel says.
         """
-        self._mark(int(MarkFlag.FLUSH), EventMask(0), _AT_FDCWD, b"/")
+        self._mark(int(MarkFlag.FLUSH), 0, _AT_FDCWD, b"/")
 
     def read(self, size_bytes: int) -> list[Notice]:
         """Take the events that wait; empty: there are none.
@@ -190,11 +190,11 @@ class Group:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _mark(self, flags: int, mask: EventMask, directory: int, path: bytes | None) -> None:
+    def _mark(self, flags: int, mask: int, directory: int, path: bytes | None) -> None:
         result = _libc().fanotify_mark(
             ctypes.c_int(self._descriptor),
             ctypes.c_uint(flags),
-            ctypes.c_uint64(int(mask)),
+            ctypes.c_uint64(mask),
             ctypes.c_int(directory),
             ctypes.c_char_p(path),
         )

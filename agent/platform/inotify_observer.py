@@ -40,6 +40,11 @@ class AttentiveInotifyObserver(BaseObserver):
         return self._inotify.watches
 
     @property
+    def refused(self) -> int:
+        """How many folders should be watched and are not."""
+        return self._inotify.refused
+
+    @property
     def healthy(self) -> bool:
         """All threads are alive."""
         return self.is_alive() and self._inotify.is_alive() and all(emitter.is_alive() for emitter in self.emitters)
@@ -55,6 +60,7 @@ class _AttentiveInotify(InotifyFD):
     def __init__(self, lost: Callable[[str], None]) -> None:
         super().__init__()
         self._lost = lost
+        self.refused = 0
 
     @property
     def watches(self) -> int:
@@ -71,6 +77,7 @@ class _AttentiveInotify(InotifyFD):
             return super().add_callback(path, mask, callback, id_)
         except OSError as failure:
             if failure.errno not in _HARMLESS:
+                self.refused += 1
                 self._lost(f"a folder cannot be watched: {failure.strerror}")
             raise
 
@@ -86,7 +93,16 @@ class _AttentiveInotify(InotifyFD):
 
 def watches_allowed() -> int | None:
     """How many folders this user may watch; None: unknown."""
+    return _limit("max_user_watches")
+
+
+def events_queued() -> int | None:
+    """How many events the kernel keeps for a reader that is late; None: unknown."""
+    return _limit("max_queued_events")
+
+
+def _limit(name: str) -> int | None:
     try:
-        return int((_LIMITS / "max_user_watches").read_text("ascii"))
+        return int((_LIMITS / name).read_text("ascii"))
     except (OSError, ValueError):
         return None

@@ -6,7 +6,7 @@ Layers, each applied as far as the system has it and named in the report, in for
 |---|---|---|
 | `unprivileged_user` | user and group nobody, no capability left | when started as root, by `setuid` |
 | `no_new_privileges` | `PR_SET_NO_NEW_PRIVS` | - |
-| `resource_limits` | address space, file size 0, descriptors, no core dump | as far as `resource` has them |
+| `resource_limits` | memory, processor time, file size 0, descriptors, no core dump | as far as `resource` has them |
 | `dies_with_parent` | `PR_SET_PDEATHSIG` | - (the socket's end is noticed instead) |
 | `no_file_access` | landlock, no rule: nothing can be opened; also no TCP, no signals out | - |
 | `system_call_filter` | seccomp, a list of what is allowed; the rest fails with EPERM | - |
@@ -32,6 +32,18 @@ class SandboxReport:
 
     in_force: tuple[str, ...]
     missing: tuple[MissingLayer, ...]
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """Have this process end with its parent, where the system can do that.
+
+    Raises:
+        ParentGoneError: It has ended already.
+    """
+    if sys.platform == "linux":
+        from agent.platform import sandbox_linux
+
+        sandbox_linux.die_with_parent(parent_pid)
 
 
 def harden(plan: SandboxPlan) -> SandboxReport:

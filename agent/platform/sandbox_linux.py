@@ -44,6 +44,7 @@ def _limit_resources(plan: SandboxPlan) -> None:
     address_space = pages * resource.getpagesize() + plan.extra_memory
     for kind, wanted in (
         (resource.RLIMIT_AS, address_space),
+        (resource.RLIMIT_CPU, plan.cpu_seconds),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_NOFILE, MAX_DESCRIPTORS),
         (resource.RLIMIT_NPROC, 0),
@@ -54,11 +55,20 @@ def _limit_resources(plan: SandboxPlan) -> None:
         resource.setrlimit(kind, (value, value))
 
 
+def die_with_parent(parent_pid: int) -> None:
+    """Have the kernel end this process when the thread that started it ends.
+
+    Raises:
+        ParentGoneError: It has ended already.
+    """
+    check(LIBC.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0))
+    if os.getppid() != parent_pid:
+        raise ParentGoneError
+
+
 def _die_with_parent(plan: SandboxPlan) -> None:
     # After the change of user: the kernel forgets this setting when credentials change.
-    check(LIBC.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0))
-    if os.getppid() != plan.parent_pid:
-        raise ParentGoneError
+    die_with_parent(plan.parent_pid)
 
 
 def _forbid_files(_plan: SandboxPlan) -> None:

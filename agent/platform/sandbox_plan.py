@@ -14,10 +14,12 @@ class SandboxPlan:
 
     Attributes:
         extra_memory: Bytes of address space the process may add to what it has now.
+        cpu_seconds: Processor time the process may use in all, before the kernel ends it.
         parent_pid: The process must not outlive this one.
     """
 
     extra_memory: int
+    cpu_seconds: int
     parent_pid: int
 
 

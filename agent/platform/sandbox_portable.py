@@ -17,13 +17,14 @@ def _become_nobody(_plan: SandboxPlan) -> None:
         os.setuid(NOBODY)
 
 
-def _limit_resources(_plan: SandboxPlan) -> None:
+def _limit_resources(plan: SandboxPlan) -> None:
     if sys.platform == "win32":
         raise OSError(errno.ENOTSUP, "not on Windows")
     import resource
 
     # No limit on address space: macOS counts gigabytes of shared caches into it, so no useful number exists.
     for kind, value in (
+        (resource.RLIMIT_CPU, plan.cpu_seconds),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_NOFILE, MAX_DESCRIPTORS),
         (resource.RLIMIT_CORE, 0),

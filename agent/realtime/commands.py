@@ -61,6 +61,14 @@ class DeadlineReached:
 
 
 @dataclass(frozen=True, slots=True)
+class Rested:
+    """A file that was costly to look at may be looked at again (`Rest`)."""
+
+    device: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
 class NotThere:
     """What was to be opened again (`Reopen`) is gone, or is no regular file any more."""
 
@@ -72,7 +80,7 @@ class Stopping:
     """Protection ends: let go of everything that is not being worked on."""
 
 
-Input = SourceEvent | ScanFinished | CaptureFinished | JobAborted | DeadlineReached | NotThere | Stopping
+Input = SourceEvent | ScanFinished | CaptureFinished | JobAborted | DeadlineReached | Rested | NotThere | Stopping
 
 # ---------------------------------------------------------------- out
 
@@ -138,6 +146,15 @@ class ArmDeadline:
     """Send `DeadlineReached` when the token has waited long enough."""
 
     token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Send `Rested` for this file after a while: until then it is not looked at again unless somebody is held."""
+
+    device: int
+    inode: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +224,7 @@ Command = (
     | Release
     | Answer
     | ArmDeadline
+    | Rest
     | Remember
     | Reopen
     | Walk

@@ -11,7 +11,9 @@ What always holds (`tests/property/test_pipeline.py` tries to break it):
 * an event that cannot be kept turns into a `Reconcile`, never into nothing.
 
 A file is known by device and inode while we hold a descriptor to it, because only then nobody else can get that inode.
-Its life is `QUEUED → SCANNING → done`, or `→ CAPTURING → done` when it is infected. When more files wait than
+Its life is `QUEUED → SCANNING → done`, or `→ CAPTURING → done` when it is infected. A file whose look took long rests
+before the next one, so that a log that is written all day costs a fifth of a worker at most and is still seen when it
+falls quiet; an opener who is held ends its rest. When more files wait than
 descriptors may be held, the rest is *parked*: its descriptor is released, its path kept, and it is opened again later.
 When even that is full, a reconciliation is owed.
 """
@@ -50,7 +52,9 @@ from agent.realtime.commands import (
     Release,
     Remember,
     Reopen,
+    Rest,
     RestartSource,
+    Rested,
     Scan,
     ScanFinished,
     SelfTestSeen,
@@ -60,6 +64,11 @@ from agent.realtime.commands import (
 
 #: A file that changes under each look is looked at this often; after that its next event has to bring it back.
 MAX_LOOKS = 4
+#: A look that took longer than this makes its file rest, this many times as long as the look took; milliseconds.
+REST_FROM_MS = 50.0
+REST_FACTOR = 4
+#: No file rests longer than this, in seconds.
+REST_AT_MOST_S = 60.0
 #: Names remembered per file while it is worked on; hard links beyond that are found by their own events.
 MAX_PATHS = 16
 
@@ -91,6 +100,8 @@ class Stage(Enum):
     CAPTURING = "capturing"
     #: Somebody works on an older version of the same file.
     NEXT = "next"
+    #: The last look was costly, and not long ago.
+    RESTING = "resting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +155,8 @@ class Pipeline:
         self._waiting: dict[int, _Job] = {}
         self._planted: dict[_Key, str] = {}
         self._uprooted: set[_Key] = set()
+        #: Names under which each was looked at: a new file may have got the inode of one that is gone.
+        self._resting: dict[_Key, frozenset[str]] = {}
         self._path_exclusions: tuple[Policy, tuple[Exclusion, ...]] | None = None
         self._stopping = False
         self._out: list[Command] = []
@@ -211,21 +224,28 @@ class Pipeline:
                 self._aborted(self._take_working(event.job))
             case DeadlineReached():
                 self._deadline(event.token)
+            case Rested():
+                self._rested((event.device, event.inode))
             case Stopping():
                 self._stop()
             case NotThere():
                 pass  # only makes room, which `_fill` sees
-            case FolderAppeared():
-                self._out.append(Walk(event.path))
-            case EventsLost():
-                self._lose(event.reason)
-            case SourceDied():
-                self._out.append(RestartSource(event.reason))
-                self._lose(f"the source died: {event.reason}")
-            case RootLost():
-                self._out.append(MarkRootLost(event.root, event.reason))
+            case FolderAppeared() | EventsLost() | SourceDied() | RootLost():
+                self._hear(event)
         self._fill()
         return self._out
+
+    def _hear(self, news: FolderAppeared | EventsLost | SourceDied | RootLost) -> None:
+        match news:
+            case FolderAppeared():
+                self._out.append(Walk(news.path))
+            case EventsLost():
+                self._lose(news.reason)
+            case SourceDied():
+                self._out.append(RestartSource(news.reason))
+                self._lose(f"the source died: {news.reason}")
+            case RootLost():
+                self._out.append(MarkRootLost(news.root, news.reason))
 
     def _arrive(self, event: FileEvent, policy: Policy, now: datetime) -> None:
         key = (event.identity.device, event.identity.inode)
@@ -235,7 +255,7 @@ class Pipeline:
         current = self._current.get(key)
         if current is None:
             self._enqueue_new(key, event)
-        elif current.stage is Stage.QUEUED:
+        elif current.stage in {Stage.QUEUED, Stage.RESTING}:
             self._merge(current, event)
         elif current.stage is Stage.CAPTURING and current.infected and event.kind is EventKind.OPENING:
             self._drop(event, allow=False)
@@ -252,7 +272,7 @@ class Pipeline:
             return
         job = self._job(event, Stage.QUEUED)
         self._current[key] = job
-        self._push(job)
+        self._queue_or_rest(job)
 
     def _job(self, event: FileEvent, stage: Stage) -> _Job:
         self._numbers += 1
@@ -288,6 +308,8 @@ class Pipeline:
             job.lane = lane
             if job.stage is Stage.QUEUED:
                 self._push(job)  # its older, less urgent place in the queue is skipped when its turn comes
+        if job.stage is Stage.RESTING and job.tokens:
+            self._queue_or_rest(job)
 
     def _wait(self, job: _Job, token: int | None) -> None:
         if token is not None:
@@ -303,6 +325,26 @@ class Pipeline:
         self._out.append(Release(event.descriptor))
         if event.token is not None:
             self._answer_unknown(event.token)
+
+    def _queue_or_rest(self, job: _Job) -> None:
+        names = self._resting.get((job.identity.device, job.identity.inode), frozenset())
+        resting = job.paths[-1] in names and not job.tokens
+        job.stage = Stage.RESTING if resting else Stage.QUEUED
+        if not resting:
+            self._push(job)
+
+    def _rested(self, key: _Key) -> None:
+        self._resting.pop(key, None)
+        job = self._current.get(key)
+        if job is not None and job.stage is Stage.RESTING:
+            self._queue_or_rest(job)
+
+    def _tire(self, job: _Job, took_ms: float) -> None:
+        key = (job.identity.device, job.identity.inode)
+        if took_ms < REST_FROM_MS or key in self._resting or self._stopping:
+            return
+        self._resting[key] = frozenset(job.paths)
+        self._out.append(Rest(*key, min(took_ms / 1000 * REST_FACTOR, REST_AT_MOST_S)))
 
     def _push(self, job: _Job) -> None:
         heapq.heappush(self._queue, (job.lane, job.number, job))
@@ -335,6 +377,7 @@ class Pipeline:
             return
         verdict = decide(event.facts, job.paths[-1], policy, now)
         job.identity = event.identity
+        self._tire(job, event.facts.elapsed_ms)
         if verdict.decision is not Decision.INFECTED and event.changed and job.looks < MAX_LOOKS:
             self._look_again(job)
             return
@@ -376,7 +419,7 @@ class Pipeline:
         self._finish(job)
 
     def _look_again(self, job: _Job) -> None:
-        job.stage, job.infected = Stage.QUEUED, False
+        job.infected = False
         if self._stopping:
             self._answer_all(job, allow=True)
             self._finish(job)
@@ -389,7 +432,7 @@ class Pipeline:
             job.tokens = []
             self._finish(job)
             return
-        self._push(job)
+        self._queue_or_rest(job)
 
     def _aborted(self, job: _Job) -> None:
         for token in list(job.tokens):
@@ -410,9 +453,8 @@ class Pipeline:
                 self._uprooted.discard(key)
                 self._planted.pop(key, None)
             return
-        successor.stage = Stage.QUEUED
         self._current[key] = successor
-        self._push(successor)
+        self._queue_or_rest(successor)
 
     def _deadline(self, token: int) -> None:
         if token in self._waiting:
@@ -428,7 +470,7 @@ class Pipeline:
                 self._answer_all(job.successor, allow=True)
                 self._release(job.successor)
                 job.successor = None
-            if job.stage is Stage.QUEUED:
+            if job.stage in {Stage.QUEUED, Stage.RESTING}:
                 self._release(job)
                 del self._current[key]
 

@@ -23,12 +23,14 @@ def too_many_marks() -> BucklerError:
     )
 
 
-def too_many_watches(reason: str, allowed: int | None) -> BucklerError:
+def too_many_watches(reason: str, allowed: int | None, needed: int | None) -> BucklerError:
     """Not every folder can be watched with inotify."""
+    count = f"{needed} folders are" if needed else "folders are"
+    enough = f" to {needed + (allowed or 0)}" if needed else ""
     return BucklerError(
         "WATCH_LIMIT",
-        f"not every folder under the roots can be watched ({reason}); this user may watch {allowed or 'some'}",
-        next_step="raise fs.inotify.max_user_watches (or max_user_instances), watch fewer folders, or run as root",
+        f"{count} too many to watch them all ({reason}); this user may watch {allowed or 'some'}",
+        next_step=f"raise fs.inotify.max_user_watches{enough} (or max_user_instances), or watch fewer folders",
         exit_status=ExitStatus.ENVIRONMENT,
     )
 

@@ -27,7 +27,9 @@ from agent.realtime.commands import (
     Release,
     Remember,
     Reopen,
+    Rest,
     RestartSource,
+    Rested,
     SelfTestSeen,
     Stopping,
     Walk,
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 log = structlog.get_logger(__name__)
+
+#: Two clocks that are read one after the other differ by less than this; a machine that slept, by more.
+_SLEPT_NS = 1_000_000_000
 
 
 class RealtimeProtection:
@@ -84,7 +89,7 @@ class RealtimeProtection:
         self._access = access
         self._on_proven = on_proven
         self._is_own = is_own
-        limits = PipelineLimits(settings.scan_slots, settings.descriptors, settings.parked, settings.fail_open)
+        limits = PipelineLimits(settings.scan_slots, settings.descriptors, settings.parked, settings.block.fail_open)
         self._pipeline = Pipeline(limits)
         self._inbox: deque[Input] = deque()
         self._busy = False
@@ -102,6 +107,7 @@ class RealtimeProtection:
         self._self_test = SelfTest(store=store, randomness=randomness, registry=self._pipeline, within_s=within_s)
         self._source = source
         self._deadlines: dict[int, asyncio.TimerHandle] = {}
+        self._rests: dict[tuple[int, int], asyncio.TimerHandle] = {}
         self._wanted_mode: Mode | None = None
         self._mode = Mode.NOTIFY
         self._mode_issues: tuple[HealthIssue, ...] = ()
@@ -135,6 +141,7 @@ class RealtimeProtection:
                 tasks.create_task(self._prove_loop())
                 tasks.create_task(self._life_sign_loop())
                 tasks.create_task(self._regular_walk_loop())
+                tasks.create_task(self._sleep_watch_loop())
                 try:
                     await asyncio.Event().wait()
                 finally:
@@ -149,9 +156,10 @@ class RealtimeProtection:
         if self._nothing_open is None:
             self._nothing_open = self._all_looked_at()  # asked before the pipeline lets go of what waits
         self._dispatch(Stopping())
-        for handle in self._deadlines.values():
+        for handle in (*self._deadlines.values(), *self._rests.values()):
             handle.cancel()
         self._deadlines.clear()
+        self._rests.clear()
 
     def state(self) -> RealtimeState:
         """What to tell about protection now."""
@@ -164,7 +172,11 @@ class RealtimeProtection:
             events_lost=self._pipeline.events_lost,
             queue_depth=self._pipeline.depth,
             degraded_because=self._reconciler.reasons(),
-            issues=self._keeper.issues() + self._test_issues + self._mode_issues + self._reconciler.issues(),
+            issues=self._keeper.issues()
+            + self._source.issues()
+            + self._test_issues
+            + self._mode_issues
+            + self._reconciler.issues(),
             limitations=self._source.limitations() + self._reconciler.limitations(),
         )
 
@@ -301,10 +313,8 @@ class RealtimeProtection:
                 deadline = self._deadlines.pop(token, None)
                 if deadline is not None:
                     deadline.cancel()
-            case ArmDeadline(token):
-                loop = asyncio.get_running_loop()
-                due = loop.call_later(self._settings.answer_within_s, self._dispatch, DeadlineReached(token))
-                self._deadlines[token] = due
+            case ArmDeadline() | Rest():
+                self._arm(command)
             case Release() | Reopen():
                 self._inbox.extend(self._bench.handle(command))
             case Remember(descriptor, identity):
@@ -325,6 +335,19 @@ class RealtimeProtection:
             case _:
                 self._bench.start(command)
 
+    def _arm(self, command: ArmDeadline | Rest) -> None:
+        loop = asyncio.get_running_loop()
+        if isinstance(command, ArmDeadline):
+            due_s, reached = self._settings.block.answer_within_s, DeadlineReached(command.token)
+            self._deadlines[command.token] = loop.call_later(due_s, self._dispatch, reached)
+        else:
+            over = Rested(command.device, command.inode)
+            self._rests[over.device, over.inode] = loop.call_later(command.seconds, self._rested, over)
+
+    def _rested(self, over: Rested) -> None:
+        del self._rests[over.device, over.inode]
+        self._dispatch(over)
+
     # ------------------------------------------------------------ regular work
 
     async def _life_sign_loop(self) -> None:
@@ -343,3 +366,13 @@ class RealtimeProtection:
         while True:
             await asyncio.sleep(self._settings.reconcile_every_s)
             self._reconciler.owe("it is time for a regular walk")
+
+    async def _sleep_watch_loop(self) -> None:
+        """A disk may have been changed by another system, and a network folder by anybody, while this one slept."""
+        before = self._clock.asleep_ns()
+        while True:
+            await asyncio.sleep(self._settings.sleep_check_every_s)
+            now = self._clock.asleep_ns()
+            if now - before > _SLEPT_NS:
+                self._reconciler.owe("the machine was asleep")
+            before = now

@@ -7,6 +7,7 @@ from agent.domain.errors import BucklerError
 from agent.domain.ports import Clock, EventSource
 from agent.platform.fanotify import permitted
 from agent.realtime.refusals import not_permitted
+from agent.realtime.settings import BlockSettings
 from agent.realtime.sources.fanotify import FanotifySource
 from agent.realtime.sources.watchdog import WatchdogSource
 
@@ -14,7 +15,7 @@ Wanted = Literal["auto", "fanotify", "watchdog"]
 
 
 def choose_source(
-    wanted: str, *, excluded: Sequence[str], own_pids: Callable[[], frozenset[int]], clock: Clock
+    wanted: str, *, excluded: Sequence[str], own_pids: Callable[[], frozenset[int]], clock: Clock, block: BlockSettings
 ) -> EventSource:
     """Choose.
 
@@ -23,6 +24,7 @@ def choose_source(
         excluded: Our own folders (data, vault); nothing in them is ever reported.
         own_pids: This agent's processes, workers included; what they write is not reported.
         clock: Passed on.
+        block: How openers are held, where they can be.
 
     Raises:
         BucklerError: `SOURCE_UNKNOWN`; `FANOTIFY_NOT_PERMITTED` if it was asked for by name.
@@ -37,5 +39,5 @@ def choose_source(
     if wanted == "fanotify" and not may_use_fanotify:
         raise not_permitted("it needs Linux and root (CAP_SYS_ADMIN)")
     if may_use_fanotify:
-        return FanotifySource(excluded=excluded, own_pids=own_pids, clock=clock)
+        return FanotifySource(excluded=excluded, own_pids=own_pids, clock=clock, block=block)
     return WatchdogSource(excluded=excluded, clock=clock)

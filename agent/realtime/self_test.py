@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import stat
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -64,8 +65,7 @@ class SelfTest:
             stored = tables.settings.get(PLANTED_FILES)
         for path in json.loads(stored or "[]"):
             with contextlib.suppress(OSError):
-                is_ours = os.path.basename(path).startswith(SELF_TEST_PREFIX)  # noqa: PTH119 -- a string
-                if is_ours and stat.S_ISREG(os.lstat(path).st_mode):
+                if _is_left_by_us(path):
                     os.unlink(path)  # noqa: PTH108 -- a name of any bytes
         self._remember([])
 
@@ -128,3 +128,14 @@ class SelfTest:
     def _remember(self, paths: list[str]) -> None:
         with self._store.transaction() as tables:
             tables.settings.put(PLANTED_FILES, json.dumps(paths))
+
+
+def _is_left_by_us(path: str) -> bool:
+    """Whether a stored path still names what was planted: our name, our file, not more in it than we wrote."""
+    status = os.lstat(path)
+    return (
+        os.path.basename(path).startswith(SELF_TEST_PREFIX)  # noqa: PTH119 -- a string
+        and stat.S_ISREG(status.st_mode)
+        and (sys.platform == "win32" or status.st_uid == os.geteuid())
+        and status.st_size <= len(EICAR)
+    )

@@ -6,6 +6,29 @@ from datetime import datetime
 from agent.domain.health import HealthIssue
 from agent.domain.policy import Mode
 
+#: The verdict is due when this part of an opener's time is over; the rest is for the answer's way back.
+_DUE_AT = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSettings:
+    """How openers are held in blocking mode.
+
+    Attributes:
+        folders: Openers of files below these are held; empty: below all roots. Programs are held below all roots.
+        budget_s: How long an opener is held at most, whatever happens.
+        fail_open: What an opener gets when there is no verdict in time.
+    """
+
+    folders: tuple[str, ...] = ()
+    budget_s: float = 5.0
+    fail_open: bool = True
+
+    @property
+    def answer_within_s(self) -> float:
+        """When an opener is answered without a verdict."""
+        return self.budget_s * _DUE_AT
+
 
 @dataclass(frozen=True, slots=True)
 class RealtimeSettings:
@@ -17,14 +40,14 @@ class RealtimeSettings:
         scan_slots: Scans at the same time; the scanner's number of workers.
         descriptors: Open files waiting for a scan; each worked-on file may hold a second one.
         parked: Paths waiting for a descriptor; beyond that a reconciliation is owed.
-        fail_open: Blocking mode: what an opener gets when there is no verdict in time.
-        answer_within_s: Blocking mode: how long an opener may wait for the verdict.
+        block: Blocking mode.
         self_test_within_s: How long a self-test may take before its root counts as unprotected.
         prove_every_s: How often the self-test is repeated without a reason.
         reprove_after_s: How soon a failed self-test is repeated.
         life_sign_every_s: How often it is noted that everything up to now was looked at, if anything happened.
         margin_s: Files changed this long before the last life sign are looked at again, for coarse clocks.
         reconcile_every_s: A walk without a reason, for what no source on this system can see.
+        sleep_check_every_s: How often it is asked whether the machine has slept.
         reconcile_pause_s: Time between two walks, so that a lasting fault does not keep the disk busy.
         restart_after_s: First pause before a dead source is opened again; it doubles up to `restart_at_most_s`.
         restart_at_most_s: Longest pause.
@@ -36,14 +59,14 @@ class RealtimeSettings:
     scan_slots: int = 2
     descriptors: int = 512
     parked: int = 65536
-    fail_open: bool = True
-    answer_within_s: float = 4.0
+    block: BlockSettings = BlockSettings()
     self_test_within_s: float = 10.0
     prove_every_s: float = 6 * 3600.0
     reprove_after_s: float = 30.0
     life_sign_every_s: float = 5.0
     margin_s: float = 60.0
     reconcile_every_s: float = 24 * 3600.0
+    sleep_check_every_s: float = 30.0
     reconcile_pause_s: float = 5.0
     restart_after_s: float = 0.5
     restart_at_most_s: float = 60.0

@@ -11,8 +11,9 @@ from agent.domain.health import HealthIssue
 from agent.domain.ports import EventSource, Randomness
 from agent.platform.mountinfo import not_storage
 from agent.realtime.commands import Input
+from agent.realtime.roots import resolve_roots, root_problem
 from agent.realtime.settings import RealtimeSettings
-from agent.realtime.territory import Territory, printable, resolve_roots, root_problem
+from agent.realtime.territory import Territory, printable
 
 log = structlog.get_logger(__name__)
 

@@ -112,7 +112,6 @@ class Workbench:
         self._done(ScanFinished(command.job, facts, before, changed=before != after, outdated=outdated))
 
     async def _capture(self, command: Capture) -> None:
-        log.warning("file_infected", path=command.paths[-1], rules=[finding.rule for finding in command.findings])
         try:
             finished = await take(command, self._quarantine, self._clock, self._randomness)
         except asyncio.CancelledError:
@@ -126,6 +125,7 @@ class Workbench:
                 await self._write(incident)
             finished = CaptureFinished(command.job, frozenset(), changed=False)
         self._done(finished)
+        log.warning("file_infected", path=command.paths[-1], rules=[finding.rule for finding in command.findings])
 
     async def _record(self, command: Record) -> None:
         await self._write(reported(command, self._clock))

@@ -1,8 +1,6 @@
 """Reads descriptors that others may share: always with `pread`, never moving an offset, never beyond a bound."""
 
-import io
 import os
-from typing import Any
 
 #: What is asked for when the size is not known to be more.
 _LEAST_READ = 64 * 1024
@@ -34,26 +32,3 @@ def read_content(descriptor: int, size_hint: int, limit: int) -> bytes | None:
         if not chunk or (size == size_hint and len(chunk) < wanted):
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
     return None
-
-
-class PreadFile(io.RawIOBase):
-    """A file object over a descriptor whose offset is shared with other processes.
-
-    Args:
-        descriptor: Stays open when this is closed.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._at = 0
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Read on from where the last read ended."""
-        view = memoryview(buffer)
-        count = os.preadv(self._descriptor, [view], self._at)
-        self._at += count
-        return count

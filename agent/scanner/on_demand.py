@@ -101,7 +101,6 @@ async def _work_off(found: Iterator[FoundFile], scanner: Scanner, receive: Recei
         else:
             await _receive_unscanned(file, receive)
             known_in_a_row = (known_in_a_row + 1) % _KNOWN_AT_ONCE
-            if known_in_a_row:
-                continue
-        # A long run of files that need no waiting must not keep the event loop from its other work.
-        await asyncio.sleep(0)
+            if not known_in_a_row:
+                # A long run of files that need no waiting must not keep the event loop from its other work.
+                await asyncio.sleep(0)

@@ -2,11 +2,14 @@
 
 Every message is a frame: four bytes of length, big-endian, then that many bytes.
 
-* parent → worker, once: JSON of `WorkerOrders`.
 * worker → parent, once: JSON of `Hello`, or `{"failed": reason}`.
 * parent → worker, per file: eight bytes of file size, four of the owner's number, then the path's raw bytes, with the
-  descriptor to scan attached (SCM_RIGHTS).
-* worker → parent, per file: JSON of `Answer`.
+  descriptor to scan attached (SCM_RIGHTS). A worker may be handed more files while it works; it answers in order.
+* worker → parent, per file: JSON of `Answer`; of a file that is clean a shorter form of it (`_CLEAN`).
+
+Between parent and zygote (`agent.scanner.zygote`), over a socket pair of their own: the parent sends `FORK` with the
+worker's end of a channel attached; the zygote answers each with the worker's process id and a descriptor of the
+process attached, or once with a reason before it ends.
 
 The parent believes nothing: whoever took over a worker can send any bytes. `decode_answer` accepts exactly the shapes
 below, within bounds, or raises. What a hostile worker can do is lie about the one file it was given.
@@ -16,6 +19,8 @@ import json
 import os
 import re
 import socket
+import struct
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -39,7 +44,20 @@ MAX_COSTS = 200
 MAX_NAME = 1024
 _SIZE_BYTES = 8
 _OWNER_BYTES = 4
-_BEFORE_PATH = _SIZE_BYTES + _OWNER_BYTES
+_OWNER_AT = FRAME_HEADER_BYTES + _SIZE_BYTES
+_PATH_AT = _OWNER_AT + _OWNER_BYTES
+_MAX_REQUEST_BYTES = _PATH_AT + MAX_PATH_BYTES
+_DESCRIPTOR_BYTES = 4
+_ONE_DESCRIPTOR = socket.CMSG_SPACE(_DESCRIPTOR_BYTES)
+#: What JSON never begins with, the digest, the size: a file that is clean and wholly looked at.
+_CLEAN = struct.Struct(">c32sQ")
+_CLEAN_MARK = b"\0"
+#: Asks a zygote for a worker.
+FORK = b"f"
+#: A process id, or a reason.
+MAX_BIRTH_BYTES = 4096
+_PID = struct.Struct(">cI")
+_PID_MARK = b"p"
 _MAX_MEMBER_DEPTH = DEPTH_CEILING + 2
 _SHA256 = re.compile(r"[0-9a-f]{64}|")
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -58,6 +76,7 @@ class WorkerOrders:
         engine: Name of the engine whose image it inherits.
         limits: Bounds of each file.
         memory_limit: Bytes of address space it may add after loading its rules.
+        cpu_limit_s: Seconds of processor time in all its life.
         parent_pid: It dies with this process.
         background: It uses only the processor and disk time that nobody else wants.
         itemise: It says for every file where the time went.
@@ -66,6 +85,7 @@ class WorkerOrders:
     engine: str
     limits: Limits
     memory_limit: int
+    cpu_limit_s: int
     parent_pid: int
     background: bool = False
     itemise: bool = False
@@ -107,12 +127,12 @@ def frame(payload: bytes) -> bytes:
     return len(payload).to_bytes(FRAME_HEADER_BYTES, "big") + payload
 
 
-def encode_orders(orders: WorkerOrders) -> bytes:
-    """To the worker, once."""
-    return json.dumps(asdict(orders)).encode()
+def encode_orders(orders: WorkerOrders) -> str:
+    """For the command line of a worker or of what forks it."""
+    return json.dumps(asdict(orders))
 
 
-def decode_orders(payload: bytes) -> WorkerOrders:
+def decode_orders(payload: str) -> WorkerOrders:
     """In the worker; the parent is trusted."""
     fields = json.loads(payload)
     return WorkerOrders(**(fields | {"limits": Limits(**fields["limits"])}))
@@ -137,17 +157,21 @@ def receive_frame(channel: socket.socket) -> bytes:
 def receive_request(channel: socket.socket) -> Request | None:
     """In the worker: the next file; None when the parent hung up."""
     try:
-        # The descriptor comes with the first byte; parent and worker take turns, so no other message follows.
-        payload, descriptors, _flags, _address = socket.recv_fds(channel, FRAME_HEADER_BYTES, 1)
-        if not payload:
+        # Where one message ends a descriptor is attached to the next, and no kernel reads on across that.
+        message, attached, _flags, _address = channel.recvmsg(_MAX_REQUEST_BYTES, _ONE_DESCRIPTOR)
+        if not message:
             return None
-        header = payload + _receive_exactly(channel, FRAME_HEADER_BYTES - len(payload))
-        body = _receive_exactly(channel, int.from_bytes(header, "big"))
+        if len(message) < FRAME_HEADER_BYTES:
+            message += _receive_exactly(channel, FRAME_HEADER_BYTES - len(message))
+        missing = FRAME_HEADER_BYTES + int.from_bytes(message[:FRAME_HEADER_BYTES], "big") - len(message)
+        if missing:
+            message += _receive_exactly(channel, missing)
     except ConnectionError:
         return None
-    size_hint = int.from_bytes(body[:_SIZE_BYTES], "big")
-    owner = int.from_bytes(body[_SIZE_BYTES:_BEFORE_PATH], "big")
-    return Request(descriptors[0], size_hint, owner, os.fsdecode(body[_BEFORE_PATH:]))
+    descriptor = int.from_bytes(attached[0][2][:_DESCRIPTOR_BYTES], sys.byteorder)
+    size_hint = int.from_bytes(message[FRAME_HEADER_BYTES:_OWNER_AT], "big")
+    owner = int.from_bytes(message[_OWNER_AT:_PATH_AT], "big")
+    return Request(descriptor, size_hint, owner, os.fsdecode(message[_PATH_AT:]))
 
 
 def _receive_exactly(channel: socket.socket, size: int) -> bytes:
@@ -168,6 +192,28 @@ def encode_hello(hello: Hello) -> bytes:
 def encode_failure(reason: str) -> bytes:
     """To the parent instead of a hello: this worker cannot start."""
     return json.dumps({"failed": reason[:MAX_NAME]}).encode()
+
+
+def encode_birth(pid: int) -> bytes:
+    """From the zygote, with a descriptor of the process beside it."""
+    return _PID.pack(_PID_MARK, pid)
+
+
+def encode_failed_birth(reason: str) -> bytes:
+    """From a zygote that has to give up."""
+    return f"!{reason[:MAX_NAME]}".encode("utf-8", "backslashreplace")[:MAX_BIRTH_BYTES]
+
+
+def decode_birth(message: bytes) -> int:
+    """In the parent: the process id. A zygote is as trusted as we are, but it may have failed.
+
+    Raises:
+        ProtocolError: With its reason.
+    """
+    if len(message) != _PID.size or not message.startswith(_PID_MARK):
+        raise ProtocolError(message[1:].decode("utf-8", "replace") or "the process that starts workers ended by itself")
+    pid: int = _PID.unpack(message)[1]
+    return pid
 
 
 def decode_hello(untrusted_payload: bytes) -> Hello:
@@ -194,6 +240,8 @@ def encode_answer(answer: Answer) -> bytes:
     Names come from hostile archives and may be as long as they like. Trimming never turns a file clean: the first
     finding and the first reason always stay.
     """
+    if answer.sha256 and not (answer.findings or answer.incomplete or answer.error or answer.costs):
+        return _CLEAN.pack(_CLEAN_MARK, bytes.fromhex(answer.sha256), answer.size_bytes)
     findings = (
         [f.rule[:MAX_NAME], f.namespace[:MAX_NAME], f.severity.value, _cut(f.member_path), f.threat_name[:MAX_NAME]]
         for f in answer.findings[:MAX_FINDINGS]
@@ -210,6 +258,9 @@ def decode_answer(untrusted_payload: bytes) -> Answer:
     Raises:
         ProtocolError: A type, a length, a number or a code is not as it must be.
     """
+    if len(untrusted_payload) == _CLEAN.size and untrusted_payload.startswith(_CLEAN_MARK):
+        _, digest, size = _CLEAN.unpack(untrusted_payload)
+        return Answer(digest.hex(), _number(size))
     fields = _object(_parse(untrusted_payload))
     sha256 = _text(fields.get("sha256"))
     if _SHA256.fullmatch(sha256) is None:

@@ -8,17 +8,19 @@ import asyncio
 import os
 import stat
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.facts import Incomplete, ScanFacts
 from agent.domain.health import HealthIssue
 from agent.domain.ports import Clock
+from agent.platform.process_usage import usage_of
 from agent.platform.sandbox import SandboxReport
 from agent.scanner.protocol import Answer, Hello, ProtocolError, WorkerOrders, decode_answer
 from agent.scanner.rulepack import CompiledPack
 from agent.scanner.settings import ScannerSettings
 from agent.scanner.worker_process import WorkerProcess
+from agent.scanner.worker_starting import WorkerStarter, worker_starter
 
 #: The worker stops by itself at the deadline and tells what it found; it is killed this much later, in seconds.
 _KILL_GRACE_S = 1.0
@@ -32,15 +34,20 @@ _REAP_INTERVAL_S = 0.05
 _ATTEMPTS = 3
 
 
+#: How often deadlines are looked at while a file is under way, in seconds; a timer for each file costs more.
+_DEADLINE_INTERVAL_S = 0.1
+#: How often a worker is asked what it uses, in seconds, if it answers.
+_USAGE_INTERVAL_S = 1.0
+#: What becomes of a file that waited behind the one its worker died of.
+_AGAIN = "again"
+
+
 @dataclass(slots=True)
 class _Job:
-    """A file that a worker has."""
+    """A file that a worker has been handed."""
 
     path: str
     outcome: "asyncio.Future[Answer | str]"
-    deadline: asyncio.TimerHandle
-    #: What the death of the worker will mean for this file.
-    reason_if_dead: str = "worker_crashed"
 
 
 @dataclass(slots=True)
@@ -49,13 +56,20 @@ class _Place:
 
     worker: WorkerProcess
     ready: bool = False
-    job: _Job | None = None
+    #: In the order they were handed over, which is that of the answers: the first is being scanned.
+    jobs: deque[_Job] = field(default_factory=deque)
+    #: When the first job is overdue, in the loop's time.
+    deadline: float = 0.0
+    #: What its death will mean for the first job.
+    reason_if_dead: str = "worker_crashed"
     files_done: int = 0
     start_deadline: asyncio.TimerHandle | None = None
     #: The worker that leaves when this one is ready.
     replaces: WorkerProcess | None = None
-    #: Its successor is ready: it goes when its file is done.
+    #: Its successor is ready: it goes when its files are done.
     leaving: bool = False
+    resident_at_start: int = 0
+    usage_at: float = 0.0
 
 
 class ScannerService:
@@ -74,7 +88,11 @@ class ScannerService:
         self._pack = pack
         self._clock = clock
         self._places: dict[WorkerProcess, _Place] = {}
+        #: Places without a file, and those that can take one more behind the one they have.
         self._idle: deque[_Place] = deque()
+        self._ahead: deque[_Place] = deque()
+        self._starter: WorkerStarter | None = None
+        self._watch: asyncio.TimerHandle | None = None
         self._waiting: deque[asyncio.Future[_Place]] = deque()
         self._dead: list[WorkerProcess] = []
         self._failed_starts = 0
@@ -90,9 +108,20 @@ class ScannerService:
             BucklerError: `SCANNER_UNAVAILABLE`: no worker can be started; nothing is left running then.
         """
         self._closed = False
+        settings = self._settings
+        orders = WorkerOrders(
+            settings.engine,
+            settings.limits,
+            settings.memory_limit(),
+            settings.cpu_limit_s(),
+            os.getpid(),
+            background=settings.background,
+            itemise=settings.itemise,
+        )
+        self._starter = worker_starter(asyncio.get_running_loop(), self._pack.image, orders)
         self._fill()
         try:
-            place = await self._idle_place()
+            place = self._take_place() or await self._wait_for_place()
         except _NoWorkerError as error:
             await self.close()
             raise BucklerError(
@@ -116,7 +145,7 @@ class ScannerService:
         if before.st_size > limit:
             too_large = (Incomplete("max_file_size", limit),)
             return self._facts(Answer("", before.st_size, incomplete=too_large), begun_ns)
-        answer = await self._ask(descriptor, before.st_size, path)
+        answer = await self._ask(descriptor, before, path)
         if not _unchanged(before, descriptor):
             changed = (*answer.incomplete, Incomplete("changed"))
             answer = replace(answer, incomplete=changed)
@@ -131,6 +160,11 @@ class ScannerService:
         for place in list(self._places.values()):
             place.worker.end("closing")
         self._refuse_waiting("scanner_closed")
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        if self._starter is not None:
+            self._starter.close()
         waited = 0.0
         while self._reap() and waited < _REAP_PATIENCE_S:
             await asyncio.sleep(_REAP_INTERVAL_S)
@@ -147,19 +181,24 @@ class ScannerService:
         return tuple(issues)
 
     def worker_pids(self) -> frozenset[int]:
-        """Process ids of all workers that run now; event sources ignore what these do."""
-        return frozenset(worker.pid for worker in self._places)
+        """Process ids of all workers that run now."""
+        return frozenset(worker.pid for worker in self._places if worker.pid is not None)
+
+    def process_ids(self) -> frozenset[int]:
+        """Process ids of all workers and of what starts them; event sources ignore what these do."""
+        return self.worker_pids() | (self._starter.pids() if self._starter is not None else frozenset())
 
     def current_files(self) -> tuple[str, ...]:
         """Paths being scanned at this moment."""
-        return tuple(place.job.path for place in self._places.values() if place.job is not None)
+        return tuple(place.jobs[0].path for place in self._places.values() if place.jobs)
 
     def work_under_way(self) -> dict[int, str]:
         """What each worker is scanning, by process id; an empty path: nothing."""
-        return {worker.pid: place.job.path if place.job else "" for worker, place in self._places.items()}
+        known = ((worker.pid, place.jobs) for worker, place in self._places.items())
+        return {pid: jobs[0].path if jobs else "" for pid, jobs in known if pid is not None}
 
     def restart_worker(self, pid: int, reason: str) -> bool:
-        """Replace a worker; a file it has is `incomplete` with `worker_restarted`.
+        """Replace a worker; the file it is at is `incomplete` with `worker_restarted`.
 
         Returns:
             False: There is no such worker any more.
@@ -167,8 +206,7 @@ class ScannerService:
         place = next((place for worker, place in self._places.items() if worker.pid == pid), None)
         if place is None:
             return False
-        if place.job is not None:
-            place.job.reason_if_dead = "worker_restarted"
+        place.reason_if_dead = "worker_restarted"
         place.worker.end(reason)
         return True
 
@@ -178,36 +216,68 @@ class ScannerService:
 
     # ------------------------------------------------------------ one file
 
-    async def _ask(self, descriptor: int, size: int, path: str) -> Answer:
-        for _ in range(_ATTEMPTS):
+    async def _ask(self, descriptor: int, status: os.stat_result, path: str) -> Answer:
+        size = status.st_size
+        attempts = 0
+        while attempts < _ATTEMPTS:
             try:
-                place = await self._idle_place()
+                place = self._take_place() or await self._wait_for_place()
             except _NoWorkerError as error:
                 return Answer("", size, error=error.code)
             outcome: asyncio.Future[Answer | str] = asyncio.get_running_loop().create_future()
             try:
-                place.worker.send(descriptor, size, path)
+                place.worker.send(descriptor, size, status.st_uid, path)
             except OSError as error:
                 place.worker.end(f"it cannot be reached: {error.strerror}")
+                attempts += 1
                 continue
-            timeout = self._settings.limits.timeout_s + _KILL_GRACE_S
-            deadline = asyncio.get_running_loop().call_later(timeout, self._overdue, place)
-            place.job = _Job(path, outcome, deadline)
+            self._hand_over(place, _Job(path, outcome))
             # If our caller is cancelled here, the worker still finishes its file and frees its place by itself.
             result = await outcome
             if isinstance(result, Answer):
                 return result
+            if result == _AGAIN:
+                continue
             if result == "scanner_closed":
                 return Answer("", size, error=result)
             limit = -int(-self._settings.limits.timeout_s // 1) if result == "timeout" else None
             return Answer("", size, incomplete=(Incomplete(result, limit),))
         return Answer("", size, error="scanner_unavailable")
 
-    async def _idle_place(self) -> _Place:
+    def _hand_over(self, place: _Place, job: _Job) -> None:
+        place.jobs.append(job)
+        if len(place.jobs) == 1:
+            self._begin_first(place)
+        if len(place.jobs) <= self._settings.files_ahead:
+            self._offer(place, self._ahead)
+
+    def _begin_first(self, place: _Place) -> None:
+        """Its time runs from when the worker can begin with it."""
+        loop = asyncio.get_running_loop()
+        place.deadline = loop.time() + self._settings.limits.timeout_s + _KILL_GRACE_S
+        if self._watch is None:
+            self._watch = loop.call_later(_DEADLINE_INTERVAL_S, self._check_deadlines)
+
+    def _check_deadlines(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._watch = None
+        for place in [place for place in self._places.values() if place.jobs]:
+            if place.deadline <= loop.time():
+                place.reason_if_dead = "timeout"
+                place.worker.end("it exceeded the time of one file")
+            elif self._watch is None:
+                self._watch = loop.call_later(_DEADLINE_INTERVAL_S, self._check_deadlines)
+
+    def _take_place(self) -> _Place | None:
+        """A worker that can have a file now; one that has nothing to do before one that has."""
+        for places in (self._idle, self._ahead):
+            if places:
+                return places.popleft()
+        return None
+
+    async def _wait_for_place(self) -> _Place:
         if self._closed:
             raise _NoWorkerError("scanner_closed")
-        if self._idle:
-            return self._idle.popleft()
         if self._failed_starts >= _HOPELESS_STARTS and not any(place.ready for place in self._places.values()):
             raise _NoWorkerError("scanner_unavailable")
         if len(self._waiting) >= self._settings.max_waiting:
@@ -222,23 +292,28 @@ class ScannerService:
             raise
 
     def _free(self, place: _Place) -> None:
-        """Give a worker to the next who waits, or let it rest."""
+        """A worker has done a file, or was not given one: give it to the next who waits, or let it rest."""
         if place.leaving:
-            place.worker.end("recycled")
-            return
-        if place.worker not in self._places:
-            return
+            if not place.jobs:
+                place.worker.end("recycled")
+        elif place.worker in self._places:
+            self._offer(place, self._ahead if place.jobs else self._idle)
+
+    def _offer(self, place: _Place, resting: deque[_Place]) -> None:
         while self._waiting:
             ticket = self._waiting.popleft()
             if not ticket.done():
                 ticket.set_result(place)
                 return
-        self._idle.append(place)
+        if place in self._ahead:
+            self._ahead.remove(place)
+        if place not in resting:
+            resting.append(place)
 
-    def _overdue(self, place: _Place) -> None:
-        if place.job is not None:
-            place.job.reason_if_dead = "timeout"
-        place.worker.end("it exceeded the time of one file")
+    def _withdraw(self, place: _Place) -> None:
+        for places in (self._idle, self._ahead):
+            if place in places:
+                places.remove(place)
 
     def _facts(self, answer: Answer, begun_ns: int) -> ScanFacts:
         return ScanFacts(
@@ -267,21 +342,9 @@ class ScannerService:
         return any(place.replaces is worker for place in self._places.values())
 
     def _spawn(self, replaces: WorkerProcess | None = None) -> None:
-        settings = self._settings
-        orders = WorkerOrders(
-            settings.engine,
-            settings.limits,
-            settings.memory_limit(),
-            os.getpid(),
-            background=settings.background,
-            itemise=settings.itemise,
-        )
+        assert self._starter is not None, "made by start"
         loop = asyncio.get_running_loop()
-        try:
-            worker = WorkerProcess(loop, self._pack.image, orders, self)
-        except OSError as error:
-            self._start_failed(error.strerror or str(error))
-            return
+        worker = WorkerProcess(loop, self._starter, self)
         place = _Place(worker, replaces=replaces)
         place.start_deadline = loop.call_later(
             self._settings.start_timeout_s, worker.end, "it did not get ready in time"
@@ -296,18 +359,19 @@ class ScannerService:
         self._failed_starts = 0
         if place.start_deadline is not None:
             place.start_deadline.cancel()
+        if worker.pid is not None and (usage := usage_of(worker.pid)) is not None:
+            place.resident_at_start = usage.resident_bytes
         if place.replaces is not None and (old := self._places.get(place.replaces)) is not None:
             old.leaving = True
-            if old in self._idle:
-                self._idle.remove(old)
+            self._withdraw(old)
+            if not old.jobs:
                 old.worker.end("recycled")
         self._free(place)
 
     def answered(self, worker: WorkerProcess, untrusted_answer: bytes) -> None:
         """A worker sent an answer; see `WorkerListener`."""
         place = self._places[worker]
-        job = place.job
-        if job is None:
+        if not place.jobs:
             worker.end("it spoke without being asked")
             return
         try:
@@ -315,8 +379,9 @@ class ScannerService:
         except ProtocolError as error:
             worker.end(f"it sent no valid answer: {error}")
             return
-        place.job = None
-        job.deadline.cancel()
+        job = place.jobs.popleft()
+        if place.jobs:
+            self._begin_first(place)
         if not job.outcome.done():
             job.outcome.set_result(answer)
         place.files_done += 1
@@ -324,23 +389,36 @@ class ScannerService:
             # Its heap is at the limit; the next file deserves a fresh one.
             worker.end("out of memory")
             return
-        if place.files_done % self._settings.recycle_after_files == 0 and not self._has_successor(worker):
+        if self._is_worn(place) and not self._has_successor(worker):
             self._spawn(replaces=worker)
         self._free(place)
+
+    def _is_worn(self, place: _Place) -> bool:
+        """Whether a worker has done, gained or used so much that a fresh one should take its place."""
+        if place.files_done % self._settings.recycle_after_files == 0:
+            return True
+        now = asyncio.get_running_loop().time()
+        if now < place.usage_at + _USAGE_INTERVAL_S or place.worker.pid is None:
+            return False
+        place.usage_at = now
+        usage = usage_of(place.worker.pid)
+        if usage is None:
+            return False
+        grown = usage.resident_bytes - place.resident_at_start
+        return grown > self._settings.recycle_after_growth or usage.cpu_s > self._settings.cpu_limit_s() / 2
 
     def died(self, worker: WorkerProcess, reason: str) -> None:
         """A worker is gone; see `WorkerListener`."""
         place = self._places.pop(worker)
         self._dead.append(worker)
         self._reap()
-        if place in self._idle:
-            self._idle.remove(place)
+        self._withdraw(place)
         if place.start_deadline is not None:
             place.start_deadline.cancel()
-        if place.job is not None:
-            place.job.deadline.cancel()
-            if not place.job.outcome.done():
-                place.job.outcome.set_result("scanner_closed" if self._closed else place.job.reason_if_dead)
+        for number, job in enumerate(place.jobs):
+            if not job.outcome.done():
+                # Only the first had been begun: the others are none the worse for it.
+                job.outcome.set_result("scanner_closed" if self._closed else _AGAIN if number else place.reason_if_dead)
         if self._closed or place.leaving:
             return
         if place.ready:

@@ -94,43 +94,61 @@ def find_files(named: str, is_excluded: Callable[[str], bool], recall: Recall = 
         except OSError as error:
             yield _unopened(named, error)
             return
-        yield from _walk(descriptor, named, is_excluded, recall, depth=0)
+        yield from _walk(descriptor, named, is_excluded, recall)
         return
     known = recall(named, status) if stat.S_ISREG(status.st_mode) else None
     yield _open(named, named, None) if known is None else KnownFile(named, known)
 
 
-def _walk(
-    folder: int, path: str, is_excluded: Callable[[str], bool], recall: Recall, depth: int
-) -> Iterator[FoundFile]:
+def _walk(folder: int, path: str, is_excluded: Callable[[str], bool], recall: Recall) -> Iterator[FoundFile]:
     """Files first, then the folders below; takes over the descriptor."""
+    open_folders = [_Folder(folder, path.rstrip("/"), [])]
     try:
-        below: list[str] = []
-        try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    inner = f"{path.rstrip('/')}/{entry.name}"
-                    if is_excluded(inner):
-                        continue
-                    if entry.is_dir(follow_symlinks=False):
-                        below.append(entry.name)
-                    elif entry.is_file(follow_symlinks=False):
-                        yield _recall_or_open(entry, inner, folder, recall)
-        except OSError as error:
-            yield _unopened(path, error)
-        for name in below:
-            inner = f"{path.rstrip('/')}/{name}"
-            if depth >= MAX_FOLDER_DEPTH:
+        yield from _files_in(open_folders[-1], is_excluded, recall)
+        while open_folders:
+            above = open_folders[-1]
+            if not above.below:
+                os.close(open_folders.pop().descriptor)
+                continue
+            name = above.below.pop()
+            inner = f"{above.path}/{name}"
+            if len(open_folders) > MAX_FOLDER_DEPTH:
                 yield UnopenedFile(inner, "too_deep")
                 continue
             try:
-                descriptor = os.open(name, _OPEN_FOLDER, dir_fd=folder)
+                descriptor = os.open(name, _OPEN_FOLDER, dir_fd=above.descriptor)
             except OSError as error:
                 yield _unopened(inner, error)
                 continue
-            yield from _walk(descriptor, inner, is_excluded, recall, depth + 1)
+            open_folders.append(_Folder(descriptor, inner, []))
+            yield from _files_in(open_folders[-1], is_excluded, recall)
     finally:
-        os.close(folder)
+        for left in open_folders:
+            os.close(left.descriptor)
+
+
+@dataclass(slots=True)
+class _Folder:
+    """A folder of a walk, open, and the names of the folders in it that are still to be walked."""
+
+    descriptor: int
+    path: str
+    below: list[str]
+
+
+def _files_in(folder: _Folder, is_excluded: Callable[[str], bool], recall: Recall) -> Iterator[FoundFile]:
+    try:
+        with os.scandir(folder.descriptor) as entries:
+            for entry in entries:
+                inner = f"{folder.path}/{entry.name}"
+                if is_excluded(inner):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    folder.below.append(entry.name)
+                elif entry.is_file(follow_symlinks=False):
+                    yield _recall_or_open(entry, inner, folder.descriptor, recall)
+    except OSError as error:
+        yield _unopened(folder.path or "/", error)
 
 
 def _recall_or_open(entry: os.DirEntry[str], path: str, folder: int, recall: Recall) -> FoundFile:

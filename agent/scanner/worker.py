@@ -1,4 +1,4 @@
-"""The weak child: `python -I -m agent.scanner.worker SOCKET RULES`, both inherited descriptors.
+"""The weak child, forked by `agent.scanner.zygote` or `python -I -m agent.scanner.worker SOCKET RULES ORDERS`.
 
 It loads the rules, gives up everything `agent.platform.sandbox` can take from it, says hello, and from then on reads
 hostile bytes: one descriptor in, one bounded answer out, until its parent hangs up.
@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import io
 import logging
+import mmap
 import os
 import socket
 import sys
@@ -25,22 +26,22 @@ from agent.platform.priority import step_back
 from agent.platform.sandbox import harden
 from agent.platform.sandbox_plan import ParentGoneError, SandboxPlan
 from agent.scanner import protocol
-from agent.scanner.containers import libarchive_reader
+from agent.scanner.containers import libarchive_reader, seven_zip_library
 from agent.scanner.containers.budget import Budget
 from agent.scanner.containers.costs import MATCHING, READING
 from agent.scanner.containers.family import Content
 from agent.scanner.containers.registry import FAMILIES
 from agent.scanner.containers.walk import Walk
-from agent.scanner.descriptor_reader import PreadFile, read_content
+from agent.scanner.descriptor_reader import read_content
 from agent.scanner.engines.port import Matcher, MatchTimeoutError
 from agent.scanner.engines.registry import engine_named
 from agent.scanner.limits import Limits
-from agent.scanner.protocol import Answer
+from agent.scanner.protocol import Answer, WorkerOrders
 from agent.scanner.rule_variables import variables_for
 
 _SEVERITIES = {severity.value: severity for severity in Severity}
-#: Decoders that zipfile, tarfile, email and olefile ask for by name, when it is too late to load them.
-_CODECS = ("ascii", "cp437", "latin-1", "utf-8", "utf-16", "utf-16-le")
+#: Decoders that are asked for by name (by tarfile, email, olefile and us), when it is too late to load them.
+_CODECS = ("ascii", "cp437", "latin-1", "utf-8", "utf-16", "utf-16-le", "utf-32-le", "mac-roman")
 
 #: From here on a file is slow, and where its time went is told.
 _SLOW_MICROSECONDS = 250_000
@@ -185,6 +186,7 @@ def prepare_for_confinement(matcher: Matcher) -> None:
     """
     logging.disable()
     libarchive_reader.load()
+    seven_zip_library.load()
     local_accounts()
     for name in _CODECS:
         codecs.lookup(name)
@@ -200,20 +202,31 @@ def prepare_for_confinement(matcher: Matcher) -> None:
         FileScan(matcher, Limits(), time.monotonic_ns).run(data, "/rehearsal.gz")
 
 
-def main(arguments: list[str]) -> int:
-    """Start up, report, serve; the exit status is for people who start it by hand."""
-    channel = socket.socket(fileno=int(arguments[0]))
-    rules = int(arguments[1])
-    orders = protocol.decode_orders(protocol.receive_frame(channel))
+def load_matcher(rules: int, orders: WorkerOrders) -> Matcher:
+    """Load the rules and everything else a worker will need.
+
+    Args:
+        rules: Descriptor of the image; closed.
+        orders: Name the engine.
+    """
     keep_freed_memory()
     if orders.background:
         step_back()
+    # Stays mapped: what is not needed yet is loaded when it is, and nothing of it can be written.
+    image = mmap.mmap(rules, 0, access=mmap.ACCESS_READ)
+    os.close(rules)
+    matcher = engine_named(orders.engine).load(image)
+    prepare_for_confinement(matcher)
+    if hasattr(image, "madvise"):
+        # What has been loaded is a copy: the pages it came from need not be held as well.
+        image.madvise(mmap.MADV_DONTNEED)
+    return matcher
+
+
+def work(channel: socket.socket, matcher: Matcher, orders: WorkerOrders) -> int:
+    """Become weak, report, serve; the exit status is for people who start a worker by hand."""
     try:
-        with PreadFile(rules) as image:
-            matcher = engine_named(orders.engine).load(image)
-        os.close(rules)
-        prepare_for_confinement(matcher)
-        sandbox = harden(SandboxPlan(orders.memory_limit, orders.parent_pid))
+        sandbox = harden(SandboxPlan(orders.memory_limit, orders.cpu_limit_s, orders.parent_pid))
     except ParentGoneError:
         return 1
     except Exception as error:  # noqa: BLE001 -- supervision point: the parent learns why this worker cannot start
@@ -222,6 +235,18 @@ def main(arguments: list[str]) -> int:
     channel.sendall(protocol.frame(protocol.encode_hello(protocol.Hello(sandbox, matcher.rule_count))))
     Worker(channel, matcher, orders.limits, itemise=orders.itemise).serve()
     return 0
+
+
+def main(arguments: list[str]) -> int:
+    """Load, tell if that fails, work."""
+    channel = socket.socket(fileno=int(arguments[0]))
+    orders = protocol.decode_orders(arguments[2])
+    try:
+        matcher = load_matcher(int(arguments[1]), orders)
+    except Exception as error:  # noqa: BLE001 -- supervision point, as above
+        channel.sendall(protocol.frame(protocol.encode_failure(f"{type(error).__name__}: {error}")))
+        return 1
+    return work(channel, matcher, orders)
 
 
 if __name__ == "__main__":

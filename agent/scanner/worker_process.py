@@ -1,30 +1,18 @@
-"""One worker as its parent sees it: a process, a socket, at most one file at a time.
+"""One worker as its parent sees it: a process, a socket, the files it has been handed and not answered.
 
 Everything happens in callbacks of the event loop; nothing here waits. Workers are started on the loop's thread and no
 other: a child that dies with its parent dies with the *thread* that started it.
 """
 
 import asyncio
-import contextlib
-import os
 import socket
-import subprocess
-import sys
 from typing import Protocol
 
 from agent.scanner import protocol
-from agent.scanner.protocol import Hello, ProtocolError, WorkerOrders
+from agent.scanner.protocol import Hello, ProtocolError
+from agent.scanner.worker_starting import Birth, ProcessHandle, WorkerStarter
 
 _RECEIVE = 64 * 1024
-#: A worker gets this instead of our environment. glibc would give every freed scan context back to the kernel and
-#: fault its pages in again for the next file; these thresholds keep them (in bytes; 64 MiB is enough for large packs).
-_ENVIRONMENT = {
-    "PATH": os.defpath,
-    "LC_ALL": "C.UTF-8",
-    "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
-    "MALLOC_MMAP_THRESHOLD_": str(64 << 20),
-    "MALLOC_ARENA_MAX": "1",
-}
 
 
 class WorkerListener(Protocol):
@@ -41,62 +29,40 @@ class WorkerListener(Protocol):
 
 
 class WorkerProcess:
-    """Starts a worker at once.
+    """Starts a worker at once; what goes wrong with that is told like its death.
 
     Args:
         loop: The running event loop.
-        image: Descriptor of the compiled rules.
-        orders: What the worker is told first.
+        starter: Makes the process.
         listener: Told what happens.
-
-    Raises:
-        OSError: The process cannot be started.
     """
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, image: int, orders: WorkerOrders, listener: WorkerListener
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, starter: WorkerStarter, listener: WorkerListener) -> None:
         self._loop = loop
         self._listener = listener
         self._received = bytearray()
         self._greeted = False
+        self._hello: Hello | None = None
         self._gone = False
-        ours, theirs = socket.socketpair()
-        try:
-            command = [sys.executable, "-I", "-m", "agent.scanner.worker", str(theirs.fileno()), str(image)]
-            self._process = subprocess.Popen(  # noqa: S603 -- our own interpreter and module
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(), image),
-                env=_ENVIRONMENT,
-                cwd="/",
-                # Ctrl-C on a terminal goes to the parent, which then ends its workers in its own time.
-                start_new_session=True,
-            )
-        except OSError:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        ours.setblocking(False)  # noqa: FBT003 -- the standard library's own signature
-        self._socket = ours
-        ours.send(protocol.frame(protocol.encode_orders(orders)))
-        loop.add_reader(ours, self._on_readable)
+        self._process: ProcessHandle | None = None
+        self._socket, theirs = socket.socketpair()
+        self._socket.setblocking(False)  # noqa: FBT003 -- the standard library's own signature
+        loop.add_reader(self._socket, self._on_readable)
+        birth = Birth(theirs, self._started, self.end)
+        # Whoever listens learns of us before anything can go wrong.
+        loop.call_soon(starter.start, birth)
 
     @property
-    def pid(self) -> int:
-        """Of the process."""
-        return self._process.pid
+    def pid(self) -> int | None:
+        """Of the process; None: not known yet."""
+        return self._process.pid if self._process else None
 
-    def send(self, descriptor: int, size_hint: int, path: str) -> None:
+    def send(self, descriptor: int, size_hint: int, owner: int, path: str) -> None:
         """Hand over one file. The worker gets a descriptor of its own; ours stays with the caller.
 
         Raises:
             OSError: It is gone.
         """
-        owner = os.fstat(descriptor).st_uid
         message = protocol.frame(protocol.encode_request(size_hint, owner, path))
         if socket.send_fds(self._socket, [message], [descriptor]) != len(message):
             raise ConnectionError("the worker does not read")
@@ -108,13 +74,20 @@ class WorkerProcess:
         self._gone = True
         self._loop.remove_reader(self._socket)
         self._socket.close()
-        with contextlib.suppress(ProcessLookupError):
+        if self._process is not None:
             self._process.kill()
         self._listener.died(self, reason)
 
     def reap(self) -> bool:
         """Collect its exit status; False: it is not dead yet (a read from a dead disk cannot be killed)."""
-        return self._process.poll() is not None
+        return self._process is None or self._process.is_gone()
+
+    def _started(self, process: ProcessHandle) -> None:
+        self._process = process
+        if self._gone:
+            process.kill()
+        else:
+            self._tell_if_ready()
 
     def _on_readable(self) -> None:
         try:
@@ -153,4 +126,11 @@ class WorkerProcess:
             self.end(str(error))
             return
         self._greeted = True
-        self._listener.ready(self, hello)
+        self._hello = hello
+        self._tell_if_ready()
+
+    def _tell_if_ready(self) -> None:
+        """Its greeting and its number come on different ways."""
+        if self._process is not None and self._hello is not None:
+            hello, self._hello = self._hello, None
+            self._listener.ready(self, hello)

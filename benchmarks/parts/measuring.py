@@ -47,9 +47,9 @@ class Cost:
 class _MemorySampler(threading.Thread):
     """Follows the memory of one process tree until told to stop."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, *pids: int) -> None:
         super().__init__(daemon=True)
-        self._pid = pid
+        self._pids = pids
         self._over = threading.Event()
         self.peak_bytes = 0
 
@@ -57,7 +57,7 @@ class _MemorySampler(threading.Thread):
         """Sample; the first time soon, for programs that are quick."""
         wait_s = _SAMPLE_EVERY_S / 4
         while not self._over.wait(wait_s):
-            self.peak_bytes = max(self.peak_bytes, _tree_pss(self._pid))
+            self.peak_bytes = max(self.peak_bytes, sum(map(tree_pss, self._pids)))
             wait_s = _SAMPLE_EVERY_S
 
     def stop(self) -> int:
@@ -68,7 +68,7 @@ class _MemorySampler(threading.Thread):
 
 
 def run_measured(
-    command: Sequence[str], *, good: frozenset[int], env: Mapping[str, str] | None = None
+    command: Sequence[str], *, good: frozenset[int], env: Mapping[str, str] | None = None, server: int | None = None
 ) -> tuple[Cost, bytes]:
     """Run a program to its end.
 
@@ -76,6 +76,7 @@ def run_measured(
         command: Program and arguments.
         good: Exit statuses that mean the work was done.
         env: Added to our environment.
+        server: Process that works for it; counts as part of it while it runs.
 
     Returns:
         The cost, and what was written to standard output.
@@ -84,17 +85,18 @@ def run_measured(
         ProgramFailedError: Another exit status; the last lines of standard error are in it.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        cpu_before = _children_cpu_s()
+        servers = () if server is None else (server,)
+        cpu_before = children_cpu_s() + sum(map(_cpu_s, servers))
         begun = time.monotonic()
         with subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env={**os.environ, **(env or {})}
         ) as process:
-            sampler = _MemorySampler(process.pid)
+            sampler = _MemorySampler(process.pid, *servers)
             sampler.start()
             status = process.wait(_PROGRAM_TIMEOUT_S)
             wall_s = time.monotonic() - begun
             peak_bytes = sampler.stop()
-        cost = Cost(wall_s, _children_cpu_s() - cpu_before, peak_bytes)
+        cost = Cost(wall_s, children_cpu_s() + sum(map(_cpu_s, servers)) - cpu_before, peak_bytes)
         out.seek(0)
         err.seek(0)
         if status not in good:
@@ -103,12 +105,28 @@ def run_measured(
         return cost, out.read()
 
 
-def _children_cpu_s() -> float:
+def children_cpu_s() -> float:
+    """User and system time of all children that ended and were waited for."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
 
-def _tree_pss(pid: int) -> int:
+def _cpu_s(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
+
+
+def tree_cpu_s(pid: int) -> float:
+    """User and system time of a process and its descendants, those that ended and were waited for included."""
+    try:
+        root = psutil.Process(pid)
+        times = [process.cpu_times() for process in (root, *root.children(recursive=True))]
+    except psutil.Error:
+        return 0.0
+    return sum(spent.user + spent.system + spent.children_user + spent.children_system for spent in times)
+
+
+def tree_pss(pid: int) -> int:
     """Bytes of proportional set size of a process and its descendants; those that end meanwhile count as none."""
     try:
         root = psutil.Process(pid)

@@ -1,9 +1,10 @@
-"""The least one can do with yara-python: walk, hand paths to N processes, match each file by its name.
+"""The least one can do with an engine like yara-python: walk, hand paths to N processes, match each file by its name.
 
-`python -m benchmarks.parts.plain_yara PROCESSES RULES_FOLDER TREE...` prints a JSON line `[namespace, rule, path]` for
-each match. No isolation, no containers, no deadline, no hash: what is left is the engine.
+`python -m benchmarks.parts.plain_yara MODULE PROCESSES RULES_FOLDER TREE...` prints a JSON line
+`[namespace, rule, path]` for each match. No isolation, no containers, no deadline, no hash: what is left is the engine.
 """
 
+import importlib
 import json
 import multiprocessing
 import os
@@ -12,8 +13,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import yara
 
 from agent.platform.accounts import account_name
 from agent.scanner.engines.port import EXTERNAL_VARIABLES
@@ -29,6 +28,7 @@ class _Matcher:
     """Rules compiled once, before the fork, so that the processes share their pages."""
 
     rules: Any = None
+    error: type[Exception] = Exception
 
 
 def _files(trees: list[str]) -> Iterator[str]:
@@ -46,16 +46,18 @@ def _match(path: str) -> tuple[list[tuple[str, str, str]], str]:
             owner = account_name(os.fstat(file.fileno()).st_uid)
             variables = variables_for(path, (path.rpartition("/")[2],), file.read(_HEAD), owner)
         found = _Matcher.rules.match(path, externals=variables, fast=True)
-    except (yara.Error, OSError) as error:
+    except (_Matcher.error, OSError) as error:
         return [], f"{path}: {error}"
     return [(match.namespace, match.rule, path) for match in found], ""
 
 
 def main(arguments: list[str]) -> int:
     """Compile, fork, match; 1 when a file could not be matched."""
-    processes, folder, trees = int(arguments[0]), Path(arguments[1]), arguments[2:]
+    module, processes, folder, trees = arguments[0], int(arguments[1]), Path(arguments[2]), arguments[3:]
     texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.yar"))}
-    _Matcher.rules = yara.compile(sources=texts, externals=_NO_VALUES, includes=False)
+    engine = importlib.import_module(module)
+    _Matcher.error = engine.Error
+    _Matcher.rules = engine.compile(sources=texts, externals=_NO_VALUES, includes=False)
     failed = 0
     with multiprocessing.get_context("fork").Pool(processes) as pool:
         for matches, problem in pool.imap_unordered(_match, _files(trees), _CHUNK):

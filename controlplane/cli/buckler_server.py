@@ -13,6 +13,7 @@ from controlplane.cli.server.init import init
 from controlplane.cli.server.jobs import jobs
 from controlplane.cli.server.migrate import migrate
 from controlplane.cli.server.serve import serve
+from controlplane.cli.server.transfer import transfer
 from controlplane.cli.server.user import user
 
 app = typer.Typer(
@@ -27,6 +28,7 @@ app.command()(migrate)
 app.add_typer(catalog, name="catalog")
 app.add_typer(jobs, name="jobs")
 app.add_typer(user, name="user")
+app.add_typer(transfer, name="transfer")
 app.command()(doctor)
 
 

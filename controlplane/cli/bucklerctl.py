@@ -10,8 +10,11 @@ import typer
 from controlplane.cli.ctl.detection import detection
 from controlplane.cli.ctl.device import device
 from controlplane.cli.ctl.fleet import fleet
+from controlplane.cli.ctl.invoice import invoice
 from controlplane.cli.ctl.key import key
 from controlplane.cli.ctl.login import login
+from controlplane.cli.ctl.payment_method import payment_method
+from controlplane.cli.ctl.refund import refund
 from controlplane.cli.ctl.sandbox import sandbox
 from controlplane.cli.ctl.seat import seat
 from controlplane.cli.ctl.subscription import subscription
@@ -29,6 +32,9 @@ app.add_typer(detection, name="detection")
 app.add_typer(seat, name="seat")
 app.add_typer(subscription, name="subscription")
 app.add_typer(key, name="key")
+app.add_typer(invoice, name="invoice")
+app.add_typer(payment_method, name="payment-method")
+app.add_typer(refund, name="refund")
 app.add_typer(sandbox, name="sandbox")
 
 

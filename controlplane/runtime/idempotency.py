@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controlplane.runtime.refusal import Kind, Refusal
 from controlplane.runtime.tables import idempotent_requests
@@ -63,13 +64,7 @@ async def claim(uow: UnitOfWork, request: RequestKey, request_sha256: bytes, now
     Raises:
         Refusal: IDEMPOTENCY_KEY_INVALID, or IDEMPOTENCY_MISMATCH: the key was used for another request.
     """
-    if not MIN_KEY_CHARACTERS <= len(request.key) <= MAX_KEY_CHARACTERS or not request.key.isprintable():
-        raise Refusal(
-            Kind.INVALID,
-            "IDEMPOTENCY_KEY_INVALID",
-            f"an idempotency key has {MIN_KEY_CHARACTERS} to {MAX_KEY_CHARACTERS} printable characters",
-            "Choose a random key per intention and repeat it only for retries",
-        )
+    _check_key(request)
     inserted = await uow.connection.execute(
         insert_into(uow.connection, idempotent_requests)
         .values(**_identity(request), request_sha256=request_sha256, created_at=now)
@@ -78,11 +73,25 @@ async def claim(uow: UnitOfWork, request: RequestKey, request_sha256: bytes, now
     )
     if inserted.first() is not None:
         return None
-    row = (
-        await uow.connection.execute(
-            select(idempotent_requests.c.request_sha256, idempotent_requests.c.response).where(*_matching(request))
-        )
-    ).one()
+    response = await answer_of(uow.connection, request, request_sha256)
+    assert response is not None, "a committed request carries its answer"
+    return response
+
+
+async def answer_of(connection: AsyncConnection, request: RequestKey, request_sha256: bytes) -> bytes | None:
+    """The answer that a request got; None: it was never asked, or is being answered.
+
+    For work that has to be done before the transaction that claims the request.
+
+    Raises:
+        Refusal: IDEMPOTENCY_KEY_INVALID, or IDEMPOTENCY_MISMATCH: the key was used for another request.
+    """
+    _check_key(request)
+    columns = idempotent_requests.c
+    found = await connection.execute(select(columns.request_sha256, columns.response).where(*_matching(request)))
+    row = found.one_or_none()
+    if row is None:
+        return None
     if row.request_sha256 != request_sha256:
         raise Refusal(
             Kind.PRECONDITION,
@@ -90,13 +99,22 @@ async def claim(uow: UnitOfWork, request: RequestKey, request_sha256: bytes, now
             "this idempotency key was used for another request",
             "Use a new key for a new request",
         )
-    assert row.response is not None, "a committed request carries its answer"
-    return bytes(row.response)
+    return None if row.response is None else bytes(row.response)
 
 
 async def remember(uow: UnitOfWork, request: RequestKey, response: bytes) -> None:
     """Store the answer of a request claimed in this transaction."""
     await uow.connection.execute(update(idempotent_requests).where(*_matching(request)).values(response=response))
+
+
+def _check_key(request: RequestKey) -> None:
+    if not MIN_KEY_CHARACTERS <= len(request.key) <= MAX_KEY_CHARACTERS or not request.key.isprintable():
+        raise Refusal(
+            Kind.INVALID,
+            "IDEMPOTENCY_KEY_INVALID",
+            f"an idempotency key has {MIN_KEY_CHARACTERS} to {MAX_KEY_CHARACTERS} printable characters",
+            "Choose a random key per intention and repeat it only for retries",
+        )
 
 
 def _identity(request: RequestKey) -> dict[str, str]:

@@ -61,6 +61,19 @@ PERMISSIONS: Mapping[str, Permission] = {
     "/buckler.v1.FleetService/GetDevice": _READ,
     "/buckler.v1.FleetService/ListDetections": _READ,
     "/buckler.v1.FleetService/GetDetection": _READ,
+    "/buckler.v1.BillingService/ListInvoices": _READ,
+    "/buckler.v1.BillingService/GetInvoice": _READ,
+    "/buckler.v1.BillingService/ExplainInvoice": _READ,
+    "/buckler.v1.BillingService/PayInvoice": _SUBSCRIBE,
+    "/buckler.v1.BillingService/ListPayments": _READ,
+    "/buckler.v1.BillingService/ListPaymentMethods": _READ,
+    "/buckler.v1.BillingService/AddPaymentMethod": _SUBSCRIBE,
+    "/buckler.v1.BillingService/RemovePaymentMethod": _SUBSCRIBE,
+    "/buckler.v1.BillingService/CheckRefund": _READ,
+    # The policy decides, not the person: support may ask for it on a customer's word.
+    "/buckler.v1.BillingService/RequestRefund": _ASSIST,
+    "/buckler.v1.BillingService/ListRefunds": _READ,
+    "/buckler.v1.BillingService/ClassifyCharge": _READ,
     "/buckler.v1.SandboxService/AdvanceClock": _MANAGE,
 }
 

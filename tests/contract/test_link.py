@@ -10,7 +10,8 @@ from uuid import UUID
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from agent.control.link import ControlLink, LinkSettings
+from agent.control.link import ControlLink
+from agent.control.link_settings import LinkSettings
 from agent.domain.entitlement import AccessLevel
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.facts import Finding, Severity

@@ -4,10 +4,11 @@ import bz2
 import gzip
 import io
 import lzma
-import struct
 import tarfile
 import zipfile
 from collections.abc import Mapping
+
+from tests.fakes.zips import encrypted_entry, zip_from
 
 
 def zip_of(members: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
@@ -59,21 +60,21 @@ def ar_of(members: Mapping[str, bytes]) -> bytes:
 
 
 def encrypted_zip_of(members: Mapping[str, bytes]) -> bytes:
-    """A zip whose members say they are encrypted."""
-    data = bytearray(zip_of(members, zipfile.ZIP_STORED))
-    for magic, flags_at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-        at = data.find(magic)
-        while at >= 0:
-            struct.pack_into("<H", data, at + flags_at, 1)
-            at = data.find(magic, at + 1)
-    return bytes(data)
+    """A zip whose members are encrypted."""
+    return zip_from(*(encrypted_entry(name, data) for name, data in members.items()))
 
 
 def shrink(data: bytes, kind: str) -> bytes:
-    """A compressed stream: `gz`, `bz2` or `xz`."""
-    if kind == "gz":
-        return gzip.compress(data, mtime=0)
-    return bz2.compress(data) if kind == "bz2" else lzma.compress(data)
+    """A compressed stream: `gz`, `bz2`, `xz` or `lzma`."""
+    match kind:
+        case "gz":
+            return gzip.compress(data, mtime=0)
+        case "bz2":
+            return bz2.compress(data)
+        case "lzma":
+            return lzma.compress(data, lzma.FORMAT_ALONE)
+        case _:
+            return lzma.compress(data)
 
 
 def libarchive_of(members: Mapping[str, bytes], format_name: str, filter_name: str | None = None) -> bytes:

@@ -12,12 +12,21 @@ class FakeClock:
     def __init__(self, now: datetime = SOME_MONDAY) -> None:
         self._now = now
         self._monotonic_ns = 1_000_000_000
+        self._asleep_ns = 0
 
     def now(self) -> datetime:
         return self._now
 
     def monotonic_ns(self) -> int:
         return self._monotonic_ns
+
+    def asleep_ns(self) -> int:
+        return self._asleep_ns
+
+    def sleep(self, length: timedelta) -> None:
+        """The machine is suspended and woken up again."""
+        self._now += length
+        self._asleep_ns += length // timedelta(microseconds=1) * 1_000
 
     def advance(self, by: timedelta) -> None:
         """Let time pass."""

@@ -15,8 +15,10 @@ from agent.domain.files import (
     SourceDied,
     SourceEvent,
 )
+from agent.domain.health import HealthIssue
 from agent.platform.regular_files import identity_of, open_regular
-from agent.realtime.territory import Territory, resolve_roots
+from agent.realtime.roots import resolve_roots
+from agent.realtime.territory import Territory
 
 
 class FakeEventSource:
@@ -32,6 +34,7 @@ class FakeEventSource:
         self.blocking = False
         self.refusal: BucklerError | None = None
         self.limits: tuple[str, ...] = ()
+        self.trouble: tuple[HealthIssue, ...] = ()
         self.unanswered: set[int] = set()
         self.answers: dict[int, bool] = {}
         self.remembered: set[FileIdentity] = set()
@@ -71,6 +74,9 @@ class FakeEventSource:
 
     def limitations(self) -> tuple[str, ...]:
         return self.limits
+
+    def issues(self) -> tuple[HealthIssue, ...]:
+        return self.trouble
 
     def close(self) -> None:
         self._deliver = None

@@ -23,5 +23,5 @@ class FakeOwnScanner(FakeScanner):
     async def close(self) -> None:
         self.closed += 1
 
-    def worker_pids(self) -> frozenset[int]:
+    def process_ids(self) -> frozenset[int]:
         return frozenset()

@@ -11,7 +11,7 @@ from agent.domain.policy import Policy
 from agent.domain.ports import EventSource, Store
 from agent.platform.clock import SystemClock
 from agent.realtime.runner import RealtimeProtection
-from agent.realtime.settings import RealtimeSettings
+from agent.realtime.settings import BlockSettings, RealtimeSettings
 from tests.fakes.event_source import FakeEventSource
 from tests.fakes.incidents import FakeIncidentLog
 from tests.fakes.quarantine import FakeQuarantine
@@ -19,6 +19,15 @@ from tests.fakes.randomness import SeededRandomness
 from tests.fakes.scanner import FakeScanner
 from tests.fakes.store import MemoryStore
 from tests.fakes.waiting import until
+
+
+class DrowsyClock(SystemClock):
+    """The machine's own, on a machine that sleeps when it is told to."""
+
+    slept_ns = 0
+
+    def asleep_ns(self) -> int:
+        return self.slept_ns
 
 
 class ProtectedFolder:
@@ -35,7 +44,7 @@ class ProtectedFolder:
         self.quarantine = FakeQuarantine(folder / "vault")
         self.incidents = FakeIncidentLog()
         self.store: Store = MemoryStore()
-        self.clock = SystemClock()  # files get their times from the kernel, so life signs must too
+        self.clock = DrowsyClock()  # files get their times from the kernel, so life signs must too
         self.policy = Policy()
         self.access: Access = NOT_ACTIVATED
         self.proofs = 0
@@ -47,7 +56,7 @@ class ProtectedFolder:
             reconcile_pause_s=0.01,
             restart_after_s=0.01,
             root_retry_s=0.02,
-            answer_within_s=5.0,
+            block=BlockSettings(budget_s=6.0),
         )
         self.settings = replace(self.settings, **overrides)  # type: ignore[arg-type]  # test code names real fields
         self.protection = self.build()

@@ -17,6 +17,7 @@ class FakeScanner:
         self.most_running = 0
         self.failure: Exception | None = None
         self.blind = False
+        self.elapsed_ms = 0.0
         self._gate = asyncio.Event()
         self._gate.set()
 
@@ -42,5 +43,10 @@ class FakeScanner:
             self.running -= 1
         found = (Finding("EICAR_Test_File", "builtin", Severity.HIGH),) if EICAR in content and not self.blind else ()
         return ScanFacts(
-            hashlib.sha256(content).hexdigest(), len(content), found, engine="fake 1", signatures_version="1"
+            hashlib.sha256(content).hexdigest(),
+            len(content),
+            found,
+            engine="fake 1",
+            signatures_version="1",
+            elapsed_ms=self.elapsed_ms,
         )

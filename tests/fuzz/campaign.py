@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing of one target: `python -m tests.fuzz.campaign TARGET --seconds N [--corpus FOLDER]`.
 
-Needs `atheris` (`pip install atheris`; not in the locked set: 35 MB that nothing else needs). What it finds is written to
-the folder as `crash-…` and shown with its stack; inputs that reach new code are kept there for the next run.
+Needs `atheris` (`pip install atheris`; not in the locked set: 35 MB that nothing else needs). What it finds is written
+to the folder as `crash-…` and shown with its stack; inputs that reach new code are kept there for the next run.
 """
 
 import argparse

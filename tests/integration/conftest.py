@@ -18,12 +18,15 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
     """An empty database of each kind."""
     if request.param == "sqlite":
-        return f"sqlite+aiosqlite:///{tmp_path / 'server.db'}"
+        yield f"sqlite+aiosqlite:///{tmp_path / 'server.db'}"
+        return
     server: PostgresServer = request.getfixturevalue("postgres")
-    return await server.new_database()
+    name = await server.new_database()
+    yield server.url(name)
+    await server.drop_database(name)
 
 
 @pytest.fixture

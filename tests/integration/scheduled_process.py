@@ -12,7 +12,6 @@ import sys
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
-from agent.app import scan_cache
 from agent.cli.log import configure_log
 from agent.config import Overrides, find_locations
 from agent.domain.entitlement import Access, AccessLevel, Feature
@@ -24,6 +23,7 @@ from agent.platform.randomness import SystemRandomness
 from agent.quarantine.vault import Vault, VaultSettings
 from agent.report.outbox import StoredIncidentLog
 from agent.scanner.consequences import Consequences
+from agent.scanner.machine_cache import scan_cache
 from agent.scanner.rulepack import CompiledPack, builtin_signatures, compile_pack, load_rules
 from agent.scanner.scheduled.agenda import baseline_setting
 from agent.scanner.scheduled.scan import Ground
@@ -57,7 +57,7 @@ def scheduled(data: Path, folder: Path, database: AgentDatabase, pack: CompiledP
     vault = Vault(VaultSettings(locations.vault), database, clock, randomness)
     parts = ScheduleParts(
         open_scanner=lambda: TellingScanner(SETTINGS, pack, clock),
-        open_cache=lambda: scan_cache(locations, pack, SETTINGS.limits),
+        open_cache=lambda: scan_cache(locations.scan_cache, pack, SETTINGS.limits),
         ground=lambda _kind: Ground((str(folder),)),
         consequences=Consequences(vault, StoredIncidentLog(database), clock, randomness),
         policy=Policy,

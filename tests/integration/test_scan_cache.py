@@ -73,7 +73,7 @@ def test_a_second_scan_knows_old_clean_files_and_looks_at_threats_again(tmp_path
 def test_no_cache_neither_reads_nor_writes_one(tmp_path: Path) -> None:
     old, place = Path(json.__file__).parent, ("--data-dir", tmp_path / "data")
     scan(old, *place, "--no-cache")
-    assert not (tmp_path / "data").exists()
+    assert not (tmp_path / "data" / "scan-cache.db").exists()
     scan(old, *place)
     _, summary = scan(old, *place, "--no-cache")
     assert summary["cached"] == 0

@@ -18,8 +18,11 @@ from agent.scanner.rulepack import builtin_signatures, compile_pack, load_rules
 from agent.scanner.service import ScannerService
 from agent.scanner.settings import ScannerSettings
 from tests.fakes.archives import libarchive_of, shrink, tar_of, zip_of
+from tests.fakes.disk_images import dmg_of, hfs_plus_of, udf_of
 from tests.fakes.documents import mail_of, ole_of, onenote_of, pdf_of, rtf_of, tnef_of
 from tests.fakes.eicar import EICAR
+from tests.fakes.old_archives import arj_of, binhex_of, chm_of
+from tests.fakes.zips import IMPLODE, Entry, zip_from
 from tests.integration.scanning import running_scanner, scan_path
 
 ONE = ScannerSettings(workers=1)
@@ -47,6 +50,12 @@ async def until_scanning(service: ScannerService) -> None:
         ("a.pdf", pdf_of(EICAR, "/ASCIIHexDecode"), ("a.pdf", "object-3")),
         ("a.one", onenote_of(EICAR), ("a.one", "file-1")),
         ("winmail.dat", tnef_of("e.com", EICAR), ("winmail.dat", "e.com")),
+        ("a.arj", arj_of({"e.com": EICAR}), ("a.arj", "e.com")),
+        ("a.chm", chm_of({"e.com": EICAR}), ("a.chm", "e.com")),
+        ("a.dmg", dmg_of(hfs_plus_of({"e.com": EICAR})), ("a.dmg", "0.disk", "volume/e.com")),
+        ("a.img", udf_of({"e.com": EICAR}), ("a.img", "e.com")),
+        ("a.hqx", binhex_of("e.com", EICAR), ("a.hqx", "e.com")),
+        ("old.zip", zip_from(Entry("e.com", EICAR, IMPLODE)), ("old.zip", "e.com")),
     ],
     ids=[
         "plain",
@@ -62,6 +71,12 @@ async def until_scanning(service: ScannerService) -> None:
         "pdf",
         "onenote",
         "tnef",
+        "arj",
+        "chm",
+        "dmg",
+        "udf",
+        "binhex",
+        "imploded",
     ],
 )
 async def test_eicar_is_found_in_every_wrapping(
@@ -160,6 +175,43 @@ async def test_workers_are_recycled_without_a_gap(tmp_path: Path) -> None:
                 assert (await scan_path(service, tmp_path / "e")).findings
 
 
+async def test_a_worker_that_has_grown_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(bytes(12 * MIB))
+    async with running_scanner(replace(ONE, recycle_after_growth=4 * MIB)) as service:
+        first = service.worker_pids()
+        async with asyncio.timeout(20):
+            while first & service.worker_pids():
+                assert (await scan_path(service, tmp_path / "large")).incomplete == ()
+
+
+async def test_files_that_wait_behind_one_that_kills_its_worker_are_scanned_by_another(tmp_path: Path) -> None:
+    (tmp_path / "e").write_bytes(EICAR)
+    async with running_scanner(replace(ONE, files_ahead=2)) as service:
+        (victim,) = service.worker_pids()
+        os.kill(victim, signal.SIGSTOP)
+        async with asyncio.TaskGroup() as tasks:
+            scans = [tasks.create_task(scan_path(service, tmp_path / "e")) for _ in range(3)]
+            await until_scanning(service)
+            await asyncio.sleep(0)
+            os.kill(victim, signal.SIGKILL)
+        lost, *others = [scan.result() for scan in scans]
+        assert lost.incomplete == (Incomplete("worker_crashed"),)
+        assert all(facts.findings for facts in others)
+
+
+async def test_the_end_of_the_process_that_forks_workers_is_made_up_for(tmp_path: Path) -> None:
+    (tmp_path / "e").write_bytes(EICAR)
+    async with running_scanner(ONE) as service:
+        (zygote,) = service.process_ids() - service.worker_pids()
+        os.kill(zygote, signal.SIGKILL)
+        while zygote in service.process_ids():  # noqa: ASYNC110 -- there is no event for tests
+            await asyncio.sleep(0.01)
+        async with asyncio.timeout(20):
+            while not (await scan_path(service, tmp_path / "e")).findings:
+                pass
+        assert service.health() == ()
+
+
 async def test_a_scan_that_nobody_waits_for_any_more_frees_its_worker(tmp_path: Path) -> None:
     (tmp_path / "e").write_bytes(EICAR)
     async with running_scanner(ONE) as service:
@@ -234,9 +286,8 @@ async def test_a_worker_that_dies_while_its_successor_starts_leaves_no_more_work
         (first,) = service.worker_pids()
         for _ in range(2):
             await scan_path(service, tmp_path / "e")
-        assert len(service.worker_pids()) == 2
         os.kill(first, signal.SIGKILL)
-        while first in service.worker_pids():  # noqa: ASYNC110 -- the service has no event for tests
+        while first in service.worker_pids() or not service.worker_pids():  # noqa: ASYNC110 -- there is no event for tests
             await asyncio.sleep(0.01)
         assert len(service.worker_pids()) == 1
         assert (await scan_path(service, tmp_path / "e")).findings

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from agent.scanner.settings import ScannerSettings
 from tests.fakes.eicar import EICAR
 from tests.integration.scanning import running_scanner, scan_path
 
@@ -23,7 +24,7 @@ from agent.platform.sandbox_plan import SandboxPlan
 libc = ctypes.CDLL(None, use_errno=True)
 def call(*arguments):
     return ctypes.get_errno() if libc.syscall(*arguments) == -1 else 0
-report = harden(SandboxPlan(64 << 20, os.getppid()))
+report = harden(SandboxPlan(64 << 20, 3600, os.getppid()))
 outcome = {}
 def attempt(name, action):
     try:
@@ -118,6 +119,19 @@ async def test_a_worker_of_root_is_nobody_and_has_no_capability_left() -> None:
     assert int(status["CapPrm"], 16) == int(status["CapEff"], 16) == 0
     assert status["NoNewPrivs"] == "1"
     assert status["Seccomp"] == "2"
+
+
+def limits_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/limits").read_text(encoding="ascii")
+
+
+async def test_a_worker_may_use_so_much_processor_time_and_no_more() -> None:
+    settings = ScannerSettings(workers=1)
+    async with running_scanner(settings) as service:
+        (pid,) = service.worker_pids()
+        limits = limits_of(pid)
+    (line,) = (line for line in limits.splitlines() if line.startswith("Max cpu time"))
+    assert line.split()[3:5] == [str(settings.cpu_limit_s())] * 2
 
 
 def is_gone(pid: int) -> bool:

@@ -24,11 +24,13 @@ from agent.realtime.commands import (
     Record,
     Release,
     Reopen,
+    Rest,
+    Rested,
     Scan,
     ScanFinished,
     Stopping,
 )
-from agent.realtime.pipeline import MAX_LOOKS, Pipeline, PipelineLimits
+from agent.realtime.pipeline import MAX_LOOKS, REST_AT_MOST_S, REST_FROM_MS, Pipeline, PipelineLimits
 from tests.fakes.clock import SOME_MONDAY
 
 SLOTS, DESCRIPTORS, PARKED = 2, 4, 3
@@ -50,6 +52,7 @@ FACTS = st.sampled_from(
         ScanFacts("cc", 1, findings=(Finding("odd", "test", Severity.INFO),)),
         ScanFacts("dd", 1, incomplete=(Incomplete("max_depth", 3),)),
         ScanFacts("", 0, error="unreadable"),
+        ScanFacts("ee", 1, elapsed_ms=10 * REST_FROM_MS),
     ]
 )
 
@@ -74,6 +77,8 @@ class Ledger:
     inodes: dict[int, int] = field(default_factory=dict)
     owed: list[Owed] = field(default_factory=list)
     reopen: list[Reopen] = field(default_factory=list)
+    #: Inode to the path under which it was costly.
+    resting: dict[int, str] = field(default_factory=dict)
 
 
 class PipelineMachine(RuleBasedStateMachine):
@@ -84,7 +89,7 @@ class PipelineMachine(RuleBasedStateMachine):
         self.ledger = Ledger()
         self.numbers = 100
         self.versions: dict[int, int] = {}
-        self.stopped = False
+        self.looked_at = ""
 
     # ------------------------------------------------------------ what may happen
 
@@ -109,6 +114,7 @@ class PipelineMachine(RuleBasedStateMachine):
     def a_scan_comes_back(self, data: st.DataObject, facts: ScanFacts, *, changed: bool) -> None:
         job = data.draw(st.sampled_from(sorted(self.ledger.scanning)))
         scan = self.ledger.scanning.pop(job)
+        self.looked_at = scan.path
         inode = self.ledger.inodes[scan.descriptor]
         self.send(ScanFinished(job, facts, self.identity(inode), changed))
 
@@ -149,6 +155,11 @@ class PipelineMachine(RuleBasedStateMachine):
         else:
             self.pipeline.uproot(device=1, inode=inode)
 
+    @precondition(lambda self: self.ledger.resting)
+    @rule(data=st.data())
+    def a_file_has_rested(self, data: st.DataObject) -> None:
+        self.rested(data.draw(st.sampled_from(sorted(self.ledger.resting))))
+
     @rule()
     def parked_files_are_opened_again(self) -> None:
         reopen, self.ledger.reopen = self.ledger.reopen, []
@@ -174,8 +185,10 @@ class PipelineMachine(RuleBasedStateMachine):
     def everything_comes_to_rest(self) -> None:
         """Asked often: later events of the same file would hide one that was forgotten."""
         for _ in range(1000):
-            if not (self.ledger.scanning or self.ledger.capturing or self.ledger.reopen):
+            if not (self.ledger.scanning or self.ledger.capturing or self.ledger.reopen or self.ledger.resting):
                 break
+            for inode in list(self.ledger.resting):
+                self.rested(inode)
             for job in list(self.ledger.capturing):
                 self.ledger.capturing.pop(job)
                 self.send(CaptureFinished(job, frozenset(), changed=False))
@@ -218,6 +231,10 @@ class PipelineMachine(RuleBasedStateMachine):
         if any(isinstance(command, Reconcile) for command in commands):
             self.ledger.owed = [owed for owed in self.ledger.owed if owed != Owed(inode, path)]
 
+    def rested(self, inode: int) -> None:
+        del self.ledger.resting[inode]
+        self.send(Rested(1, inode))
+
     def send(self, event: Input) -> list[Command]:
         commands = self.pipeline.handle(event, self.policy, SOME_MONDAY)
         for command in commands:
@@ -244,12 +261,18 @@ class PipelineMachine(RuleBasedStateMachine):
                 assert job not in ledger.scanning
                 ledger.scanning[job] = command
                 inode = ledger.inodes[descriptor]
+                rests = ledger.resting.get(inode) == command.path
+                assert not rests or ledger.waiting, "nobody is held, and it has not rested"
                 ledger.owed = [owed for owed in ledger.owed if owed.inode != inode]
             case Capture(job, descriptor):
                 assert descriptor in ledger.held
                 ledger.capturing[job] = command
             case Record():
                 assert not command.blocked or command.findings
+            case Rest(_, inode, seconds):
+                assert inode not in ledger.resting, "two timers for one file"
+                assert 0 < seconds <= REST_AT_MOST_S
+                ledger.resting[inode] = self.looked_at
             case Reopen(path):
                 ledger.reopen.append(command)
                 ledger.owed = [owed for owed in ledger.owed if owed.path != path]

@@ -8,6 +8,7 @@ from tests.house_rules import (
     a_test_can_fail,
     files_fit_in_the_head,
     functions_fit_on_a_screen,
+    no_float_near_money,
     no_junk_drawers,
     patches_per_test,
     time_comes_from_the_clock,
@@ -51,3 +52,10 @@ def test_a_test_without_an_assertion_is_refused() -> None:
 def test_many_patches_are_refused() -> None:
     text = "def test_one(monkeypatch) -> None:\n    monkeypatch." + "setattr(x, 'y', 1)\n    assert x\n"
     assert list(patches_per_test([Source.parse("tests/unit/test_x.py", text)]))
+
+
+def test_floats_and_divisions_near_money_are_found() -> None:
+    text = "a = 0.5\nb = float(1)\nc = 1 / 2\nc /= 2\nd = 1 // 2\n"
+    found = list(no_float_near_money(Source.parse("controlplane/billing/anything.py", text)))
+    assert sorted(complaint.split(":")[1] for complaint in found) == ["1", "2", "3", "4"]
+    assert list(no_float_near_money(Source.parse("controlplane/devices/model.py", text))) == []

@@ -27,22 +27,30 @@ from agent.domain.files import (
     SourceDied,
     SourceEvent,
 )
+from agent.domain.health import HealthIssue
 from agent.domain.ports import Clock
 from agent.platform.fanotify import BUFFER_BYTES, EVENT_SIZE, EventMask, Group, InitFlag, MarkScope, Notice
 from agent.platform.file_handles import FileSystemId, file_system_id, handle_of, open_handle
 from agent.platform.mountinfo import Mount, MountWatch, mount_of, mounts
 from agent.platform.regular_files import identity_of
 from agent.realtime.refusals import not_permitted, too_many_marks
+from agent.realtime.roots import Root, has_moved, resolve_roots
+from agent.realtime.settings import BlockSettings
 from agent.realtime.sources.gate import Gate
 from agent.realtime.sources.names import FolderOpener, PendingNames
-from agent.realtime.territory import SELF_TEST_PREFIX, Root, Territory, has_moved, printable, resolve_roots
+from agent.realtime.territory import SELF_TEST_PREFIX, Territory, printable
 
-#: Buffers per turn, so that a flood of events does not keep everything else from running.
-READS_PER_TURN = 8
+#: Buffers per turn; between two turns the answers of the workers are taken. A program that writes files faster than
+#: they are read here fills the kernel's queues, so reading goes first: names, which are only noted, to the last one.
+CONTENT_READS_PER_TURN = 8
+NAME_READS_PER_TURN = 4
+#: Holds about a thousand names.
+NAME_BUFFER_BYTES = 65536
 #: How often the roots are compared with what they were, in seconds; deletions and unmounts are noticed at once.
 ROOT_CHECK_S = 30.0
 
 _EVENT_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_LARGEFILE", 0) | getattr(os, "O_NOATIME", 0)
+_BLOCK = BlockSettings()
 _CANNOT = {errno.EXDEV, errno.ENODEV, errno.EOPNOTSUPP, errno.EINVAL}
 #: The file of the event does not exist any more, so nothing was missed.
 _GONE = {errno.ENOENT, errno.ESTALE}
@@ -77,16 +85,21 @@ class FanotifySource:
         excluded: Our own folders; nothing in them is ever reported.
         own_pids: This agent's processes, asked before each batch of events.
         clock: For the time of reading.
-        hold_s: Blocking mode: an opener is let go after this time even if this whole process stands still.
+        block: Blocking mode: which openers are held, and how long even if this whole process stands still.
     """
 
     def __init__(
-        self, *, excluded: Sequence[str], own_pids: Callable[[], frozenset[int]], clock: Clock, hold_s: float = 8.0
+        self,
+        *,
+        excluded: Sequence[str],
+        own_pids: Callable[[], frozenset[int]],
+        clock: Clock,
+        block: BlockSettings = _BLOCK,
     ) -> None:
         self._excluded = tuple(os.path.realpath(path) for path in excluded)
         self._own_pids = own_pids
         self._clock = clock
-        self._hold_s = hold_s
+        self._block = block
         self._session: _Session | None = None
 
     @property
@@ -97,6 +110,10 @@ class FanotifySource:
     def limitations(self) -> tuple[str, ...]:
         """What cannot be seen where we watch."""
         return tuple(self._session.limitations) if self._session else ()
+
+    def issues(self) -> tuple[HealthIssue, ...]:
+        """See the port; its limits are met or not when it is opened."""
+        return ()
 
     def open(self, roots: Sequence[str], deliver: Callable[[SourceEvent], None]) -> None:
         """See the port."""
@@ -143,12 +160,15 @@ class FanotifySource:
             if gate is not None:
                 gate.close()
         elif session.gate is None:
+            roots = [root.path for root in session.roots]
+            chosen = [os.path.realpath(folder) for folder in self._block.folders]
             session.gate = Gate(
-                [root.path for root in session.roots],
+                roots,
+                [folder for folder in chosen if session.territory.reaches(folder)] if chosen else roots,
                 self._excluded,
+                block=self._block,
                 own_pids=self._own_pids,
                 clock=self._clock,
-                hold_s=self._hold_s,
                 deliver=session.deliver,
                 died=lambda reason: session.deliver(SourceDied(self.name, reason)),
             )
@@ -186,7 +206,7 @@ class FanotifySource:
 
     def _read_contents(self) -> None:
         session, own = self._session, self._own_pids()
-        for _ in range(READS_PER_TURN):
+        for _ in range(CONTENT_READS_PER_TURN):
             if session is None or session is not self._session:
                 return
             try:
@@ -220,8 +240,9 @@ class FanotifySource:
         path = _path_of(notice.descriptor)
         if notice.pid in own and not os.path.basename(path).startswith(SELF_TEST_PREFIX):  # noqa: PTH119 -- a string
             return None
-        if not session.territory.covers(path):
-            through_ours = self._seen_through_root(session, notice.descriptor, status.st_dev)
+        if not session.territory.covers(path) or not _is_at(path, status):
+            # Reached through another mount, maybe of another mount namespace, where paths mean something else.
+            through_ours = self._path_through_root(session, notice.descriptor, status.st_dev, path)
             if through_ours is None:
                 return None
             path = through_ours
@@ -229,15 +250,15 @@ class FanotifySource:
         kind = EventKind.CLOSED_AFTER_WRITE
         return FileEvent(identity_of(status), path, notice.descriptor, notice.pid, kind, None, seen)
 
-    def _seen_through_root(self, session: _Session, descriptor: int, device: int) -> str | None:
-        """The path of a file that was reached by another mount (a bind mount, a container) as a root shows it."""
+    def _path_through_root(self, session: _Session, descriptor: int, device: int, path: str) -> str | None:
+        """The path, as a root shows it, of a file that was reached by another mount (a bind mount, a container)."""
         anchor = session.devices.get(device)
         if anchor is None:
             return None
         try:
             handle, mount_id = handle_of(descriptor)
             if mount_id in session.marked:
-                return None
+                return path if session.territory.covers(path) else None
             with FolderOpener({}) as folders:
                 opened = open_handle(folders.anchor(anchor), handle, os.O_PATH)
         except OSError:
@@ -255,11 +276,11 @@ class FanotifySource:
         if session is None:
             return
         with FolderOpener(session.anchors) as folders:
-            for _ in range(READS_PER_TURN):
+            for _ in range(NAME_READS_PER_TURN):
                 if session is not self._session:
                     return
                 try:
-                    notices = session.names.read(BUFFER_BYTES)
+                    notices = session.names.read(NAME_BUFFER_BYTES)
                 except OSError as failure:
                     self._lost(session, f"an event could not be read: {failure.strerror}", failure.errno)
                     continue
@@ -280,10 +301,8 @@ class FanotifySource:
             self._folder(session, notice.mask, folders.path_of(notice.entry))
         elif notice.mask & EventMask.MOVED_TO:
             found = folders.look_up(notice.entry, session.territory, notice.pid, self._clock.monotonic_ns())
-            if isinstance(found, EventsLost):
+            if found is not None:
                 session.deliver(found)
-            elif found is not None:
-                session.deliver(found.event)
         elif notice.mask & EventMask.CREATE:
             first = session.pending.created(notice.entry, notice.pid)
             if first:
@@ -397,3 +416,12 @@ def _mark_refused(failure: OSError) -> BucklerError:
 
 def _path_of(descriptor: int) -> str:
     return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115 -- a name of any bytes
+
+
+def _is_at(path: str, status: os.stat_result) -> bool:
+    """Whether a path leads, as this process sees it, to the file it is the path of."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return False
+    return (found.st_dev, found.st_ino) == (status.st_dev, status.st_ino)

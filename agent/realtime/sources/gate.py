@@ -1,6 +1,7 @@
 """The agent's side of the gate: starts the process that holds openers, passes questions in and answers back.
 
-If that process does not answer a ping in time, it is killed: with it the kernel lets go of everybody it holds.
+If that process does not answer a ping in time, it is killed: with it the kernel lets go of everybody it holds. What
+cannot be sent at once (answers, new folders) is sent in its order as soon as there is room: a verdict is never dropped.
 """
 
 import asyncio
@@ -9,12 +10,14 @@ import os
 import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from agent.domain.files import EventKind, FileEvent, FileIdentity
 from agent.domain.ports import Clock
 from agent.platform.regular_files import identity_of
 from agent.realtime.refusals import blocking_unavailable
+from agent.realtime.settings import BlockSettings
 
 #: How long the process may take to be ready.
 START_S = 10.0
@@ -28,11 +31,12 @@ class Gate:
     """Holds openers until they are answered.
 
     Args:
-        roots: Where.
+        roots: Where programs are held.
+        folders: Where openers of files are held.
         excluded: Where not.
+        block: For how long, and what becomes of who cannot be held.
         own_pids: Processes that are never held.
         clock: For the time of reading.
-        hold_s: The process lets an opener go after this time by itself.
         deliver: Receives an OPENING event per held opener.
         died: Called once, with the reason, if the process ends or had to be killed.
 
@@ -43,11 +47,12 @@ class Gate:
     def __init__(
         self,
         roots: Sequence[str],
+        folders: Sequence[str],
         excluded: Sequence[str],
         *,
+        block: BlockSettings,
         own_pids: Callable[[], frozenset[int]],
         clock: Clock,
-        hold_s: float,
         deliver: Callable[[FileEvent], None],
         died: Callable[[str], None],
     ) -> None:
@@ -56,15 +61,19 @@ class Gate:
         self._deliver = deliver
         self._died = died
         self._loop = asyncio.get_running_loop()
-        self._heard_at = self._loop.time()
+        #: When it was asked whether it lives and has not been heard since.
+        self._asked_at: float | None = None
+        self._unsent: deque[bytes] = deque()
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             command = [sys.executable, "-P", "-m", "agent.realtime.sources.gate_process", str(theirs.fileno())]
             self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)  # noqa: S603 -- our own program
         order = {
             "roots": list(roots),
+            "folders": list(folders),
             "excluded": list(excluded),
-            "hold_s": hold_s,
+            "hold_s": block.budget_s,
+            "fail_open": block.fail_open,
             "agent_pid": os.getpid(),
         }
         try:
@@ -87,7 +96,8 @@ class Gate:
     def remember_clean(self, descriptor: int, identity: FileIdentity) -> None:
         """Do not hold openers of this file until it is modified."""
         version = [identity.device, identity.inode, identity.size_bytes, identity.mtime_ns, identity.ctime_ns]
-        self._send({"do": "remember", "version": version}, [descriptor])
+        if not self._unsent:
+            self._send({"do": "remember", "version": version}, [descriptor])
 
     def forget_clean(self) -> None:
         """Hold openers of every file again."""
@@ -98,6 +108,7 @@ class Gate:
         self._timer.cancel()
         if self._channel.fileno() >= 0:
             self._loop.remove_reader(self._channel.fileno())
+            self._loop.remove_writer(self._channel.fileno())
         self._end()
 
     def _begin(self, order: dict[str, object]) -> None:
@@ -128,7 +139,7 @@ class Gate:
             if not message:
                 self._fail("the gate has ended")
                 return
-            self._heard_at = self._loop.time()
+            self._asked_at = None
             told = json.loads(message)
             if told["is"] == "opening" and descriptors:
                 self._opening(told, descriptors[0])
@@ -142,22 +153,44 @@ class Gate:
         self._deliver(FileEvent(identity, path, descriptor, pid, EventKind.OPENING, token, seen))
 
     def _ping(self) -> None:
-        if self._loop.time() - self._heard_at > SILENT_S:
+        now = self._loop.time()
+        if self._asked_at is not None and now - self._asked_at > SILENT_S:
             self._process.kill()
             self._fail("the gate did not answer and was ended")
             return
+        if self._asked_at is None:
+            self._asked_at = now
         self._send({"do": "ping", "pids": sorted(self._own_pids())})
         self._timer = self._loop.call_later(PING_S, self._ping)
 
     def _send(self, order: dict[str, object], descriptors: Sequence[int] = ()) -> None:
         if self._channel.fileno() < 0:
             return
+        message = json.dumps(order).encode()
+        if self._unsent:
+            self._unsent.append(message)
+            return
         try:
-            socket.send_fds(self._channel, [json.dumps(order).encode()], list(descriptors))
+            socket.send_fds(self._channel, [message], list(descriptors))
         except BlockingIOError:
-            pass  # it is behind; its deadlines answer for us, and the ping decides whether it still lives
+            if not descriptors:  # a clean file that is not remembered is merely asked about again
+                self._unsent.append(message)
+                self._loop.add_writer(self._channel.fileno(), self._send_rest)
         except OSError as failure:
             self._fail(f"the gate cannot be told: {failure.strerror}")
+
+    def _send_rest(self) -> None:
+        """It is behind, or was: whether it still lives is decided by the ping."""
+        try:
+            while self._unsent:
+                self._channel.send(self._unsent[0])
+                self._unsent.popleft()
+        except BlockingIOError:
+            return
+        except OSError as failure:
+            self._fail(f"the gate cannot be told: {failure.strerror}")
+            return
+        self._loop.remove_writer(self._channel.fileno())
 
     def _fail(self, reason: str) -> None:
         if self._channel.fileno() >= 0:

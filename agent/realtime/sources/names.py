@@ -1,9 +1,9 @@
 """From "this name in that folder" to an open file: the second half of fanotify's name events."""
 
 import os
+import stat
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from agent.domain.files import EventKind, EventsLost, FileEvent, FileIdentity
@@ -17,14 +17,6 @@ from agent.realtime.territory import Territory
 SETTLE_S = 0.25
 #: More creations than this at a time are not kept waiting.
 _MAX_WAITING = 65536
-
-
-@dataclass(frozen=True, slots=True)
-class FoundEntry:
-    """A file that a name led to, with the number of its names."""
-
-    event: FileEvent
-    links: int
 
 
 class FolderOpener:
@@ -62,7 +54,17 @@ class FolderOpener:
         folder = self._folder(entry)
         return None if folder is None else _join(folder[1], entry.name)
 
-    def look_up(self, entry: Entry, territory: Territory, pid: int, seen_at_ns: int) -> FoundEntry | EventsLost | None:
+    def status_of(self, entry: Entry) -> os.stat_result | None:
+        """What an entry is now, without opening it or following a link; None: it is gone, or not ours."""
+        folder = self._folder(entry)
+        if folder is None:
+            return None
+        try:
+            return os.stat(entry.name, dir_fd=folder[0], follow_symlinks=False)
+        except OSError:
+            return None
+
+    def look_up(self, entry: Entry, territory: Territory, pid: int, seen_at_ns: int) -> FileEvent | EventsLost | None:
         """Open the regular file of that name without following links.
 
         Returns:
@@ -81,8 +83,7 @@ class FolderOpener:
             return EventsLost("fanotify", f"a new file could not be opened: {failure.strerror}")
         if opened is None:
             return None
-        event = FileEvent(opened.identity, path, opened.descriptor, pid, EventKind.APPEARED, None, seen_at_ns)
-        return FoundEntry(event, opened.links)
+        return FileEvent(opened.identity, path, opened.descriptor, pid, EventKind.APPEARED, None, seen_at_ns)
 
     def _folder(self, entry: Entry) -> tuple[int, str] | None:
         key = (entry.file_system, entry.folder)
@@ -151,13 +152,11 @@ class PendingNames:
         due = now - int(self.wait_s * 1e9)
         while self._created and (self._created[0].at_ns <= due or len(self._created) > _MAX_WAITING):
             created = self._created.popleft()
+            if self._explained(created.entry, folders):
+                continue
             found = folders.look_up(created.entry, territory, created.pid, now)
-            if isinstance(found, EventsLost):
+            if found is not None:
                 yield found
-            elif found is not None and self._explained(found):
-                os.close(found.event.descriptor)
-            elif found is not None:
-                yield found.event
         if not self._created:
             self._forget_old_writes(now)
 
@@ -166,11 +165,13 @@ class PendingNames:
         self._created.clear()
         self._written.clear()
 
-    def _explained(self, found: FoundEntry) -> bool:
-        """Whether this very name of this very file is being looked at anyway, or there is nothing in it yet."""
-        identity = found.event.identity
-        _, written_as = self._written.get((identity.device, identity.inode), (0, ""))
-        return identity.size_bytes == 0 or (found.links == 1 and written_as == found.event.path)
+    def _explained(self, entry: Entry, folders: FolderOpener) -> bool:
+        """Whether this very name of this very file is being looked at anyway, or there is nothing in it."""
+        status = folders.status_of(entry)
+        if status is None or not stat.S_ISREG(status.st_mode) or status.st_size == 0:
+            return True
+        _, written_as = self._written.get((status.st_dev, status.st_ino), (0, ""))
+        return status.st_nlink == 1 and written_as == folders.path_of(entry)
 
     def _forget_old_writes(self, now: int) -> None:
         horizon = now - int(4 * self.wait_s * 1e9)

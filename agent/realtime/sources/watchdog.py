@@ -29,11 +29,24 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
 from agent.domain.errors import BucklerError
-from agent.domain.files import EventKind, EventsLost, FileEvent, FileIdentity, RootLost, SourceDied, SourceEvent
+from agent.domain.files import (
+    EventKind,
+    EventsLost,
+    FileEvent,
+    FileIdentity,
+    FolderAppeared,
+    RootLost,
+    SourceDied,
+    SourceEvent,
+)
+from agent.domain.health import HealthIssue
 from agent.domain.ports import Clock
+from agent.platform.mountinfo import MountWatch, mounts
 from agent.platform.regular_files import open_regular
+from agent.realtime.inotify_limits import InotifyUsage, inotify_issues
 from agent.realtime.refusals import blocking_unavailable, too_many_watches
-from agent.realtime.territory import Root, Territory, has_moved, resolve_roots
+from agent.realtime.roots import Root, has_moved, resolve_roots
+from agent.realtime.territory import Territory
 
 #: How long a creation waits for the write that usually follows; where the end of a write is not told, how long a
 #: modified file is left alone first. Seconds.
@@ -46,6 +59,11 @@ OPENED_PER_TURN = 64
 CHECK_S = 1.0
 
 _LINUX: bool = sys.platform.startswith("linux")
+_LIMITATIONS = (
+    "changes through other mounts, hard links elsewhere and memory maps are not seen at once"
+    if _LINUX
+    else "lost events are only found by the regular walk: this system does not tell of them",
+)
 _FILES: list[type[FileSystemEvent]] = [FileClosedEvent, FileCreatedEvent, FileMovedEvent]
 #: Asked for so that folders that come later are watched; the library itself reports what is in them.
 _FOLDERS: list[type[FileSystemEvent]] = [DirCreatedEvent, DirMovedEvent]
@@ -104,7 +122,9 @@ class _Session:
     territory: Territory
     notebook: _Notebook
     observer: BaseObserver
-    limitations: tuple[str, ...] = ()
+    mount_watch: MountWatch | None = None
+    #: Ids of the mounts that were there when it was last looked.
+    mounted: frozenset[int] = frozenset()
     #: Names to open now; names to open at a time of the event loop. Oldest first.
     ready: dict[str, EventKind] = field(default_factory=dict)
     settling: dict[str, tuple[float, EventKind]] = field(default_factory=dict)
@@ -133,7 +153,11 @@ class WatchdogSource:
 
     def limitations(self) -> tuple[str, ...]:
         """What cannot be seen where we watch."""
-        return self._session.limitations if self._session else ()
+        return _LIMITATIONS if self._session else ()
+
+    def issues(self) -> tuple[HealthIssue, ...]:
+        """See the port: limits of the kernel that are too low for what is watched here."""
+        return inotify_issues(_usage(self._session.observer)) if self._session and _LINUX else ()
 
     def open(self, roots: Sequence[str], deliver: Callable[[SourceEvent], None]) -> None:
         """See the port."""
@@ -146,16 +170,20 @@ class WatchdogSource:
         try:
             observer.start()
             for root in resolved:
-                wanted = _FILES + _FOLDERS + ([] if _LINUX else [FileModifiedEvent])
-                observer.schedule(notebook, root.path, recursive=True, event_filter=wanted)
+                _schedule(observer, notebook, root.path)
             _, lost = notebook.take()
             if lost:
-                raise _limit(lost[0])
+                raise _limit(lost[0], resolved)
         except (OSError, BucklerError) as failure:
             observer.stop()
-            raise failure if isinstance(failure, BucklerError) else _limit(str(failure.strerror)) from failure
-        session = _Session(loop, deliver, list(resolved), territory, notebook, observer, _limitations(observer))
+            raise failure if isinstance(failure, BucklerError) else _limit(str(failure.strerror), resolved) from failure
+        session = _Session(loop, deliver, list(resolved), territory, notebook, observer)
         self._session = session
+        if _LINUX:
+            session.mount_watch, session.mounted = MountWatch(), frozenset(mount.id for mount in mounts())
+            loop.add_reader(session.mount_watch.fileno(), self._mounts_changed)
+            usage = _usage(observer)
+            log.info("folders_watched", watches=usage.watches, allowed=usage.allowed, queued=usage.queued)
         session.check_timer = loop.call_later(CHECK_S, self._check, session)
 
     def set_blocking(self, *, enabled: bool) -> None:
@@ -180,6 +208,9 @@ class WatchdogSource:
         for timer in (session.settle_timer, session.check_timer):
             if timer is not None:
                 timer.cancel()
+        if session.mount_watch is not None:
+            session.loop.remove_reader(session.mount_watch.fileno())
+            session.mount_watch.close()
         session.observer.stop()
         session.observer.join(timeout=CHECK_S)
 
@@ -246,6 +277,24 @@ class WatchdogSource:
         seen = self._clock.monotonic_ns()
         session.deliver(FileEvent(opened.identity, path, opened.descriptor, 0, kind, None, seen))
 
+    # ------------------------------------------------------------ file systems that are mounted below a root
+
+    def _mounts_changed(self) -> None:
+        """What is mounted over a watched folder hides it, and is watched by nobody."""
+        session = self._session
+        if session is None or session.mount_watch is None:
+            return
+        session.mount_watch.acknowledge()
+        known = mounts()
+        new = [mount for mount in known if mount.id not in session.mounted and mount.holds_files]
+        session.mounted = frozenset(mount.id for mount in known)
+        for point in (mount.point for mount in new if session.territory.covers(mount.point)):
+            try:
+                _schedule(session.observer, session.notebook, point)
+            except OSError as failure:
+                session.deliver(EventsLost(self.name, f"a new mount cannot be watched: {failure.strerror}"))
+            session.deliver(FolderAppeared(point))
+
     # ------------------------------------------------------------ is everybody still there?
 
     def _check(self, session: _Session) -> None:
@@ -284,26 +333,25 @@ def _healthy(observer: BaseObserver) -> bool:
     )
 
 
-def _limitations(observer: BaseObserver) -> tuple[str, ...]:
-    if not _LINUX:
-        return ("lost events are only found by the regular walk: this system does not tell of them",)
-    from agent.platform.inotify_observer import AttentiveInotifyObserver, watches_allowed
+def _schedule(observer: BaseObserver, notebook: _Notebook, folder: str) -> None:
+    wanted = _FILES + _FOLDERS + ([] if _LINUX else [FileModifiedEvent])
+    observer.schedule(notebook, folder, recursive=True, event_filter=wanted)
+
+
+def _usage(observer: BaseObserver) -> InotifyUsage:
+    from agent.platform.inotify_observer import AttentiveInotifyObserver, events_queued, watches_allowed
 
     assert isinstance(observer, AttentiveInotifyObserver)
-    allowed = watches_allowed()
-    log.info("folders_watched", watches=observer.watches, allowed=allowed)
-    found = ["changes through other mounts, hard links elsewhere and memory maps are not seen at once"]
-    if allowed is not None and observer.watches * 5 > allowed * 4:
-        found.append(f"{observer.watches} of {allowed} folders that may be watched are in use")
-    return tuple(found)
+    return InotifyUsage(observer.watches, observer.refused, watches_allowed(), events_queued())
 
 
-def _limit(reason: str) -> BucklerError:
+def _limit(reason: str, roots: Sequence[Root] = ()) -> BucklerError:
     if not _LINUX:
-        return too_many_watches(reason, None)
+        return too_many_watches(reason, None, None)
     from agent.platform.inotify_observer import watches_allowed
 
-    return too_many_watches(reason, watches_allowed())
+    needed = sum(1 for root in roots for _ in os.walk(root.path))
+    return too_many_watches(reason, watches_allowed(), needed)
 
 
 def _call(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:

@@ -124,23 +124,52 @@ class Meter:
             LimitReachedError: One that ends the container or the file.
             MemoryError: Not a fact about the member.
         """
+
+        def pump(write: Callable[[bytes], None]) -> None:
+            while chunk := read(CHUNK):
+                write(chunk)
+
+        return self.collect(pump)
+
+    def collect(
+        self, unpack: Callable[[Callable[[bytes], None]], str | None]
+    ) -> tuple[bytes | None, Incomplete | None]:
+        """Take a member from an unpacker that hands its pieces out.
+
+        Args:
+            unpack: Calls what it is given with each piece, and lets through what that raises; returns a reason if the
+                member is not whole. May raise anything.
+
+        Returns:
+            As `read_all`, or with the reason.
+
+        Raises:
+            LimitReachedError: One that ends the container or the file.
+            MemoryError: Not a fact about the member.
+        """
         chunks: list[bytes] = []
         size = 0
         limit = self.budget.limits.max_file_size
-        while True:
-            try:
-                chunk = read(min(CHUNK, limit + 1 - size))
-            except MemoryError:
-                raise
-            except Exception:  # noqa: BLE001 -- supervision point: hostile bytes make parsers raise what they like
-                return b"".join(chunks), Incomplete("damaged")
-            if not chunk:
-                return b"".join(chunks), None
+
+        def write(chunk: bytes) -> None:
+            nonlocal size
             size += len(chunk)
             self._count(len(chunk))
             if size > limit:
-                return None, Incomplete("max_file_size", limit)
+                raise LimitReachedError("max_file_size", limit, Scope.MEMBER)
             chunks.append(chunk)
+
+        try:
+            reason = unpack(write)
+        except LimitReachedError as reached:
+            if reached.scope is not Scope.MEMBER:
+                raise
+            return None, reached.as_incomplete()
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001 -- supervision point: hostile bytes make parsers raise what they like
+            reason = "damaged"
+        return b"".join(chunks), Incomplete(reason) if reason else None
 
     def take(self, data: bytes) -> tuple[bytes | None, Incomplete | None]:
         """Account for a member that is in memory already: a piece cut out of its container.

@@ -3,6 +3,7 @@
 import bz2
 import lzma
 import re
+import struct
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,7 +17,10 @@ _INPUT_CHUNK = 64 * 1024
 _NOT_ZERO = re.compile(rb"[^\0]")
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 #: What the shell tools strip; `.tgz` hides a `.tar`.
-_SUFFIXES = {".gz": "", ".bz2": "", ".xz": "", ".tgz": ".tar", ".tbz2": ".tar", ".tbz": ".tar", ".txz": ".tar"}
+_SUFFIXES = {
+    **dict.fromkeys((".gz", ".bz2", ".xz", ".lzma"), ""),
+    **dict.fromkeys((".tgz", ".tbz2", ".tbz", ".txz", ".tlz"), ".tar"),
+}
 
 
 class Decompressor(Protocol):
@@ -32,10 +36,14 @@ class Decompressor(Protocol):
 
 
 class Inflate:
-    """zlib with that interface; also checks gzip's checksum."""
+    """zlib with that interface.
 
-    def __init__(self) -> None:
-        self._inflate = zlib.decompressobj(_GZIP_WINDOW)
+    Args:
+        window_bits: As zlib has them, which also tell what is around the stream; gzip's checksum is checked.
+    """
+
+    def __init__(self, window_bits: int = _GZIP_WINDOW) -> None:
+        self._inflate = zlib.decompressobj(window_bits)
 
     @property
     def eof(self) -> bool:
@@ -138,9 +146,25 @@ _BZIP2_FIRST_BLOCK = (b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90")
 _GZIP = _Compression(b"\x1f\x8b\x08", Inflate)
 _BZIP2 = _Compression(b"BZh", bz2.BZ2Decompressor, 4, _BZIP2_FIRST_BLOCK)
 _XZ = _Compression(b"\xfd7zXZ\0", lzma.LZMADecompressor)
+#: The usual properties, and a dictionary of whole 64 KiB.
+_LZMA = _Compression(b"\x5d\0\0", lambda: lzma.LZMADecompressor(lzma.FORMAT_ALONE))
+_LZMA_HEADER = struct.Struct("<xLQB")
+_UNKNOWN_SIZE, _LARGEST_SIZE = 0xFFFF_FFFF_FFFF_FFFF, 1 << 38
+
+
+def _is_lzma(data: bytes) -> bool:
+    """The format has no magic; as liblzma does, it is known by sizes that make sense, and a first byte of zero."""
+    if not data.startswith(_LZMA.magic) or len(data) < _LZMA_HEADER.size:
+        return False
+    dictionary, size, first = _LZMA_HEADER.unpack_from(data)
+    # A power of two, or half as much again.
+    is_round = dictionary.bit_count() == 1 or (dictionary.bit_count() == 2 and dictionary & dictionary << 1)  # noqa: PLR2004
+    return bool(is_round) and (size == _UNKNOWN_SIZE or 0 < size < _LARGEST_SIZE) and first == 0
+
 
 FAMILIES = (
     Family("gzip", _GZIP.recognises, _gzip_members),
     Family("bzip2", _BZIP2.recognises, _BZIP2.members),
     Family("xz", _XZ.recognises, _XZ.members),
+    Family("lzma", _is_lzma, _LZMA.members),
 )

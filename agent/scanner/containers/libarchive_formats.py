@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from agent.scanner.containers import libarchive_reader
+from agent.scanner.containers import libarchive_reader, rar_blocks, second_reader, seven_zip_reader
 from agent.scanner.containers.budget import Meter
 from agent.scanner.containers.compressed_streams import inner_name
 from agent.scanner.containers.family import ContainerError, Content, Family, Member
@@ -17,11 +17,14 @@ _LHA_METHODS = tuple(b"-%s-" % m for m in (b"lh0 lh1 lh2 lh3 lh4 lh5 lh6 lh7 lhd
 _OLD_CPIO_HEADER = 26
 _LONGEST_NAME = 4096
 _Z_HEADER = 3
+#: ar: where the first header and its data stand, and the size in it.
+_AR_FIRST, _AR_FIRST_DATA, _AR_SIZE = 8, 68, slice(56, 66)
+_AR_OF_7_ZIP = 0xEC
 #: An archive longer than this, in bytes, has members; one that shows none has lost them.
-_LONGEST_EMPTY = 1024
-_7Z_HEADER = 32
-#: What a Z, zst, lz4, lz or lzma stream is called without its suffix, on top of what `inner_name` knows.
-_SUFFIXES = (".zst", ".lz4", ".lz", ".z", ".lzma")
+_LONGEST_EMPTY = {"7z": 32, "rar": 64, "rar5": 64}
+_LONGEST_EMPTY_OTHER = 1024
+#: What a Z, zst, lz4 or lz stream is called without its suffix, on top of what `inner_name` knows.
+_SUFFIXES = (".zst", ".lz4", ".lz", ".z")
 
 
 def _begins(*magics: bytes, at: int = 0) -> Callable[[bytes], bool]:
@@ -33,10 +36,9 @@ def _archive(
     recognises: Callable[[bytes], bool],
     *formats: str,
     filters: tuple[str, ...] = ("none",),
-    longest_empty: int = _LONGEST_EMPTY,
 ) -> Family:
     def members(content: Content, meter: Meter) -> Iterator[Member]:
-        empty = len(content.data) > longest_empty
+        empty = len(content.data) > _LONGEST_EMPTY.get(name, _LONGEST_EMPTY_OTHER)
         for member in libarchive_reader.members(content, meter, formats=formats, filters=filters):
             empty = False
             yield member
@@ -44,6 +46,40 @@ def _archive(
             raise ContainerError("damaged")
 
     return Family(name, recognises, members)
+
+
+def _archive_read_twice(name: str, recognises: Callable[[bytes], bool], format_name: str, format_id: int) -> Family:
+    first = _archive(name, recognises, format_name).members
+
+    def members(content: Content, meter: Meter) -> Iterator[Member]:
+        return second_reader.members(content, meter, first, format_id)
+
+    return Family(name, recognises, members)
+
+
+_READ_RAR = _archive_read_twice("rar", _begins(b"Rar!\x1a\x07\x00"), "rar", 0x03)
+
+
+def _rar_members(content: Content, meter: Meter) -> Iterator[Member]:
+    yield from _READ_RAR.members(content, meter)
+    if not rar_blocks.is_whole(content.data):
+        raise ContainerError("damaged")
+
+
+_READ_AR = _archive("ar", _begins(b"!<arch>\n"), "ar")
+
+
+def _ar_members(content: Content, meter: Meter) -> Iterator[Member]:
+    if _is_windows_library(content.data):
+        return seven_zip_reader.members(content, meter, _AR_OF_7_ZIP)
+    return _READ_AR.members(content, meter)
+
+
+def _is_windows_library(data: bytes) -> bool:
+    """Two tables of symbols at the front, where others have one; libarchive cannot read the names behind them."""
+    size = data[_AR_SIZE].strip()
+    second = _AR_FIRST_DATA + int(size) + int(size) % 2 if size.isdigit() else 0
+    return data.startswith(b"/ ", _AR_FIRST) and data.startswith(b"/ ", second)
 
 
 def _stream(name: str, recognises: Callable[[bytes], bool], filter_name: str) -> Family:
@@ -77,15 +113,15 @@ def _is_compress(data: bytes) -> bool:
 
 
 FAMILIES = (
-    _archive("7z", _begins(b"7z\xbc\xaf\x27\x1c"), "7zip", longest_empty=_7Z_HEADER),
-    _archive("rar", _begins(b"Rar!\x1a\x07\x00"), "rar"),
-    _archive("rar5", _begins(b"Rar!\x1a\x07\x01\x00"), "rar5"),
+    _archive_read_twice("7z", _begins(b"7z\xbc\xaf\x27\x1c"), "7zip", 0x07),
+    Family("rar", _READ_RAR.recognises, _rar_members),
+    _archive_read_twice("rar5", _begins(b"Rar!\x1a\x07\x01\x00"), "rar5", 0xCC),
     _archive("cpio", lambda data: data.startswith(_CPIO_MAGICS[:3]) or _is_old_cpio(data), "cpio"),
     _archive("iso9660", _begins(b"CD001", at=_ISO_AT), "iso9660"),
-    _archive("cab", _begins(b"MSCF\0\0\0\0"), "cab"),
+    _archive_read_twice("cab", _begins(b"MSCF\0\0\0\0"), "cab", 0x08),
     _archive("xar", _begins(b"xar!"), "xar"),
     _archive("lha", _begins(*_LHA_METHODS, at=_LHA_AT), "lha"),
-    _archive("ar", _begins(b"!<arch>\n"), "ar"),
+    Family("ar", _begins(b"!<arch>\n"), _ar_members),
     _archive("rpm", _begins(b"\xed\xab\xee\xdb"), "cpio", filters=("rpm", "gzip", "bzip2", "xz", "lzma", "zstd")),
     _stream("zstd", _begins(b"\x28\xb5\x2f\xfd"), "zstd"),
     _stream("lz4", _begins(b"\x04\x22\x4d\x18"), "lz4"),

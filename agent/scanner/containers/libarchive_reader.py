@@ -16,10 +16,12 @@ from agent.scanner.containers.budget import CHUNK, Meter
 from agent.scanner.containers.family import ContainerError, Content, Member
 
 _LINUX_LIBRARY = "libarchive.so.13"
-_REGULAR_FILE = 0o100000
 _FILE_TYPE = 0o170000
-#: What ends an archive is never longer (cpio's last header with its name); more is an entry that was stepped over.
-_LONGEST_END = 128
+#: What ends a cpio archive, its last header with the name, is never longer than this; more is an entry that was
+#: stepped over. In the portable format of POSIX it is shorter than in the others with digits.
+_LONGEST_END, _LONGEST_PORTABLE_END, _PORTABLE = 124, 88, b"070707"
+#: A regular file, or no type at all.
+_FILES = (0o100000, 0)
 
 
 def load() -> Any:
@@ -76,7 +78,8 @@ def members(
             try:
                 status = _next_header(ffi, archive, entry)
                 if status == ffi.ARCHIVE_EOF:
-                    if "cpio" in formats and _end_size(ffi, archive) > _LONGEST_END:
+                    longest_end = _LONGEST_PORTABLE_END if content.data.startswith(_PORTABLE) else _LONGEST_END
+                    if "cpio" in formats and _end_size(ffi, archive) > longest_end:
                         yield lost
                     return
                 if status == ffi.ARCHIVE_WARN and (ffi.error_string(archive) or b"").startswith(b"Skipped"):
@@ -144,9 +147,6 @@ def _translated(error: Exception, *, encrypted: bool = False) -> ContainerError:
 def _read(ffi: Any, archive: Any, entry: Any, meter: Meter, buffer: Any, name: str) -> Member:
     raw = ffi.entry_pathname(entry)
     label = name or _decoded(raw) or ffi.entry_pathname_w(entry) or "?"
-    # Something of another type that has a content all the same, a folder say, is not let off.
-    if ffi.entry_filetype(entry) & _FILE_TYPE != _REGULAR_FILE and ffi.entry_size(entry) <= 0:
-        return Member(label, None)
     if ffi.entry_is_encrypted(entry) > 0:
         return Member(label, None, Incomplete("encrypted"))
     problem: list[str] = []
@@ -163,6 +163,9 @@ def _read(ffi: Any, archive: Any, entry: Any, meter: Meter, buffer: Any, name: s
         return ctypes.string_at(buffer, count)
 
     data, incomplete = meter.read_all(read)
+    # What an entry says it is is up to who wrote it: a link or a nothing that has content is unpacked as a file.
+    if not data and ffi.entry_filetype(entry) & _FILE_TYPE not in _FILES:
+        return Member(label, None)
     if incomplete is not None and problem:
         incomplete = Incomplete(problem[0])
     return Member(label, data, incomplete)

@@ -119,7 +119,9 @@ def _part_members(part: Message, name: str, meter: Meter) -> Iterator[Member]:
     yield Member(name, data, Incomplete("damaged") if broken and problem is None else problem)
     if "base64" not in encoding:
         yield from _uudecoded(body, f"{name}/", meter)
-    yield from _sections(raw, name, meter)
+    if not is_message(body):
+        # One that is a message is opened in turn; done twice, a body of headers only would double with every depth.
+        yield from _sections(raw, name, meter)
 
 
 def _margins(part: Message, name: str, meter: Meter) -> Iterator[Member]:

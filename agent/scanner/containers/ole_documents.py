@@ -17,6 +17,8 @@ from agent.scanner.containers.family import ContainerError, Content, Family, Mem
 _NATIVE = "\x01ole10native"
 _VBA_DIRECTORY = "dir"
 _ORPHANS = "orphans"
+#: Written by Visual Studio; says how often the document was saved and nothing about where anything is.
+_HARMLESS = "transaction_signature_number"
 _IN_USE = (olefile.STGTY_STREAM, olefile.STGTY_STORAGE)
 _FIRST_MSI_LETTER, _FIRST_MSI_SINGLE, _MSI_END, _MSI_TABLE = 0x3800, 0x4800, 0x4840, 0x4840
 _MSI_LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._"
@@ -24,6 +26,14 @@ _MSI_LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._
 _FILEPASS = b"\x2f\x00"
 #: PowerPoint: `CurrentUserAtom.headerToken` of an encrypted document ([MS-PPT] 2.3.2).
 _ENCRYPTED_SLIDES = b"\xdf\xc4\xd1\xf3"
+
+
+class _Document(olefile.OleFileIO):  # type: ignore[misc] # olefile has no types
+    """Believes no size larger than the file: with sectors in a circle, olefile would fill the memory with it."""
+
+    def _open(self, start: int, size: int = olefile.UNKNOWN_SIZE, **options: Any) -> Any:
+        longest = size if size == olefile.UNKNOWN_SIZE else min(size, self._filesize)
+        return super()._open(start, longest, **options)
 
 
 def recognise(data: bytes) -> bool:
@@ -34,7 +44,7 @@ def recognise(data: bytes) -> bool:
 def members(content: Content, meter: Meter) -> Iterator[Member]:
     """Every stream that the directory names, and what is wrapped in it."""
     try:
-        document = olefile.OleFileIO(io.BytesIO(content.data))
+        document = _Document(io.BytesIO(content.data))
     except (OSError, ValueError, IndexError, TypeError) as error:
         raise ContainerError("damaged") from error
     with document:
@@ -57,7 +67,8 @@ def _storages(document: Any) -> Iterator[tuple[tuple[str, ...], Any, bool]]:
         seen.add(storage.sid)
         # What olefile met and did not think fatal: a loop, an entry used twice; or an entry in use that says it is not.
         vacant = any(kid.entry_type not in _IN_USE for kid in storage.kids)
-        yield path, storage, vacant or (not path and bool(document.parsing_issues))
+        bent = not path and any(_HARMLESS not in str(issue) for _kind, issue in document.parsing_issues)
+        yield path, storage, vacant or bent
         folders = [kid for kid in storage.kids if kid.entry_type == olefile.STGTY_STORAGE]
         waiting.extend(((*path, _readable(kid.name)), kid) for kid in reversed(folders))
 

@@ -1,131 +1,158 @@
-"""Zip and everything that is a zip inside: jar, apk, docx, xlsx, odt, whl; also behind a foreign beginning (SFX)."""
+"""Zip and everything that is a zip inside: jar, apk, docx, xlsx, odt, whl; also behind a foreign beginning (SFX).
 
-import io
-import struct
-import zipfile
+Programs differ in what they take for the members of an archive: what the directory names, or every local header from
+the front. All of it is read: what the directory names, that again as the local header has it if the two contradict
+each other, and local headers that stand where the directory knows of none.
+"""
+
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 from agent.domain.facts import Incomplete
-from agent.scanner.containers import libarchive_reader
+from agent.scanner.containers import zip_methods, zip_records
 from agent.scanner.containers.budget import Meter
-from agent.scanner.containers.family import Content, Family, Member
+from agent.scanner.containers.family import ContainerError, Content, Family, Member
+from agent.scanner.containers.zip_records import Directory, Record
 
-_LOCAL_HEADER = b"PK\x03\x04"
-_CENTRAL_HEADER = b"PK\x01\x02"
-_SPANNED = b"PK\x07\x08PK\x03\x04"
-_END_OF_DIRECTORY = b"PK\x05\x06"
-_END = struct.Struct("<4s4H2LH")
-#: The end record is followed by a comment of at most 65,535 bytes.
-_LONGEST_TAIL = _END.size + 0xFFFF
-_IN_ZIP64, _IN_ZIP64_COUNT = 0xFFFF_FFFF, 0xFFFF
-#: Of a local header only the lengths of its name and its extra field.
-_LOCAL = struct.Struct("<26x2H")
-_ZIP64_LOCATOR, _ZIP64_LOCATOR_SIZE = b"PK\x06\x07", 20
-_FLAG_ENCRYPTED = 1
-#: zipfile makes an object of some 600 bytes for every entry before the first can be read; beyond this many the
-#: archive is streamed instead.
-_MAX_LISTED = 100_000
+_BEGINNINGS = (zip_records.LOCAL, *zip_records.SPANNED)
 
 
 def recognise(data: bytes) -> bool:
     """By its first bytes, or by an end record that really points to a directory."""
-    return data.startswith((_LOCAL_HEADER, _SPANNED)) or _directory_start(data) is not None
+    return data.startswith(_BEGINNINGS) or zip_records.find_directory(data) is not None
 
 
 def members(content: Content, meter: Meter) -> Iterator[Member]:
-    """Members in the order of the directory; streamed from the front where there is no usable directory."""
-    listed = content.data.count(_CENTRAL_HEADER, _directory_start(content.data) or 0)
-    if listed > _MAX_LISTED:
-        streamed = 0
-        for member in _stream(content, meter):
-            streamed += 1
-            yield member
-        if streamed < listed:
-            yield Member(content.name, None, Incomplete("damaged"))
-        return
-    try:
-        archive = zipfile.ZipFile(io.BytesIO(content.data))
-        entries = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, struct.error, OverflowError, NotImplementedError, UnicodeError):
-        yield from _stream(content, meter)
-        # Cut off or bent: what could be had was had, what the directory would have named is unknown.
-        yield Member(content.name, None, Incomplete("damaged"))
-        return
-    with archive:
-        for entry in entries:
-            yield _read(archive, entry, meter)
-    for start, end in _gaps(content.data, entries, archive.start_dir):
-        # What the directory keeps quiet about is unpacked by tools that read from the front.
-        yield from _stream(Content(content.data[start:end], content.trail), meter)
-    if _announced(content.data) not in {len(entries) & _IN_ZIP64_COUNT, _IN_ZIP64_COUNT}:
-        yield Member(content.name, None, Incomplete("damaged"))
+    """Members in the order of the directory, then those it does not name."""
+    reader = _Reader(content.data, meter)
+    directory = zip_records.find_directory(content.data, everywhere=True)
+    if directory is not None:
+        yield from reader.named(directory)
+    yield from reader.unnamed()
+    if directory is None:
+        reader.reason = _why_no_directory(content.data, reader)
+    if reader.reason is not None:
+        raise ContainerError(reader.reason)
 
 
-def _gaps(data: bytes, entries: list[zipfile.ZipInfo], directory: int) -> Iterator[tuple[int, int]]:
-    """Where local headers stand outside of all entries, up to the next entry or the directory."""
-    ordered = sorted(entries, key=lambda entry: entry.header_offset)
-    # A program in front may well have the four bytes in its code.
-    at = 0 if data.startswith(_LOCAL_HEADER) or not ordered else ordered[0].header_offset
-    for entry in ordered:
-        if (hidden := data.find(_LOCAL_HEADER, at, entry.header_offset)) >= 0:
-            yield hidden, entry.header_offset
-        at = max(at, _end_of(entry, data))
-    if (hidden := data.find(_LOCAL_HEADER, at, directory)) >= 0:
-        yield hidden, directory
+def _why_no_directory(data: bytes, reader: "_Reader") -> str:
+    if reader.is_masked:
+        return "encrypted"
+    return "multi_volume" if data.startswith(zip_records.SPANNED) else "damaged"
 
 
-def _end_of(entry: zipfile.ZipInfo, data: bytes) -> int:
-    header = data[entry.header_offset : entry.header_offset + _LOCAL.size]
-    names = sum(_LOCAL.unpack(header)) if len(header) == _LOCAL.size else 0
-    return entry.header_offset + _LOCAL.size + names + entry.compress_size
+class _Reader:
+    def __init__(self, data: bytes, meter: Meter) -> None:
+        self._data = data
+        self._view = memoryview(data)
+        self._meter = meter
+        self._taken: list[tuple[int, int]] = []
+        #: Why the archive as a whole is not complete.
+        self.reason: str | None = None
+        #: A local header hides its values because the directory is encrypted.
+        self.is_masked = False
+
+    def named(self, directory: Directory) -> Iterator[Member]:
+        if directory.start is None:
+            self.reason = "multi_volume"
+            return
+        self._taken.append((directory.start, directory.end))
+        for record in zip_records.central_records(self._data, directory.start, directory.end):
+            if record is None:
+                self.reason = "damaged"
+            elif record.disk != directory.disk:
+                self.reason = "multi_volume"
+                yield Member(record.name, None, Incomplete("multi_volume"))
+            else:
+                yield from self._named_member(record, directory.base)
+
+    def _named_member(self, record: Record, base: int) -> Iterator[Member]:
+        for at in (base + record.at, record.at):
+            local = zip_records.local_record(self._data, at)
+            if local is not None:
+                break
+        else:
+            yield Member(record.name, None, Incomplete("damaged"))
+            return
+        member, end = self._read(replace(record, at=local.at))
+        yield member
+        if not record.is_folder and _contradict(record, local):
+            other, other_end = self._read(replace(local, name=record.name))
+            if other.data is not None and other.data != member.data:
+                yield Member(other.name, other.data)
+            end = min(end, other_end)
+        self._taken.append((at, end))
+
+    def unnamed(self) -> Iterator[Member]:
+        for start, end in _gaps(self._taken, len(self._data)):
+            at = self._data.find(zip_records.LOCAL, start, end)
+            while at >= 0:
+                record = zip_records.local_record(self._data, at, doubted=True)
+                after = at + len(zip_records.LOCAL)
+                if record is not None:
+                    self.is_masked |= bool(record.flags & zip_records.FLAG_MASKED)
+                    member, member_end = self._read(self._with_extent(record, end))
+                    yield member
+                    after = max(after, member_end)
+                at = self._data.find(zip_records.LOCAL, after, end)
+
+    def _with_extent(self, record: Record, end: int) -> Record:
+        """A record whose sizes are only known behind its data, if they are."""
+        if not record.flags & zip_records.FLAG_DESCRIPTOR or record.packed:
+            return record
+        if zip_methods.ends_by_itself(record.method):
+            return replace(record, packed=end - record.at)
+        packed = zip_records.next_record(self._data, record.at, end) - record.at
+        return replace(record, packed=packed, size=record.size or packed)
+
+    def _read(self, record: Record) -> tuple[Member, int]:
+        """A member and where its data really ends."""
+        name = record.name
+        end = record.at + record.packed
+        if record.is_folder:
+            return Member(name, None), end
+        is_encrypted = bool(record.flags & zip_records.FLAG_ENCRYPTED)
+        if record.method == zip_records.AES or (is_encrypted and record.flags & zip_records.FLAG_STRONG_ENCRYPTION):
+            return Member(name, None, Incomplete("encrypted")), end
+        packed = self._view[record.at : end]
+        if not zip_methods.is_known(record.method):
+            # Scanned as it is: some installers of packages take a method they do not know for none.
+            return Member(name, self._meter.take(bytes(packed))[0], Incomplete("no_unpacker")), end
+        unpacking = zip_methods.Unpacking(record, packed, self._meter)
+        data, problem = self._meter.collect(unpacking.run)
+        end = record.at + unpacking.consumed
+        if data is not None and (problem is None or problem.reason == "damaged"):
+            problem = None if self._is_whole(data, record, end, problem) else Incomplete("damaged")
+        if is_encrypted and problem is not None:
+            return Member(name, None, Incomplete("encrypted")), end
+        return Member(name, data, problem), end
+
+    def _is_whole(self, data: bytes, record: Record, end: int, problem: Incomplete | None) -> bool:
+        checksum = zlib.crc32(data)
+        if checksum == record.crc:
+            return record.flags & zip_records.FLAG_DESCRIPTOR != 0 or len(data) >= record.size
+        if len(data) > record.size and zlib.crc32(data[: record.size]) == record.crc:
+            return True
+        in_descriptor = record.flags & zip_records.FLAG_DESCRIPTOR and record.crc == 0
+        return bool(in_descriptor) and problem is None and zip_records.descriptor_crc(self._data, end) == checksum
 
 
-def _announced(data: bytes) -> int:
-    """How many entries the directory should have."""
-    at = data.rfind(_END_OF_DIRECTORY, max(0, len(data) - _LONGEST_TAIL))
-    return int(_END.unpack_from(data, at)[4]) if 0 <= at <= len(data) - _END.size else _IN_ZIP64_COUNT
+def _contradict(central: Record, local: Record) -> bool:
+    if local.method != central.method:
+        return True
+    return local.packed not in {0, central.packed} and not local.flags & zip_records.FLAG_DESCRIPTOR
 
 
-def _stream(content: Content, meter: Meter) -> Iterator[Member]:
-    yield from libarchive_reader.members(content, meter, formats=("zip_streamable",))
-
-
-def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, meter: Meter) -> Member:
-    name = entry.filename
-    if entry.is_dir() and entry.file_size == 0:
-        return Member(name, None)
-    if entry.flag_bits & _FLAG_ENCRYPTED:
-        return Member(name, None, Incomplete("encrypted"))
-    expected_checksum = entry.CRC
-    # zipfile keeps back the last piece of a member whose checksum is wrong; without one it gives all there is.
-    entry.CRC = None  # type: ignore[assignment]
-    try:
-        stream = archive.open(entry)
-    except NotImplementedError:
-        return Member(name, None, Incomplete("no_unpacker"))
-    except MemoryError:
-        raise
-    except Exception:  # noqa: BLE001 -- supervision point: one bent member must not hide the others
-        return Member(name, None, Incomplete("damaged"))
-    with stream:
-        data, problem = meter.read_all(stream.read)
-    if data is not None and (len(data) != entry.file_size or zlib.crc32(data) != expected_checksum):
-        problem = problem or Incomplete("damaged")
-    return Member(name, data, problem)
-
-
-def _directory_start(data: bytes) -> int | None:
-    """Where the central directory begins, if an end record says so and is right."""
-    at = data.rfind(_END_OF_DIRECTORY, max(0, len(data) - _LONGEST_TAIL))
-    if at < 0 or at + _END.size > len(data):
-        return None
-    size, offset = _END.unpack_from(data, at)[5:7]
-    if _IN_ZIP64 in {offset, size}:
-        return at if data.startswith(_ZIP64_LOCATOR, at - _ZIP64_LOCATOR_SIZE) else None
-    # Offsets count from the start of the zip, which may stand behind a program or a picture.
-    start = at - size
-    return start if size and start >= 0 and data.startswith(_CENTRAL_HEADER, start) else None
+def _gaps(taken: list[tuple[int, int]], end: int) -> Iterator[tuple[int, int]]:
+    """What lies between extents that may overlap."""
+    at = 0
+    for start, stop in sorted(taken):
+        if start > at:
+            yield at, start
+        at = max(at, stop)
+    if at < end:
+        yield at, end
 
 
 FAMILY = Family("zip", recognise, members)

@@ -50,6 +50,11 @@ class MatchResult:
     matches: tuple[RuleMatch, ...]
     max_string_matches: int | None = None
 
+    def joined(self, other: "MatchResult") -> "MatchResult":
+        """Both, about the same content; a rule that others refer to may be in both."""
+        stopped_at = self.max_string_matches if self.max_string_matches is not None else other.max_string_matches
+        return MatchResult(tuple(dict.fromkeys(self.matches + other.matches)), stopped_at)
+
 
 @dataclass(frozen=True, slots=True)
 class RuleProblem:

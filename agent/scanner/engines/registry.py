@@ -1,6 +1,7 @@
 """Which engines there are. Importing this costs nothing: an engine's library is loaded when the engine is asked for."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.scanner.engines.port import Engine
@@ -22,6 +23,18 @@ def engine_named(name: str) -> Engine:
     from agent.scanner.engines.routed import RoutedEngine
 
     return RoutedEngine(make())
+
+
+def engine_that_remembers(name: str, data_dir: Path) -> Engine:
+    """The engine of that name, which keeps what it compiled in a folder of the data folder.
+
+    Raises:
+        BucklerError: As `engine_named`.
+    """
+    from agent.scanner.engines.routed import image_format
+    from agent.scanner.pack_cache import CachedEngine
+
+    return CachedEngine(engine_named(name), image_format(), data_dir)
 
 
 def _yara() -> Engine:

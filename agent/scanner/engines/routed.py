@@ -1,30 +1,52 @@
 """Any engine, with the rules divided by what their conditions imply about a file (`agent.scanner.routing`).
 
-The image holds one image of the engine for each partition, and the routes by which a content finds its partition. The
-matches are those of the undivided pack; only the time it takes to find them differs.
+The image holds one image of the engine for each partition, and the routes by which a content finds its partition. With
+each goes a screen: most contents have the evidence for none of its rules, and are spared them. The matches are those of
+the undivided pack; only the time it takes to find them differs.
 """
 
 import io
 import json
-from collections.abc import Mapping, Sequence
-from typing import IO, Any
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from mmap import mmap
+from typing import IO, TYPE_CHECKING, Any
 
+from agent.scanner.engines.needle_finder import NeedleFinder, compile_finder, finder_version, load_finder
 from agent.scanner.engines.port import (
     Engine,
     Matcher,
     MatchResult,
+    MatchTimeoutError,
     Readable,
     RuleCompileError,
     RuleProblem,
     RuleSource,
 )
-from agent.scanner.routing.analysis import RuleText
 from agent.scanner.routing.needs import Need
-from agent.scanner.routing.partitions import partition
+from agent.scanner.routing.screening import RULES_IN_A_CELL, Screen, plan_screen
 from agent.scanner.routing.selection import Route, Selector
 
+if TYPE_CHECKING:
+    from agent.scanner.routing.analysis import RuleText
+    from agent.scanner.routing.partitions import Partition
+
 _LENGTH_BYTES = 8
+#: To be raised whenever rules are divided or images are written in another way.
+_FORMAT = 1
 _NO_MATCH = MatchResult(())
+#: Each cell passes the content once more; beyond this the whole partition in one pass is quicker.
+_MOST_CELLS = 3
+#: Larger contents have, by chance alone, the evidence for rules in more cells than that.
+_LARGEST_SCREENED = 1 << 20
+
+
+def image_format() -> str:
+    """What images depend on beside rules and engine."""
+    return f"routed {_FORMAT}, needles {finder_version()}, {platform.machine()}"
 
 
 class RoutedEngine:
@@ -52,16 +74,17 @@ class RoutedEngine:
         whole = io.BytesIO()
         rule_count = self._inner.compile(sources, whole)
         try:
-            routes, images = self._divided(sources)
+            parts = self._divided(sources)
         except RuleCompileError:
             # What the engine takes whole but not divided runs whole: correct before fast.
-            routes, images = [Route(Need())], [whole.getvalue()]
-        header = {"rules": rule_count, "routes": [_packed(r) for r in routes], "sizes": [len(i) for i in images]}
-        encoded = json.dumps(header).encode()
+            parts = [_Part(Route(Need()), (whole.getvalue(),), None)]
+        header = {"rules": rule_count, "parts": [part.described() for part in parts]}
+        encoded = json.dumps(header, separators=(",", ":")).encode()
         image.write(len(encoded).to_bytes(_LENGTH_BYTES, "big"))
         image.write(encoded)
-        for part in images:
-            image.write(part)
+        for part in parts:
+            for section in part.sections:
+                image.write(section)
         return rule_count
 
     def problem(self, source: RuleSource) -> RuleProblem | None:
@@ -70,22 +93,118 @@ class RoutedEngine:
 
     def load(self, image: Readable) -> Matcher:
         """Load an image; see `Engine.load`."""
-        length = int.from_bytes(image.read(_LENGTH_BYTES) or b"", "big")
-        header = json.loads(image.read(length) or b"")
-        matchers = [self._inner.load(_Section(image, size)) for size in header["sizes"]]
-        return RoutedMatcher(matchers, [_unpacked(route) for route in header["routes"]], header["rules"])
+        content = memoryview(image if isinstance(image, mmap) else image.read() or b"")
+        length = int.from_bytes(content[:_LENGTH_BYTES], "big")
+        header = json.loads(bytes(content[_LENGTH_BYTES : _LENGTH_BYTES + length]))
+        take = _Cutter(content[_LENGTH_BYTES + length :]).take
+        matchers = [self._load_part(part, [take(size) for size in part["sizes"]]) for part in header["parts"]]
+        return RoutedMatcher(matchers, [_unpacked(part["route"]) for part in header["parts"]], header["rules"])
 
-    def _divided(self, sources: Sequence[RuleSource]) -> tuple[list[Route], list[bytes]]:
-        origins = {source.namespace: source.origin for source in sources}
-        routes: list[Route] = []
-        images: list[bytes] = []
-        for part in partition(RuleText(namespace=source.namespace, text=source.text) for source in sources):
-            texts = [RuleSource(text.namespace, origins[text.namespace], text.text) for text in part.sources]
-            image = io.BytesIO()
-            self._inner.compile(texts, image)
-            routes.append(part.route)
-            images.append(image.getvalue())
-        return routes, images
+    def _load_part(self, part: Mapping[str, Any], sections: Sequence[memoryview]) -> Matcher:
+        whole, *others = sections
+        table, *packs = others or [memoryview(b"")]
+        finder = load_finder(bytes(table), part["screen"]["refused"]) if part["screen"] else None
+        if finder is None:
+            return self._load(whole)
+        unscreened, *cells = packs
+        return ScreenedMatcher(
+            partial(self._load, whole),
+            self._load(unscreened) if unscreened else None,
+            [partial(self._load, cell) for cell in cells],
+            finder,
+            Screen(part["screen"]["table"]),
+        )
+
+    def _load(self, section: memoryview) -> Matcher:
+        # Engines read a few bytes at a time: from memory that costs next to nothing.
+        return self._inner.load(io.BytesIO(section))
+
+    def _divided(self, sources: Sequence[RuleSource]) -> list["_Part"]:
+        # Not needed where images come from a cache.
+        from agent.scanner.routing.analysis import RuleText
+        from agent.scanner.routing.partitions import partition
+
+        self._origins = {source.namespace: source.origin for source in sources}
+        parts = partition(RuleText(namespace=source.namespace, text=source.text) for source in sources)
+        return [self._compiled_part(part) for part in parts]
+
+    def _compiled_part(self, part: "Partition") -> "_Part":
+        whole = self._image(part.sources)
+        plan = plan_screen(part.screened)
+        finder = compile_finder(plan.needles)
+        if finder is None:
+            return _Part(part.route, (whole,), None)
+        table, refused = finder
+        packs = (self._image(texts) for texts in (part.unscreened, *part.cells))
+        return _Part(part.route, (whole, table, *packs), {"refused": refused, "table": plan.table})
+
+    def _image(self, texts: "Sequence[RuleText]") -> bytes:
+        if not texts:
+            return b""
+        image = io.BytesIO()
+        self._inner.compile([RuleSource(t.namespace, self._origins[t.namespace], t.text) for t in texts], image)
+        return image.getvalue()
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A partition in the image: the whole of it, and with a screen the needles, the unscreened rules and the cells."""
+
+    route: Route
+    sections: tuple[bytes, ...]
+    screen: Mapping[str, Any] | None
+
+    def described(self) -> dict[str, Any]:
+        return {"route": _packed(self.route), "sizes": [len(s) for s in self.sections], "screen": self.screen}
+
+
+class ScreenedMatcher:
+    """A partition of which a content meets only the rules it has the evidence for, and their cells.
+
+    What is not always needed is loaded when it is first needed: few cells ever are.
+
+    Args:
+        load_whole: Gives all its rules, for contents with evidence for rules in too many cells.
+        unscreened: Those that need no evidence; None: there are none.
+        load_cells: Give the others.
+        finder: Of the needles.
+        screen: Judges by them.
+    """
+
+    def __init__(
+        self,
+        load_whole: Callable[[], Matcher],
+        unscreened: Matcher | None,
+        load_cells: Sequence[Callable[[], Matcher]],
+        finder: NeedleFinder,
+        screen: Screen,
+    ) -> None:
+        self._whole = cache(load_whole)
+        self._unscreened = unscreened
+        self._cells = tuple(cache(load) for load in load_cells)
+        self._finder = finder
+        self._screen = screen
+
+    @property
+    def rule_count(self) -> int:
+        """Of the whole."""
+        return self._whole().rule_count
+
+    def match(self, data: bytes, variables: Mapping[str, str], timeout_s: float) -> MatchResult:
+        """Match one content; see `Matcher.match`. Finding the needles takes some 3 ns a byte, whatever the content."""
+        if len(data) > _LARGEST_SCREENED:
+            return self._whole().match(data, variables, timeout_s)
+        deadline_s = time.monotonic() + timeout_s
+        chosen = {number // RULES_IN_A_CELL for number in self._screen.candidates(data, self._finder.find(data))}
+        if len(chosen) > _MOST_CELLS:
+            return self._whole().match(data, variables, timeout_s)
+        result = self._unscreened.match(data, variables, timeout_s) if self._unscreened else _NO_MATCH
+        for cell in sorted(chosen):
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0:
+                raise MatchTimeoutError
+            result = result.joined(self._cells[cell]().match(data, variables, left_s))
+        return result
 
 
 class RoutedMatcher:
@@ -115,19 +234,16 @@ class RoutedMatcher:
         return _NO_MATCH
 
 
-class _Section:
-    """One partition's part of the image; engines read to an end, which here is not the file's."""
+class _Cutter:
+    """Cuts one section after the other off the image."""
 
-    def __init__(self, image: Readable, size: int) -> None:
-        self._image = image
-        self._left = size
+    def __init__(self, content: memoryview) -> None:
+        self._left = content
 
-    def read(self, size: int = -1, /) -> bytes:
-        """As much as there is of the section."""
-        wanted = self._left if size < 0 else min(size, self._left)
-        content = self._image.read(wanted) or b""
-        self._left -= len(content)
-        return content
+    def take(self, size: int) -> memoryview:
+        """The next bytes."""
+        section, self._left = self._left[:size], self._left[size:]
+        return section
 
 
 def _packed(route: Route) -> dict[str, Any]:

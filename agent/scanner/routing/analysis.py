@@ -9,7 +9,9 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 from agent.scanner.routing.conditions import And, Condition, Or, UnreadableConditionError, parse_condition, tokens_of
+from agent.scanner.routing.evidence import Evidence, EvidenceReader
 from agent.scanner.routing.implications import FORMAT_MODULES, Implications, modules_named
+from agent.scanner.routing.needles import needles_of
 from agent.scanner.routing.needs import ANYTHING, NOTHING, Need
 from agent.scanner.routing.reading import BLANKS, Rule, UnsplittableSourceError, read_rules
 
@@ -42,6 +44,8 @@ class AnalysedRule:
             can satisfy; None when there are none, or nothing would be left, or it may not be changed.
         need_without_formats: What that condition implies.
         need_of_formats: What the alternatives left out imply.
+        evidence: What every file it matches contains.
+        evidence_without_formats: What every file contains that the condition without those alternatives is true of.
     """
 
     rule: Rule
@@ -51,6 +55,8 @@ class AnalysedRule:
     without_formats: Condition | None = None
     need_without_formats: Need = NOTHING
     need_of_formats: Need = NOTHING
+    evidence: Evidence = None
+    evidence_without_formats: Evidence = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +143,8 @@ class _NamespaceAnalysis:
         self._own_needs: dict[str, Need] = {}
         self._trees: dict[str, Condition | None] = {}
         self._companions: dict[str, frozenset[str]] = {}
+        self._evidence: dict[str, Evidence] = {}
+        self._readers: dict[str, EvidenceReader] = {}
         self.patterns: set[str] = set()
 
     def add(self, rule: Rule) -> None:
@@ -146,6 +154,9 @@ class _NamespaceAnalysis:
             tree = None
         self._trees[rule.name] = tree
         self._own_needs[rule.name] = self._implications(rule).of(tree) if tree else ANYTHING
+        reader = EvidenceReader(rule, [needles_of(string) for string in rule.strings], self._evidence.get)
+        self._readers[rule.name] = reader
+        self._evidence[rule.name] = reader.of(tree) if tree else None
         direct = self._references(rule.tokens)
         self._companions[rule.name] = direct.union(*(self._companions[name] for name in direct))
         self._rules[rule.name] = rule
@@ -162,6 +173,7 @@ class _NamespaceAnalysis:
             need=self._own_needs[rule.name].both(need_of_all),
             modules=modules_named(rule.tokens, self._modules),
             companions=self._companions[rule.name].union(for_all) - {rule.name},
+            evidence=self._evidence[rule.name],
         )
         return self._relieved(analysed, need_of_all)
 
@@ -180,14 +192,12 @@ class _NamespaceAnalysis:
         ):
             return analysed
         left_out = reduce(Need.either, splitting.left_out, NOTHING)
-        return AnalysedRule(
-            rule=rule,
-            need=analysed.need,
-            modules=analysed.modules,
-            companions=analysed.companions,
+        return replace(
+            analysed,
             without_formats=rest,
             need_without_formats=self._implications(rule).of(rest).both(need_of_all),
             need_of_formats=left_out.both(analysed.need),
+            evidence_without_formats=self._readers[rule.name].of(rest),
         )
 
     def _implications(self, rule: Rule) -> Implications:

@@ -46,6 +46,12 @@ class Need:
         """Return this need with some of its own heads only."""
         return replace(self, heads=frozenset(heads))
 
+    def met_by(self, untrusted_head: bytes, size: int) -> bool:
+        """Tell whether a file of that size that starts like this meets the need."""
+        if not self.min_size <= size <= self.max_size:
+            return False
+        return self.heads is None or untrusted_head.startswith(tuple(self.heads))
+
     @property
     def impossible(self) -> bool:
         """No file can meet this need."""

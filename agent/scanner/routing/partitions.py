@@ -22,11 +22,12 @@ from agent.scanner.routing.analysis import AnalysedNamespace, AnalysedRule, Rule
 from agent.scanner.routing.conditions import tokens_of
 from agent.scanner.routing.implications import FORMAT_MODULES, modules_named
 from agent.scanner.routing.needs import NOTHING, Need, any_of, starts_with
+from agent.scanner.routing.screening import RULES_IN_A_CELL, ScreenedRule, weakness
 from agent.scanner.routing.selection import Route
 from agent.scanner.routing.writing import write_rule, write_rule_with
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 # Two bytes, not four: public rules that read 16 bits are as common as those that read 32.
 _FAMILIES = {"elf": b"\x7fE", "pe": b"MZ"}
@@ -45,12 +46,20 @@ class Partition:
         sources: One text per namespace, to be compiled together in this order.
         rules: (namespace, rule) of all rules whose matches this partition may report; those of namespaces that could
             not be taken apart are not listed.
+        screened: What a file needs for those rules to match that are not in `unscreened`.
+        cells: The screened rules in groups of `RULES_IN_A_CELL`, in their order, each to be compiled together.
+        unscreened: The rules that need no certain strings in a file, to be compiled together as well.
+        unscreened_need: What a file is like that one of those matches.
     """
 
     name: str
     route: Route
     sources: tuple[RuleText, ...]
     rules: frozenset[tuple[str, str]]
+    screened: tuple[ScreenedRule, ...] = ()
+    cells: tuple[tuple[RuleText, ...], ...] = ()
+    unscreened: tuple[RuleText, ...] = ()
+    unscreened_need: Need = NOTHING
 
 
 def partition(sources: Iterable[RuleText], *, rules_worth_a_pack: int = RULES_WORTH_A_PACK) -> tuple[Partition, ...]:
@@ -58,6 +67,7 @@ def partition(sources: Iterable[RuleText], *, rules_worth_a_pack: int = RULES_WO
 
     Running, on a file, the partitions whose route accepts it gives the (namespace, rule) matches of the whole pack, if
     all are compiled with the same external variables, and those are strings. At most one route accepts a given file.
+    On any file, a partition matches what its unscreened rules and those cells match that hold a candidate.
     This holds for files, not for the memory of processes, where `filesize` and `uint16(0)` mean something else.
 
     Args:
@@ -107,27 +117,56 @@ def _belongs_to(rule: AnalysedRule, family: Need) -> bool:
     return not need.impossible and need.both(family).heads == need.heads
 
 
-def _assembled(region: _Region, namespaces: Iterable[AnalysedNamespace]) -> Partition:
-    texts: list[RuleText] = []
+def _assembled(region: _Region, namespaces: Sequence[AnalysedNamespace]) -> Partition:
     needs: list[Need] = []
     names: list[tuple[str, str]] = []
+    screened: list[tuple[ScreenedRule, tuple[str, str]]] = []
+    unscreened: dict[tuple[str, str], Need] = {}
     for namespace in namespaces:
         if namespace.unsplit is not None:
-            texts.append(RuleText(namespace=namespace.name, text=namespace.unsplit))
             needs.append(Need())
             continue
-        members = {rule.rule.name: need for rule in namespace.rules if not (need := _need(rule, region)).impossible}
-        if members or namespace.pinned:
-            text = _text(namespace.rules, namespace.pinned.union(members), region)
-            texts.append(RuleText(namespace=namespace.name, text=text))
-        needs.extend(members.values())
-        names.extend((namespace.name, name) for name in members)
+        for rule in namespace.rules:
+            if (need := _need(rule, region)).impossible:
+                continue
+            needs.append(need)
+            names.append((namespace.name, rule.rule.name))
+            evidence = rule.evidence_without_formats if _relieved(rule, region) else rule.evidence
+            if evidence is None and (region.magic or need.heads is None):
+                unscreened[names[-1]] = need
+            else:
+                screened.append((ScreenedRule(need, evidence), names[-1]))
+    split = [namespace for namespace in namespaces if namespace.unsplit is None]
+    # Those that are often candidates together, so that most files need few cells.
+    screened.sort(key=lambda entry: weakness(entry[0]), reverse=True)
+    cells = (screened[start : start + RULES_IN_A_CELL] for start in range(0, len(screened), RULES_IN_A_CELL))
+    has_unsplit = any(namespace.unsplit is not None for namespace in namespaces)
     return Partition(
         name=region.name,
         route=Route(region.part_of(any_of(needs)), excluded=region.excluded),
-        sources=tuple(texts) if needs else (),
+        sources=_texts(region, namespaces, frozenset(names)) if needs else (),
         rules=frozenset(names),
+        screened=tuple(rule for rule, _ in screened),
+        cells=tuple(_texts(region, split, frozenset(name for _, name in cell)) for cell in cells),
+        unscreened=_texts(region, namespaces, frozenset(unscreened)) if unscreened or has_unsplit else (),
+        unscreened_need=Need() if has_unsplit else any_of(unscreened.values()),
     )
+
+
+def _texts(
+    region: _Region, namespaces: Iterable[AnalysedNamespace], chosen: frozenset[tuple[str, str]]
+) -> tuple[RuleText, ...]:
+    """Write some of the rules, namespace by namespace; those that could not be taken apart are always among them."""
+    texts: list[RuleText] = []
+    for namespace in namespaces:
+        if namespace.unsplit is not None:
+            texts.append(RuleText(namespace=namespace.name, text=namespace.unsplit))
+            continue
+        members = {rule.rule.name for rule in namespace.rules if (namespace.name, rule.rule.name) in chosen}
+        if members or namespace.pinned:
+            text = _text(namespace.rules, namespace.pinned.union(members), region)
+            texts.append(RuleText(namespace=namespace.name, text=text))
+    return tuple(texts)
 
 
 def _need(rule: AnalysedRule, region: _Region) -> Need:

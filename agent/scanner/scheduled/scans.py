@@ -47,7 +47,7 @@ class OwnScanner(Scanner, Protocol):
     async def close(self) -> None:
         """See `agent.scanner.service.ScannerService.close`."""
 
-    def worker_pids(self) -> frozenset[int]:
+    def process_ids(self) -> frozenset[int]:
         """Its processes."""
 
 
@@ -142,9 +142,9 @@ class ScheduledScans:
             due=self._due(self._clock.now()),
         )
 
-    def worker_pids(self) -> frozenset[int]:
+    def process_ids(self) -> frozenset[int]:
         """Processes of the scan that is running."""
-        return frozenset() if self._scanner is None else self._scanner.worker_pids()
+        return frozenset() if self._scanner is None else self._scanner.process_ids()
 
     def pause(self) -> None:
         """Scan nothing until `resume`, restarts included; a scan that runs stops after its file."""
@@ -211,7 +211,7 @@ class ScheduledScans:
         cpu = CpuTime()
         pace = Pace(
             CpuBudget(self._settings.cpu_percent),
-            lambda: cpu.seconds(scanner.worker_pids()),
+            lambda: cpu.seconds(scanner.process_ids()),
             self._clock,
             goes_on=self._goes_on,
         )

@@ -10,7 +10,11 @@ from agent.scanner.limits import MIB, Limits
 from tests.fakes.clock import FakeClock
 
 #: Their objects are found by a word, an identifier or a reference; without it there are none.
-_FOUND_BY_A_WORD = ("html", "onenote", "pdf", "pdf-hex", "pdf-plain", "rtf")
+_FOUND_BY_A_WORD = ("html", "onenote", "pdf", "pdf-hex", "pdf-plain", "pe-resource", "rtf")
+#: A size of zero, or the number of members, is the regular end of the archive, wherever it comes.
+_ENDS_ANYWHERE = ("arj", "cab", "lha")
+#: A macro is met packed and unpacked; what hits one of them takes the other along.
+_MET_TWICE = {"ole2-macro": 1}
 _LIMITS = Limits(max_file_size=8 * MIB, max_expanded_size=32 * MIB, max_members=5_000)
 
 
@@ -53,8 +57,10 @@ def is_explained(name: str, honest: bytes, bent: bytes) -> bool:
     before, after = contents_of(honest), contents_of(bent)
     if not after.recognised or (name in _FOUND_BY_A_WORD and not after.leaves):
         return True
+    if name in _ENDS_ANYWHERE and after.leaves < before.leaves:
+        return True
     lost = before.leaves - after.leaves
     # A piece that is also a member of its own (the payload of an object, say) is missing once, and not at all if the
     # object was met as it was.
     missing = {leaf for leaf in lost if not any(leaf in other for other in (lost | after.leaves) - {leaf})}
-    return len(after.leaves - before.leaves) >= len(missing)
+    return len(after.leaves - before.leaves) >= len(missing) - _MET_TWICE.get(name, 0)

@@ -12,10 +12,8 @@ class Target:
         name: For the command line.
         run: Parses; raises nothing but what the parser documents, which it catches, and AssertionError.
         seeds: Valid inputs to start from.
-        modules: What to instrument for coverage; a package stands for all in it.
     """
 
     name: str
     run: Callable[[bytes], None]
     seeds: tuple[bytes, ...]
-    modules: tuple[str, ...]

@@ -1,8 +1,11 @@
 """Blocking mode on a private file system. Openers are strangers to the agent: orphans, never our descendants."""
 
 import asyncio
+import os
 import shutil
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,9 +15,12 @@ import psutil
 import pytest
 
 from agent.domain.entitlement import Access, AccessLevel, Feature
+from agent.domain.files import FileEvent, SourceEvent
 from agent.domain.policy import Mode
 from agent.platform.clock import SystemClock
+from agent.realtime.settings import BlockSettings
 from agent.realtime.sources.fanotify import FanotifySource
+from agent.realtime.sources.gate_process import AGENT_SILENT_S
 from tests.fakes.eicar import EICAR
 from tests.fakes.protected_folder import ProtectedFolder
 from tests.fakes.waiting import until
@@ -23,6 +29,8 @@ from tests.scratch_mounts import needs_root, scratch_tmpfs
 pytestmark = [pytest.mark.root, needs_root]
 
 ENTITLED = Access(AccessLevel.FULL, "PAID", None, {Feature.BLOCKING_MODE.value: AccessLevel.GRACE})
+ROOM = Path(__file__).parents[3]
+BLOCK = BlockSettings(budget_s=1.25)
 #: Waits until its parent is gone, so that it is nobody's child when it opens the file.
 STRANGER = '(sleep 0.1; "$2" "$3" >/dev/null 2>&1; echo $? > "$1.new"; mv "$1.new" "$1") &'
 
@@ -56,8 +64,8 @@ def started_strangers(tmp_path: Path) -> Strangers:
 @pytest.fixture(name="stage")
 def blocking_stage(tmp_path: Path) -> Iterator[ProtectedFolder]:
     with scratch_tmpfs(tmp_path / "disk") as disk:
-        source = FanotifySource(excluded=[], own_pids=frozenset, clock=SystemClock(), hold_s=1.0)
-        stage = ProtectedFolder(disk, source, self_test_within_s=5.0)
+        source = FanotifySource(excluded=[], own_pids=frozenset, clock=SystemClock(), block=BLOCK)
+        stage = ProtectedFolder(disk, source, self_test_within_s=5.0, block=BLOCK)
         stage.access, stage.policy = ENTITLED, replace(stage.policy, mode=Mode.BLOCK)
         yield stage
 
@@ -190,3 +198,140 @@ async def test_losing_the_entitlement_stops_holding(stage: ProtectedFolder, stra
         stage.scanner.hold()
         assert await strangers.run("cat", stage.write("clean.txt", b"x"), timeout_s=3.0) == 0
         stage.scanner.release()
+
+
+AGENT = """
+import asyncio, sys
+from dataclasses import replace
+from pathlib import Path
+from agent.domain.files import FileEvent, SourceEvent
+from agent.domain.policy import Mode
+from agent.platform.clock import SystemClock
+from agent.realtime.settings import BlockSettings
+from agent.realtime.sources.fanotify import FanotifySource
+from agent.realtime.sources.gate_process import AGENT_SILENT_S
+from tests.fakes.protected_folder import ProtectedFolder
+from tests.integration.agent.test_blocking_mode import ENTITLED
+
+async def live(disk):
+    block = BlockSettings(budget_s=60.0)
+    source = FanotifySource(excluded=[], own_pids=frozenset, clock=SystemClock(), block=block)
+    stage = ProtectedFolder(Path(disk), source, self_test_within_s=5.0, block=block)
+    stage.access, stage.policy = ENTITLED, replace(stage.policy, mode=Mode.BLOCK)
+    async with stage.running(settled=False) as protection:
+        while not (stage.proofs and stage.settled()):
+            await asyncio.sleep(0.01)
+        stage.scanner.hold()
+        (stage.root / "file.txt").write_bytes(b"hello")
+        print("held from now on", flush=True)
+        await asyncio.sleep(120)
+
+asyncio.run(live(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
+async def test_openers_are_let_go_when_the_agent_is_stopped_or_killed(
+    tmp_path: Path, strangers: Strangers, number: signal.Signals
+) -> None:
+    """Held for a minute by a scanner that does not answer; freed by the death or the silence of the agent."""
+    with scratch_tmpfs(tmp_path / "disk") as disk:
+        file = disk / "root" / "file.txt"
+        command = [sys.executable, "-c", AGENT, str(disk)]
+        agent = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, cwd=ROOM)
+        try:
+            assert agent.stdout is not None
+            while b"held from now on" not in (line := await agent.stdout.readline()):
+                assert line, "it ended by itself"
+            results = [await asyncio.to_thread(strangers.start, "cat", file) for _ in range(3)]
+            await asyncio.sleep(0.5)
+            assert not any(result.exists() for result in results)
+            agent.send_signal(number)
+            await until(lambda: all(result.exists() for result in results), AGENT_SILENT_S + 15)
+            assert [result.read_text("ascii").strip() for result in results] == ["0", "0", "0"]
+            # And nobody is held any more.
+            assert await strangers.run("cat", file, timeout_s=15.0) == 0
+        finally:
+            if agent.returncode is None:
+                agent.kill()
+            await agent.wait()
+
+
+@pytest.mark.parametrize("fail_open", [True, False])
+async def test_without_a_verdict_in_time_the_setting_decides(
+    tmp_path: Path, strangers: Strangers, *, fail_open: bool
+) -> None:
+    block = BlockSettings(budget_s=1.0, fail_open=fail_open)
+    with scratch_tmpfs(tmp_path / "disk") as disk:
+        source = FanotifySource(excluded=[], own_pids=frozenset, clock=SystemClock(), block=block)
+        stage = ProtectedFolder(disk, source, self_test_within_s=5.0, block=block)
+        stage.access, stage.policy = ENTITLED, replace(stage.policy, mode=Mode.BLOCK)
+        async with stage.running():
+            await proven(stage)
+            stage.scanner.hold()
+            status = await strangers.run("cat", stage.write("file.txt", b"hello"))
+            assert (status == 0) == fail_open
+            stage.scanner.release()
+            await until(stage.settled)
+
+
+async def test_files_are_held_in_chosen_folders_only_and_programs_everywhere(
+    tmp_path: Path, strangers: Strangers
+) -> None:
+    with scratch_tmpfs(tmp_path / "disk") as disk:
+        block = BlockSettings(folders=(str(disk / "root" / "chosen"),), budget_s=1.25)
+        source = FanotifySource(excluded=[], own_pids=frozenset, clock=SystemClock(), block=block)
+        stage = ProtectedFolder(disk, source, self_test_within_s=5.0, block=block)
+        stage.access, stage.policy = ENTITLED, replace(stage.policy, mode=Mode.BLOCK)
+        (stage.root / "chosen" / "deep").mkdir(parents=True)
+        async with stage.running():
+            await proven(stage)
+            stage.quarantine.hold()
+            assert await strangers.run("cat", stage.write("free/bad.txt", EICAR)) == 0
+            assert await strangers.run("cat", stage.write("chosen/deep/bad.txt", EICAR)) != 0
+            program = stage.root / "program"
+            shutil.copy("/bin/true", program)
+            with program.open("ab") as stream:
+                stream.write(EICAR)
+            assert await strangers.run(str(program), program) == 126
+            stage.quarantine.release()
+            await until(stage.settled)
+
+
+async def test_the_writer_of_a_new_file_waits_for_nobody(stage: ProtectedFolder, strangers: Strangers) -> None:
+    async with stage.running():
+        await proven(stage)
+        stage.scanner.hold()
+        copy = strangers.start("tee", stage.root / "new.txt")
+        await until(copy.exists, 10.0)
+        assert copy.read_text("ascii").strip() == "0"
+        stage.scanner.release()
+
+
+async def test_a_refusal_is_not_lost_when_the_gate_is_behind(tmp_path: Path, strangers: Strangers) -> None:
+    """The gate stands still while more is said to it than a socket holds; the refusal comes last."""
+    events: list[SourceEvent] = []
+    with scratch_tmpfs(tmp_path / "disk") as disk:
+        file = disk / "file.txt"
+        file.write_bytes(EICAR)
+        block = BlockSettings(budget_s=30.0)
+        source = FanotifySource(excluded=[], own_pids=frozenset, clock=SystemClock(), block=block)
+        source.open([str(disk)], events.append)
+        try:
+            source.set_blocking(enabled=True)
+            (gate,) = [c for c in psutil.Process().children() if "agent.realtime.sources.gate_process" in c.cmdline()]
+            result = await asyncio.to_thread(strangers.start, "cat", file)
+            await until(lambda: any(isinstance(event, FileEvent) and event.token for event in events))
+            (opening,) = [event for event in events if isinstance(event, FileEvent) and event.token]
+            gate.suspend()
+            for _ in range(5000):
+                source.answer(10**9, allow=True)
+            source.answer(opening.token or 0, allow=False)
+            gate.resume()
+            await until(result.exists, 10.0)
+            assert result.read_text("ascii").strip() != "0"
+        finally:
+            source.close()
+            for event in events:
+                if isinstance(event, FileEvent):
+                    os.close(event.descriptor)

@@ -206,3 +206,59 @@ async def test_what_is_written_through_a_bind_mount_elsewhere_is_found(tmp_path:
             await asyncio.to_thread(subprocess.run, arguments, check=True)
             await until(lambda: bool(stage.quarantine.taken()))
             assert stage.quarantine.taken() == {str(stage.root / "deep" / "0.txt")}
+
+
+_PUT = "import sys; open(sys.argv[2], 'wb').write(bytes.fromhex(sys.argv[1]))"
+
+
+@pytest.mark.root
+@needs_root
+async def test_a_path_of_another_mount_namespace_is_not_taken_for_ours(tmp_path: Path) -> None:
+    """Inside the namespace another folder lies at the root's path: what is written there is not ours, although its
+    path says so; and what is written to the root under a foreign path is found where we see it."""
+    with scratch_tmpfs(tmp_path / "disk") as disk:
+        stage = ProtectedFolder(disk, build("fanotify"))
+        script = (
+            'mount --make-private "$1" && mkdir "$1/root/deep" && mount --bind "$1/root/deep" "$1/outside/there" && '
+            'mount --bind "$1/outside/other" "$1/root" && shift && "$@" "$0/root/x" && "$@" "$0/outside/there/y"'
+        )
+        for name in ("there", "other"):
+            (stage.outside / name).mkdir()
+        write = [
+            sys.executable,
+            "-c",
+            "import sys; open(sys.argv[2],'wb').write(bytes.fromhex(sys.argv[1]))",
+            EICAR.hex(),
+        ]
+        arguments = ["unshare", "-m", "--propagation", "unchanged", "sh", "-c", script, str(disk), str(disk), *write]
+        async with stage.running():
+            await asyncio.to_thread(subprocess.run, arguments, check=True)
+            await until(lambda: bool(stage.quarantine.taken()))
+            await until(stage.settled)
+            assert stage.quarantine.taken() == {str(stage.root / "deep" / "y")}
+            assert stage.incidents.incidents == {}
+        assert (stage.outside / "other" / "x").read_bytes() == EICAR
+
+
+@pytest.mark.root
+@needs_root
+@pytest.mark.parametrize("source", ["fanotify", "watchdog"])
+async def test_a_file_system_mounted_below_a_root_is_watched_from_then_on(source: str, tmp_path: Path) -> None:
+    with scratch_tmpfs(tmp_path / "disk") as disk:
+        stage = ProtectedFolder(disk, build(source), self_test_within_s=10.0)
+        (stage.root / "usb").mkdir()
+        async with stage.running():
+            with scratch_tmpfs(tmp_path / "stick"):
+                await asyncio.to_thread(in_another_process, WRITE, str(tmp_path / "stick/old"), "1", "1", EICAR.hex())
+                bind = ["mount", "--bind", str(tmp_path / "stick"), str(stage.root / "usb")]
+                await asyncio.to_thread(subprocess.run, bind, check=True)
+                try:
+                    await until(lambda: str(stage.root / "usb/old/0.txt") in stage.quarantine.taken())
+                    target = str(stage.root / "usb" / "new")
+                    await asyncio.to_thread(in_another_process, WRITE, target, "1", "1", EICAR.hex())
+                    await until(lambda: str(stage.root / "usb/new/0.txt") in stage.quarantine.taken())
+                    await until(stage.settled)
+                    taken = stage.quarantine.taken()
+                finally:
+                    await asyncio.to_thread(subprocess.run, ["umount", "-l", str(stage.root / "usb")], check=True)
+    assert taken == {str(stage.root / name) for name in ("usb/old/0.txt", "usb/new/0.txt")}

@@ -1,7 +1,7 @@
 """A whole control plane on loopback: an installation, both ports, TLS and mutual TLS, a clock that tests move."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +20,7 @@ from tests.fakes.certificate_requests import DeviceKey
 from wire.entitlement_codec import ERROR_DETAIL_METADATA
 from wire.v1 import account_pb2, common_pb2, enrollment_pb2, sandbox_pb2
 from wire.v1.account_pb2_grpc import AccountServiceStub
+from wire.v1.billing_pb2_grpc import BillingServiceStub
 from wire.v1.device_pb2_grpc import DeviceServiceStub
 from wire.v1.enrollment_pb2_grpc import EnrollmentServiceStub
 from wire.v1.fleet_pb2_grpc import FleetServiceStub
@@ -59,6 +60,7 @@ class Served:
         self.licensing = LicensingServiceStub(people)
         self.fleet = FleetServiceStub(people)
         self.sandbox = SandboxServiceStub(people)
+        self.billing = BillingServiceStub(people)
 
     def channel(
         self, address: Address, device_key: bytes | None = None, chain: bytes | None = None
@@ -111,8 +113,21 @@ def detail_of(error: grpc.aio.AioRpcError) -> common_pb2.ErrorDetail:
 
 
 @asynccontextmanager
-async def served_control_plane(folder: Path, database_url: str | None = None) -> AsyncIterator[Served]:
-    """Install, serve with a movable clock, stop."""
+async def served_control_plane(
+    folder: Path,
+    database_url: str | None = None,
+    *,
+    settings: str = "",
+    environment: Mapping[str, str] | None = None,
+) -> AsyncIterator[Served]:
+    """Install, serve with a movable clock, stop.
+
+    Args:
+        folder: For the data.
+        database_url: None: SQLite.
+        settings: Added to what `init` wrote.
+        environment: Of the server.
+    """
     data_dir = DataDir(folder / "server")
     installed = await initialise(
         data_dir,
@@ -126,7 +141,9 @@ async def served_control_plane(folder: Path, database_url: str | None = None) ->
     options = ServeOptions(listen=any_port, device_listen=any_port, demo=True, check_in_interval_s=60)
     ready: asyncio.Future[tuple[Address, Address]] = asyncio.get_running_loop().create_future()
     stop = asyncio.Event()
-    config = read_config(data_dir.path, {})
+    with data_dir.settings.open("a", encoding="utf-8") as file:
+        file.write(settings)
+    config = read_config(data_dir.path, environment or {})
     async with asyncio.TaskGroup() as group:
         group.create_task(serve(config, options, stop=stop, ready=lambda tls, mtls: ready.set_result((tls, mtls))))
         served = Served(data_dir, installed.customer, *(await ready))

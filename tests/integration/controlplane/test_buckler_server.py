@@ -181,7 +181,7 @@ async def test_the_doctor_is_content_with_a_new_installation_and_names_an_expose
     content = await run(*arguments)
     assert (content.status, content.answer["healthy"]) == (0, True)
     assert {check["check"] for check in content.answer["checks"]} == {
-        *("key_files", "server_certificate", "authority_certificate", "database", "clock", "jobs")
+        *("key_files", "server_certificate", "authority_certificate", "database", "clock", "jobs", "documents")
     }
     (tmp_path / "data" / "keys" / "entitlement_keys.json").chmod(0o644)
     exposed = await run(*arguments)
@@ -230,7 +230,7 @@ async def test_operators_commands_answer_in_json_and_refuse_in_json(tmp_path: Pa
 async def test_an_installation_on_postgresql_serves_and_its_database_is_not_taken_by_another(
     tmp_path: Path, postgres: PostgresServer
 ) -> None:
-    url = await postgres.new_database()
+    url = postgres.url(await postgres.new_database())
     await init(tmp_path / "data", "--database-url", url)
     async with serving(tmp_path / "data") as server:
         metadata = await server.token()

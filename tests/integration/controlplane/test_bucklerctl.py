@@ -221,5 +221,17 @@ async def test_a_server_that_goes_away_is_reported_as_unreachable(served: Served
 
 def test_help_names_every_group() -> None:
     shown = CliRunner().invoke(app, ["--help"]).stdout
-    for group in ("login", "fleet", "device", "detection", "seat", "subscription", "key", "sandbox"):
+    for group in (
+        "login",
+        "fleet",
+        "device",
+        "detection",
+        "seat",
+        "subscription",
+        "key",
+        "invoice",
+        "payment-method",
+        "refund",
+        "sandbox",
+    ):
         assert group in shown

@@ -15,7 +15,8 @@ from agent.domain.exclusions import ExclusionKind
 from agent.domain.policy import Mode
 from agent.local_api.actions import DirectActions, NewExclusion
 from agent.local_api.client import agent_answers, ask_status, remote_actions
-from agent.local_api.server import LocalApi, LocalApiSettings
+from agent.local_api.server import LocalApi
+from agent.local_api.settings import LocalApiSettings
 from agent.local_api.status import StatusField
 from agent.local_api.steering import ScanAction
 from agent.quarantine.vault import Vault, VaultSettings

@@ -134,9 +134,13 @@ def summary(outcome: Outcome) -> str:
     """The figures of a run."""
     verdicts = [outcome.verdict(name) for name in outcome.cases]
     reasons: dict[str, int] = {}
-    for _verdict, why in outcome.report["verdicts"].values():
+    costly: list[str] = []
+    for name, (_verdict, why) in outcome.report["verdicts"].items():
+        costly += [f"{name}: {reason}" for reason in why if reason == "timeout" or reason.startswith("worker_")]
         for reason in why:
             reasons[reason] = reasons.get(reason, 0) + 1
     counts = {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))}
     rest = {key: value for key, value in outcome.report.items() if key != "verdicts"}
-    return json.dumps({"inputs": len(verdicts), "verdicts": counts, "reasons": reasons, **rest}, indent=1)
+    return json.dumps(
+        {"inputs": len(verdicts), "verdicts": counts, "reasons": reasons, "costly": costly, **rest}, indent=1
+    )

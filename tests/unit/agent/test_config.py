@@ -8,6 +8,7 @@ from agent.domain.errors import BucklerError
 from agent.domain.governor import ResourceLimits
 from agent.domain.policy import Action, Mode
 from agent.domain.retention import RetentionLimits
+from agent.realtime.settings import BlockSettings
 
 
 @pytest.fixture(autouse=True)
@@ -88,6 +89,10 @@ def test_the_command_line_goes_before_the_environment_and_that_before_the_file(
     ("text", "key", "said"),
     [
         ("[realtime]\nmode = 'blok'", "realtime.mode", "'notify' or 'block'"),
+        ("[realtime]\nblock_budget_s = 0", "realtime.block_budget_s", "greater than or equal to 0.5"),
+        ("[realtime]\nblock_on_timeout = 'maybe'", "realtime.block_on_timeout", "'allow' or 'deny'"),
+        ("[realtime]\nreconcile_every_h = 0", "realtime.reconcile_every_h", "greater than or equal to 0.25"),
+        ("[realtime]\nroots = ['/srv']\nblock_folders = ['/opt']", "realtime.block_folders", "below none of the"),
         ("[realtime]\nrots = []", "realtime.rots", "no such key"),
         ("[scaner]\nworkers = 1", "scaner", "no such key"),
         ("[scanner]\nworkers = -1", "scanner.workers", "greater than or equal to 0"),
@@ -125,6 +130,14 @@ def test_a_file_that_was_asked_for_must_exist(tmp_path: Path) -> None:
     with pytest.raises(BucklerError) as refused:
         load_config(Overrides(data_dir=tmp_path, config_file=tmp_path / "none.toml"))
     assert refused.value.code == "CONFIG_UNREADABLE"
+
+
+def test_blocking_and_walks_are_as_configured(tmp_path: Path) -> None:
+    keys = 'block_folders = ["/srv/in"]\nblock_budget_s = 2.5\nblock_on_timeout = "deny"\nreconcile_every_h = 6'
+    config = load_config(written(tmp_path, f'[realtime]\nroots = ["/srv"]\n{keys}\n'))
+    assert config.realtime.block == BlockSettings(("/srv/in",), 2.5, fail_open=False)
+    assert config.realtime.block.answer_within_s == 2.0
+    assert config.realtime.reconcile_every_s == 6 * 3600
 
 
 def test_nothing_is_scanned_by_schedule_unless_that_is_asked_for(tmp_path: Path) -> None:

@@ -2,7 +2,15 @@ from pathlib import Path
 
 import pytest
 
-from controlplane.config import DATABASE_URL_VARIABLE, check_database_url, default_data_dir, read_config, settings_text
+from controlplane.config import (
+    DATABASE_URL_VARIABLE,
+    STRIPE_KEY_VARIABLE,
+    WEBHOOK_SECRETS_VARIABLE,
+    check_database_url,
+    default_data_dir,
+    read_config,
+    settings_text,
+)
 from controlplane.runtime.refusal import Refusal
 
 
@@ -49,3 +57,34 @@ def test_a_url_of_another_kind_is_refused_and_never_repeated(url: str) -> None:
 def test_root_and_others_have_different_default_folders() -> None:
     assert default_data_dir({}, is_root=True) == Path("/var/lib/buckler-server")
     assert default_data_dir({"XDG_DATA_HOME": "/x"}, is_root=False) == Path("/x/buckler-server")
+
+
+def test_money_is_collected_by_hand_unless_told_otherwise(tmp_path: Path) -> None:
+    billing = read_config(write(tmp_path, settings_text(None)), {}).billing
+    assert (billing.provider, billing.seller) == ("manual", ("Buckler",))
+
+
+def test_secrets_of_the_payment_provider_come_from_the_environment_and_are_not_shown(tmp_path: Path) -> None:
+    text = (
+        settings_text(None) + '\n[billing]\nprovider = "stripe"\nseller = "Example"\nseller_address = ["Some street"]\n'
+    )
+    environment = {STRIPE_KEY_VARIABLE: "sk_live_secret ", WEBHOOK_SECRETS_VARIABLE: "whsec_old, whsec_new,"}
+    billing = read_config(write(tmp_path, text), environment).billing
+    assert (billing.secret_key, billing.webhook_secrets) == ("sk_live_secret", ("whsec_old", "whsec_new"))
+    assert billing.seller == ("Example", "Some street")
+    assert "secret" not in repr(billing).replace("secret_key", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('[billing]\nprovider = "stripe"\n', "STRIPE_KEY_MISSING"),
+        ('[billing]\nprovider = "paypal"\n', "SETTINGS_INVALID"),
+        ('[billing]\nsecret_key = "sk_live_1"\n', "SETTINGS_INVALID"),
+    ],
+)
+def test_money_settings_that_cannot_work_stop_the_server(tmp_path: Path, text: str, reason: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        read_config(write(tmp_path, settings_text(None) + "\n" + text), {})
+    assert refused.value.reason == reason
+    assert "sk_live_1" not in str(refused.value)

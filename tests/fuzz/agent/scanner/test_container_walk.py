@@ -14,8 +14,13 @@ from agent.scanner.containers.registry import FAMILIES
 from agent.scanner.containers.walk import Walk
 from agent.scanner.limits import MIB, Limits
 from tests.fakes.archives import ar_of, cpio_of, encrypted_zip_of, libarchive_of, shrink, tar_of, zip_of
+from tests.fakes.disk_images import dmg_of, hfs_plus_of, udf_of
 from tests.fakes.documents import mail_of, ole_of, onenote_of, package_of, pdf_of, rtf_of, tnef_of, uu_of, vba_of
 from tests.fakes.eicar import EICAR
+from tests.fakes.old_archives import arj_of, binhex_of, chm_of, szdd_of
+from tests.fakes.packages import cab_of, cpio_binary_of, cpio_odc_of, lha_of, rar5_of, rar_of, rpm_of
+from tests.fakes.programs import NSIS_DATA, elf_of, pe_of, universal_of
+from tests.fakes.zips import DESCRIPTOR, IMPLODE, LZMA, PPMD, PPMD_CONTENT, SHRINK, XZ, Entry, zip_from
 
 MEMBERS = {"a.txt": b"alpha " * 300, "dir/b.bin": bytes(range(256)) * 8, "empty": b""}
 LIMITS = Limits(max_file_size=4 * MIB, max_expanded_size=16 * MIB, max_members=5_000, max_depth=6, timeout_s=20)
@@ -43,6 +48,17 @@ def seeds() -> dict[str, bytes]:
     found["mbox"] = b"From a@b Mon Jan  1 00:00:00 2024\n" + found["mail"]
     found |= {"rtf": rtf_of(EICAR), "onenote": onenote_of(EICAR), "tnef": tnef_of("a", EICAR), "pdf": pdf_of(EICAR)}
     found["html"] = b"<html><a href='data:text/plain;base64," + base64.b64encode(EICAR) + b"'>"
+    found |= {"arj": arj_of(MEMBERS), "chm": chm_of(MEMBERS), "szdd": szdd_of(EICAR), "binhex": binhex_of("a", EICAR)}
+    found |= {"hfs": hfs_plus_of(MEMBERS), "dmg": dmg_of(hfs_plus_of(MEMBERS)), "udf": udf_of({"a": EICAR})}
+    found |= {"cpio-odc": cpio_odc_of(MEMBERS), "cpio-binary": cpio_binary_of(MEMBERS), "rpm": rpm_of(MEMBERS)}
+    found |= {"cab": cab_of(MEMBERS), "lha": lha_of(MEMBERS), "rar": rar_of(MEMBERS), "rar5": rar5_of(MEMBERS)}
+    found |= {"pe": pe_of({10: EICAR}, overlay=EICAR, certificates=b"c"), "nsis": pe_of(overlay=NSIS_DATA)}
+    found |= {"elf": elf_of(EICAR), "elf32": elf_of(EICAR, is_64_bit=False), "mach-o": universal_of([EICAR, EICAR])}
+    found["lzma"] = shrink(tar_of(MEMBERS), "lzma")
+    found["zip-old"] = zip_from(Entry("a", EICAR, IMPLODE), Entry("b", EICAR, SHRINK), Entry("c", PPMD_CONTENT, PPMD))
+    found["zip-odd"] = zip_from(
+        Entry("a", EICAR, flags=DESCRIPTOR), Entry("b", EICAR, XZ, named=False), Entry("c", EICAR, LZMA, zip64=True)
+    )
     if libarchive_reader.load() is not None:
         found |= {name: libarchive_of(MEMBERS, name) for name in ("7zip", "xar", "cpio")}
         found |= {name: libarchive_of({"a": b"alpha " * 300}, "raw", name) for name in ("zstd", "lz4", "compress")}

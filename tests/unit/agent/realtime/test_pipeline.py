@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from agent.domain.exclusions import Exclusion, ExclusionKind
-from agent.domain.facts import Finding, ScanFacts, Severity
+from agent.domain.facts import Finding, Incomplete, ScanFacts, Severity
 from agent.domain.files import EventKind, EventsLost, FileEvent, FileIdentity, FolderAppeared, RootLost, SourceDied
 from agent.domain.incident import Origin
 from agent.domain.policy import Action, Policy
@@ -25,14 +25,25 @@ from agent.realtime.commands import (
     Release,
     Remember,
     Reopen,
+    Rest,
     RestartSource,
+    Rested,
     Scan,
     ScanFinished,
     SelfTestSeen,
     Stopping,
     Walk,
 )
-from agent.realtime.pipeline import MAX_PATHS, Lane, Pipeline, PipelineLimits, lane_of
+from agent.realtime.pipeline import (
+    MAX_LOOKS,
+    MAX_PATHS,
+    REST_AT_MOST_S,
+    REST_FACTOR,
+    Lane,
+    Pipeline,
+    PipelineLimits,
+    lane_of,
+)
 from tests.fakes.clock import SOME_MONDAY
 
 CLEAN = ScanFacts("aa", 3)
@@ -270,3 +281,123 @@ def test_the_urgent_overtake_the_others() -> None:
             order.append(scan.path)
             job, inode = scan.job, {"/r/old": 2, "/r/notes.txt": 3, "/r/setup.exe": 4}[scan.path]
     assert order == ["/r/old", "/r/setup.exe", "/r/notes.txt"]
+
+
+# ---------------------------------------------------------------- costly files
+
+
+def costly(facts: ScanFacts = CLEAN, took_ms: float = 500.0) -> ScanFacts:
+    return replace(facts, elapsed_ms=took_ms)
+
+
+def test_a_log_that_is_written_all_the_time_rests_between_its_looks() -> None:
+    play = Play()
+    play(seen(7))
+    play(seen(8, version=2))
+    rest = Rest(1, 1, seconds=0.5 * REST_FACTOR)
+    assert play(scanned(1, costly(), version=2)) == [rest, Remember(7, identity(version=2)), Release(7)]
+    # However often it is written meanwhile, the next look comes when it has rested, and there is one.
+    assert play(seen(9, version=3)) == [Release(9)]
+    assert play(seen(10, version=4)) == [Release(10)]
+    assert play(Rested(1, 1)) == [Scan(2, 8, "/r/a", 0)]
+    assert play(scanned(2, version=4)) == [Remember(8, identity(version=4)), Release(8)]
+    assert play.pipeline.idle
+
+
+def test_a_costly_file_that_is_written_after_its_look_waits_for_the_end_of_its_rest() -> None:
+    play = Play()
+    play(seen(7))
+    play(scanned(1, costly()))
+    assert play(seen(8, version=2)) == []
+    assert play(Rested(1, 1)) == [Scan(2, 8, "/r/a", 0)]
+
+
+def test_whoever_is_held_ends_the_rest() -> None:
+    play = Play()
+    play(seen(7))
+    play(scanned(1, costly()))
+    play(seen(8, version=2))
+    opening = seen(9, version=2, kind=EventKind.OPENING, token=5)
+    assert play(opening) == [Release(9), ArmDeadline(5), Scan(2, 8, "/r/a", 0)]
+    assert play(Rested(1, 1)) == []
+
+
+def test_a_new_file_with_the_inode_of_a_costly_one_does_not_rest() -> None:
+    play = Play()
+    play(seen(7))
+    play(scanned(1, costly()))
+    assert play(seen(8, "/r/new", version=2)) == [Scan(2, 8, "/r/new", 0)]
+
+
+def test_a_rest_has_an_end_however_long_the_look_took() -> None:
+    play = Play()
+    play(seen(7))
+    assert play(scanned(1, costly(took_ms=3_600_000)))[0] == Rest(1, 1, REST_AT_MOST_S)
+
+
+def test_a_file_that_rests_holds_up_nobody_else() -> None:
+    play = Play()
+    play(seen(7))
+    play(scanned(1, costly()))
+    play(seen(8, version=2))
+    assert play(seen(9, "/r/b", inode=2)) == [Scan(3, 9, "/r/b", 0)]
+
+
+def test_stopping_lets_a_resting_file_go() -> None:
+    play = Play()
+    play(seen(7))
+    play(scanned(1, costly()))
+    play(seen(8, version=2))
+    assert play(Stopping()) == [Release(8)]
+    assert play(Rested(1, 1)) == []
+
+
+# ---------------------------------------------------------------- what files do to us
+
+
+def test_a_file_too_large_to_scan_is_told_incomplete_and_openers_are_asked_about_it_again() -> None:
+    play = Play()
+    play(seen(7, kind=EventKind.OPENING, token=5))
+    huge = ScanFacts("", 1 << 40, incomplete=(Incomplete("max_file_size", 1 << 30),))
+    commands = play(scanned(1, huge))
+    assert commands[0] == Answer(5, allow=True)
+    assert not [command for command in commands if isinstance(command, Remember | Capture)]
+    assert commands[-1] == Release(7)
+
+
+def test_a_file_still_being_written_is_looked_at_again_when_its_look_saw_it_change() -> None:
+    play = Play()
+    play(seen(7))
+    looks = 0
+    commands = play(scanned(1, changed=True))
+    while Scan(1, 7, "/r/a", 0) in commands:
+        looks += 1
+        commands = play(scanned(1, changed=True))
+    assert looks == MAX_LOOKS - 1
+    assert commands == [Release(7)]
+    # Its next close brings it back.
+    assert play(seen(8, version=9)) == [Scan(2, 8, "/r/a", 0)]
+
+
+def test_a_storm_of_renames_is_two_looks_and_keeps_the_newest_name() -> None:
+    play = Play()
+    play(seen(7))
+    releases = [play(seen(10 + n, f"/r/{n}", version=2 + n, kind=APPEARED)) for n in range(1000)]
+    assert releases[0] == []
+    assert all(isinstance(command, Release) for commands in releases[1:] for command in commands)
+    assert play(scanned(1, version=1001))[-1] == Scan(2, 10, "/r/999", 0)
+    assert play(scanned(2, version=1001))[-1] == Release(10)
+    assert play.pipeline.idle
+
+
+def test_files_that_are_gone_make_room_for_those_that_are_there() -> None:
+    play = Play(PipelineLimits(slots=1, descriptors=2, parked=10))
+    for number in range(2):
+        play(seen(7 + number, f"/r/{number}", inode=1 + number))
+    for number in range(2, 5):
+        play(seen(7 + number, f"/r/{number}", inode=1 + number))
+    play(scanned(1))
+    assert play(scanned(2, inode=2))[-1] == Reopen("/r/2", CLOSED)
+    assert play(NotThere("/r/2")) == [Reopen("/r/3", CLOSED)]
+    assert play(NotThere("/r/3")) == [Reopen("/r/4", CLOSED)]
+    assert play(seen(20, "/r/4", inode=5)) == [Scan(3, 20, "/r/4", 0)]

@@ -8,9 +8,12 @@ import pytest
 from agent.domain.entitlement import Access, AccessLevel, Feature
 from agent.domain.errors import BucklerError
 from agent.domain.exclusions import Exclusion, ExclusionKind
+from agent.domain.health import HealthIssue
 from agent.domain.incident import IncidentAction
 from agent.domain.policy import Action, Mode
 from agent.domain.ports import CAPTURE_UNFINISHED
+from agent.realtime.pipeline import REST_FROM_MS
+from agent.realtime.settings import BlockSettings
 from tests.fakes.clock import SOME_MONDAY
 from tests.fakes.eicar import EICAR
 from tests.fakes.event_source import FakeEventSource
@@ -304,7 +307,7 @@ async def test_an_opener_waits_for_the_verdict(tmp_path: Path) -> None:
 async def test_an_opener_is_answered_at_the_deadline_and_the_file_taken_all_the_same(
     tmp_path: Path, *, fail_open: bool
 ) -> None:
-    stage = ProtectedFolder(tmp_path, answer_within_s=0.05, fail_open=fail_open)
+    stage = ProtectedFolder(tmp_path, block=BlockSettings(budget_s=0.06, fail_open=fail_open))
     async with stage.running():
         stage.scanner.hold()
         token = stage.fake_source.opening(stage.write("bad.txt", EICAR))
@@ -344,3 +347,41 @@ async def test_no_life_sign_is_given_for_files_that_a_stop_left_waiting(tmp_path
     async with stage.running():
         pass
     assert stage.quarantine.taken() == {str(stage.root / "bad.txt")}
+
+
+async def test_a_machine_that_slept_is_looked_over_again(tmp_path: Path) -> None:
+    stage = ProtectedFolder(tmp_path, sleep_check_every_s=0.02)
+    async with stage.running() as protection:
+        missed = stage.write("written-by-the-other-system.txt", EICAR)
+        stage.scanner.hold()
+        stage.clock.slept_ns = 3_600_000_000_000
+        await until(lambda: "the machine was asleep" in protection.state().degraded_because)
+        stage.scanner.release()
+        await until(stage.settled)
+
+    assert stage.quarantine.taken() == {str(missed)}
+
+
+async def test_a_costly_file_is_scanned_again_when_it_has_rested(tmp_path: Path) -> None:
+    stage = ProtectedFolder(tmp_path)
+    stage.scanner.elapsed_ms = REST_FROM_MS
+    async with stage.running():
+        log = stage.write("log.txt", b"one")
+        stage.fake_source.wrote(log)
+        await until(lambda: stage.scans_of("log.txt") == 1)
+        await until(stage.settled)
+        for number in range(20):
+            log.write_bytes(b"line %d" % number)
+            stage.fake_source.wrote(log)
+        log.write_bytes(EICAR)
+        stage.fake_source.wrote(log)
+        await until(lambda: bool(stage.quarantine.taken()))
+
+    assert stage.scans_of("log.txt") == 2
+
+
+async def test_what_the_source_says_of_its_limits_is_an_issue(tmp_path: Path) -> None:
+    stage = ProtectedFolder(tmp_path)
+    stage.fake_source.trouble = (HealthIssue("watch_limit", "raise it"),)
+    async with stage.running() as protection:
+        assert stage.fake_source.trouble[0] in protection.state().issues

@@ -3,11 +3,12 @@ import pytest
 from agent.domain.errors import BucklerError
 from agent.platform.fanotify import permitted
 from agent.realtime.selection import choose_source
+from agent.realtime.settings import BlockSettings
 from tests.fakes.clock import FakeClock
 
 
 def choose(wanted: str) -> str:
-    return choose_source(wanted, excluded=[], own_pids=frozenset, clock=FakeClock()).name
+    return choose_source(wanted, excluded=[], own_pids=frozenset, clock=FakeClock(), block=BlockSettings()).name
 
 
 def test_automatic_choice_takes_the_kernels_own_where_it_may() -> None:

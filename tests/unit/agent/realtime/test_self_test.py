@@ -2,7 +2,10 @@ import asyncio
 import json
 import os
 import stat
+import sys
 from pathlib import Path
+
+import pytest
 
 from agent.domain.files import EventKind
 from agent.realtime.self_test import EICAR, PLANTED_FILES, SelfTest
@@ -84,16 +87,31 @@ async def test_a_root_nothing_can_be_written_to_is_an_issue(tmp_path: Path) -> N
 def test_what_a_crash_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
     watcher = Watcher()
     left, other = tmp_path / f"{SELF_TEST_PREFIX}abc", tmp_path / "precious.txt"
-    link = tmp_path / f"{SELF_TEST_PREFIX}link"
+    link, grown = tmp_path / f"{SELF_TEST_PREFIX}link", tmp_path / f"{SELF_TEST_PREFIX}grown"
     left.write_bytes(EICAR)
+    grown.write_bytes(EICAR + b"and what somebody else has written to it")
     other.write_bytes(b"x")
     link.symlink_to(other)
     with watcher.store.transaction() as tables:
-        tables.settings.put(PLANTED_FILES, json.dumps([str(left), str(other), str(link), "/nowhere/x"]))
+        tables.settings.put(PLANTED_FILES, json.dumps([str(left), str(other), str(link), str(grown), "/nowhere/x"]))
     watcher.test.clean_up()
     assert not left.exists()
     assert other.exists()
+    assert grown.exists()
     assert link.is_symlink()
+
+
+@pytest.mark.root
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="needs root to give a file away")
+def test_somebody_elses_file_under_a_name_of_ours_stays(tmp_path: Path) -> None:
+    watcher = Watcher()
+    theirs = tmp_path / f"{SELF_TEST_PREFIX}abc"
+    theirs.write_bytes(EICAR)
+    os.chown(theirs, 65534, 65534)
+    with watcher.store.transaction() as tables:
+        tables.settings.put(PLANTED_FILES, json.dumps([str(theirs)]))
+    watcher.test.clean_up()
+    assert theirs.exists()
 
 
 async def test_protection_is_proven_only_while_the_tests_come_back(tmp_path: Path) -> None:

@@ -1,10 +1,9 @@
-import os
 import tempfile
 from collections.abc import Iterator
 
 import pytest
 
-from agent.scanner.descriptor_reader import PreadFile, read_content
+from agent.scanner.descriptor_reader import read_content
 
 
 @pytest.fixture
@@ -28,11 +27,3 @@ def test_more_than_the_limit_is_nothing_at_all(descriptor: int, limit: int, *, f
 def test_an_empty_file_is_empty() -> None:
     with tempfile.TemporaryFile() as file:
         assert read_content(file.fileno(), 0, 0) == b""
-
-
-def test_the_offset_others_rely_on_is_never_moved(descriptor: int) -> None:
-    os.lseek(descriptor, 3, os.SEEK_SET)
-    with PreadFile(descriptor) as file:
-        assert (file.read(4), file.read()) == (b"0123", b"456789")
-    read_content(descriptor, 10, 100)
-    assert os.lseek(descriptor, 0, os.SEEK_CUR) == 3

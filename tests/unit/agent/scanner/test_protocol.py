@@ -26,7 +26,7 @@ def test_an_answer_survives_the_way_with_every_byte_of_its_names() -> None:
 
 
 def test_orders_survive_the_way() -> None:
-    orders = WorkerOrders("yara", Limits(max_depth=3), 1000, 42)
+    orders = WorkerOrders("yara", Limits(max_depth=3), 1000, 60, 42)
     assert protocol.decode_orders(protocol.encode_orders(orders)) == orders
 
 
@@ -99,9 +99,27 @@ def test_the_largest_answer_a_worker_can_give_fits_the_frame() -> None:
     assert decoded.incomplete
 
 
+def test_a_clean_file_takes_a_short_answer() -> None:
+    answer = Answer("ab" * 32, 1 << 40)
+    encoded = protocol.encode_answer(answer)
+    assert len(encoded) < 48
+    assert decode_answer(encoded) == answer
+    for untrusted in (encoded[:-1], encoded + b"x", b"\1" + encoded[1:], encoded[:33] + b"\xff" * 8):
+        with pytest.raises(ProtocolError):
+            decode_answer(untrusted)
+
+
+def test_a_birth_survives_the_way_and_a_failure_is_told() -> None:
+    assert protocol.decode_birth(protocol.encode_birth(4711)) == 4711
+    for message, reason in ((protocol.encode_failed_birth("no rules"), "no rules"), (b"", "ended by itself")):
+        with pytest.raises(ProtocolError, match=reason):
+            protocol.decode_birth(message)
+
+
 def test_where_the_time_went_survives_the_way() -> None:
     costs = (Cost("matching", 1234, 5), Cost("zip", 0, 1))
-    assert decode_answer(protocol.encode_answer(Answer("", 0, costs=costs))).costs == costs
+    for digest in ("", "ab" * 32):
+        assert decode_answer(protocol.encode_answer(Answer(digest, 0, costs=costs))).costs == costs
 
 
 @pytest.mark.parametrize("costs", [7, [7], [["zip", 1]], [["zip", -1, 1]], [["zip", 1.5, 1]], [["z", 1, 1]] * 201])

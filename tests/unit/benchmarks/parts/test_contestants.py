@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from benchmarks.parts.contestants import Contestant, contestants
+from benchmarks.parts.contestant import Contestant
+from benchmarks.parts.contestants import contestants
 from benchmarks.parts.rules import SharedRules
 
 

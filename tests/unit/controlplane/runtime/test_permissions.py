@@ -3,9 +3,18 @@ import pytest
 from controlplane.runtime.permissions import PERMISSIONS, Caller, authorise
 from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, Role
 from controlplane.runtime.refusal import Refusal
-from wire.v1 import account_pb2, device_pb2, enrollment_pb2, fleet_pb2, licensing_pb2, sandbox_pb2, subscription_pb2
+from wire.v1 import (
+    account_pb2,
+    billing_pb2,
+    device_pb2,
+    enrollment_pb2,
+    fleet_pb2,
+    licensing_pb2,
+    sandbox_pb2,
+    subscription_pb2,
+)
 
-SERVED = (account_pb2, device_pb2, enrollment_pb2, fleet_pb2, licensing_pb2, sandbox_pb2, subscription_pb2)
+SERVED = (account_pb2, billing_pb2, device_pb2, enrollment_pb2, fleet_pb2, licensing_pb2, sandbox_pb2, subscription_pb2)
 DEVICE = DevicePrincipal("dev_1", "org_1")
 
 
@@ -67,7 +76,7 @@ def test_nobody_passes_only_where_anyone_may(method: str) -> None:
 def test_a_viewer_may_look_but_change_nothing() -> None:
     viewer = {name for name, permission in PERMISSIONS.items() if Role.VIEWER in permission.roles}
     verbs = {name.rpartition("/")[2] for name in viewer}
-    assert all(verb.startswith(("Get", "List", "WhoAmI")) for verb in verbs)
+    assert all(verb.startswith(("Get", "List", "WhoAmI", "Explain", "Check", "Classify")) for verb in verbs)
 
 
 def test_a_refused_role_is_told_which_roles_may() -> None:

@@ -1,6 +1,7 @@
 """Generated packs of rules and generated files: small, and full of what routing and engines could get wrong."""
 
 import re
+from base64 import b64encode
 from random import Random
 
 from agent.scanner.routing.analysis import RuleText
@@ -18,6 +19,13 @@ STRINGS = {
     "zip": '"pk\\x03" nocase',
     "mixed": "{ (4D | 7F) 5A }",
     "xored": '"MZ" xor',
+    "hidden": '"alphabet" xor(1-5) ascii wide',
+    "encoded": '"alphabet" base64',
+    "encoded_wide": '"alphabet" base64wide',
+    "wild": "{ 61 6C [1-3] 68 ~62 ( 6? | 7? ) }",
+    "sequence": "{ 61 6C 70 68 61 62 65 74 ?? 00 }",
+    "pattern": "/a[l-p]{2,4}(ha|HA)b?/i",
+    "long": '"alphabet\\x00\\x01 and more than that of the same text" wide',
 }
 LEAVES = (
     "uint16(0) == 0x5A4D",
@@ -54,6 +62,21 @@ LEAVES = (
     "any of ($mz*)",
     "all of ($mz*, $alpha)",
     "2 of ($alpha, $beta, $gamma)",
+    "2 of them",
+    "any of ($enc*, $hidden)",
+    "all of ($wild, $pattern)",
+    "$sequence or $long",
+    "#alpha > #pattern",
+    "#alpha + #wild > #encoded + #hidden",
+    "#alpha > 1",
+    "@pattern < 100",
+    "!alpha[1] == 5",
+    "@alpha[2] > @pattern",
+    "for 1 of ($wild, $encoded) : ($ in (0..500))",
+    "for all of ($alpha, $pattern) : ($)",
+    "for any of ($alpha, $pattern) : (not $)",
+    "not any of ($hidden, $alpha)",
+    "$alpha in (0..filesize)",
     "for any of ($alpha, $beta) : ($ at pe.entry_point)",
     "for all of ($alpha) : (# > 0)",
     "filesize < 3",
@@ -133,7 +156,25 @@ HEADS = (
     b"\x7fZ",
     b"LX",
 )
-BODIES = (b"", b"alpha", b"b\0e\0t\0a\0", b"betaBETA", b"gamma", b"\0" * 70, b"alpha" * 130, b"MZ", b"\x7fELF")
+_ALPHABET = b"alphabet"
+BODIES = (
+    *(b64encode(bytes(before) + _ALPHABET + b"xyz") for before in range(3)),
+    bytes(byte for letter in b64encode(_ALPHABET) for byte in (letter, 0)),
+    bytes(letter ^ 3 for letter in _ALPHABET),
+    bytes(byte ^ 3 for letter in _ALPHABET for byte in (letter, 0)),
+    _ALPHABET + b"x\0",
+    b"ALMOHAb",
+    "alphabet\x00\x01 and more than that of the same text".encode("utf-16-le"),
+    b"",
+    b"alpha",
+    b"b\0e\0t\0a\0",
+    b"betaBETA",
+    b"gamma",
+    b"\0" * 70,
+    b"alpha" * 130,
+    b"MZ",
+    b"\x7fELF",
+)
 
 
 def condition(

@@ -1,5 +1,6 @@
 """Routing never changes what matches: generated packs against generated files, whole pack against partitions."""
 
+import io
 from collections.abc import Iterable, Iterator
 from random import Random
 from types import ModuleType
@@ -11,6 +12,10 @@ import yara
 from hypothesis import assume, given, note, settings
 from hypothesis import strategies as st
 
+from agent.scanner.engines.boreal import BorealEngine
+from agent.scanner.engines.port import Engine, RuleSource
+from agent.scanner.engines.routed import RoutedEngine
+from agent.scanner.engines.yara import YaraEngine
 from agent.scanner.routing.analysis import RuleText
 from agent.scanner.routing.partitions import partition
 from agent.scanner.routing.selection import Selector
@@ -72,6 +77,43 @@ def test_they_do_with_boreal(random: Random, worth: int) -> None:
     sources = pack(random, leaves=DEFINED_LEAVES, lone_globals=True)
     for whole, routed in answers(boreal, sources, [content(random) for _ in range(12)], worth):
         assert routed == whole
+
+
+def answers_through_engine(
+    library: ModuleType, engine: Engine, sources: tuple[RuleText, ...], contents: Iterable[bytes]
+) -> Iterator[tuple[set[tuple[str, str]], list[tuple[str, str]]]]:
+    """What the whole pack matches in each content, and what an engine does that spares contents rules."""
+    texts = texts_of(sources)
+    try:
+        whole = library.compile(sources=texts, externals=EXTERNALS)
+    except (yara.SyntaxError, boreal.AddRuleError):
+        assume(False)  # noqa: FBT003 - as above
+    image = io.BytesIO()
+    routed = RoutedEngine(engine)
+    routed.compile([RuleSource(namespace, namespace, text) for namespace, text in texts.items()], image)
+    image.seek(0)
+    matcher = routed.load(image)
+    for data in contents:
+        expected = found(whole, data)
+        note(f"{data!r} matches {sorted(expected)} of:\n" + "\n".join(texts.values()))
+        yield expected, [(match.namespace, match.rule) for match in matcher.match(data, EXTERNALS, 10.0).matches]
+
+
+@settings(max_examples=300, deadline=None)
+@given(random=randoms)
+def test_rules_that_are_spared_a_file_would_not_have_matched_it(random: Random) -> None:
+    contents = [content(random) for _ in range(12)]
+    for whole, spared in answers_through_engine(yara, YaraEngine(), pack(random), contents):
+        assert sorted(spared) == sorted(whole)
+
+
+@settings(max_examples=100, deadline=None)
+@given(random=randoms)
+def test_nor_would_they_with_boreal(random: Random) -> None:
+    sources = pack(random, leaves=DEFINED_LEAVES, lone_globals=True)
+    contents = [content(random) for _ in range(12)]
+    for whole, spared in answers_through_engine(boreal, BorealEngine(), sources, contents):
+        assert sorted(spared) == sorted(whole)
 
 
 @pytest.mark.parametrize("library", [yara, boreal])

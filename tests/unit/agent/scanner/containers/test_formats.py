@@ -20,18 +20,20 @@ SECRET = b"the secret content " * 20
 needs_libarchive = pytest.mark.skipif(libarchive_reader.load() is None, reason="libarchive is not installed")
 
 
+def walked(data: bytes, name: str = "outer", limits: Limits | None = None) -> tuple[list[Content], list[Incomplete]]:
+    """Every content met, and what was not looked at."""
+    met: list[Content] = []
+    walk = Walk(FAMILIES, Budget(limits or Limits(), SystemClock().monotonic_ns), met.append)
+    walk.run(Content(data, (name,)))
+    return met, walk.incomplete
+
+
 def contents_of(
     data: bytes, name: str = "outer", limits: Limits | None = None
 ) -> tuple[dict[str, bytes], list[Incomplete]]:
     """Every content met, by its names, and what was not looked at."""
-    met: dict[str, bytes] = {}
-
-    def visit(content: Content) -> None:
-        met["!".join(content.trail)] = content.data
-
-    walk = Walk(FAMILIES, Budget(limits or Limits(), SystemClock().monotonic_ns), visit)
-    walk.run(Content(data, (name,)))
-    return met, walk.incomplete
+    met, incomplete = walked(data, name, limits)
+    return {"!".join(content.trail): content.data for content in met}, incomplete
 
 
 @pytest.mark.parametrize(
@@ -55,7 +57,7 @@ def test_every_member_of_an_archive_is_met(pack: Callable[[dict[str, bytes]], by
     assert incomplete == []
 
 
-@pytest.mark.parametrize("kind", ["gz", "bz2", "xz"])
+@pytest.mark.parametrize("kind", ["gz", "bz2", "xz", "lzma"])
 def test_a_compressed_stream_is_one_member_named_without_its_suffix(kind: str) -> None:
     met, incomplete = contents_of(shrink(SECRET, kind), f"report.txt.{kind}")
     assert met[f"report.txt.{kind}!report.txt"] == SECRET
@@ -69,7 +71,7 @@ def test_streams_in_a_row_are_one_content_and_trailing_bytes_are_left_alone(kind
     assert incomplete == []
 
 
-@pytest.mark.parametrize("kind", ["gz", "bz2", "xz"])
+@pytest.mark.parametrize("kind", ["gz", "bz2", "xz", "lzma"])
 def test_a_stream_that_is_cut_off_is_damaged_and_what_there_is_is_met(kind: str) -> None:
     noise = bytes(i * i % 251 for i in range(300_000))
     _met, incomplete = contents_of(shrink(noise, kind)[:-20], f"x.{kind}")

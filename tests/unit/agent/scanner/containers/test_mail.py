@@ -92,3 +92,21 @@ def test_an_encrypted_message_says_so() -> None:
 )
 def test_text_is_no_mail(text: bytes) -> None:
     assert contents_of(text) == ({"outer": text}, [])
+
+
+def test_a_part_glued_to_another_by_a_bent_boundary_is_met() -> None:
+    data = mail_of({"a": b"decoy", "b": EICAR})
+    met, _incomplete = contents_of(data.replace(b"\n--=-x\n", b"\n--=-y\n").replace(b"\n--=-y\n", b"\n--=-x\n", 1))
+    assert EICAR in met.values()
+
+
+def test_what_stands_before_the_first_boundary_and_behind_the_last_is_met() -> None:
+    data = mail_of({"a": b"x"}).replace(b"\n\n--=-x\n", b"\n\n" + EICAR + b"\n--=-x\n", 1) + b"behind it"
+    met, incomplete = contents_of(data)
+    assert (met["outer!part-1/preamble"], met["outer!part-1/epilogue"], incomplete) == (EICAR, b"behind it", [])
+
+
+def test_a_body_of_headers_is_opened_once_at_every_depth() -> None:
+    header = b"notype: x\nContent-Transfer-Encoding: 8bit\nContent-Disposition: attachment\n\n"
+    met, _incomplete = contents_of(HEAD + b"\n" + header * 30)
+    assert len(met) < 40

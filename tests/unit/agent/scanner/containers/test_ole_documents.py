@@ -65,3 +65,24 @@ def test_a_compound_file_that_cannot_be_read_is_damaged() -> None:
 
 def test_names_in_an_installer_package_are_readable() -> None:
     assert "outer!AB" in contents_of(ole_of({chr(0x3800 + 10 + (11 << 6)): EICAR}))[0]
+
+
+def test_a_stream_that_claims_more_than_the_file_and_goes_in_a_circle_is_damaged() -> None:
+    data = bytearray(ole_of({"a": EICAR}))
+    sector, entry = 2, 1024 + 128
+    struct.pack_into("<I", data, 512 + 4 * sector, sector)
+    struct.pack_into("<IQ", data, entry + 116, sector, 1 << 30)
+    assert Incomplete("damaged", None, ("outer", "a")) in contents_of(bytes(data))[1]
+
+
+def test_a_stream_shorter_than_its_entry_says_is_damaged() -> None:
+    data = bytearray(ole_of({"a": EICAR}))
+    struct.pack_into("<I", data, 60, 0xFFFFFFFE)
+    struct.pack_into("<I", data, 64, 0)
+    assert Incomplete("damaged", None, ("outer", "a")) in contents_of(bytes(data))[1]
+
+
+def test_an_entry_that_no_storage_leads_to_is_opened_all_the_same() -> None:
+    data = bytearray(ole_of({"a": EICAR}))
+    struct.pack_into("<I", data, 1024 + 76, 0xFFFFFFFF)
+    assert contents_of(bytes(data))[0]["outer!orphans/a"] == EICAR

@@ -72,3 +72,8 @@ def test_what_this_reader_does_not_understand_is_refused_as_a_whole(text: str) -
 
 def test_an_empty_file_has_no_rules() -> None:
     assert read_rules(" // nothing\n").rules == ()
+
+
+def test_a_hex_string_full_of_comments_that_never_ends_is_refused_at_once() -> None:
+    with pytest.raises(UnsplittableSourceError):
+        read_rules("rule a { strings: $a = { " + "/" * 200 + " condition: $a }")

@@ -1,0 +1,59 @@
+"""The books in the database: appended in the transaction of what happened, read back as balances."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import func, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from controlplane.billing.ledger import Account, Transfer
+from controlplane.billing.tables import journal
+from controlplane.storage.database import UnitOfWork
+
+
+async def book(
+    uow: UnitOfWork, *, org_id: str, event: str, subject: str, currency: str, booked: Sequence[Transfer], at: datetime
+) -> None:
+    """Write what happened into the books; the primary key refuses the same event a second time.
+
+    Args:
+        uow: The transaction of what happened.
+        org_id: Whose books.
+        event: What happened, e.g. `invoice.finalised`.
+        subject: Id of what it happened to.
+        currency: Of every transfer.
+        booked: From `ledger.py`; may be empty.
+        at: Business time.
+    """
+    rows = [
+        {
+            "org_id": org_id,
+            "event": event,
+            "subject": subject,
+            "line_no": number,
+            "at": at,
+            "currency": currency,
+            "debit": each.debit.value,
+            "credit": each.credit.value,
+            "amount": each.amount,
+        }
+        for number, each in enumerate(booked, start=1)
+    ]
+    if rows:
+        await uow.connection.execute(insert(journal), rows)
+
+
+async def account_balances(connection: AsyncConnection, org_id: str) -> dict[tuple[Account, str], int]:
+    """Debits less credits, per account and currency; accounts that were never used are missing."""
+    result: dict[tuple[Account, str], int] = {}
+    for side, sign in ((journal.c.debit, 1), (journal.c.credit, -1)):
+        rows = await connection.execute(
+            select(side, journal.c.currency, func.sum(journal.c.amount))
+            .where(journal.c.org_id == org_id)
+            .group_by(side, journal.c.currency)
+        )
+        for account, currency, amount in rows:
+            key = (Account(account), currency)
+            # PostgreSQL sums a BIGINT as NUMERIC.
+            result[key] = result.get(key, 0) + sign * int(amount)
+    return result

@@ -1,0 +1,1 @@
+"""Whoever moves the money; each implements `billing.ports.PaymentProvider`."""

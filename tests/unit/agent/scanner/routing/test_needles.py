@@ -1,0 +1,84 @@
+"""What is left of a string when only what is surely there is kept."""
+
+import base64
+
+import pytest
+
+from agent.scanner.routing.leading_bytes import StringDefinition
+from agent.scanner.routing.needles import LONGEST, Needle, needles_of
+
+SECOND_DIGIT_1 = "".join(f"\\x{digit:x}1" for digit in range(16))
+
+
+def text(value: str, *modifiers: str) -> StringDefinition:
+    return StringDefinition("$a", "text", value, modifiers)
+
+
+def needles(kind: str, value: str, *modifiers: str) -> tuple[Needle, ...] | None:
+    return needles_of(StringDefinition("$a", kind, value, modifiers))  # type: ignore[arg-type]
+
+
+def test_text_is_its_own_needle_cut_to_a_bound() -> None:
+    assert needles_of(text("cmd.exe")) == (Needle(b"cmd.exe"),)
+    assert needles_of(text(r"a\x00\"\\\n", "nocase")) == (Needle(b'a\x00"\\\n', nocase=True),)
+    (needle,) = needles_of(text("0123456789" * 10)) or ()
+    assert len(needle.text) == LONGEST
+
+
+def test_what_a_character_outside_ascii_becomes_is_not_guessed() -> None:
+    assert needles_of(text("grüße aus")) == (Needle(b"e aus"),)
+
+
+def test_wide_and_ascii_are_two() -> None:
+    assert needles_of(text("abcd", "wide")) == (Needle(b"a\0b\0c\0d\0"),)
+    assert needles_of(text("abcd", "wide", "ascii")) == (Needle(b"a\0b\0c\0d\0"), Needle(b"abcd"))
+
+
+def test_xor_is_one_for_each_key() -> None:
+    found = needles_of(text("abcd", "xor(0x01-0x03)")) or ()
+    assert [needle.text for needle in found] == [bytes(byte ^ key for byte in b"abcd") for key in (1, 2, 3)]
+    assert len(needles_of(text("abcd", "xor")) or ()) == 256
+
+
+@pytest.mark.parametrize("before", range(3))
+@pytest.mark.parametrize("after", [b"", b"x", b"xy"])
+def test_base64_has_one_for_each_place_in_a_group(before: int, after: bytes) -> None:
+    found = needles_of(text("a secret", "base64")) or ()
+    encoded = base64.b64encode(b"\xff" * before + b"a secret" + after)
+    assert any(needle.text in encoded for needle in found)
+
+
+def test_an_alphabet_of_ones_own_is_not_known() -> None:
+    assert needles_of(text("a secret", 'base64("!@#")')) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "needle"),
+    [
+        ("{ 01 02 03 04 05 06 ?? 07 08 }", Needle(bytes(range(1, 7)))),
+        ("{ 01 [2-4] ~05 }", Needle(pattern=r"\x01.{2,4}[^\x05]", dotall=True)),
+        ("{ ?1 ( 02 03 | 04 ) }", Needle(pattern=f"[{SECOND_DIGIT_1}](\\x02\\x03|\\x04)", dotall=True)),
+        ("{ 01 // 02\n [3] /* 04 */ ?? }", Needle(pattern=r"\x01.{3}.", dotall=True)),
+    ],
+)
+def test_bytes_are_their_longest_fixed_piece_or_all_of_them(value: str, needle: Needle) -> None:
+    assert needles("byte", value) == (needle,)
+
+
+@pytest.mark.parametrize(
+    ("value", "needle"),
+    [
+        (r"/^evil\.example\/[a-z]+/i", Needle(b"evil.example/", nocase=True)),
+        (r"/ab?cdefgh*/", Needle(b"cdefg")),
+        (r"/(one|two)threes/", Needle(b"threes")),
+        (r"/ab|cd/", Needle(pattern="ab|cd")),
+        (r"/a.c/s", Needle(pattern="a.c", dotall=True)),
+    ],
+)
+def test_expressions_are_what_is_outside_of_groups_classes_and_repetitions(value: str, needle: Needle) -> None:
+    assert needles("regex", value) == (needle,)
+
+
+@pytest.mark.parametrize("value", [r"/a{,3}b/", r"/a\zb/", r"/[[:alpha:]]x/", r"/[\b]/"])
+def test_what_perl_reads_in_another_way_is_not_known(value: str) -> None:
+    assert needles("regex", value) is None
