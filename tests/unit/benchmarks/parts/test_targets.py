@@ -18,3 +18,10 @@ def test_the_exit_status_is_good_when_every_target_is_reached() -> None:
     lines, status = report([Target("lost", 0, at_most=0), Target("slower", 1.05, at_most=1.1, unit="x")])
     assert lines[1] == "reached  slower: 1.05x, at most 1.10x"
     assert status == 0
+
+
+def test_a_bound_from_below() -> None:
+    lines, status = report([Target("speed", 3.97, at_least=4)])
+    assert lines == ["MISSED   speed: 3.97, at least 4.00"]
+    assert status == 1
+    assert Target("speed", 4.0, at_least=4).reached
