@@ -125,7 +125,10 @@ def burst(protection: Protection, name: str, count: int, infected: int, content:
 
 
 def burst_beyond_the_queue(agent: Buckler, name: str, count: int, infected: int, content: bytes) -> Burst:
-    """The agent stands still while more is written than the kernel's queue can hold."""
+    """The agent stands still while more is written than the kernel's queue can hold, to a folder it watches already."""
+    (agent.watched / name).mkdir()
+    (agent.watched / name / "first.com").write_bytes(content)
+    missing(agent, {"first.com"})
     agent.send(signal.SIGSTOP)
     try:
         writer = _begin_burst(agent.watched / name, count, infected, content)
@@ -148,7 +151,7 @@ def burst_with_a_kill(agent: Buckler, name: str, count: int, infected: int, cont
 
 
 def _begin_burst(folder: Path, count: int, infected: int, content: bytes) -> "subprocess.Popen[bytes]":
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     arguments = [str(folder), str(count), str(count // infected), content.hex()]
     return subprocess.Popen([sys.executable, "-c", _WRITER, *arguments], stdout=subprocess.PIPE)
 

@@ -28,7 +28,10 @@ _MOST_ARCHITECTURES = 30
 
 
 def end_of_elf(data: bytes) -> int | None:
-    """Where the last thing ends that the headers of an ELF file name; None: they make no sense."""
+    """Where the last thing ends that the headers of an ELF file name; None: they make no sense.
+
+    Systems run a program without a look at its sections, so nonsense there must hide nothing: it is left aside.
+    """
     if not data.startswith(_ELF) or len(data) <= _ORDER_AT:
         return None
     kind, order = data[_CLASS_AT], _ORDERS.get(data[_ORDER_AT])
@@ -41,17 +44,20 @@ def end_of_elf(data: bytes) -> int | None:
         )
     except struct.error:
         return None
-    ends: list[int] = [segments_at + segment_size * segments, sections_at + section_size * sections]
-    odd_segments = segments and segment_size != _SEGMENTS[kind]
-    odd_sections = sections_at and (not sections or section_size != _SECTIONS[kind])
-    if odd_segments or odd_sections or max(ends) > len(data):
-        return None
-    table = data[segments_at : segments_at + segment_size * segments]
-    ends += (offset + size for offset, size in struct.iter_unpack(order + _SEGMENT_FIELDS[kind], table))
-    table = data[sections_at : sections_at + section_size * sections]
-    for type_, offset, size in struct.iter_unpack(order + _SECTION_FIELDS[kind], table):
-        ends += [] if type_ == _NO_BITS else [offset + size]
-    return max(ends)
+    ends: list[int] = []
+    if segments:
+        ends.append(segments_at + segment_size * segments)
+        if segment_size != _SEGMENTS[kind] or ends[0] > len(data):
+            return None
+        table = data[segments_at : ends[0]]
+        ends += (offset + size for offset, size in struct.iter_unpack(order + _SEGMENT_FIELDS[kind], table))
+    sections_end = sections_at + section_size * sections
+    if sections_at and sections and section_size == _SECTIONS[kind] and sections_end <= len(data):
+        table = data[sections_at:sections_end]
+        ends.append(sections_end)
+        for type_, offset, size in struct.iter_unpack(order + _SECTION_FIELDS[kind], table):
+            ends += [] if type_ == _NO_BITS else [offset + size]
+    return max(ends, default=None)
 
 
 def _has_appendix(data: bytes) -> bool:

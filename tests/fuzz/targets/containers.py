@@ -28,6 +28,9 @@ _OURS = {
     "onenote": ("onenote",),
     "tnef": ("tnef",),
     "binhex": ("binhex",),
+    "windows program": ("pe-resource", "pe-overlay"),
+    "appended to elf": ("elf-appended",),
+    "universal mach-o": ("mach-o",),
 }
 
 
@@ -55,8 +58,8 @@ def open_family(family: Family, data: bytes) -> None:
 
 
 def _target(family: Family, samples: tuple[str, ...]) -> Target:
-    seeds = tuple(SAMPLES[name](EICAR) for name in samples if name in SAMPLES)
-    return Target(family.name, lambda data: open_family(family, data), seeds)
+    seeds = tuple(SAMPLES[name](EICAR) for name in samples)
+    return Target(family.name.replace(" ", "-"), lambda data: open_family(family, data), seeds)
 
 
 def _packages(data: bytes) -> None:

@@ -125,7 +125,8 @@ async def withstand(folder: Path, attack: str, rounds: int) -> Counter[CaptureSt
                 fight.rest()
                 try:
                     await until(partial(has_one_name, descriptor), timeout_s=30.0)
-                    await until(fight.protected.settled)
+                    # A file that took long rests for up to a minute before it is looked at again.
+                    await until(fight.protected.settled, timeout_s=90.0)
                     assert fight.look_outside() == before
                     assert (fight.outside / VICTIM).read_bytes() == VICTIM_CONTENT
                 finally:
@@ -150,6 +151,7 @@ def check_books(fight: Siege, rounds: int) -> Counter[CaptureState]:
     return ends
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("attack", ATTACKS)
 async def test_no_race_makes_an_infected_file_clean(tmp_path: Path, attack: str) -> None:
     ends = await withstand(tmp_path, attack, rounds=25)
