@@ -537,17 +537,28 @@ async def owner_actions(config: AgentConfig) -> AsyncIterator[OwnerActions]:
 async def activate_device(config: AgentConfig, key: str, server: str, ca_file: Path | None) -> ActivationOutcome:
     """Activate, and tell a running agent; see `agent.control.enrolment.Enroller.activate`."""
     with open_device(config) as device:
-        enroller = Enroller(
-            device.store,
-            device.clock,
-            device.randomness,
-            config.locations.device_key,
-            read_system_facts(),
-            app_version(),
-        )
-        outcome = await enroller.activate(ActivationOrder(key, server, read_authorities(ca_file)))
+        order = ActivationOrder(key, server, read_authorities(ca_file))
+        outcome = await _enroller(config, device).activate(order)
     await _tell_agent(config)
     return outcome
+
+
+def request_licence(config: AgentConfig) -> bytes:
+    """What a device without network asks for; see `agent.control.enrolment.Enroller.licence_request`."""
+    with open_device(config) as device:
+        return _enroller(config, device).licence_request()
+
+
+async def adopt_licence(config: AgentConfig, untrusted_file: bytes) -> ActivationOutcome:
+    """Activate with a licence file, and tell a running agent; see `agent.control.enrolment.Enroller.adopt_licence`."""
+    with open_device(config) as device:
+        outcome = _enroller(config, device).adopt_licence(untrusted_file)
+    await _tell_agent(config)
+    return outcome
+
+
+def _enroller(config: AgentConfig, device: Device) -> Enroller:
+    return Enroller(device.store, device.clock, config.locations.device_key, read_system_facts(), app_version())
 
 
 async def deactivate_device(config: AgentConfig, reason: str, *, local_only: bool) -> str:

@@ -35,15 +35,23 @@ from controlplane.devices.fleet import FleetReader
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.devices.rpc import DeviceRpc, FleetRpc
 from controlplane.devices.service import DeviceService
-from controlplane.keys import authority
+from controlplane.keys import authority, root
 from controlplane.keys.authority import CertificateAuthority
+from controlplane.keys.root import RootKey
 from controlplane.keys.signing import EntitlementKeys
+from controlplane.licensing.allotments import SETTLE_SURPLUS, Allotments
+from controlplane.licensing.attempts import forget_full
 from controlplane.licensing.issuing import EntitlementIssuer
+from controlplane.licensing.key_desk import KeyDesk
 from controlplane.licensing.keys import ActivationKeys
 from controlplane.licensing.licences import DeviceLicences
+from controlplane.licensing.notices import AuditNotices
+from controlplane.licensing.parts import LicensingParts
 from controlplane.licensing.rpc import EnrollmentRpc, EnrollmentSettings, EntitlementRpc, LicensingRpc, TrustAnchors
+from controlplane.licensing.seat_desk import SeatDesk
+from controlplane.licensing.seating import Seating
 from controlplane.licensing.seats import Seats
-from controlplane.licensing.service import LicensingParts, LicensingService
+from controlplane.licensing.service import LicensingService
 from controlplane.licensing.terms import TermsReader
 from controlplane.runtime.clock import Clock, ShiftedClock, SystemClock
 from controlplane.runtime.interceptors import CallEntry, CallInterceptor
@@ -83,6 +91,7 @@ COMPARE_CHARGES_EVERY: Final = timedelta(days=1)
 #: burst of activations leaves room for a company behind one address.
 RATES: Final[Mapping[str, Rate]] = {
     "/buckler.v1.AccountService/SignIn": Rate(burst=20, every=timedelta(seconds=6)),
+    "/buckler.v1.EnrollmentService/PrepareActivation": Rate(burst=100, every=timedelta(seconds=1)),
     "/buckler.v1.EnrollmentService/Activate": Rate(burst=100, every=timedelta(seconds=1)),
 }
 
@@ -166,6 +175,9 @@ class ControlPlane:
     billing: Billing
     subscriptions: SubscriptionService
     licensing: LicensingService
+    key_desk: KeyDesk
+    seat_desk: SeatDesk
+    seating: Seating
     issuer: EntitlementIssuer
     devices: DeviceService
     fleet: FleetReader
@@ -190,7 +202,7 @@ def create_keys(folder: Path, hostnames: Sequence[str]) -> Keys:
     make_private_folder(folder)
     wall, randomness = SystemClock(), SystemRandomness()
     issuing = CertificateAuthority.create(folder, hostnames=hostnames, wall=wall, randomness=randomness)
-    return Keys(issuing, EntitlementKeys.create(folder, wall))
+    return Keys(issuing, EntitlementKeys.create(folder, wall, RootKey.create(folder / root.FILE_NAME)))
 
 
 def is_host_name(name: str) -> bool:
@@ -278,20 +290,26 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
     )
     catalog = CatalogService(clock)
     registry = DeviceRegistry(randomness)
-    seats = Seats(registry, randomness)
+    notices = AuditNotices(audit)
+    allotments = Allotments(notices)
+    seats = Seats(allotments, registry, randomness)
     subscriptions = SubscriptionService(
-        database=database, clock=clock, randomness=randomness, catalog=catalog, audit=audit, seats=seats
+        database=database, clock=clock, randomness=randomness, catalog=catalog, audit=audit, seats=allotments
     )
+    seating = Seating(database=database, allotments=allotments, seats=seats, audit=audit, notices=notices, clock=clock)
     terms = TermsReader(subscriptions)
     issuer = EntitlementIssuer(database, keys.signer, clock)
     licences = DeviceLicences(seats=seats, terms=terms, issuer=issuer, clock=clock)
     parts = LicensingParts(
         registry=registry,
         keys=ActivationKeys(randomness),
+        allotments=allotments,
         seats=seats,
+        seating=seating,
         terms=terms,
         issuer=issuer,
         licences=licences,
+        notices=notices,
     )
     return ControlPlane(
         database=database,
@@ -304,6 +322,9 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         billing=billing,
         subscriptions=subscriptions,
         licensing=LicensingService(database=database, parts=parts, authority=keys.authority, audit=audit, clock=clock),
+        key_desk=KeyDesk(database=database, parts=parts, audit=audit, clock=clock),
+        seat_desk=SeatDesk(database=database, parts=parts, audit=audit, clock=clock),
+        seating=seating,
         issuer=issuer,
         devices=DeviceService(
             database=database,
@@ -340,8 +361,17 @@ async def job_runner(plane: ControlPlane, move_clock: MoveClock | None = None) -
 def _job_handlers(plane: ControlPlane) -> Mapping[str, Handler]:
     async def sweep_entitlements(_job: Job) -> None:
         await plane.issuer.sweep()
+        async with plane.database.transaction() as uow:
+            await forget_full(uow, plane.clocks.business.now())
 
-    return {SWEEP_ENTITLEMENTS: sweep_entitlements, **billing_jobs(plane.billing)}
+    async def settle_surplus(job: Job) -> None:
+        await plane.seating.settle_surplus(job.org_id, job.subject)
+
+    return {
+        SWEEP_ENTITLEMENTS: sweep_entitlements,
+        SETTLE_SURPLUS: settle_surplus,
+        **billing_jobs(plane.billing),
+    }
 
 
 def billing_jobs(billing: Billing) -> Mapping[str, Handler]:
@@ -411,12 +441,19 @@ def people_listener(
     identity = plane.keys.authority.server_identity()
     anchors = TrustAnchors(plane.keys.signer, plane.keys.authority)
     enroll = EnrollmentRpc(service=plane.licensing, anchors=anchors, settings=enrollment, clock=plane.clocks.business)
-    fleet = FleetRpc(fleet=plane.fleet, detections=DetectionRpc(plane.detections))
+    licensing = LicensingRpc(
+        keys=plane.key_desk,
+        seats=plane.seat_desk,
+        service=plane.licensing,
+        anchors=anchors,
+        clock=plane.clocks.business,
+    )
+    fleet = FleetRpc(fleet=plane.fleet, devices=plane.devices, detections=DetectionRpc(plane.detections))
     services: list[Register] = [
         partial(add_EnrollmentServiceServicer_to_server, enroll),
         partial(add_AccountServiceServicer_to_server, AccountRpc(plane.database, plane.accounts)),
         partial(add_SubscriptionServiceServicer_to_server, SubscriptionRpc(plane.database, plane.subscriptions)),
-        partial(add_LicensingServiceServicer_to_server, LicensingRpc(plane.licensing)),
+        partial(add_LicensingServiceServicer_to_server, licensing),
         partial(add_FleetServiceServicer_to_server, fleet),
         partial(
             add_BillingServiceServicer_to_server,
@@ -433,3 +470,36 @@ def people_listener(
         services=services,
         max_message_bytes=MAX_PEOPLE_MESSAGE_BYTES,
     )
+
+
+# ---------------------------------------------------------------- keys that sign
+
+
+def rotate_signing_key(folder: Path, root_key: Path, signs_in: timedelta) -> EntitlementKeys:
+    """Publish a new signing key that takes over after a while; servers read it when they start.
+
+    Raises:
+        Refusal: ROTATION_PENDING, ROOT_KEY_OTHER, or what is wrong with a key file.
+    """
+    now = SystemClock().now()
+    keys = EntitlementKeys.load(folder)
+    return keys.rotated(folder, RootKey.load(root_key), now=now, signs_from=now + signs_in)
+
+
+def revoke_signing_key(folder: Path, root_key: Path, kid: str) -> EntitlementKeys:
+    """Revoke a signing key for good; servers read it when they start.
+
+    Raises:
+        Refusal: SIGNING_KEY_NOT_FOUND, ROOT_KEY_OTHER, or what is wrong with a key file.
+    """
+    return EntitlementKeys.load(folder).without(kid, folder, RootKey.load(root_key), now=SystemClock().now())
+
+
+def signing_keys(folder: Path) -> EntitlementKeys:
+    """The signing keys of an installation."""
+    return EntitlementKeys.load(folder)
+
+
+def root_key_file(folder: Path) -> Path:
+    """Where `init` leaves the root key, until it is moved away."""
+    return folder / root.FILE_NAME

@@ -19,6 +19,7 @@ from controlplane.accounts.tables import organisations
 from controlplane.catalog.document import Catalog, read_catalog
 from controlplane.catalog.model import Term
 from controlplane.config import DataDir, check_database_url, embedded_database_url, settings_text
+from controlplane.licensing.key_desk import KeyWish
 from controlplane.runtime.principal import OPERATOR_ACTOR, Role, acting_as
 from controlplane.runtime.private_files import PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE, write_private, write_public
 from controlplane.runtime.randomness import Randomness
@@ -152,9 +153,8 @@ async def _fill(
             term=first_customer.term,
             renewal=Renewal.OFF,
         )
-        key = await plane.licensing.issue_key_within(
-            uow, organisation.org_id, subscription_id=bought.subscription.subscription_id
-        )
+        wish = KeyWish(subscription_id=bought.subscription.subscription_id)
+        key = await plane.key_desk.issue_within(uow, organisation.org_id, wish)
     return Customer(
         org_id=organisation.org_id,
         org_name=organisation.name,

@@ -6,10 +6,12 @@ to check a signature: protobuf promises no canonical form. Golden vectors: tests
 
 from google.protobuf.message import DecodeError
 
-from wire.v1.entitlement_pb2 import EntitlementClaims
+from wire.v1.entitlement_pb2 import EntitlementClaims, KeySet
 
 #: Separates this use of the key from every other (domain separation).
 SIGNING_PREFIX = b"buckler-entitlement-v1\0"
+#: The same for the set of keys that may sign, which the root signs.
+KEY_SET_PREFIX = b"buckler-key-set-v1\0"
 #: Far above any honest statement; longer ones are not even parsed.
 MAX_CLAIMS_BYTES = 64 * 1024
 #: Trailing metadata that carries a serialized `ErrorDetail`.
@@ -23,6 +25,25 @@ class MalformedClaimsError(ValueError):
 def signing_input(claims: bytes) -> bytes:
     """What the Ed25519 signature covers."""
     return SIGNING_PREFIX + claims
+
+
+def key_set_signing_input(key_set: bytes) -> bytes:
+    """What the root's Ed25519 signature covers."""
+    return KEY_SET_PREFIX + key_set
+
+
+def decode_key_set(untrusted_key_set: bytes) -> KeySet:
+    """Parse a key set; says nothing about whether it may be trusted.
+
+    Raises:
+        MalformedClaimsError: Too long, or not a serialized `KeySet`.
+    """
+    if len(untrusted_key_set) > MAX_CLAIMS_BYTES:
+        raise MalformedClaimsError(f"longer than {MAX_CLAIMS_BYTES} bytes")
+    try:
+        return KeySet.FromString(untrusted_key_set)
+    except DecodeError as error:
+        raise MalformedClaimsError("not a serialized key set") from error
 
 
 def encode_claims(claims: EntitlementClaims) -> bytes:

@@ -3,21 +3,26 @@
 import asyncio
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agent.cli.asking import settings_of
-from agent.cli.invocation import ConfigOption, DataDirOption, OutputOption, common_options
+from agent.cli.invocation import Common, ConfigOption, DataDirOption, OutputOption, common_options
 from agent.cli.printing import note, say, say_json
 from agent.domain.errors import BucklerError
 
+if TYPE_CHECKING:
+    from agent.control.enrolment import ActivationOutcome
+
 #: Nobody's key is longer; a file given by mistake is not read to its end.
 _KEY_FILE_MAX_BYTES = 4096
+_LICENCE_MAX_BYTES = 1 << 20
 
 
-def activate(
+def activate(  # noqa: PLR0913 -- each is an option of the command
     context: typer.Context,
+    *,
     server: Annotated[
         str | None, typer.Option("--server", metavar="HOST:PORT", help="The control plane; default: as configured.")
     ] = None,
@@ -27,6 +32,14 @@ def activate(
     key_file: Annotated[
         Path | None, typer.Option("--key-file", metavar="FILE", help="Read the key here instead of standard input.")
     ] = None,
+    request_file: Annotated[
+        Path | None,
+        typer.Option("--request-file", metavar="FILE", help="No network here: write a request for a licence file."),
+    ] = None,
+    licence_file: Annotated[
+        Path | None,
+        typer.Option("--licence-file", metavar="FILE", help="Activate with the licence file made from the request."),
+    ] = None,
     output: OutputOption = None,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
@@ -35,10 +48,20 @@ def activate(
 
     Safe to repeat: a device that holds a seat keeps it.
     """
-    from agent.app import activate_device
+    from agent.app import activate_device, adopt_licence, request_licence
 
     common = common_options(context, output, data_dir, config)
     settings = settings_of(common)
+    if request_file is not None:
+        _write(request_file, request_licence(settings))
+        if common.as_json:
+            say_json({"request_file": str(request_file)})
+        else:
+            say(f"The request is in {request_file}. Next: bucklerctl licence export {request_file.name}")
+        return
+    if licence_file is not None:
+        _tell(common, asyncio.run(adopt_licence(settings, _read(licence_file, _LICENCE_MAX_BYTES))))
+        return
     address = server or settings.control_plane
     if address is None:
         raise BucklerError(
@@ -46,7 +69,10 @@ def activate(
             "no control plane is configured",
             next_step="give it with --server HOST:PORT",
         )
-    outcome = asyncio.run(activate_device(settings, _read_key(key_file), address, ca))
+    _tell(common, asyncio.run(activate_device(settings, _read_key(key_file), address, ca)))
+
+
+def _tell(common: Common, outcome: "ActivationOutcome") -> None:
     claims, enrolment = outcome.claims, outcome.enrolment
     if common.as_json:
         say_json(
@@ -56,7 +82,8 @@ def activate(
                 "seat_id": claims.seat_id,
                 "plan": claims.plan_name,
                 "access": claims.access.value,
-                "server": enrolment.server,
+                "server": enrolment.server or None,
+                "expires_at": claims.expires_at.isoformat(),
                 "already_held": outcome.already_held,
             }
         )
@@ -65,21 +92,39 @@ def activate(
     say(f"This device {held} seat {claims.seat_id} of {claims.plan_name}.")
     say(f"device_id : {claims.device_id}")
     say(f"access    : {claims.access.value}")
-    say(f"server    : {enrolment.server}")
+    if enrolment.server:
+        say(f"server    : {enrolment.server}")
+    else:
+        say(f"until     : {claims.expires_at:%Y-%m-%d}, without any contact")
 
 
 def _read_key(key_file: Path | None) -> str:
     """The key: never from the command line, where every user of the machine could read it."""
     if key_file is not None:
-        try:
-            with key_file.open("rb") as file:
-                return file.read(_KEY_FILE_MAX_BYTES).decode("utf-8", "replace").strip()
-        except OSError as error:
-            raise BucklerError(
-                "KEY_FILE_UNREADABLE",
-                f"the key file {key_file} cannot be read: {error.strerror}",
-                next_step="check the path, or type the key on standard input",
-            ) from error
+        return _read(key_file, _KEY_FILE_MAX_BYTES).decode("utf-8", "replace").strip()
     if sys.stdin.isatty():
         note("Activation key: ")
     return sys.stdin.readline(_KEY_FILE_MAX_BYTES).strip()
+
+
+def _read(path: Path, limit: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(limit)
+    except OSError as error:
+        raise BucklerError(
+            "KEY_FILE_UNREADABLE",
+            f"the file {path} cannot be read: {error.strerror}",
+            next_step="check the path, then try again",
+        ) from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise BucklerError(
+            "REQUEST_FILE_UNWRITABLE",
+            f"the file {path} cannot be written: {error.strerror}",
+            next_step="choose a path that this user may write",
+        ) from error

@@ -5,6 +5,7 @@ note that an attempt is under way. A lost answer therefore costs nothing: the sa
 key and is given the same seat.
 """
 
+import contextlib
 import hashlib
 import json
 from dataclasses import dataclass, field
@@ -14,25 +15,37 @@ from pathlib import Path
 import grpc
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from google.protobuf.message import DecodeError
 
 from agent.control.addresses import Address, device_address, parse_address
 from agent.control.channel import CALL_TIMEOUT_S, tls_channel
-from agent.control.entitlement_verifier import pinned_from_wire, read_claims, verify_entitlement
-from agent.control.entitlements import ACTIVATION_ATTEMPT, FINGERPRINT_SALT, write_mark
+from agent.control.entitlement_verifier import read_claims, verify_entitlement
+from agent.control.entitlements import ACTIVATION_ATTEMPT, write_mark
 from agent.control.identity import DeviceIdentity, fingerprint, load_or_create_identity
+from agent.control.key_set import verify_key_set
 from agent.control.refusals import TRANSIENT, error_detail, is_transient, refusal_from_rpc
 from agent.control.tls_probe import explain_unreachable
 from agent.domain.entitlement import Claims, EntitlementError, evaluation_time
 from agent.domain.errors import BucklerError, ExitStatus
-from agent.domain.ports import Clock, Enrolment, Randomness, Store
+from agent.domain.ports import Clock, Enrolment, Store, TrustedKeys
 from agent.platform.system_facts import SystemFacts
 from wire.activation_key import MistypedKeyError, format_activation_key, parse_activation_key
 from wire.instants import from_us
 from wire.v1.common_pb2 import Platform
-from wire.v1.enrollment_pb2 import ActivateRequest, ActivateResponse, FingerprintComponent
+from wire.v1.enrollment_pb2 import (
+    ActivateRequest,
+    ActivateResponse,
+    FingerprintComponent,
+    LicenceFile,
+    LicenceRequest,
+    PrepareActivationRequest,
+)
 from wire.v1.enrollment_pb2_grpc import EnrollmentServiceStub
 
-_SALT_BYTES = 32
+#: Of licence requests and licence files; see enrollment.proto.
+LICENCE_FORMAT = 1
+#: A licence file is a few kilobytes.
+MAX_LICENCE_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +85,6 @@ class Enroller:
     Attributes:
         store: Where the enrolment goes, in one transaction and only after everything was verified.
         clock: Wall time.
-        randomness: For the fingerprint's salt.
         device_key: Where the device key is, or will be made.
         facts: Who this machine is.
         agent_version: Told to the server.
@@ -80,7 +92,6 @@ class Enroller:
 
     store: Store
     clock: Clock
-    randomness: Randomness
     device_key: Path
     facts: SystemFacts
     agent_version: str
@@ -97,37 +108,82 @@ class Enroller:
         address = parse_address(order.server)
         self._refuse_second_server(address)
         identity = load_or_create_identity(self.device_key)
-        request = self._request(key, identity, self._begin_attempt(address))
+        self._begin_attempt(address)
         try:
-            answer = await _call(address, order.authorities_pem, request)
+            answer = await self._ask(address, order.authorities_pem, key, identity)
         except grpc.aio.AioRpcError as error:
             raise await self._explain(error, address, order.authorities_pem) from error
-        return self._keep(address, identity, answer)
+        return self._keep(str(address), str(device_address(answer.device_address, address)), identity, answer)
+
+    def licence_request(self) -> bytes:
+        """What a person carries to the control plane for a device that does not reach it; makes the device key.
+
+        Raises:
+            BucklerError: `ALREADY_ACTIVATED`, `DEVICE_KEY_DAMAGED`, `DEVICE_KEY_UNREADABLE`.
+        """
+        self._refuse_second_server(None)
+        identity = load_or_create_identity(self.device_key)
+        return LicenceRequest(
+            format=LICENCE_FORMAT,
+            certificate_request_der=identity.certificate_request(self.facts.device_name),
+            device_name=self.facts.device_name,
+            platform=self._platform(),
+        ).SerializeToString()
+
+    def adopt_licence(self, untrusted_file: bytes) -> ActivationOutcome:
+        """Trust a licence file that was made for this device; a newer one takes the place of the one in force.
+
+        Raises:
+            BucklerError: `LICENCE_FILE_INVALID`, `ALREADY_ACTIVATED`, `DEVICE_KEY_DAMAGED`, `DEVICE_KEY_UNREADABLE` or
+                `ENTITLEMENT_REFUSED`; what was trusted before stays.
+        """
+        self._refuse_second_server(None)
+        grant = _read_licence(untrusted_file)
+        return self._keep("", "", load_or_create_identity(self.device_key), grant)
 
     # ------------------------------------------------------------ before the call
 
-    def _refuse_second_server(self, address: Address) -> None:
+    def _refuse_second_server(self, address: Address | None) -> None:
+        """Refuse what another control plane gave; None: it comes as a file."""
         with self.store.transaction() as tables:
             enrolment = tables.enrolment.get()
-        if enrolment is not None and enrolment.server != str(address):
+        if enrolment is not None and enrolment.server != (str(address) if address else ""):
             raise BucklerError(
                 "ALREADY_ACTIVATED",
-                f"this device already holds a seat at {enrolment.server}",
+                f"this device already holds a seat at {enrolment.server}"
+                if enrolment.server
+                else "this device was activated with a licence file",
                 next_step="give that seat back with `buckler deactivate` first, then activate here",
                 exit_status=ExitStatus.NEGATIVE,
                 facts={"server": enrolment.server, "device_id": enrolment.device_id},
             )
 
-    def _begin_attempt(self, address: Address) -> bytes:
-        """Write down that an attempt is under way; returns the salt of this device's fingerprint."""
+    def _begin_attempt(self, address: Address) -> None:
+        """Write down that an attempt is under way."""
         attempt = {"server": str(address), "started_at": self.clock.now().isoformat()}
         with self.store.transaction() as tables:
             tables.settings.put(ACTIVATION_ATTEMPT, json.dumps(attempt))
-            salt = tables.settings.get(FINGERPRINT_SALT)
-            if not salt:
-                salt = self.randomness.token_bytes(_SALT_BYTES).hex()
-                tables.settings.put(FINGERPRINT_SALT, salt)
-        return bytes.fromhex(salt)
+
+    async def _ask(
+        self, address: Address, authorities_pem: bytes, key: str, identity: DeviceIdentity
+    ) -> ActivateResponse:
+        """Two calls: the salt of the organisation first, so that our evidence is comparable after a re-install."""
+        async with tls_channel(address, authorities_pem) as channel:
+            stub = EnrollmentServiceStub(channel)
+            prepared = await stub.PrepareActivation(
+                PrepareActivationRequest(activation_key=key), timeout=CALL_TIMEOUT_S
+            )
+            request = self._request(key, identity, prepared.fingerprint_salt)
+            return await stub.Activate(request, timeout=CALL_TIMEOUT_S)
+
+    def _platform(self) -> Platform:
+        facts = self.facts
+        return Platform(
+            os=facts.os,
+            os_version=facts.os_version,
+            architecture=facts.architecture,
+            agent_version=self.agent_version,
+        )
 
     def _request(self, key: str, identity: DeviceIdentity, salt: bytes) -> ActivateRequest:
         facts = self.facts
@@ -136,12 +192,7 @@ class Enroller:
             activation_key=key,
             certificate_request_der=identity.certificate_request(facts.device_name),
             device_name=facts.device_name,
-            platform=Platform(
-                os=facts.os,
-                os_version=facts.os_version,
-                architecture=facts.architecture,
-                agent_version=self.agent_version,
-            ),
+            platform=self._platform(),
             fingerprint=evidence,
         )
 
@@ -158,13 +209,15 @@ class Enroller:
         with self.store.transaction() as tables:
             tables.settings.put(ACTIVATION_ATTEMPT, "")
 
-    def _keep(self, address: Address, identity: DeviceIdentity, answer: ActivateResponse) -> ActivationOutcome:
+    def _keep(
+        self, server: str, device_server: str, identity: DeviceIdentity, answer: ActivateResponse
+    ) -> ActivationOutcome:
         with self.store.transaction() as tables:
             before = tables.enrolment.get()
-        claims = self._verify(identity, answer)
+        keys, claims = self._verify(identity, answer, before, newer_only=not server)
         enrolment = Enrolment(
-            server=str(address),
-            device_server=str(device_address(answer.device_address, address)),
+            server=server,
+            device_server=device_server,
             device_id=answer.device_id,
             org_id=answer.org_id,
             authorities_pem=answer.authorities_pem,
@@ -172,7 +225,7 @@ class Enroller:
             signed_claims=answer.entitlement.claims,
             signature=answer.entitlement.signature,
             kid=answer.entitlement.kid,
-            pinned_keys=pinned_from_wire(answer.signing_keys),
+            trusted_keys=keys,
             check_in_interval_s=answer.check_in_interval_s,
             last_check_in=self.clock.now(),
         )
@@ -182,15 +235,19 @@ class Enroller:
             write_mark(tables.settings, from_us(answer.server_time_at_us))
         return ActivationOutcome(enrolment, claims, _holds_same_seat(before, claims))
 
-    def _verify(self, identity: DeviceIdentity, answer: ActivateResponse) -> Claims:
+    def _verify(
+        self, identity: DeviceIdentity, answer: ActivateResponse, before: Enrolment | None, *, newer_only: bool
+    ) -> tuple[TrustedKeys, Claims]:
         server_time = from_us(answer.server_time_at_us)
+        pinned = before.trusted_keys if before is not None and before.trusted_keys.root_public_key else None
         try:
+            keys = verify_key_set(answer.key_set, pinned)
             claims = verify_entitlement(
                 answer.entitlement,
-                pinned_from_wire(answer.signing_keys),
+                keys,
                 # A server this device was activated at starts a new line of statements; older ones cannot get in
-                # here, because the answer came over TLS from the server that issues them.
-                trusted=None,
+                # over TLS from the server that issues them. A file can be an old one.
+                trusted=read_claims(before.signed_claims) if newer_only and before is not None else None,
                 device_public_key_sha256=identity.public_key_sha256,
                 now=max(evaluation_time(self.clock.now(), server_time), server_time),
             )
@@ -200,7 +257,7 @@ class Enroller:
             raise _untrustworthy("other_device")
         if not _certificate_is_ours(answer.device_certificate_pem, identity):
             raise _untrustworthy("certificate_of_another_key")
-        return claims
+        return keys, claims
 
 
 def check_key(text: str) -> str:
@@ -233,10 +290,18 @@ def unfinished_attempt(store: Store) -> tuple[str, datetime] | None:
     return str(attempt["server"]), datetime.fromisoformat(attempt["started_at"])
 
 
-async def _call(address: Address, authorities_pem: bytes, request: ActivateRequest) -> ActivateResponse:
-    async with tls_channel(address, authorities_pem) as channel:
-        stub = EnrollmentServiceStub(channel)
-        return await stub.Activate(request, timeout=CALL_TIMEOUT_S)
+def _read_licence(untrusted_file: bytes) -> ActivateResponse:
+    licence = LicenceFile()
+    with contextlib.suppress(DecodeError):
+        # A longer one is cut off where it cannot be whole.
+        licence = LicenceFile.FromString(untrusted_file[:MAX_LICENCE_BYTES])
+    if licence.format != LICENCE_FORMAT or not licence.HasField("grant"):
+        raise BucklerError(
+            "LICENCE_FILE_INVALID",
+            "this is not a licence file, or one for a newer version",
+            next_step="make one with `bucklerctl licence export REQUEST`; nothing was changed",
+        )
+    return licence.grant
 
 
 def _holds_same_seat(before: Enrolment | None, claims: Claims) -> bool:
@@ -257,11 +322,19 @@ def _certificate_is_ours(pem: bytes, identity: DeviceIdentity) -> bool:
     return hashlib.sha256(public).digest() == identity.public_key_sha256
 
 
+_NEXT_STEP = "check the clock of this device, then tell the control plane's administrator; nothing was changed"
+_NEXT_STEP_OF = {
+    "other_device": "make a licence file from this device's own request: `buckler activate --request-file FILE`",
+    "other_root": "if the control plane was set up anew, first run `buckler deactivate --local-only`",
+    "serial_lower": "a newer licence is in force already; nothing was changed",
+}
+
+
 def _untrustworthy(why: str) -> BucklerError:
     return BucklerError(
         "ENTITLEMENT_REFUSED",
         f"the control plane's answer must not be trusted ({why})",
-        next_step="check the clock of this device, then tell the control plane's administrator; nothing was changed",
+        next_step=_NEXT_STEP_OF.get(why, _NEXT_STEP),
         exit_status=ExitStatus.NEGATIVE,
         facts={"cause": why},
     )

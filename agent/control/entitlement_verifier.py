@@ -1,23 +1,22 @@
-"""From signed bytes to trusted claims. Pure: bytes, pinned keys and `now` in, claims or an error out.
+"""From signed bytes to trusted claims. Pure: bytes, trusted keys and `now` in, claims or an error out.
 
-1. the `kid` names a pinned key, valid when the claims say they were issued;
+1. the `kid` names a trusted key that is not revoked, valid when the claims say they were issued;
 2. its Ed25519 signature covers exactly the bytes that travelled;
 3. only then are the bytes parsed;
 4. `agent.domain.entitlement.accept` has the last word: this device, not an older statement, not from the future.
 """
 
-from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from agent.domain.entitlement import AccessLevel, Claims, EntitlementError, EntitlementRefusal, accept
-from agent.domain.ports import PinnedKey
+from agent.domain.ports import TrustedKeys
 from wire.entitlement_codec import MalformedClaimsError, decode_claims, signing_input
 from wire.instants import from_us, optional_from_us
 from wire.v1.common_pb2 import AccessLevel as WireLevel
-from wire.v1.entitlement_pb2 import EntitlementClaims, SignedEntitlement, SigningKey
+from wire.v1.entitlement_pb2 import EntitlementClaims, SignedEntitlement
 
 _LEVELS = {
     WireLevel.ACCESS_LEVEL_FULL: AccessLevel.FULL,
@@ -29,7 +28,7 @@ _LEVELS = {
 
 def verify_entitlement(
     untrusted: SignedEntitlement,
-    pinned: Sequence[PinnedKey],
+    keys: TrustedKeys,
     *,
     trusted: Claims | None,
     device_public_key_sha256: bytes,
@@ -39,7 +38,7 @@ def verify_entitlement(
 
     Args:
         untrusted: As it arrived, or as it lay in the database.
-        pinned: Keys that may sign.
+        keys: Which keys may sign.
         trusted: The claims trusted so far; None before the first.
         device_public_key_sha256: This device's own key.
         now: See `agent.domain.entitlement.accept`.
@@ -47,7 +46,9 @@ def verify_entitlement(
     Raises:
         EntitlementError: With the first rule that was broken.
     """
-    key = next((key for key in pinned if key.kid == untrusted.kid), None)
+    if untrusted.kid in keys.revoked_kids:
+        raise EntitlementError(EntitlementRefusal.REVOKED_KEY)
+    key = next((key for key in keys.keys if key.kid == untrusted.kid), None)
     if key is None:
         raise EntitlementError(EntitlementRefusal.UNKNOWN_KEY)
     try:
@@ -72,28 +73,6 @@ def read_claims(signed_claims: bytes) -> Claims:
         return _from_wire(wire)
     except (MalformedClaimsError, KeyError, OverflowError) as error:
         raise EntitlementError(EntitlementRefusal.MALFORMED) from error
-
-
-def pinned_from_wire(keys: Iterable[SigningKey]) -> tuple[PinnedKey, ...]:
-    """The keys a control plane announces; ones of another kind than 32-byte Ed25519 are left out."""
-    return tuple(
-        PinnedKey(key.kid, key.public_key, from_us(key.not_before_at_us), optional_from_us(key.not_after_at_us))
-        for key in keys
-        if len(key.public_key) == 32  # noqa: PLR2004 -- RFC 8032: an Ed25519 public key is 32 bytes
-    )
-
-
-def merge_pins(pinned: Sequence[PinnedKey], announced: Sequence[PinnedKey]) -> tuple[PinnedKey, ...]:
-    """The pins after a statement was verified: new keys join, known ones keep their bytes and take the new dates.
-
-    A key is never replaced under its name: whoever can announce keys could otherwise swap one in silence.
-    """
-    known = {key.kid: key for key in pinned}
-    for key in announced:
-        old = known.get(key.kid)
-        if old is None or old.public_key == key.public_key:
-            known[key.kid] = key
-    return tuple(known.values())
 
 
 def _from_wire(wire: EntitlementClaims) -> Claims:

@@ -5,8 +5,9 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from agent.control.entitlement_verifier import merge_pins, pinned_from_wire, verify_entitlement
+from agent.control.entitlement_verifier import verify_entitlement
 from agent.control.identity import DeviceIdentity, load_identity
+from agent.control.key_set import verify_key_set
 from agent.domain.entitlement import (
     Access,
     AccessLevel,
@@ -25,7 +26,6 @@ from wire.v1.entitlement_pb2 import SignedEntitlement
 #: Settings of the store that belong to this room.
 CLOCK_MARK = "clock_mark"
 ACTIVATION_ATTEMPT = "activation_attempt"
-FINGERPRINT_SALT = "fingerprint_salt"
 
 
 class EntitlementKeeper:
@@ -98,7 +98,7 @@ class EntitlementKeeper:
         try:
             self._claims = verify_entitlement(
                 stored,
-                self._enrolment.pinned_keys,
+                self._enrolment.trusted_keys,
                 trusted=None,
                 device_public_key_sha256=identity.public_key_sha256 if identity else b"",
                 now=self._acceptance_time(),
@@ -139,8 +139,8 @@ class EntitlementKeeper:
     def adopt(self, answer: RefreshEntitlementResponse, server_time: datetime) -> Claims:
         """Verify a new statement from an authenticated answer and trust it from now on.
 
-        New signing keys count only once the statement beside them was verified with a key pinned before, so that
-        trust is handed on, never replaced.
+        New signing keys count only if the root that was pinned at the activation signed them: trust is handed on,
+        never replaced, and a device that was away while keys changed is not lost.
 
         Raises:
             EntitlementError: It was refused; the old one stays in force.
@@ -150,9 +150,10 @@ class EntitlementKeeper:
             raise EntitlementError(EntitlementRefusal.OTHER_DEVICE)
         signed = answer.entitlement
         try:
+            keys = verify_key_set(answer.key_set, enrolment.trusted_keys)
             claims = verify_entitlement(
                 signed,
-                enrolment.pinned_keys,
+                keys,
                 trusted=self._claims,
                 device_public_key_sha256=identity.public_key_sha256,
                 now=max(self.now(), server_time),
@@ -160,14 +161,13 @@ class EntitlementKeeper:
         except EntitlementError as error:
             self._refusal = error.refusal
             raise
-        pins = merge_pins(enrolment.pinned_keys, pinned_from_wire(answer.signing_keys))
         self._update(
             lambda current: replace(
                 current,
                 signed_claims=signed.claims,
                 signature=signed.signature,
                 kid=signed.kid,
-                pinned_keys=pins,
+                trusted_keys=keys,
             ),
             server_time,
         )

@@ -100,9 +100,9 @@ def load_or_create_identity(path: Path) -> DeviceIdentity:
 
 
 def fingerprint(facts: SystemFacts, salt: bytes) -> tuple[tuple[str, bytes], ...]:
-    """Evidence for re-binding a seat: per hardware fact its kind and HMAC-SHA-256 under a salt that this device made.
+    """Evidence for re-binding a seat: per hardware fact its kind and HMAC-SHA-256 under its organisation's salt.
 
-    The server can tell "the same as before", never what the fact was; two devices' digests cannot be compared.
+    The server can tell "the same as before", never what the fact was; two organisations can compare nothing.
     """
     return tuple(
         (kind, hmac.new(salt, f"{kind}\0{value}".encode(), hashlib.sha256).digest()) for kind, value in facts.hardware

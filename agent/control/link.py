@@ -82,7 +82,7 @@ class ControlLink:
         return self._last_error
 
     async def run(self) -> None:
-        """Check in until cancelled; a device that is not activated waits for `wake`."""
+        """Check in until cancelled; a device that is not activated, or by a file, waits for `wake`."""
         try:
             while True:
                 delay = await self._turn()
@@ -106,7 +106,7 @@ class ControlLink:
     async def _turn(self) -> float | None:
         """Check in once; returns the seconds to wait before the next time, None: until woken."""
         self._keeper.note_time()
-        if self._keeper.enrolment is None:
+        if self._keeper.enrolment is None or not self._keeper.enrolment.device_server:
             self._last_error = None
             return None
         try:
@@ -200,7 +200,7 @@ class ControlLink:
         Raises:
             UplinkError: It did not arrive.
         """
-        if self._keeper.enrolment is None:
+        if self._keeper.enrolment is None or not self._keeper.enrolment.device_server:
             raise UplinkError("NOT_ENROLLED", permanent=True)
         try:
             request = batch_to_wire(incidents, dropped)
@@ -257,6 +257,13 @@ class ControlLink:
         enrolment, identity = self._keeper.enrolment, self._keeper.identity()
         if enrolment is None:
             raise not_activated()
+        if not enrolment.device_server:
+            raise BucklerError(
+                "NO_CONTROL_PLANE",
+                "this device was activated with a licence file and knows no control plane",
+                next_step="end the licence here with `buckler deactivate --local-only`; an admin releases its seat",
+                exit_status=ExitStatus.NEGATIVE,
+            )
         if identity is None:
             raise BucklerError(
                 "DEVICE_KEY_MISSING",

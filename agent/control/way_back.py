@@ -15,6 +15,9 @@ _WAYS = {
     "SUBSCRIPTION_SUSPENDED": "ask the owner of the account why it was suspended; nothing has to be done here",
     "SUBSCRIPTION_REVOKED": "ask the owner of the account for a new activation key, then run `buckler activate`",
     "SEAT_RELEASED": "free a seat or add one, then run `buckler activate` again; the device keeps its identity",
+    "SEAT_TRANSFERRED": "another device has the seat now; get one of your own and run `buckler activate` again",
+    "SEAT_RECLAIMED": "let this device reach its control plane: it takes a free seat by itself, if there is one",
+    "SEAT_OVER_LIMIT": "the plan covers fewer devices now: free a seat or add one, then run `buckler activate` again",
     "NO_CONTACT": "let this device reach its control plane once; `buckler status` names the last error",
     "ENTITLEMENT_UNREADABLE": "let this device reach its control plane once, or run `buckler activate` again",
 }

@@ -60,6 +60,10 @@ class EntitlementRefusal(Enum):
     FROM_THE_FUTURE = "from_the_future"
     BAD_SIGNATURE = "bad_signature"
     UNKNOWN_KEY = "unknown_key"
+    REVOKED_KEY = "revoked_key"
+    #: The set of signing keys is not signed by the root that was pinned.
+    OTHER_ROOT = "other_root"
+    KEY_SET_LOWER = "key_set_lower"
     MALFORMED = "malformed"
 
 

@@ -303,6 +303,23 @@ class PinnedKey:
 
 
 @dataclass(frozen=True, slots=True)
+class TrustedKeys:
+    """The signing keys that a control plane's root vouched for.
+
+    Attributes:
+        root_public_key: Raw Ed25519, pinned at the first activation. Empty: none was pinned.
+        version: Of the key set; a lower one is refused.
+        keys: Keys that may sign.
+        revoked_kids: Keys whose statements are refused, whenever they were made.
+    """
+
+    root_public_key: bytes
+    version: int
+    keys: tuple[PinnedKey, ...]
+    revoked_kids: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Enrolment:
     """What activation left on this device. The private key is not in here but in its own file.
 
@@ -314,6 +331,7 @@ class Enrolment:
         signed_claims: The exact claims bytes that were signed.
         signature: Ed25519 over them.
         kid: The key that signed.
+        trusted_keys: Which keys may sign.
         check_in_interval_s: Wished for by the server.
         last_check_in: None: none yet.
     """
@@ -327,7 +345,7 @@ class Enrolment:
     signed_claims: bytes
     signature: bytes
     kid: str
-    pinned_keys: tuple[PinnedKey, ...]
+    trusted_keys: TrustedKeys
     check_in_interval_s: int
     last_check_in: datetime | None = None
 

@@ -332,7 +332,7 @@ def schedule_fields(schedule: ScheduleFacts) -> tuple[StatusField, ...]:
 def _contact(licence: LicenceFacts) -> dict[str, JsonValue]:
     enrolment = licence.enrolment
     return {
-        "control_plane": enrolment.server if enrolment else None,
+        "control_plane": (enrolment.server or None) if enrolment else None,
         "last_check_in": _instant(enrolment.last_check_in) if enrolment else None,
         "last_contact_error": licence.last_error or None,
     }

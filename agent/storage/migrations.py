@@ -127,8 +127,14 @@ _QUARANTINE_HISTORY = (
     "CREATE INDEX quarantine_history_of ON quarantine_history (entry_id, number)",
 )
 
+_ROOT_OF_TRUST = (
+    "ALTER TABLE enrolment ADD COLUMN root_public_key BLOB NOT NULL DEFAULT x''",
+    "ALTER TABLE enrolment ADD COLUMN key_set_version INTEGER NOT NULL DEFAULT 0",
+    "CREATE TABLE revoked_key (kid TEXT PRIMARY KEY) STRICT",
+)
+
 #: Step n takes a database from version n to n + 1.
-MIGRATIONS: Sequence[Sequence[str]] = (_INITIAL, _QUARANTINE_HISTORY)
+MIGRATIONS: Sequence[Sequence[str]] = (_INITIAL, _QUARANTINE_HISTORY, _ROOT_OF_TRUST)
 
 
 def schema_version(connection: sqlite3.Connection) -> int:

@@ -3,7 +3,7 @@
 import sqlite3
 
 from agent.domain.exclusions import Exclusion, ExclusionKind
-from agent.domain.ports import Enrolment, PinnedKey
+from agent.domain.ports import Enrolment, PinnedKey, TrustedKeys
 from agent.storage.encoding import instant_from_column, instant_to_column, path_from_column, path_to_column
 
 
@@ -63,7 +63,7 @@ class SqliteEnrolment:
         """None: never activated."""
         row = self._connection.execute(
             "SELECT server, device_server, device_id, org_id, authorities_pem, certificate_pem, signed_claims, "
-            "signature, kid, check_in_interval_s, last_check_in FROM enrolment"
+            "signature, kid, root_public_key, key_set_version, check_in_interval_s, last_check_in FROM enrolment"
         ).fetchone()
         if row is None:
             return None
@@ -77,7 +77,12 @@ class SqliteEnrolment:
             signed_claims=row["signed_claims"],
             signature=row["signature"],
             kid=row["kid"],
-            pinned_keys=self._pinned_keys(),
+            trusted_keys=TrustedKeys(
+                root_public_key=row["root_public_key"],
+                version=row["key_set_version"],
+                keys=self._pinned_keys(),
+                revoked_kids=frozenset(self._revoked_kids()),
+            ),
             check_in_interval_s=row["check_in_interval_s"],
             last_check_in=None if row["last_check_in"] is None else instant_from_column(row["last_check_in"]),
         )
@@ -85,11 +90,11 @@ class SqliteEnrolment:
     def put(self, enrolment: Enrolment) -> None:
         """Replace it."""
         self.forget()
-        last_check_in = enrolment.last_check_in
+        last_check_in, trusted = enrolment.last_check_in, enrolment.trusted_keys
         self._connection.execute(
             "INSERT INTO enrolment (only_row, server, device_server, device_id, org_id, authorities_pem, "
-            "certificate_pem, signed_claims, signature, kid, check_in_interval_s, last_check_in) "
-            "VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "certificate_pem, signed_claims, signature, kid, root_public_key, key_set_version, check_in_interval_s, "
+            "last_check_in) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 enrolment.server,
                 enrolment.device_server,
@@ -100,6 +105,8 @@ class SqliteEnrolment:
                 enrolment.signed_claims,
                 enrolment.signature,
                 enrolment.kid,
+                trusted.root_public_key,
+                trusted.version,
                 enrolment.check_in_interval_s,
                 None if last_check_in is None else instant_to_column(last_check_in),
             ),
@@ -114,14 +121,21 @@ class SqliteEnrolment:
                     instant_to_column(key.not_before),
                     None if key.not_after is None else instant_to_column(key.not_after),
                 )
-                for position, key in enumerate(enrolment.pinned_keys)
+                for position, key in enumerate(trusted.keys)
             ],
+        )
+        self._connection.executemany(
+            "INSERT INTO revoked_key (kid) VALUES (?)", [(kid,) for kid in sorted(trusted.revoked_kids)]
         )
 
     def forget(self) -> None:
         """Deactivated."""
         self._connection.execute("DELETE FROM enrolment")
         self._connection.execute("DELETE FROM pinned_key")
+        self._connection.execute("DELETE FROM revoked_key")
+
+    def _revoked_kids(self) -> list[str]:
+        return [row["kid"] for row in self._connection.execute("SELECT kid FROM revoked_key")]
 
     def _pinned_keys(self) -> tuple[PinnedKey, ...]:
         rows = self._connection.execute(

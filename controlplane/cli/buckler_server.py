@@ -11,6 +11,7 @@ from controlplane.cli.server.catalog import catalog
 from controlplane.cli.server.doctor import doctor
 from controlplane.cli.server.init import init
 from controlplane.cli.server.jobs import jobs
+from controlplane.cli.server.keys import keys
 from controlplane.cli.server.migrate import migrate
 from controlplane.cli.server.serve import serve
 from controlplane.cli.server.transfer import transfer
@@ -28,6 +29,7 @@ app.command()(migrate)
 app.add_typer(catalog, name="catalog")
 app.add_typer(jobs, name="jobs")
 app.add_typer(user, name="user")
+app.add_typer(keys, name="keys")
 app.add_typer(transfer, name="transfer")
 app.command()(doctor)
 

@@ -12,6 +12,7 @@ from controlplane.cli.ctl.device import device
 from controlplane.cli.ctl.fleet import fleet
 from controlplane.cli.ctl.invoice import invoice
 from controlplane.cli.ctl.key import key
+from controlplane.cli.ctl.licence import licence
 from controlplane.cli.ctl.login import login
 from controlplane.cli.ctl.payment_method import payment_method
 from controlplane.cli.ctl.refund import refund
@@ -32,6 +33,7 @@ app.add_typer(detection, name="detection")
 app.add_typer(seat, name="seat")
 app.add_typer(subscription, name="subscription")
 app.add_typer(key, name="key")
+app.add_typer(licence, name="licence")
 app.add_typer(invoice, name="invoice")
 app.add_typer(payment_method, name="payment-method")
 app.add_typer(refund, name="refund")

@@ -23,6 +23,16 @@ def device_revoked() -> Refusal:
     )
 
 
+def device_replaced() -> Refusal:
+    """Its machine came back under another key, or a copy of it did."""
+    return Refusal(
+        Kind.FORBIDDEN,
+        "DEVICE_REPLACED",
+        "this device was activated again under another key, and the key it uses now is refused",
+        "Activate it again: buckler activate; if nobody re-installed it, tell the administrator of the account",
+    )
+
+
 def device_deactivated() -> Refusal:
     """The device gave its seat back."""
     return Refusal(

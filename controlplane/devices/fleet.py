@@ -37,7 +37,7 @@ DEVICE_KEY: tuple[type[KeyPart], ...] = (str, str)
 # Rows read at a time while looking for devices in wanted states.
 _BATCH = 500
 
-#: What is said of a device without a seat; licensing says the same in its entitlement.
+#: What is said of a device without a seat; its entitlement says how it lost it.
 NO_LICENCE = DeviceLicence(access=AccessLevel.LIMITED, reason="SEAT_RELEASED", seat_id="")
 
 

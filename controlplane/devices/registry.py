@@ -1,15 +1,16 @@
 """The rows of devices: found, registered, locked. Licensing and detections use this; it knows nothing of seats."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Join, Row, Select, and_, delete, insert, select, update
+from sqlalchemy import Join, Row, Select, and_, case, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from controlplane.devices.errors import device_deactivated, device_not_found, device_revoked
+from controlplane.devices.errors import device_deactivated, device_not_found, device_replaced, device_revoked
 from controlplane.devices.model import Device, FingerprintComponent, Platform
+from controlplane.devices.recognition import Recognised, recognise, salt_of
 from controlplane.devices.tables import device_fingerprints, device_statuses, devices
 from controlplane.runtime.principal import DevicePrincipal
 from controlplane.runtime.randomness import Randomness, new_id
@@ -25,6 +26,14 @@ class NewDevice:
     platform: Platform
     public_key_sha256: bytes
     fingerprint: frozenset[FingerprintComponent]
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A device's row, and whom an unknown key resembled; None: nobody, or the key was known."""
+
+    device: Device
+    recognised: Recognised | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +60,32 @@ class DeviceRegistry:
     def __init__(self, randomness: Randomness) -> None:
         self._randomness = randomness
 
-    async def register(self, uow: UnitOfWork, org_id: str, new: NewDevice, now: datetime) -> Device:
+    async def fingerprint_salt(self, uow: UnitOfWork, org_id: str) -> bytes:
+        """Under which the devices of an organisation hash their hardware facts."""
+        return await salt_of(uow, org_id, self._randomness)
+
+    async def register(self, uow: UnitOfWork, org_id: str, new: NewDevice, now: datetime) -> Registered:
         """The row of this public key: the old one with its name and platform refreshed, or a new one.
 
-        The row stays locked until the transaction ends, so that two activations of one device follow each other.
+        An unknown key that shows the evidence of a known machine is given that machine's row, see `evidence`. The row
+        stays locked until the transaction ends, so that two activations of one device follow each other.
 
         Raises:
             Refusal: `DEVICE_REVOKED`.
         """
+        recognised = None
+        if new.fingerprint and not await self._knows(uow.connection, org_id, new.public_key_sha256):
+            recognised = await recognise(uow, org_id, new.fingerprint, new.public_key_sha256, now)
+        return Registered(await self._written(uow, org_id, new, now), recognised)
+
+    async def _knows(self, connection: AsyncConnection, org_id: str, public_key_sha256: bytes) -> bool:
+        query = select(devices.c.device_id).where(
+            devices.c.org_id == org_id, devices.c.public_key_sha256 == public_key_sha256
+        )
+        return (await connection.execute(query)).one_or_none() is not None
+
+    async def _written(self, uow: UnitOfWork, org_id: str, new: NewDevice, now: datetime) -> Device:
         told = {
-            "name": new.name,
             "os": new.platform.os,
             "os_version": new.platform.os_version,
             "architecture": new.platform.architecture,
@@ -72,9 +97,13 @@ class DeviceRegistry:
             device_id=new_id(self._randomness, "dev"),
             public_key_sha256=new.public_key_sha256,
             activated_at=now,
+            name=new.name,
             **told,
         )
-        statement = statement.on_conflict_do_update(index_elements=["org_id", "public_key_sha256"], set_=told)
+        name = case((devices.c.renamed_at.is_(None), new.name), else_=devices.c.name)
+        statement = statement.on_conflict_do_update(
+            index_elements=["org_id", "public_key_sha256"], set_={"name": name, **told}
+        )
         row = (await uow.connection.execute(statement.returning(*devices.columns))).one()
         device = device_of(row)
         if device.revoked_at is not None:
@@ -85,7 +114,9 @@ class DeviceRegistry:
     async def _keep_fingerprint(
         self, uow: UnitOfWork, device: Device, components: Collection[FingerprintComponent], now: datetime
     ) -> None:
-        """The evidence of the newest activation replaces what was there."""
+        """The evidence of the newest activation that showed any replaces what was there."""
+        if not components:
+            return
         table = device_fingerprints.c
         await uow.connection.execute(
             delete(device_fingerprints).where(table.org_id == device.org_id, table.device_id == device.device_id)
@@ -100,16 +131,15 @@ class DeviceRegistry:
             }
             for component in components
         ]
-        if rows:
-            await uow.connection.execute(insert(device_fingerprints), rows)
+        await uow.connection.execute(insert(device_fingerprints), rows)
 
     async def require(self, connection: AsyncConnection, principal: DevicePrincipal) -> Device:
         """The device that is calling.
 
         Raises:
-            Refusal: `DEVICE_NOT_FOUND`, `DEVICE_REVOKED` or `DEVICE_DEACTIVATED`.
+            Refusal: `DEVICE_NOT_FOUND`, `DEVICE_REVOKED`, `DEVICE_REPLACED` or `DEVICE_DEACTIVATED`.
         """
-        return _usable(await self.find(connection, principal.org_id, principal.device_id))
+        return _usable(await self.find(connection, principal.org_id, principal.device_id), principal)
 
     async def lock(self, uow: UnitOfWork, org_id: str, device_id: str) -> Device:
         """A device, its row locked until the transaction ends.
@@ -127,9 +157,9 @@ class DeviceRegistry:
         """The device that is calling, its row locked until the transaction ends.
 
         Raises:
-            Refusal: `DEVICE_NOT_FOUND`, `DEVICE_REVOKED` or `DEVICE_DEACTIVATED`.
+            Refusal: `DEVICE_NOT_FOUND`, `DEVICE_REVOKED`, `DEVICE_REPLACED` or `DEVICE_DEACTIVATED`.
         """
-        return _usable(await self.lock(uow, principal.org_id, principal.device_id))
+        return _usable(await self.lock(uow, principal.org_id, principal.device_id), principal)
 
     async def find(self, connection: AsyncConnection, org_id: str, device_id: str) -> Device:
         """A device of an organisation.
@@ -154,6 +184,15 @@ class DeviceRegistry:
         )
         return {row.device_id: DeviceContact(row.name, row.last_seen) for row in await connection.execute(query)}
 
+    async def rename(self, uow: UnitOfWork, device: Device, name: str, now: datetime) -> Device:
+        """Give a locked device a name that stays, whatever it calls itself."""
+        await uow.connection.execute(
+            update(devices)
+            .where(devices.c.org_id == device.org_id, devices.c.device_id == device.device_id)
+            .values(name=name, renamed_at=now)
+        )
+        return replace(device, name=name)
+
     async def mark_deactivated(self, uow: UnitOfWork, device: Device, now: datetime) -> None:
         """Remember that a device gave up; its history stays."""
         await uow.connection.execute(
@@ -167,9 +206,11 @@ def _select_device(org_id: str) -> Select[Any]:
     return select(*devices.columns).where(devices.c.org_id == org_id)
 
 
-def _usable(device: Device) -> Device:
+def _usable(device: Device, principal: DevicePrincipal) -> Device:
     if device.revoked_at is not None:
         raise device_revoked()
+    if device.public_key_sha256 != principal.public_key_sha256:
+        raise device_replaced()
     if device.deactivated_at is not None:
         raise device_deactivated()
     return device

@@ -23,6 +23,7 @@ from wire.v1.fleet_pb2_grpc import FleetServiceServicer
 Context = grpc.aio.ServicerContext[Any, Any]
 
 MAX_ID_CHARACTERS = 96
+MAX_NAME_CHARACTERS = 255
 MAX_REASON_CHARACTERS = 500
 MAX_STATUS_BYTES = 64 * 1024
 MAX_HEALTH_ISSUES = 100
@@ -112,11 +113,13 @@ class FleetRpc(FleetServiceServicer):
 
     Args:
         fleet: Answers about devices.
+        devices: Names them.
         detections: The calls that belong to detections.
     """
 
-    def __init__(self, *, fleet: FleetReader, detections: DetectionCalls) -> None:
+    def __init__(self, *, fleet: FleetReader, devices: DeviceService, detections: DetectionCalls) -> None:
         self._fleet = fleet
+        self._devices = devices
         self._detections = detections
 
     async def GetFleetStatus(  # noqa: N802 -- the name is the protocol's
@@ -159,6 +162,16 @@ class FleetRpc(FleetServiceServicer):
         """One device."""
         device_id = text("device_id", request.device_id, limit=MAX_ID_CHARACTERS, required=True)
         return _device(await self._fleet.get(current_person().org_id, device_id))
+
+    async def RenameDevice(  # noqa: N802 -- the name is the protocol's
+        self, request: fleet_pb2.RenameDeviceRequest, _context: Context
+    ) -> fleet_pb2.Device:
+        """Gives a device a name that stays."""
+        person = current_person()
+        device_id = text("device_id", request.device_id, limit=MAX_ID_CHARACTERS, required=True)
+        name = text("name", request.name, limit=MAX_NAME_CHARACTERS, required=True)
+        await self._devices.rename(person, device_id, name, request.idempotency_key)
+        return _device(await self._fleet.get(person.org_id, device_id))
 
     async def ListDetections(  # noqa: N802 -- the name is the protocol's
         self, request: fleet_pb2.ListDetectionsRequest, _context: Context

@@ -1,4 +1,4 @@
-"""What an activated device does here: it checks in, renews its certificate, gives up its seat."""
+"""What an activated device does here: it checks in, renews its certificate, gives up its seat, is given a name."""
 
 import json
 from dataclasses import dataclass
@@ -14,7 +14,8 @@ from controlplane.devices.ports import CertificateAuthority, Licences
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.devices.tables import device_statuses, devices
 from controlplane.runtime.clock import Clock
-from controlplane.runtime.principal import DevicePrincipal
+from controlplane.runtime.idempotency import RequestKey, claim, remember, request_hash
+from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal
 from controlplane.storage.database import Database, UnitOfWork
 from controlplane.storage.upsert import insert_into
 
@@ -131,6 +132,25 @@ class DeviceService:
                 uow, org_id=device.org_id, action="device.certificate_rotated", subject=device.device_id
             )
         return self._authority.issue_device(request.der, device_id=device.device_id, org_id=device.org_id)
+
+    async def rename(self, person: PersonPrincipal, device_id: str, name: str, idempotency_key: str) -> None:
+        """Give a device a name that stays, whatever it calls itself.
+
+        Raises:
+            Refusal: `DEVICE_NOT_FOUND`, or about the idempotency key.
+        """
+        request = RequestKey(org_id=person.org_id, caller=person.actor, method="devices.rename", key=idempotency_key)
+        async with self._database.transaction() as uow:
+            now = self._clock.now()
+            if await claim(uow, request, request_hash([device_id, name]), now) is not None:
+                return
+            device = await self._registry.lock(uow, person.org_id, device_id)
+            await self._registry.rename(uow, device, name, now)
+            details = {"from": device.name, "to": name}
+            await self._audit.record(
+                uow, org_id=device.org_id, action="device.renamed", subject=device_id, details=details
+            )
+            await remember(uow, request, b"renamed")
 
     def authorities_pem(self) -> bytes:
         """PEM: what device and server certificates chain to."""

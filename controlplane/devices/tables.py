@@ -4,6 +4,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ForeignKey,
     ForeignKeyConstraint,
     Index,
     LargeBinary,
@@ -23,6 +24,8 @@ devices = Table(
     # The identity: SHA-256 of the SubjectPublicKeyInfo of the device's own key.
     Column("public_key_sha256", LargeBinary, nullable=False),
     Column("name", Text, nullable=False),
+    # Set: a person gave the name, and what the device calls itself does not change it.
+    Column("renamed_at", Instant),
     Column("os", Text, nullable=False),
     Column("os_version", Text, nullable=False),
     Column("architecture", Text, nullable=False),
@@ -33,6 +36,25 @@ devices = Table(
     Column("revoked_at", Instant),
     UniqueConstraint("org_id", "public_key_sha256"),
     Index("ix_devices_by_name", "org_id", "name", "device_id"),
+)
+
+#: The keys that a device had before it was re-bound: its identity then, refused now.
+former_device_keys = Table(
+    "former_device_keys",
+    metadata,
+    Column("org_id", Text, primary_key=True),
+    Column("device_id", Text, primary_key=True),
+    Column("public_key_sha256", LargeBinary, primary_key=True),
+    Column("replaced_at", Instant, primary_key=True),
+    ForeignKeyConstraint(["org_id", "device_id"], ["devices.org_id", "devices.device_id"]),
+)
+
+#: Under which an organisation's devices hash what they know about their hardware.
+fingerprint_salts = Table(
+    "fingerprint_salts",
+    metadata,
+    Column("org_id", Text, ForeignKey("organisations.org_id"), primary_key=True),
+    Column("salt", LargeBinary, nullable=False),
 )
 
 #: Evidence for re-binding after a re-install, never the identity.

@@ -144,3 +144,68 @@ def signing_unavailable() -> Refusal:
         "Try again in a minute: the seat is yours and nothing will be taken twice",
         retry_after_s=60,
     )
+
+
+def too_many_attempts(whose: str, seconds: int) -> Refusal:
+    """Somebody guesses, or hammers."""
+    return Refusal(
+        Kind.EXHAUSTED,
+        "RATE_LIMITED",
+        f"too many activations of this {whose} were refused",
+        f"Wait {seconds} seconds and compare the key with the one you were given, then try again",
+        retry_after_s=seconds,
+        facts={"counted_by": whose},
+    )
+
+
+def seat_cool_down(until: datetime, allowance: int) -> Refusal:
+    """Seats are for devices, not for taking turns."""
+    return Refusal(
+        Kind.EXHAUSTED,
+        "SEAT_COOL_DOWN",
+        f"{allowance} different devices took a seat of this subscription within 30 days; "
+        f"the next one can on {until:%Y-%m-%d %H:%M} UTC",
+        "Devices that had a seat within these days come back at once; for more devices choose a larger plan",
+        facts={"until": until.isoformat(), "allowance": str(allowance)},
+    )
+
+
+def seat_has_device(device_id: str) -> Refusal:
+    """The other device has a seat already."""
+    return Refusal(
+        Kind.PRECONDITION,
+        "DEVICE_HAS_SEAT",
+        f"the device {device_id} holds a seat of this subscription already",
+        "Name a device without a seat: bucklerctl device list",
+        facts={"device_id": device_id},
+    )
+
+
+def seat_changed_hands() -> Refusal:
+    """Somebody else was faster."""
+    return Refusal(
+        Kind.CONFLICT,
+        "SEAT_CHANGED",
+        "this seat changed hands while you were asking",
+        "List the seats to see who holds it now: bucklerctl seat list",
+    )
+
+
+def licence_days_invalid(longest: int) -> Refusal:
+    """Bounded, because nobody can take such a licence back."""
+    return Refusal(
+        Kind.INVALID,
+        "LICENCE_DAYS_INVALID",
+        f"a licence file lasts 1 to {longest} days",
+        "Choose a shorter time and make a new file before it ends",
+    )
+
+
+def licence_request_invalid(why: str) -> Refusal:
+    """Not a file of `buckler activate --request-file`, or of another version."""
+    return Refusal(
+        Kind.INVALID,
+        "LICENCE_REQUEST_INVALID",
+        f"this is not a licence request: {why}",
+        "Make one on the device: buckler activate --request-file FILE",
+    )

@@ -6,8 +6,9 @@ A crash anywhere leaves either nothing or a planned row with its final bytes; `s
 makes two different statements with one serial, because the bytes and the serial are written by one insert.
 """
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -74,6 +75,10 @@ class EntitlementIssuer:
         self._signer = signer
         self._clock = clock
 
+    def revoked_kids(self) -> AbstractSet[str]:
+        """Keys whose statements have to be made again."""
+        return self._signer.revoked_kids()
+
     async def latest_of(self, connection: AsyncConnection, org_id: str, device_id: str) -> Entitlement | None:
         """The newest entitlement of a device, planned or issued."""
         query = (
@@ -85,7 +90,9 @@ class EntitlementIssuer:
         row = (await connection.execute(query)).one_or_none()
         return None if row is None else _entitlement(row)
 
-    async def plan(self, uow: UnitOfWork, basis: Basis, *, trusted_serial: int = 0) -> Entitlement:
+    async def plan(
+        self, uow: UnitOfWork, basis: Basis, *, trusted_serial: int = 0, licence: timedelta | None = None
+    ) -> Entitlement:
         """The entitlement that says this: the newest one if it still does, else a new one with the next serial.
 
         The caller holds the lock of the device's row, so that serials of a device are given one after the other.
@@ -95,13 +102,16 @@ class EntitlementIssuer:
             basis: What to say.
             trusted_serial: What the device trusts. Higher than anything here means that this database was restored
                 from a back-up; the next serial then follows the device's, or it would refuse us for ever.
+            licence: See `times_of`; each licence is a statement of its own.
         """
         now = self._clock.now()
         latest = await self.latest_of(uow.connection, basis.org_id, basis.device_id)
         newest_serial = latest.serial if latest is not None else 0
-        if latest is not None and trusted_serial <= newest_serial and not needs_new(latest.latest, basis, now):
-            return latest
-        times = times_of(basis, now)
+        if latest is not None and licence is None and trusted_serial <= newest_serial:
+            revoked = latest.kid in self._signer.revoked_kids()
+            if not revoked and not needs_new(latest.latest, basis, now):
+                return latest
+        times = times_of(basis, now, licence)
         serial = max(newest_serial, trusted_serial) + 1
         planned = Entitlement(
             org_id=basis.org_id,

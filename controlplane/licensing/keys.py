@@ -1,12 +1,12 @@
 """Activation keys in the database: a slow hash to find them by, a hint to recognise them by, never the key."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import pbkdf2_hmac
 from typing import Any
 
-from sqlalchemy import Row, Select, func, insert, select, update
+from sqlalchemy import Row, Select, func, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controlplane.licensing.errors import key_expired, key_not_found, key_revoked, key_unknown, key_used_up
@@ -30,6 +30,7 @@ class ActivationKey:
     Attributes:
         max_devices: Different devices that may use it; 0: as many as there are seats.
         devices_activated: Different devices that have used it.
+        replaces_key_id: In whose place it was made; empty: in nobody's.
     """
 
     org_id: str
@@ -41,6 +42,7 @@ class ActivationKey:
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    replaces_key_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class ActivationKeys:
         max_devices: int,
         expires_at: datetime | None,
         now: datetime,
+        replaces_key_id: str = "",
     ) -> IssuedKey:
         """Make a key."""
         raw = generate_activation_key(self._randomness.token_bytes(RANDOM_BYTES))
@@ -88,6 +91,7 @@ class ActivationKeys:
             created_at=now,
             expires_at=expires_at,
             revoked_at=None,
+            replaces_key_id=replaces_key_id,
         )
         await uow.connection.execute(
             insert(activation_keys).values(
@@ -98,12 +102,52 @@ class ActivationKeys:
                 max_devices=key.max_devices,
                 created_at=key.created_at,
                 expires_at=key.expires_at,
+                replaces_key_id=key.replaces_key_id or None,
             )
         )
         await uow.connection.execute(
             insert(activation_key_digests).values(digest=key_digest(raw), org_id=org_id, key_id=key.key_id)
         )
         return IssuedKey(key, raw)
+
+    async def reissue(self, uow: UnitOfWork, old: ActivationKey, now: datetime) -> IssuedKey:
+        """Revoke a locked key and make one in its place.
+
+        The devices that the old one brought in count against the new one: a key that is used up stays used up.
+
+        Raises:
+            Refusal: `KEY_REVOKED`.
+        """
+        if old.revoked_at is not None:
+            raise key_revoked(old.revoked_at)
+        await self.revoke(uow, old.org_id, old.key_id, now)
+        issued = await self.issue(
+            uow,
+            org_id=old.org_id,
+            subscription_id=old.subscription_id,
+            max_devices=old.max_devices,
+            expires_at=old.expires_at,
+            now=now,
+            replaces_key_id=old.key_id,
+        )
+        uses = activation_key_uses.c
+        theirs = select(uses.org_id, literal(issued.key.key_id), uses.device_id, uses.used_at).where(
+            uses.org_id == old.org_id, uses.key_id == old.key_id
+        )
+        await uow.connection.execute(
+            insert(activation_key_uses).from_select(["org_id", "key_id", "device_id", "used_at"], theirs)
+        )
+        return IssuedKey(replace(issued.key, devices_activated=old.devices_activated), issued.raw)
+
+    async def lock(self, uow: UnitOfWork, org_id: str, key_id: str) -> ActivationKey:
+        """A key of an organisation, its row locked.
+
+        Raises:
+            Refusal: `KEY_NOT_FOUND`.
+        """
+        await uow.connection.execute(select(activation_keys.c.key_id).where(*_is(org_id, key_id)).with_for_update())
+        # Counted by a statement of its own: under READ COMMITTED it sees what was committed while we waited.
+        return await self.find(uow.connection, org_id, key_id)
 
     async def lock_by_digest(self, uow: UnitOfWork, digest: bytes) -> ActivationKey:
         """The key that hashes to this, its row locked, so that its uses are counted one after the other.
@@ -117,10 +161,7 @@ class ActivationKeys:
         found = (await uow.connection.execute(query)).one_or_none()
         if found is None:
             raise key_unknown()
-        locked = select(activation_keys.c.key_id).where(*_is(found.org_id, found.key_id)).with_for_update()
-        await uow.connection.execute(locked)
-        # Counted by a statement of its own: under READ COMMITTED it sees what was committed while we waited.
-        key = await self.find(uow.connection, found.org_id, found.key_id)
+        key = await self.lock(uow, found.org_id, found.key_id)
         if key.revoked_at is not None:
             raise key_revoked(key.revoked_at)
         return key
@@ -208,4 +249,5 @@ def _key(row: Row[Any]) -> ActivationKey:
         created_at=row.created_at,
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
+        replaces_key_id=row.replaces_key_id or "",
     )

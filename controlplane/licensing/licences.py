@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from controlplane.devices.model import Device, DeviceLicence
 from controlplane.licensing.issuing import Entitlement, EntitlementIssuer
 from controlplane.licensing.model import Basis, basis_of, needs_new
+from controlplane.licensing.seat_rules import REASON_OF_LOSS, Change
 from controlplane.licensing.seats import Seat, SeatChange, Seats
 from controlplane.licensing.terms import TermsReader
 from controlplane.runtime.clock import Clock
@@ -67,16 +68,21 @@ class DeviceLicences:
         """
         held = await self._seats.held_by(connection, device.org_id, [device.device_id])
         if held:
-            seat_id, subscription_id = held[0].seat_id, held[0].subscription_id
+            seat_id, subscription_id, lost = held[0].seat_id, held[0].subscription_id, Change.RELEASED
         elif latest is not None:
             seat_id, subscription_id = "", latest.subscription_id
+            lost = await self._seats.last_loss_of(connection, device.org_id, device.device_id)
         else:
             return None
         terms = await self._terms.of(
             connection, org_id=device.org_id, subscription_id=subscription_id, platform_os=device.platform.os
         )
         return basis_of(
-            terms, seat_id=seat_id, device_id=device.device_id, device_public_key_sha256=device.public_key_sha256
+            terms,
+            seat_id=seat_id,
+            device_id=device.device_id,
+            device_public_key_sha256=device.public_key_sha256,
+            reason_of_loss=REASON_OF_LOSS[lost],
         )
 
     async def entitlement_changed(self, connection: AsyncConnection, device: Device, trusted_serial: int) -> bool:
@@ -85,7 +91,7 @@ class DeviceLicences:
         basis = await self.current_basis(connection, device, latest)
         if basis is None:
             return False
-        if latest is None or trusted_serial != latest.serial:
+        if latest is None or trusted_serial != latest.serial or latest.kid in self._issuer.revoked_kids():
             return True
         return needs_new(latest.latest, basis, self._clock.now())
 

@@ -15,6 +15,11 @@ LIFETIME = timedelta(days=30)
 #: How long a device without contact keeps everything beyond that (DESIGN section 5).
 GRACE = timedelta(days=14)
 
+#: The longest and the usual life of a statement for a device that reaches no control plane: a year, and a little more
+#: than the 13 months after which a yearly customer has certainly renewed or not.
+LONGEST_LICENCE = timedelta(days=400)
+USUAL_LICENCE = timedelta(days=365)
+
 SEAT_RELEASED = "SEAT_RELEASED"
 
 
@@ -110,20 +115,28 @@ class LatestEntitlement:
     refresh_after: datetime
 
 
-def basis_of(terms: SubscriptionTerms, *, seat_id: str, device_id: str, device_public_key_sha256: bytes) -> Basis:
+def basis_of(
+    terms: SubscriptionTerms,
+    *,
+    seat_id: str,
+    device_id: str,
+    device_public_key_sha256: bytes,
+    reason_of_loss: str = SEAT_RELEASED,
+) -> Basis:
     """What to say about a device.
 
-    A device without a seat is limited, whatever the subscription allows, and told so: `SEAT_RELEASED`.
+    A device without a seat is limited, whatever the subscription allows, and told how it lost the seat.
 
     Args:
         terms: Of the subscription it belongs or belonged to, for its platform.
         seat_id: Empty: it holds none.
         device_id: The device.
         device_public_key_sha256: Binds the statement to it.
+        reason_of_loss: For one that holds no seat, see `seat_rules.REASON_OF_LOSS`.
     """
     access, reason, until = terms.access, terms.access_reason, terms.access_until
     if not seat_id and access is not AccessLevel.ENDED:
-        access, reason, until = AccessLevel.LIMITED, SEAT_RELEASED, None
+        access, reason, until = AccessLevel.LIMITED, reason_of_loss, None
     return Basis(
         org_id=terms.org_id,
         subscription_id=terms.subscription_id,
@@ -142,14 +155,20 @@ def basis_of(terms: SubscriptionTerms, *, seat_id: str, device_id: str, device_p
     )
 
 
-def times_of(basis: Basis, now: datetime) -> Times:
+def times_of(basis: Basis, now: datetime, licence: timedelta | None = None) -> Times:
     """How long a statement made now holds.
 
     It never outlives the day on which access changes anyway: a device that is out of contact then goes on in grace,
     as the subscription itself does. A statement that *is* the grace gets no second one: it ends on the announced day,
     however long the device stays away.
+
+    Args:
+        basis: What it says.
+        now: The present.
+        licence: For a device without contact: how long it goes on, at most `LONGEST_LICENCE`, and as any statement
+            never beyond what is paid for; such a device is not told to ask again.
     """
-    stale_at = now + LIFETIME
+    stale_at = now + (LIFETIME if licence is None else min(licence, LONGEST_LICENCE))
     expires_at = min(stale_at, max(now, basis.access_until)) if basis.access_until else stale_at
     grace_until = expires_at + GRACE
     if basis.access is AccessLevel.GRACE and basis.access_until is not None:
@@ -157,7 +176,7 @@ def times_of(basis: Basis, now: datetime) -> Times:
     return Times(
         issued_at=now,
         not_before=now,
-        refresh_after=min(now + REFRESH_AFTER, expires_at),
+        refresh_after=expires_at if licence is not None else min(now + REFRESH_AFTER, expires_at),
         expires_at=expires_at,
         grace_until=grace_until,
     )

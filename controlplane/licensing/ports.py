@@ -1,9 +1,50 @@
-"""What licensing needs from the room that holds the keys; implemented in `controlplane.keys`, wired in `app.py`."""
+"""What licensing needs from the room that holds the keys, and whom it tells; wired in `app.py`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from typing import Protocol
+
+from controlplane.storage.database import UnitOfWork
+
+
+class NoticeKind(Enum):
+    """What the owner of an account is told about devices and seats; stable names."""
+
+    #: A device needed a seat and got that of one that was not seen any more.
+    SEAT_RECLAIMED = "seat_reclaimed"
+    #: The plan covers fewer devices than hold a seat: choose until the day named.
+    SEATS_SURPLUS = "seats_surplus"
+    #: The choice is over, this device lost its seat.
+    SEAT_LOST = "seat_lost"
+    #: A machine came back under a new key and kept its seat. Not yours? Then somebody copied it.
+    DEVICE_REBOUND = "device_rebound"
+    #: A second machine shows the evidence of one that is still in contact: a copied image.
+    DEVICE_COPIED = "device_copied"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that the owner should hear.
+
+    Attributes:
+        subject: Id of what it is about.
+        facts: Names, dates and numbers for the text; never a secret.
+    """
+
+    org_id: str
+    kind: NoticeKind
+    subject: str
+    facts: Mapping[str, str]
+
+
+class Notices(Protocol):
+    """Tells owners, in the transaction of what happened: it is told if and only if it happened."""
+
+    async def tell_owner(self, uow: UnitOfWork, notice: Notice) -> None:
+        """Queue a notice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +62,15 @@ class SigningKeyInfo:
     public_key: bytes
     not_before: datetime
     not_after: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedKeySetBytes:
+    """A key set as devices get it; see `SignedKeySet` on the wire."""
+
+    key_set: bytes
+    signature: bytes
+    root_public_key: bytes
 
 
 class SignerUnavailableError(Exception):
@@ -45,6 +95,12 @@ class EntitlementSigner(Protocol):
 
     def public_keys(self) -> Sequence[SigningKeyInfo]:
         """Every key that a device should pin now."""
+
+    def revoked_kids(self) -> AbstractSet[str]:
+        """Keys whose statements must not be believed any more: they are made again."""
+
+    def key_set(self) -> SignedKeySetBytes:
+        """The same keys as a set that the root signed."""
 
 
 class CertificateAuthority(Protocol):

@@ -1,34 +1,26 @@
-"""The use cases of licensing. `LicensingService.activate` is the path of DESIGN section 4, steps 3 and 4."""
+"""How devices get their seats. `LicensingService.activate` is the path of DESIGN section 4, steps 3 and 4."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from controlplane.accounts.audit import AuditLog
 from controlplane.catalog.model import AccessLevel
-from controlplane.devices.identity import read_certificate_request
+from controlplane.devices.evidence import Resemblance
+from controlplane.devices.identity import CertificateRequest, read_certificate_request
 from controlplane.devices.model import Device, FingerprintComponent, Platform
-from controlplane.devices.registry import DeviceRegistry, NewDevice
-from controlplane.licensing.errors import (
-    key_mistyped,
-    not_activated,
-    seat_free,
-    seat_limit,
-    seat_not_found,
-    subscription_ended,
-    subscription_expired,
-)
-from controlplane.licensing.issuing import EntitlementIssuer, SignedStatement
-from controlplane.licensing.keys import ActivationKey, ActivationKeys, IssuedKey, key_digest
-from controlplane.licensing.licences import DeviceLicences
-from controlplane.licensing.model import SubscriptionTerms, basis_of, may_take_new_seat
-from controlplane.licensing.ports import CertificateAuthority
-from controlplane.licensing.seats import Seat, SeatChange, Seats, SeatWish
-from controlplane.licensing.terms import TermsReader
+from controlplane.devices.registry import NewDevice, Registered
+from controlplane.licensing.attempts import Guessing, Subject, count_refusal, refuse_guessing
+from controlplane.licensing.errors import key_mistyped, not_activated, subscription_ended, subscription_expired
+from controlplane.licensing.issuing import SignedStatement
+from controlplane.licensing.keys import ActivationKey, key_digest
+from controlplane.licensing.model import Basis, SubscriptionTerms, basis_of, may_take_new_seat
+from controlplane.licensing.parts import LicensingParts
+from controlplane.licensing.ports import CertificateAuthority, Notice, NoticeKind
+from controlplane.licensing.seat_rules import Change
+from controlplane.licensing.seats import Seat, SeatChange
 from controlplane.runtime.clock import Clock
-from controlplane.runtime.fields import invalid
-from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal
-from controlplane.runtime.refusal import Holder
+from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, current_peer
+from controlplane.runtime.refusal import Refusal
 from controlplane.storage.database import Database, UnitOfWork
 from wire.activation_key import MistypedKeyError, parse_activation_key
 
@@ -45,6 +37,22 @@ class Activation:
 
 
 @dataclass(frozen=True, slots=True)
+class LicenceWish:
+    """What a person asks for a device that reaches no control plane.
+
+    Attributes:
+        subscription_id: Empty: the only one there is.
+        lasts: How long it goes on without contact.
+    """
+
+    untrusted_certificate_request: bytes
+    device_name: str
+    platform: Platform
+    subscription_id: str
+    lasts: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Activated:
     """What the device gets."""
 
@@ -53,28 +61,8 @@ class Activated:
     entitlement: SignedStatement
 
 
-@dataclass(frozen=True, slots=True)
-class SeatView:
-    """A slot and who holds it; None: it is free."""
-
-    seat: Seat
-    holder: Holder | None
-
-
-@dataclass(frozen=True, slots=True)
-class LicensingParts:
-    """The rooms of licensing, built in `app.py`."""
-
-    registry: DeviceRegistry
-    keys: ActivationKeys
-    seats: Seats
-    terms: TermsReader
-    issuer: EntitlementIssuer
-    licences: DeviceLicences
-
-
 class LicensingService:
-    """Activates devices, refreshes what they may do, manages keys and seats.
+    """Activates devices and refreshes what they may do.
 
     Args:
         database: The database.
@@ -97,14 +85,31 @@ class LicensingService:
         self._registry = parts.registry
         self._keys = parts.keys
         self._seats = parts.seats
+        self._seating = parts.seating
         self._terms = parts.terms
         self._issuer = parts.issuer
         self._licences = parts.licences
+        self._notices = parts.notices
         self._authority = authority
         self._audit = audit
         self._clock = clock
 
-    # ------------------------------------------------------------ devices
+    async def fingerprint_salt(self, untrusted_key: str) -> bytes:
+        """Under which a device that has this key hashes its hardware facts.
+
+        Raises:
+            Refusal: `KEY_MISTYPED`, `KEY_UNKNOWN`, `KEY_REVOKED` or `RATE_LIMITED`.
+        """
+        callers = _callers()
+        try:
+            digest = _digest_of(untrusted_key)
+            async with self._database.transaction() as uow:
+                await refuse_guessing(uow.connection, callers, self._clock.now())
+                key = await self._keys.lock_by_digest(uow, digest)
+                return await self._registry.fingerprint_salt(uow, key.org_id)
+        except Refusal as refusal:
+            await self._count(refusal, callers)
+            raise
 
     async def activate(self, activation: Activation) -> Activated:
         """Give a device its seat, its certificate and its entitlement.
@@ -116,74 +121,65 @@ class LicensingService:
         Raises:
             Refusal: `KEY_MISTYPED`, `KEY_UNKNOWN`, `KEY_REVOKED`, `KEY_EXPIRED`, `KEY_USED_UP`,
                 `BAD_CERTIFICATE_REQUEST`, `DEVICE_REVOKED`, `SUBSCRIPTION_ENDED`, `SUBSCRIPTION_EXPIRED`,
-                `SEAT_LIMIT` or `SIGNING_UNAVAILABLE`.
+                `SEAT_LIMIT`, `SEAT_COOL_DOWN`, `RATE_LIMITED` or `SIGNING_UNAVAILABLE`.
         """
-        digest = _digest_of(activation.untrusted_key)
-        request = read_certificate_request(activation.untrusted_certificate_request)
-        new = NewDevice(activation.device_name, activation.platform, request.public_key_sha256, activation.fingerprint)
-        async with self._database.transaction() as uow:
-            now = self._clock.now()
-            key = await self._keys.lock_by_digest(uow, digest)
-            terms = await self._terms.of(
-                uow.connection,
-                org_id=key.org_id,
-                subscription_id=key.subscription_id,
-                platform_os=activation.platform.os,
-            )
-            if terms.access is AccessLevel.ENDED:
-                raise subscription_ended()
-            device = await self._registry.register(uow, key.org_id, new, now)
-            seat = await self._seat_for(uow, device, key, terms, now)
-            basis = basis_of(
-                terms,
-                seat_id=seat.seat_id,
-                device_id=device.device_id,
-                device_public_key_sha256=device.public_key_sha256,
-            )
-            planned = await self._issuer.plan(uow, basis)
+        callers = _callers()
+        try:
+            digest = _digest_of(activation.untrusted_key)
+            request = read_certificate_request(activation.untrusted_certificate_request)
+            callers.append(Subject(Guessing.DEVICE, request.public_key_sha256.hex()))
+            async with self._database.transaction() as uow:
+                await refuse_guessing(uow.connection, callers, self._clock.now())
+                key = await self._keys.lock_by_digest(uow, digest)
+                # From here on the key is a real one: what is refused is the organisation's affair, not guessing.
+                callers = [*callers[-1:], Subject(Guessing.ORGANISATION, key.org_id)]
+                terms = await self._terms_of(uow, key.org_id, key.subscription_id, activation.platform)
+                new = NewDevice(
+                    activation.device_name, activation.platform, request.public_key_sha256, activation.fingerprint
+                )
+                device = await self._register(uow, key.org_id, new)
+                actor = DevicePrincipal(device.device_id, device.org_id, device.public_key_sha256).actor
+                change = SeatChange(actor, f"activated with key {key.key_id}", self._clock.now())
+                seat = await self._seat_for(uow, device, terms, change, key)
+                planned = await self._issuer.plan(uow, _basis(terms, seat, device))
+        except Refusal as refusal:
+            await self._count(refusal, callers)
+            raise
         entitlement = await self._issuer.finish(planned)
-        certificate = self._authority.issue_device(request.der, device_id=device.device_id, org_id=device.org_id)
-        return Activated(device, certificate, entitlement)
+        return self._answer(device, request, entitlement)
 
-    async def _seat_for(
-        self, uow: UnitOfWork, device: Device, key: ActivationKey, terms: SubscriptionTerms, now: datetime
-    ) -> Seat:
-        """The device's seat: the one it has, or a free one."""
-        held = await self._seats.held_by(uow.connection, device.org_id, [device.device_id])
-        for seat in held:
-            if seat.subscription_id == terms.subscription_id:
-                return seat
-        if not may_take_new_seat(terms.access):
-            raise subscription_expired(terms.access_reason)
-        await self._keys.use(uow, key, device.device_id, now)
-        actor = DevicePrincipal(device.device_id, device.org_id).actor
-        wish = SeatWish(
-            org_id=device.org_id,
-            subscription_id=terms.subscription_id,
-            device_id=device.device_id,
-            seats=terms.seats,
-            change=SeatChange(actor, f"activated with key {key.key_id}", now),
-        )
-        claimed = await self._seats.claim(uow, wish)
-        if claimed is None:
-            raise await self._no_seat_left(uow, terms)
-        for seat in held:
-            await self._seats.release(uow, seat, SeatChange(actor, f"moved to {terms.subscription_id}", now))
-        await self._audit.record(
-            uow,
-            org_id=device.org_id,
-            action="seat.claimed",
-            subject=claimed.seat_id,
-            details={"device_id": device.device_id, "device_name": device.name, "key_id": key.key_id},
-        )
-        return claimed
+    async def export_licence(self, person: PersonPrincipal, wish: LicenceWish) -> Activated:
+        """Give a device that reaches no control plane its seat, and an entitlement that lasts.
 
-    async def _no_seat_left(self, uow: UnitOfWork, terms: SubscriptionTerms) -> Exception:
-        taken = await self._seats.of_subscription(uow.connection, terms.org_id, terms.subscription_id)
-        return seat_limit(terms.seats, await self._seats.holders(uow.connection, terms.org_id, taken))
+        Idempotent by the device's public key, but each file is a statement of its own. The seat is pinned, because
+        such a device is never seen again.
+
+        Raises:
+            Refusal: As `activate`, without what is about keys.
+        """
+        request = read_certificate_request(wish.untrusted_certificate_request)
+        async with self._database.transaction() as uow:
+            terms = await self._terms_of(uow, person.org_id, wish.subscription_id, wish.platform)
+            # Without a salt there is no evidence that could be compared.
+            new = NewDevice(wish.device_name, wish.platform, request.public_key_sha256, frozenset())
+            device = await self._register(uow, person.org_id, new)
+            change = SeatChange(person.actor, "licence file", self._clock.now())
+            seat = await self._seat_for(uow, device, terms, change)
+            await self._seats.pin(uow, seat, seat.pinned_at or change.at)
+            planned = await self._issuer.plan(uow, _basis(terms, seat, device), licence=wish.lasts)
+            await self._audit.record(
+                uow,
+                org_id=person.org_id,
+                action="licence.exported",
+                subject=device.device_id,
+                details={"serial": str(planned.serial), "days": str(wish.lasts.days)},
+            )
+        return self._answer(device, request, await self._issuer.finish(planned))
 
     async def refresh(self, principal: DevicePrincipal, trusted_serial: int) -> SignedStatement:
         """The entitlement that a device should have now; a new serial only if there is something new to say.
+
+        A device whose seat was reclaimed while it was away takes a free one, if there is one.
 
         Args:
             principal: The device that asks.
@@ -198,121 +194,123 @@ class LicensingService:
             basis = await self._licences.current_basis(uow.connection, device, latest)
             if basis is None:
                 raise not_activated()
+            if not basis.seat_id and await self._returned(uow, device, basis.subscription_id):
+                basis = await self._licences.current_basis(uow.connection, device, latest) or basis
             planned = await self._issuer.plan(uow, basis, trusted_serial=trusted_serial)
         return await self._issuer.finish(planned)
 
-    # ------------------------------------------------------------ seats
+    async def _returned(self, uow: UnitOfWork, device: Device, subscription_id: str) -> bool:
+        lost = await self._seats.last_loss_of(uow.connection, device.org_id, device.device_id)
+        if lost is not Change.RECLAIMED:
+            return False
+        terms = await self._terms_of(uow, device.org_id, subscription_id, device.platform, ended_is_refused=False)
+        if not may_take_new_seat(terms.access):
+            return False
+        actor = DevicePrincipal(device.device_id, device.org_id, device.public_key_sha256).actor
+        change = SeatChange(actor, "seen again", self._clock.now())
+        return await self._seating.take_free(uow, device, terms, change) is not None
 
-    async def list_seats(self, org_id: str, subscription_id: str) -> Sequence[SeatView]:
-        """Every slot of a subscription; an empty id asks for the only subscription there is.
-
-        Raises:
-            Refusal: As the subscriptions capability says it.
-        """
-        async with self._database.reading() as connection:
-            terms = await self._terms.of(connection, org_id=org_id, subscription_id=subscription_id)
-            seats = await self._seats.of_subscription(connection, org_id, terms.subscription_id)
-            shown = [seat for seat in seats if seat.slot_no <= terms.seats or seat.device_id is not None]
-            holders = {holder.seat_id: holder for holder in await self._seats.holders(connection, org_id, shown)}
-        return [SeatView(seat, holders.get(seat.seat_id)) for seat in shown]
-
-    async def release_seat(self, person: PersonPrincipal, seat_or_device_id: str, reason: str) -> Seat:
-        """Free a seat; its device keeps the floor, and its next entitlement says `SEAT_RELEASED`.
-
-        Returns:
-            The seat as it was, with the device that held it.
-
-        Raises:
-            Refusal: `SEAT_NOT_FOUND` or `SEAT_FREE`.
-        """
-        async with self._database.transaction() as uow:
-            seat = await self._seats.find(uow.connection, person.org_id, seat_or_device_id)
-            if seat is None:
-                raise seat_not_found()
-            change = SeatChange(person.actor, reason, self._clock.now())
-            if seat.device_id is None or not await self._seats.release(uow, seat, change):
-                raise seat_free()
-            await self._audit.record(
-                uow,
-                org_id=person.org_id,
-                action="seat.released",
-                subject=seat.seat_id,
-                details={"device_id": seat.device_id, "reason": reason},
-            )
-        return seat
-
-    # ------------------------------------------------------------ keys
-
-    async def issue_key(
-        self, org_id: str, *, subscription_id: str, max_devices: int, expires_at: datetime | None
-    ) -> IssuedKey:
-        """Make an activation key; an empty id means the only subscription there is.
-
-        Raises:
-            Refusal: `INVALID_REQUEST`, `SUBSCRIPTION_ENDED`, or as the subscriptions capability says it.
-        """
-        async with self._database.transaction() as uow:
-            return await self.issue_key_within(
-                uow, org_id, subscription_id=subscription_id, max_devices=max_devices, expires_at=expires_at
-            )
-
-    async def issue_key_within(
+    async def _terms_of(
         self,
         uow: UnitOfWork,
         org_id: str,
-        *,
         subscription_id: str,
-        max_devices: int = 0,
-        expires_at: datetime | None = None,
-    ) -> IssuedKey:
-        """`issue_key` as part of a larger change."""
-        now = self._clock.now()
-        if expires_at is not None and expires_at <= now:
-            raise invalid("expires_at_us", "is not in the future")
-        terms = await self._terms.of(uow.connection, org_id=org_id, subscription_id=subscription_id)
-        if terms.access is AccessLevel.ENDED:
-            raise subscription_ended()
-        issued = await self._keys.issue(
-            uow,
-            org_id=org_id,
-            subscription_id=terms.subscription_id,
-            max_devices=max_devices,
-            expires_at=expires_at,
-            now=now,
+        platform: Platform,
+        *,
+        ended_is_refused: bool = True,
+    ) -> SubscriptionTerms:
+        terms = await self._terms.of(
+            uow.connection, org_id=org_id, subscription_id=subscription_id, platform_os=platform.os
         )
+        if ended_is_refused and terms.access is AccessLevel.ENDED:
+            raise subscription_ended()
+        return terms
+
+    async def _register(self, uow: UnitOfWork, org_id: str, new: NewDevice) -> Device:
+        now = self._clock.now()
+        registered = await self._registry.register(uow, org_id, new, now)
+        await self._tell_resemblance(uow, registered, now)
+        return registered.device
+
+    async def _tell_resemblance(self, uow: UnitOfWork, registered: Registered, now: datetime) -> None:
+        """A machine that comes back, or a copy of one, is never silent."""
+        device, recognised = registered.device, registered.recognised
+        if recognised is None:
+            return
+        same = recognised.resemblance is Resemblance.SAME_MACHINE
+        facts = {
+            "device_name": device.name,
+            "resembles": recognised.device_id,
+            "judged": recognised.resemblance.value,
+            "key": device.public_key_sha256.hex()[:16],
+        }
+        action = "device.rebound" if same else "device.copied"
+        await self._audit.record(uow, org_id=device.org_id, action=action, subject=device.device_id, details=facts)
+        kind = NoticeKind.DEVICE_REBOUND if same else NoticeKind.DEVICE_COPIED
+        await self._notices.tell_owner(uow, Notice(device.org_id, kind, device.device_id, facts))
+        if same:
+            actor = DevicePrincipal(device.device_id, device.org_id, device.public_key_sha256).actor
+            for seat in await self._seats.held_by(uow.connection, device.org_id, [device.device_id]):
+                change = SeatChange(actor, "came back under a new key", now)
+                await self._seats.remember(uow, seat, device.device_id, Change.REBOUND, change)
+
+    async def _seat_for(
+        self,
+        uow: UnitOfWork,
+        device: Device,
+        terms: SubscriptionTerms,
+        change: SeatChange,
+        key: ActivationKey | None = None,
+    ) -> Seat:
+        """The device's seat: the one it has, or another."""
+        held = await self._seats.held_by(uow.connection, device.org_id, [device.device_id])
+        for seat in held:
+            if seat.subscription_id == terms.subscription_id:
+                return seat
+        if not may_take_new_seat(terms.access):
+            raise subscription_expired(terms.access_reason)
+        if key is not None:
+            await refuse_guessing(uow.connection, [Subject(Guessing.ORGANISATION, key.org_id)], change.at)
+            await self._keys.use(uow, key, device.device_id, change.at)
+        claimed = await self._seating.take(uow, device, terms, change, leaving=held)
         await self._audit.record(
             uow,
-            org_id=org_id,
-            action="key.issued",
-            subject=issued.key.key_id,
-            details={"hint": issued.key.hint, "subscription_id": terms.subscription_id},
+            org_id=device.org_id,
+            action="seat.claimed",
+            subject=claimed.seat_id,
+            details={
+                "device_id": device.device_id,
+                "device_name": device.name,
+                **({"key_id": key.key_id} if key is not None else {}),
+            },
         )
-        return issued
+        return claimed
 
-    async def list_keys(self, org_id: str, subscription_id: str) -> Sequence[ActivationKey]:
-        """Every key of a subscription, the newest first; an empty id asks for the only subscription there is.
-
-        Raises:
-            Refusal: As the subscriptions capability says it.
-        """
-        async with self._database.reading() as connection:
-            terms = await self._terms.of(connection, org_id=org_id, subscription_id=subscription_id)
-            return await self._keys.of_subscription(connection, org_id, terms.subscription_id)
-
-    async def revoke_key(self, org_id: str, key_id: str) -> ActivationKey:
-        """Revoke a key for good. Devices it brought in keep their seats. A repeat changes nothing.
-
-        Raises:
-            Refusal: `KEY_NOT_FOUND`.
-        """
+    async def _count(self, refusal: Refusal, callers: list[Subject]) -> None:
+        """Count a refusal, unless it was the counting itself that refused."""
+        if refusal.reason == "RATE_LIMITED" or not callers:
+            return
         async with self._database.transaction() as uow:
-            revoked = await self._keys.revoke(uow, org_id, key_id, self._clock.now())
-            key = await self._keys.find(uow.connection, org_id, key_id)
-            if revoked:
-                await self._audit.record(
-                    uow, org_id=org_id, action="key.revoked", subject=key_id, details={"hint": key.hint}
-                )
-        return key
+            await count_refusal(uow, callers, self._clock.now())
+
+    def _answer(self, device: Device, request: CertificateRequest, entitlement: SignedStatement) -> Activated:
+        certificate = self._authority.issue_device(request.der, device_id=device.device_id, org_id=device.org_id)
+        return Activated(device, certificate, entitlement)
+
+
+def _basis(terms: SubscriptionTerms, seat: Seat, device: Device) -> Basis:
+    return basis_of(
+        terms,
+        seat_id=seat.seat_id,
+        device_id=device.device_id,
+        device_public_key_sha256=device.public_key_sha256,
+    )
+
+
+def _callers() -> list[Subject]:
+    """Whose attempts are counted before anything is known about the key."""
+    address = current_peer()
+    return [Subject(Guessing.ADDRESS, address)] if address else []
 
 
 def _digest_of(untrusted_key: str) -> bytes:

@@ -33,8 +33,10 @@ activation_keys = Table(
     Column("max_devices", Integer, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant),
-    # Monotonic: once set it stays.
+    # Monotonic: once set it stays, which a trigger sees to.
     Column("revoked_at", Instant),
+    # The key in whose place this one was made; its devices count against this one as well.
+    Column("replaces_key_id", Text),
     CheckConstraint("max_devices >= 0", name="max_devices_not_negative"),
     ForeignKeyConstraint(["org_id", "subscription_id"], ["subscriptions.org_id", "subscriptions.subscription_id"]),
     Index("ix_activation_keys_by_subscription", "org_id", "subscription_id", "created_at"),
@@ -73,9 +75,15 @@ seats = Table(
     # NULL: free.
     Column("device_id", Text),
     Column("held_since", Instant),
+    # Its holder is not to lose it to another device by itself.
+    Column("pinned_at", Instant),
+    # Set: the plan does not cover it any more, nobody can take it. Only free slots are closed.
+    Column("closed_at", Instant),
     UniqueConstraint("org_id", "seat_id"),
     CheckConstraint("slot_no >= 1", name="slots_count_from_one"),
     CheckConstraint("(device_id IS NULL) = (held_since IS NULL)", name="held_since_goes_with_holder"),
+    CheckConstraint("pinned_at IS NULL OR device_id IS NOT NULL", name="pins_go_with_holder"),
+    CheckConstraint("closed_at IS NULL OR device_id IS NULL", name="closed_means_free"),
     ForeignKeyConstraint(["org_id", "device_id"], ["devices.org_id", "devices.device_id"]),
     ForeignKeyConstraint(["org_id", "subscription_id"], ["subscriptions.org_id", "subscriptions.subscription_id"]),
     Index(
@@ -88,8 +96,31 @@ seats = Table(
         postgresql_where=text("device_id IS NOT NULL"),
     ),
     Index("ix_seats_by_device", "org_id", "device_id"),
+    Index(
+        "ix_seats_free",
+        "org_id",
+        "subscription_id",
+        "slot_no",
+        sqlite_where=text("device_id IS NULL AND closed_at IS NULL"),
+        postgresql_where=text("device_id IS NULL AND closed_at IS NULL"),
+    ),
 )
 
+#: How many slots a plan covers, and until when a customer who holds more may choose which to give up. Whoever changes
+#: the number of open slots holds the lock of this row.
+seat_allotments = Table(
+    "seat_allotments",
+    metadata,
+    Column("org_id", Text, primary_key=True),
+    Column("subscription_id", Text, primary_key=True),
+    Column("seats", Integer, nullable=False),
+    # NULL: no more seats are held than the plan covers.
+    Column("choose_until", Instant),
+    CheckConstraint("seats >= 0", name="seats_not_negative"),
+    ForeignKeyConstraint(["org_id", "subscription_id"], ["subscriptions.org_id", "subscriptions.subscription_id"]),
+)
+
+#: One row per change of hands; only ever grows, which a trigger sees to.
 seat_changes = Table(
     "seat_changes",
     metadata,
@@ -98,14 +129,30 @@ seat_changes = Table(
     Column("subscription_id", Text, nullable=False),
     Column("seat_id", Text, nullable=False),
     Column("device_id", Text, nullable=False),
-    # claimed or released.
+    # See `licensing.model.Change`.
     Column("change", Text, nullable=False),
     Column("actor", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("happened_at", Instant, nullable=False),
-    CheckConstraint("change IN ('claimed', 'released')", name="change"),
+    CheckConstraint(
+        "change IN ('claimed', 'released', 'transferred', 'reclaimed', 'surplus', 'rebound')", name="change"
+    ),
     Index("ix_seat_changes_by_seat", "org_id", "seat_id", "happened_at"),
     Index("ix_seat_changes_by_device", "org_id", "device_id", "happened_at"),
+    Index("ix_seat_changes_by_subscription", "org_id", "subscription_id", "happened_at"),
+)
+
+#: Refused attempts to activate, one row per caller, device or organisation, so that guessing is slow after a restart
+#: and on every replica. See `licensing.attempts`.
+refused_attempts = Table(
+    "refused_attempts",
+    metadata,
+    # address, device or organisation.
+    Column("kind", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    # When the bucket is full again; in the past: it is.
+    Column("full_at", Instant, nullable=False),
+    Index("ix_refused_attempts_by_full_at", "full_at"),
 )
 
 #: What was or will be signed, byte for byte.

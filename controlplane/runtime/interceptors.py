@@ -9,10 +9,13 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Protocol, cast
 
 import grpc
 import structlog
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.permissions import PERMISSIONS, Caller, authorise
@@ -49,15 +52,15 @@ class TokenAuthenticator(Protocol):
         """
 
 
-def device_from_certificate(uris: tuple[bytes, ...]) -> DevicePrincipal | None:
-    """The device that a certificate's subject alternative names speak of.
+def device_from_certificate(uris: tuple[bytes, ...], public_key_sha256: bytes) -> DevicePrincipal | None:
+    """The device that a certificate's subject alternative names speak of, with the key that it proved.
 
     The certificate itself was verified by TLS against our authority, which writes these names.
     """
     for uri in uris:
         match = _DEVICE_URI.fullmatch(uri.decode("ascii", errors="replace"))
         if match is not None:
-            return DevicePrincipal(device_id=match["device"], org_id=match["org"])
+            return DevicePrincipal(device_id=match["device"], org_id=match["org"], public_key_sha256=public_key_sha256)
     return None
 
 
@@ -117,7 +120,7 @@ class CallEntry:
         if permission is None or permission.caller is Caller.ANYONE:
             return None
         if permission.caller is Caller.DEVICE:
-            return device_from_certificate(_certificate_names(context))
+            return device_from_certificate(_certificate_names(context), _certificate_key(context))
         scheme, _, untrusted_token = _metadata(context, "authorization").partition(" ")
         if scheme.lower() != "bearer" or not 0 < len(untrusted_token) <= MAX_TOKEN_CHARACTERS:
             return None
@@ -203,6 +206,14 @@ async def _answer(error: Exception, method: str, request_id: str, context: Conte
 def _certificate_names(context: Context) -> tuple[bytes, ...]:
     names = context.auth_context().get("x509_subject_alternative_name", ())
     return tuple(cast("tuple[bytes, ...]", names))
+
+
+def _certificate_key(context: Context) -> bytes:
+    """SHA-256 of the key in the peer's certificate; empty when there is none, which is nobody's."""
+    for pem in context.auth_context().get("x509_pem_cert", ()):
+        public_key = x509.load_pem_x509_certificate(pem).public_key()
+        return sha256(public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
+    return b""
 
 
 def _metadata(context: Context, key: str) -> str:

@@ -35,10 +35,15 @@ class PersonPrincipal:
 
 @dataclass(frozen=True, slots=True)
 class DevicePrincipal:
-    """A device that proved itself with its certificate."""
+    """A device that proved itself with its certificate.
+
+    Attributes:
+        public_key_sha256: Of the key it proved itself with (SubjectPublicKeyInfo, DER); a device may have had another.
+    """
 
     device_id: str
     org_id: str
+    public_key_sha256: bytes
 
     @property
     def actor(self) -> str:

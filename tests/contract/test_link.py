@@ -109,7 +109,7 @@ async def test_an_entitlement_due_for_refresh_is_refreshed_without_being_told(en
 async def test_an_entitlement_that_does_not_verify_leaves_the_old_one_in_force(enrolled: Enrolled) -> None:
     before = enrolled.keeper.claims
     enrolled.plane.change_access(common_pb2.ACCESS_LEVEL_ENDED, "REVOKED")
-    enrolled.plane.signing_key = Ed25519PrivateKey.generate()
+    enrolled.plane.forged_with = Ed25519PrivateKey.generate()
     with pytest.raises(BucklerError) as refused:
         await enrolled.link.check_in()
     assert (refused.value.code, refused.value.facts["cause"]) == ("ENTITLEMENT_REFUSED", "bad_signature")
@@ -117,22 +117,57 @@ async def test_an_entitlement_that_does_not_verify_leaves_the_old_one_in_force(e
     assert [issue.code for issue in enrolled.keeper.issues] == ["entitlement_refused"]
 
 
-async def test_a_signing_key_announced_beforehand_takes_over(enrolled: Enrolled) -> None:
+async def test_a_signing_key_that_the_root_vouches_for_takes_over(enrolled: Enrolled) -> None:
     enrolled.plane.announced["key-2"] = Ed25519PrivateKey.generate()
-    await enrolled.link.refresh()
-    enrolled.plane.kid = "key-2"
+    enrolled.plane.key_set_version, enrolled.plane.kid = 2, "key-2"
     await enrolled.link.refresh()
     assert enrolled.keeper.enrolment is not None
     assert enrolled.keeper.enrolment.kid == "key-2"
+    assert enrolled.keeper.enrolment.trusted_keys.version == 2
     assert enrolled.device.keeper().claims == enrolled.keeper.claims
 
 
-async def test_a_signing_key_nobody_announced_is_refused_even_when_it_comes_along(enrolled: Enrolled) -> None:
+async def test_keys_that_changed_while_the_device_was_away_for_30_days_are_no_hurdle(enrolled: Enrolled) -> None:
+    enrolled.plane.now += timedelta(days=30)
+    enrolled.device.clock.advance(timedelta(days=30))
+    assert enrolled.keeper.access().level is AccessLevel.GRACE
     enrolled.plane.announced["key-2"] = Ed25519PrivateKey.generate()
-    enrolled.plane.kid = "key-2"
+    enrolled.plane.key_set_version, enrolled.plane.kid, enrolled.plane.revoked_kids = 3, "key-2", ["key-1"]
+    await enrolled.link.check_in()
+    assert enrolled.keeper.access().level is AccessLevel.FULL
+    assert enrolled.device.keeper().claims == enrolled.keeper.claims
+
+
+async def _refused_because(enrolled: Enrolled) -> str:
+    before = enrolled.keeper.claims
     with pytest.raises(BucklerError) as refused:
         await enrolled.link.refresh()
-    assert refused.value.facts["cause"] == "unknown_key"
+    assert refused.value.code == "ENTITLEMENT_REFUSED"
+    assert enrolled.keeper.claims == before
+    assert enrolled.device.keeper().claims == before, "what was trusted stays in force, also after a restart"
+    return refused.value.facts["cause"]
+
+
+async def test_a_set_of_keys_by_another_root_is_refused_even_from_the_authenticated_server(enrolled: Enrolled) -> None:
+    enrolled.plane.root_key = Ed25519PrivateKey.generate()
+    assert await _refused_because(enrolled) == "other_root"
+
+
+async def test_an_older_set_of_keys_is_refused(enrolled: Enrolled) -> None:
+    enrolled.plane.key_set_version = 7
+    await enrolled.link.refresh()
+    enrolled.plane.key_set_version = 6
+    assert await _refused_because(enrolled) == "key_set_lower"
+
+
+async def test_a_revoked_key_signs_nothing_any_more(enrolled: Enrolled) -> None:
+    enrolled.plane.revoked_kids, enrolled.plane.key_set_version = ["key-1"], 2
+    assert await _refused_because(enrolled) == "revoked_key"
+
+
+async def test_a_signing_key_outside_the_set_is_refused(enrolled: Enrolled) -> None:
+    enrolled.plane.kid = "key-2"
+    assert await _refused_because(enrolled) == "unknown_key"
 
 
 async def test_a_certificate_in_the_last_third_of_its_life_is_replaced(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from agent.domain.exclusions import Exclusion, ExclusionKind
 from agent.domain.facts import Finding, Severity
 from agent.domain.files import FileIdentity
 from agent.domain.incident import Incident, IncidentAction, Origin
-from agent.domain.ports import Enrolment, PinnedKey, Store
+from agent.domain.ports import Enrolment, PinnedKey, Store, TrustedKeys
 from agent.domain.quarantine import (
     RETENTION,
     CaptureState,
@@ -323,8 +323,14 @@ def test_the_enrolment_is_one_and_is_replaced_as_a_whole(store: Store) -> None:
         PinnedKey("k2", b"\x02" * 32, SOME_MONDAY, None),
         PinnedKey("k1", b"\x01" * 32, SOME_MONDAY, SOME_MONDAY + timedelta(days=30)),
     )
-    enrolment = Enrolment("a:1", "a:2", "dev_1", "org_1", b"ca", b"cert", b"claims", b"signature", "k2", keys, 60)
-    renewed = replace(enrolment, signed_claims=b"newer", pinned_keys=keys[:1], last_check_in=SOME_MONDAY)
+    trusted = TrustedKeys(b"root", 4, keys, frozenset({"k0", "k1"}))
+    enrolment = Enrolment("a:1", "a:2", "dev_1", "org_1", b"ca", b"cert", b"claims", b"signature", "k2", trusted, 60)
+    renewed = replace(
+        enrolment,
+        signed_claims=b"newer",
+        trusted_keys=replace(trusted, version=5, keys=keys[:1]),
+        last_check_in=SOME_MONDAY,
+    )
     with store.transaction() as tables:
         assert tables.enrolment.get() is None
         tables.enrolment.put(enrolment)

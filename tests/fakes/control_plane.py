@@ -21,12 +21,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from agent.platform.clock import SystemClock
-from wire.entitlement_codec import ERROR_DETAIL_METADATA, encode_claims, signing_input
+from wire.entitlement_codec import ERROR_DETAIL_METADATA, encode_claims, key_set_signing_input, signing_input
 from wire.instants import from_us, to_us
 from wire.v1 import common_pb2, device_pb2, enrollment_pb2
 from wire.v1.device_pb2_grpc import DeviceServiceServicer, add_DeviceServiceServicer_to_server
 from wire.v1.enrollment_pb2_grpc import EnrollmentServiceServicer, add_EnrollmentServiceServicer_to_server
-from wire.v1.entitlement_pb2 import EntitlementClaims, FeatureGrant, SignedEntitlement, SigningKey
+from wire.v1.entitlement_pb2 import EntitlementClaims, FeatureGrant, KeySet, SignedEntitlement, SignedKeySet, SigningKey
 
 ORG = "org_1"
 #: Certificates follow the wall clock of the machine that runs the tests.
@@ -115,6 +115,12 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
     authority: Authority = field(default_factory=Authority)
     signing_key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
     announced: dict[str, Ed25519PrivateKey] = field(default_factory=dict)
+    forged_with: Ed25519PrivateKey | None = None
+    revoked_kids: list[str] = field(default_factory=list)
+    root_key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
+    key_set_version: int = 1
+    salt: bytes = bytes(32)
+    shown_evidence: list[frozenset[tuple[str, bytes]]] = field(default_factory=list)
     address: str = ""
     device_address: str = ""
 
@@ -153,16 +159,25 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
     def sign(self, claims: EntitlementClaims) -> SignedEntitlement:
         """Sign claims with the key in use."""
         encoded = encode_claims(claims)
-        signer = self.announced.get(self.kid, self.signing_key)
+        signer = self.forged_with or self.announced.get(self.kid, self.signing_key)
         return SignedEntitlement(claims=encoded, signature=signer.sign(signing_input(encoded)), kid=self.kid)
 
     # ------------------------------------------------------------ EnrollmentService
+
+    async def PrepareActivation(  # noqa: N802 -- named by the protocol
+        self, request: enrollment_pb2.PrepareActivationRequest, context: Context
+    ) -> enrollment_pb2.PrepareActivationResponse:
+        refused = self.keys.get(request.activation_key, "KEY_UNKNOWN")
+        if refused:
+            await refuse(context, refused, f"refused: {refused}")
+        return enrollment_pb2.PrepareActivationResponse(fingerprint_salt=self.salt)
 
     async def Activate(  # noqa: N802 -- named by the protocol
         self, request: enrollment_pb2.ActivateRequest, context: Context
     ) -> enrollment_pb2.ActivateResponse:
         if self.busy:
             await refuse(context, "RATE_LIMITED", "too many activations at once", retry_after_s=7)
+        self.shown_evidence.append(frozenset((each.kind, each.digest) for each in request.fingerprint))
         csr = x509.load_der_x509_csr(request.certificate_request_der)
         if not csr.is_signature_valid:
             await refuse(context, "BAD_CERTIFICATE_REQUEST", "the request is not signed by its key")
@@ -185,7 +200,7 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
             device_certificate_pem=self.authority.device_certificate(csr, seat.device_id, self.certificate_life),
             authorities_pem=self.authority.pem,
             entitlement=self.sign(self.claims_for(seat)),
-            signing_keys=self._signing_keys(),
+            key_set=self.signed_key_set(),
             check_in_interval_s=self.check_in_interval_s,
             server_time_at_us=to_us(self.now),
             device_address=self.device_address,
@@ -222,7 +237,7 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
             seat.serial += 1
         return device_pb2.RefreshEntitlementResponse(
             entitlement=self.sign(self.claims_for(seat)),
-            signing_keys=self._signing_keys(),
+            key_set=self.signed_key_set(),
             server_time_at_us=to_us(self.now),
         )
 
@@ -261,12 +276,19 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
             await refuse(context, "DEVICE_UNKNOWN", "this device holds no seat")
         return seat
 
-    def _signing_keys(self) -> list[SigningKey]:
-        keys = {"key-1": self.signing_key, **self.announced}
-        return [
-            SigningKey(kid=kid, public_key=key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))
-            for kid, key in keys.items()
-        ]
+    def signed_key_set(self) -> SignedKeySet:
+        """Its signing keys, as its root signs them."""
+        key_set = KeySet(
+            version=self.key_set_version,
+            keys=[
+                SigningKey(kid=kid, public_key=key.public_key().public_bytes_raw())
+                for kid, key in {"key-1": self.signing_key, **self.announced}.items()
+            ],
+            revoked_kids=self.revoked_kids,
+        ).SerializeToString()
+        signature = self.root_key.sign(key_set_signing_input(key_set))
+        root = self.root_key.public_key().public_bytes_raw()
+        return SignedKeySet(key_set=key_set, signature=signature, root_public_key=root)
 
 
 async def refuse(

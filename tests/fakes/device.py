@@ -55,7 +55,7 @@ class TestDevice:
 
     def enroller(self) -> Enroller:
         facts = SystemFacts(self.name, FACTS.os, FACTS.os_version, FACTS.architecture, FACTS.hardware)
-        return Enroller(self.store, self.clock, SeededRandomness(), self.key_file, facts, "0.1.0")
+        return Enroller(self.store, self.clock, self.key_file, facts, "0.1.0")
 
     async def activate(self, plane: FakeControlPlane, key: str, **changes: str | bytes) -> ActivationOutcome:
         server = str(changes.get("server", plane.address))

@@ -1,8 +1,9 @@
 """A signer that fails when it is told to."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
-from controlplane.licensing.ports import EntitlementSigner, SignerUnavailableError, SigningKeyInfo
+from controlplane.licensing.ports import EntitlementSigner, SignedKeySetBytes, SignerUnavailableError, SigningKeyInfo
 
 
 class KilledError(BaseException):
@@ -25,6 +26,12 @@ class FailingSigner:
             raise SignerUnavailableError
         self.signed.append(claims)
         return self._real.sign(claims)
+
+    def revoked_kids(self) -> AbstractSet[str]:
+        return self._real.revoked_kids()
+
+    def key_set(self) -> SignedKeySetBytes:
+        return self._real.key_set()
 
     def public_keys(self) -> Sequence[SigningKeyInfo]:
         return self._real.public_keys()

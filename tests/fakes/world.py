@@ -20,23 +20,31 @@ from controlplane.devices.fleet import FleetReader
 from controlplane.devices.model import FingerprintComponent, Platform
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.devices.service import DeviceService
+from controlplane.keys import root
 from controlplane.keys.authority import CertificateAuthority
+from controlplane.keys.root import RootKey
 from controlplane.keys.signing import EntitlementKeys
+from controlplane.licensing.allotments import Allotments
 from controlplane.licensing.issuing import EntitlementIssuer
+from controlplane.licensing.key_desk import KeyDesk, KeyWish
 from controlplane.licensing.keys import ActivationKeys
 from controlplane.licensing.licences import DeviceLicences
-from controlplane.licensing.seats import Seats
-from controlplane.licensing.service import Activated, Activation, LicensingParts, LicensingService
+from controlplane.licensing.parts import LicensingParts
+from controlplane.licensing.seat_desk import SeatDesk, SeatWish
+from controlplane.licensing.seating import Seating
+from controlplane.licensing.seats import Seat, Seats
+from controlplane.licensing.service import Activated, Activation, LicensingService
 from controlplane.licensing.terms import TermsReader
 from controlplane.runtime.clock import SystemClock
 from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, Role
-from controlplane.runtime.randomness import SystemRandomness
+from controlplane.runtime.randomness import SystemRandomness, new_id
 from controlplane.storage.database import Database
 from controlplane.storage.schema import upgrade
 from controlplane.subscriptions.model import Renewal
 from controlplane.subscriptions.service import SubscriptionService
 from tests.fakes.certificate_requests import DeviceKey
 from tests.fakes.clock import FakeClock
+from tests.fakes.notices import RecordingNotices
 from tests.fakes.signer import FailingSigner
 
 #: Tests hash no secrets.
@@ -48,6 +56,7 @@ FEATURES: Mapping[str, AccessLevel] = {
     "blocking_mode": AccessLevel.GRACE,
     "signature_updates": AccessLevel.GRACE,
 }
+ONE_IMAGE = frozenset({FingerprintComponent("machine_id", bytes(32))})
 LINUX = Platform("linux", "Debian GNU/Linux 12", "x86_64", "0.1.0")
 
 
@@ -68,7 +77,7 @@ class Customer:
 class World:
     """Everything built once, wired as `app.py` does."""
 
-    def __init__(self, database: Database, folder: Path) -> None:
+    def __init__(self, database: Database, folder: Path, *, signer: FailingSigner | None = None) -> None:
         self.database = database
         self.folder = folder
         self.clock = FakeClock()
@@ -78,9 +87,12 @@ class World:
         self.authority = CertificateAuthority.create(
             self.folder, hostnames=["localhost"], wall=wall, randomness=randomness
         )
-        self.signer = FailingSigner(EntitlementKeys.create(self.folder, self.clock))
+        self.root = RootKey.create(self.folder / root.FILE_NAME)
+        self.signer = signer or FailingSigner(EntitlementKeys.create(self.folder, self.clock, self.root))
         self.registry = DeviceRegistry(randomness)
-        self.seats = Seats(self.registry, randomness)
+        self.notices = RecordingNotices()
+        self.allotments = Allotments(self.notices)
+        self.seats = Seats(self.allotments, self.registry, randomness)
         self.catalog = CatalogService(self.clock)
         self.subscriptions = SubscriptionService(
             database=self.database,
@@ -88,7 +100,7 @@ class World:
             randomness=randomness,
             catalog=self.catalog,
             audit=self.audit,
-            seats=self.seats,
+            seats=self.allotments,
         )
         self.accounts = AccountService(
             database=self.database, wall=wall, randomness=randomness, passwords=Argon2Passwords(CHEAP), audit=self.audit
@@ -97,9 +109,30 @@ class World:
         self.keys = ActivationKeys(randomness)
         self.issuer = EntitlementIssuer(self.database, self.signer, self.clock)
         self.licences = DeviceLicences(seats=self.seats, terms=terms, issuer=self.issuer, clock=self.clock)
+        self.seating = Seating(
+            database=self.database,
+            allotments=self.allotments,
+            seats=self.seats,
+            audit=self.audit,
+            notices=self.notices,
+            clock=self.clock,
+        )
+        parts = LicensingParts(
+            registry=self.registry,
+            keys=self.keys,
+            allotments=self.allotments,
+            seats=self.seats,
+            seating=self.seating,
+            terms=terms,
+            issuer=self.issuer,
+            licences=self.licences,
+            notices=self.notices,
+        )
+        self.key_desk = KeyDesk(database=self.database, parts=parts, audit=self.audit, clock=self.clock)
+        self.seat_desk = SeatDesk(database=self.database, parts=parts, audit=self.audit, clock=self.clock)
         self.licensing = LicensingService(
             database=self.database,
-            parts=LicensingParts(self.registry, self.keys, self.seats, terms, self.issuer, self.licences),
+            parts=parts,
             authority=self.authority,
             audit=self.audit,
             clock=self.clock,
@@ -135,14 +168,25 @@ class World:
             state = await self.subscriptions.create(
                 uow, org_id=organisation.org_id, plan_id=plan.plan_id, term=Term.MONTHLY, renewal=renewal
             )
-            issued = await self.licensing.issue_key_within(
-                uow,
-                organisation.org_id,
-                subscription_id=state.subscription.subscription_id,
-                max_devices=max_devices,
-            )
+            wish = KeyWish(subscription_id=state.subscription.subscription_id, max_devices=max_devices)
+            issued = await self.key_desk.issue_within(uow, organisation.org_id, wish)
         person = PersonPrincipal("usr_1", organisation.org_id, Role.ADMIN, "tok_1")
         return Customer(person, state.subscription.subscription_id, issued.key.key_id, issued.raw)
+
+    async def release(self, customer: Customer, seat_or_device_id: str, reason: str = "") -> Seat:
+        """Release a seat as its owner does."""
+        return await self.seat_desk.release(customer.person, wish_for(seat_or_device_id, reason))
+
+    async def provide(self, customer: Customer, seats: int) -> None:
+        """Change how many seats the plan covers, as a change of plan does."""
+        async with self.database.transaction() as uow:
+            await self.allotments.provide(
+                uow,
+                org_id=customer.org_id,
+                subscription_id=customer.subscription_id,
+                seats=seats,
+                now=self.clock.now(),
+            )
 
     async def activate(
         self, customer: Customer, device_key: DeviceKey | None = None, *, name: str = "laptop"
@@ -153,20 +197,32 @@ class World:
         )
 
 
-def activation(raw_key: str, device_key: DeviceKey, *, name: str = "laptop") -> Activation:
-    """What a device asks for."""
+def wish_for(seat_or_device_id: str, reason: str = "") -> SeatWish:
+    """What a person wants done with a seat, each time anew."""
+    return SeatWish(seat_or_device_id, reason, new_id(SystemRandomness(), "test"))
+
+
+def activation(
+    raw_key: str,
+    device_key: DeviceKey,
+    *,
+    name: str = "laptop",
+    fingerprint: frozenset[FingerprintComponent] = ONE_IMAGE,
+) -> Activation:
+    """What a device asks for; unless told otherwise all are copies of one image, which proves nothing."""
     return Activation(
         untrusted_key=raw_key,
         untrusted_certificate_request=device_key.certificate_request(),
         device_name=name,
         platform=LINUX,
-        fingerprint=frozenset({FingerprintComponent("machine_id", bytes(32))}),
+        fingerprint=fingerprint,
     )
 
 
 def principal_of(activated: Activated) -> DevicePrincipal:
     """The device as its certificate will name it."""
-    return DevicePrincipal(activated.device.device_id, activated.device.org_id)
+    device = activated.device
+    return DevicePrincipal(device.device_id, device.org_id, device.public_key_sha256)
 
 
 @asynccontextmanager

@@ -212,23 +212,25 @@ class RefreshEntitlementResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ENTITLEMENT_FIELD_NUMBER: _builtins.int
-    SIGNING_KEYS_FIELD_NUMBER: _builtins.int
     SERVER_TIME_AT_US_FIELD_NUMBER: _builtins.int
+    KEY_SET_FIELD_NUMBER: _builtins.int
     server_time_at_us: _builtins.int
     @_builtins.property
     def entitlement(self) -> _entitlement_pb2.SignedEntitlement: ...
     @_builtins.property
-    def signing_keys(self) -> _containers.RepeatedCompositeFieldContainer[_entitlement_pb2.SigningKey]: ...
+    def key_set(self) -> _entitlement_pb2.SignedKeySet:
+        """See ActivateResponse."""
+
     def __init__(
         self,
         *,
         entitlement: _entitlement_pb2.SignedEntitlement | None = ...,
-        signing_keys: _abc.Iterable[_entitlement_pb2.SigningKey] | None = ...,
         server_time_at_us: _builtins.int = ...,
+        key_set: _entitlement_pb2.SignedKeySet | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["entitlement", b"entitlement"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entitlement", b"entitlement", "key_set", b"key_set"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entitlement", b"entitlement", "server_time_at_us", b"server_time_at_us", "signing_keys", b"signing_keys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entitlement", b"entitlement", "key_set", b"key_set", "server_time_at_us", b"server_time_at_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -21,6 +21,46 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class PrepareActivationRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTIVATION_KEY_FIELD_NUMBER: _builtins.int
+    activation_key: _builtins.str
+    """As typed."""
+    def __init__(
+        self,
+        *,
+        activation_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activation_key", b"activation_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PrepareActivationRequest: _TypeAlias = PrepareActivationRequest  # noqa: Y015
+
+@_typing.final
+class PrepareActivationResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FINGERPRINT_SALT_FIELD_NUMBER: _builtins.int
+    fingerprint_salt: _builtins.bytes
+    """32 bytes, the same for every device of the organisation and for every activation."""
+    def __init__(
+        self,
+        *,
+        fingerprint_salt: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fingerprint_salt", b"fingerprint_salt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PrepareActivationResponse: _TypeAlias = PrepareActivationResponse  # noqa: Y015
+
+@_typing.final
 class ActivateRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -60,7 +100,9 @@ Global___ActivateRequest: _TypeAlias = ActivateRequest  # noqa: Y015
 
 @_typing.final
 class FingerprintComponent(_message.Message):
-    """A keyed hash of one hardware fact: HMAC-SHA-256 with a salt that the device made."""
+    """A keyed hash of one hardware fact: HMAC-SHA-256 under the salt of the organisation, so that a device
+    is recognised after a re-install and two organisations can compare nothing.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -92,10 +134,10 @@ class ActivateResponse(_message.Message):
     DEVICE_CERTIFICATE_PEM_FIELD_NUMBER: _builtins.int
     AUTHORITIES_PEM_FIELD_NUMBER: _builtins.int
     ENTITLEMENT_FIELD_NUMBER: _builtins.int
-    SIGNING_KEYS_FIELD_NUMBER: _builtins.int
     CHECK_IN_INTERVAL_S_FIELD_NUMBER: _builtins.int
     SERVER_TIME_AT_US_FIELD_NUMBER: _builtins.int
     DEVICE_ADDRESS_FIELD_NUMBER: _builtins.int
+    KEY_SET_FIELD_NUMBER: _builtins.int
     device_id: _builtins.str
     org_id: _builtins.str
     device_certificate_pem: _builtins.bytes
@@ -111,8 +153,8 @@ class ActivateResponse(_message.Message):
     @_builtins.property
     def entitlement(self) -> _entitlement_pb2.SignedEntitlement: ...
     @_builtins.property
-    def signing_keys(self) -> _containers.RepeatedCompositeFieldContainer[_entitlement_pb2.SigningKey]:
-        """Keys that may sign entitlements; the device pins them."""
+    def key_set(self) -> _entitlement_pb2.SignedKeySet:
+        """The keys that may sign entitlements, signed by the control plane's root, which the device pins."""
 
     def __init__(
         self,
@@ -122,15 +164,73 @@ class ActivateResponse(_message.Message):
         device_certificate_pem: _builtins.bytes = ...,
         authorities_pem: _builtins.bytes = ...,
         entitlement: _entitlement_pb2.SignedEntitlement | None = ...,
-        signing_keys: _abc.Iterable[_entitlement_pb2.SigningKey] | None = ...,
         check_in_interval_s: _builtins.int = ...,
         server_time_at_us: _builtins.int = ...,
         device_address: _builtins.str = ...,
+        key_set: _entitlement_pb2.SignedKeySet | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["entitlement", b"entitlement"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entitlement", b"entitlement", "key_set", b"key_set"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorities_pem", b"authorities_pem", "check_in_interval_s", b"check_in_interval_s", "device_address", b"device_address", "device_certificate_pem", b"device_certificate_pem", "device_id", b"device_id", "entitlement", b"entitlement", "org_id", b"org_id", "server_time_at_us", b"server_time_at_us", "signing_keys", b"signing_keys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorities_pem", b"authorities_pem", "check_in_interval_s", b"check_in_interval_s", "device_address", b"device_address", "device_certificate_pem", b"device_certificate_pem", "device_id", b"device_id", "entitlement", b"entitlement", "key_set", b"key_set", "org_id", b"org_id", "server_time_at_us", b"server_time_at_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ActivateResponse: _TypeAlias = ActivateResponse  # noqa: Y015
+
+@_typing.final
+class LicenceRequest(_message.Message):
+    """What a device that reaches no control plane asks for; a person carries it there as a file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FORMAT_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_REQUEST_DER_FIELD_NUMBER: _builtins.int
+    DEVICE_NAME_FIELD_NUMBER: _builtins.int
+    PLATFORM_FIELD_NUMBER: _builtins.int
+    format: _builtins.int
+    """1."""
+    certificate_request_der: _builtins.bytes
+    device_name: _builtins.str
+    @_builtins.property
+    def platform(self) -> _common_pb2.Platform: ...
+    def __init__(
+        self,
+        *,
+        format: _builtins.int = ...,
+        certificate_request_der: _builtins.bytes = ...,
+        device_name: _builtins.str = ...,
+        platform: _common_pb2.Platform | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["platform", b"platform"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_request_der", b"certificate_request_der", "device_name", b"device_name", "format", b"format", "platform", b"platform"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LicenceRequest: _TypeAlias = LicenceRequest  # noqa: Y015
+
+@_typing.final
+class LicenceFile(_message.Message):
+    """What the person carries back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FORMAT_FIELD_NUMBER: _builtins.int
+    GRANT_FIELD_NUMBER: _builtins.int
+    format: _builtins.int
+    """1."""
+    @_builtins.property
+    def grant(self) -> Global___ActivateResponse: ...
+    def __init__(
+        self,
+        *,
+        format: _builtins.int = ...,
+        grant: Global___ActivateResponse | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["grant", b"grant"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "grant", b"grant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LicenceFile: _TypeAlias = LicenceFile  # noqa: Y015

@@ -34,6 +34,11 @@ class EnrollmentServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.PrepareActivation = channel.unary_unary(
+                '/buckler.v1.EnrollmentService/PrepareActivation',
+                request_serializer=wire_dot_v1_dot_enrollment__pb2.PrepareActivationRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_enrollment__pb2.PrepareActivationResponse.FromString,
+                _registered_method=True)
         self.Activate = channel.unary_unary(
                 '/buckler.v1.EnrollmentService/Activate',
                 request_serializer=wire_dot_v1_dot_enrollment__pb2.ActivateRequest.SerializeToString,
@@ -43,6 +48,14 @@ class EnrollmentServiceStub:
 
 class EnrollmentServiceServicer:
     """Missing associated documentation comment in .proto file."""
+
+    def PrepareActivation(self, request, context):
+        """The salt under which a device of this key's organisation hashes its hardware facts. Changes nothing; fails with
+        KEY_UNKNOWN, KEY_REVOKED or RATE_LIMITED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def Activate(self, request, context):
         """Idempotent by the public key inside `certificate_request_der`: the same device gets the same seat and, until
@@ -56,6 +69,11 @@ class EnrollmentServiceServicer:
 
 def add_EnrollmentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'PrepareActivation': grpc.unary_unary_rpc_method_handler(
+                    servicer.PrepareActivation,
+                    request_deserializer=wire_dot_v1_dot_enrollment__pb2.PrepareActivationRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_enrollment__pb2.PrepareActivationResponse.SerializeToString,
+            ),
             'Activate': grpc.unary_unary_rpc_method_handler(
                     servicer.Activate,
                     request_deserializer=wire_dot_v1_dot_enrollment__pb2.ActivateRequest.FromString,
@@ -71,6 +89,33 @@ def add_EnrollmentServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class EnrollmentService:
     """Missing associated documentation comment in .proto file."""
+
+    @staticmethod
+    def PrepareActivation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.EnrollmentService/PrepareActivation',
+            wire_dot_v1_dot_enrollment__pb2.PrepareActivationRequest.SerializeToString,
+            wire_dot_v1_dot_enrollment__pb2.PrepareActivationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def Activate(request,

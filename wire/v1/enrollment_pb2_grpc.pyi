@@ -31,6 +31,10 @@ class EnrollmentServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EnrollmentServiceAsyncStub: ...
+    PrepareActivation: _grpc.UnaryUnaryMultiCallable[_enrollment_pb2.PrepareActivationRequest, _enrollment_pb2.PrepareActivationResponse]
+    """The salt under which a device of this key's organisation hashes its hardware facts. Changes nothing; fails with
+    KEY_UNKNOWN, KEY_REVOKED or RATE_LIMITED.
+    """
     Activate: _grpc.UnaryUnaryMultiCallable[_enrollment_pb2.ActivateRequest, _enrollment_pb2.ActivateResponse]
     """Idempotent by the public key inside `certificate_request_der`: the same device gets the same seat and, until
     something changed, the same entitlement serial. Fails with KEY_UNKNOWN, KEY_REVOKED, KEY_USED_UP, SEAT_LIMIT,
@@ -40,6 +44,10 @@ class EnrollmentServiceStub:
 @_typing.type_check_only
 class EnrollmentServiceAsyncStub(EnrollmentServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
+    PrepareActivation: _aio.UnaryUnaryMultiCallable[_enrollment_pb2.PrepareActivationRequest, _enrollment_pb2.PrepareActivationResponse]  # type: ignore[assignment]
+    """The salt under which a device of this key's organisation hashes its hardware facts. Changes nothing; fails with
+    KEY_UNKNOWN, KEY_REVOKED or RATE_LIMITED.
+    """
     Activate: _aio.UnaryUnaryMultiCallable[_enrollment_pb2.ActivateRequest, _enrollment_pb2.ActivateResponse]  # type: ignore[assignment]
     """Idempotent by the public key inside `certificate_request_der`: the same device gets the same seat and, until
     something changed, the same entitlement serial. Fails with KEY_UNKNOWN, KEY_REVOKED, KEY_USED_UP, SEAT_LIMIT,
@@ -47,6 +55,16 @@ class EnrollmentServiceAsyncStub(EnrollmentServiceStub):
     """
 
 class EnrollmentServiceServicer(metaclass=_abc_1.ABCMeta):
+    @_abc_1.abstractmethod
+    def PrepareActivation(
+        self,
+        request: _enrollment_pb2.PrepareActivationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_enrollment_pb2.PrepareActivationResponse, _abc.Awaitable[_enrollment_pb2.PrepareActivationResponse]]:
+        """The salt under which a device of this key's organisation hashes its hardware facts. Changes nothing; fails with
+        KEY_UNKNOWN, KEY_REVOKED or RATE_LIMITED.
+        """
+
     @_abc_1.abstractmethod
     def Activate(
         self,

@@ -153,7 +153,7 @@ class SignedEntitlement(_message.Message):
     claims: _builtins.bytes
     signature: _builtins.bytes
     kid: _builtins.str
-    """Names the signing key; a device looks it up among the keys it pinned at activation."""
+    """Names the signing key; a device looks it up in the key set it trusts."""
     def __init__(
         self,
         *,
@@ -198,3 +198,68 @@ class SigningKey(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SigningKey: _TypeAlias = SigningKey  # noqa: Y015
+
+@_typing.final
+class KeySet(_message.Message):
+    """Every key that may sign entitlements now, and those that must no longer be believed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    KEYS_FIELD_NUMBER: _builtins.int
+    REVOKED_KIDS_FIELD_NUMBER: _builtins.int
+    MADE_AT_US_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """Grows with each change; a device refuses one lower than the one it trusts."""
+    made_at_us: _builtins.int
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___SigningKey]: ...
+    @_builtins.property
+    def revoked_kids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """A statement signed with one of these is refused, whenever it was made."""
+
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        keys: _abc.Iterable[Global___SigningKey] | None = ...,
+        revoked_kids: _abc.Iterable[_builtins.str] | None = ...,
+        made_at_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keys", b"keys", "made_at_us", b"made_at_us", "revoked_kids", b"revoked_kids", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeySet: _TypeAlias = KeySet  # noqa: Y015
+
+@_typing.final
+class SignedKeySet(_message.Message):
+    """`key_set` are serialized KeySet; the signature is Ed25519 over b"buckler-key-set-v1\\0" followed by exactly these
+    bytes, made with a root key that is not on the server.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_SET_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    ROOT_PUBLIC_KEY_FIELD_NUMBER: _builtins.int
+    key_set: _builtins.bytes
+    signature: _builtins.bytes
+    root_public_key: _builtins.bytes
+    """Raw Ed25519, 32 bytes: pinned by the device at its first activation, never taken over later."""
+    def __init__(
+        self,
+        *,
+        key_set: _builtins.bytes = ...,
+        signature: _builtins.bytes = ...,
+        root_public_key: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_set", b"key_set", "root_public_key", b"root_public_key", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignedKeySet: _TypeAlias = SignedKeySet  # noqa: Y015

@@ -49,6 +49,11 @@ class FleetServiceStub:
                 request_serializer=wire_dot_v1_dot_fleet__pb2.GetDeviceRequest.SerializeToString,
                 response_deserializer=wire_dot_v1_dot_fleet__pb2.Device.FromString,
                 _registered_method=True)
+        self.RenameDevice = channel.unary_unary(
+                '/buckler.v1.FleetService/RenameDevice',
+                request_serializer=wire_dot_v1_dot_fleet__pb2.RenameDeviceRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_fleet__pb2.Device.FromString,
+                _registered_method=True)
         self.ListDetections = channel.unary_unary(
                 '/buckler.v1.FleetService/ListDetections',
                 request_serializer=wire_dot_v1_dot_fleet__pb2.ListDetectionsRequest.SerializeToString,
@@ -82,6 +87,13 @@ class FleetServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RenameDevice(self, request, context):
+        """A name that a person gave stays when the device reports another one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListDetections(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -110,6 +122,11 @@ def add_FleetServiceServicer_to_server(servicer, server):
             'GetDevice': grpc.unary_unary_rpc_method_handler(
                     servicer.GetDevice,
                     request_deserializer=wire_dot_v1_dot_fleet__pb2.GetDeviceRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_fleet__pb2.Device.SerializeToString,
+            ),
+            'RenameDevice': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenameDevice,
+                    request_deserializer=wire_dot_v1_dot_fleet__pb2.RenameDeviceRequest.FromString,
                     response_serializer=wire_dot_v1_dot_fleet__pb2.Device.SerializeToString,
             ),
             'ListDetections': grpc.unary_unary_rpc_method_handler(
@@ -203,6 +220,33 @@ class FleetService:
             target,
             '/buckler.v1.FleetService/GetDevice',
             wire_dot_v1_dot_fleet__pb2.GetDeviceRequest.SerializeToString,
+            wire_dot_v1_dot_fleet__pb2.Device.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenameDevice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.FleetService/RenameDevice',
+            wire_dot_v1_dot_fleet__pb2.RenameDeviceRequest.SerializeToString,
             wire_dot_v1_dot_fleet__pb2.Device.FromString,
             options,
             channel_credentials,

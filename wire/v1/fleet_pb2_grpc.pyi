@@ -34,6 +34,8 @@ class FleetServiceStub:
     GetFleetStatus: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.GetFleetStatusRequest, _fleet_pb2.FleetStatus]
     ListDevices: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.ListDevicesRequest, _fleet_pb2.ListDevicesResponse]
     GetDevice: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.GetDeviceRequest, _fleet_pb2.Device]
+    RenameDevice: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.RenameDeviceRequest, _fleet_pb2.Device]
+    """A name that a person gave stays when the device reports another one."""
     ListDetections: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.ListDetectionsRequest, _fleet_pb2.ListDetectionsResponse]
     GetDetection: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.GetDetectionRequest, _fleet_pb2.Detection]
 
@@ -43,6 +45,8 @@ class FleetServiceAsyncStub(FleetServiceStub):
     GetFleetStatus: _aio.UnaryUnaryMultiCallable[_fleet_pb2.GetFleetStatusRequest, _fleet_pb2.FleetStatus]  # type: ignore[assignment]
     ListDevices: _aio.UnaryUnaryMultiCallable[_fleet_pb2.ListDevicesRequest, _fleet_pb2.ListDevicesResponse]  # type: ignore[assignment]
     GetDevice: _aio.UnaryUnaryMultiCallable[_fleet_pb2.GetDeviceRequest, _fleet_pb2.Device]  # type: ignore[assignment]
+    RenameDevice: _aio.UnaryUnaryMultiCallable[_fleet_pb2.RenameDeviceRequest, _fleet_pb2.Device]  # type: ignore[assignment]
+    """A name that a person gave stays when the device reports another one."""
     ListDetections: _aio.UnaryUnaryMultiCallable[_fleet_pb2.ListDetectionsRequest, _fleet_pb2.ListDetectionsResponse]  # type: ignore[assignment]
     GetDetection: _aio.UnaryUnaryMultiCallable[_fleet_pb2.GetDetectionRequest, _fleet_pb2.Detection]  # type: ignore[assignment]
 
@@ -67,6 +71,14 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _fleet_pb2.GetDeviceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_fleet_pb2.Device, _abc.Awaitable[_fleet_pb2.Device]]: ...
+
+    @_abc_1.abstractmethod
+    def RenameDevice(
+        self,
+        request: _fleet_pb2.RenameDeviceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_pb2.Device, _abc.Awaitable[_fleet_pb2.Device]]:
+        """A name that a person gave stays when the device reports another one."""
 
     @_abc_1.abstractmethod
     def ListDetections(

@@ -23,39 +23,60 @@ _sym_db = _symbol_database.Default()
 
 
 from wire.v1 import common_pb2 as wire_dot_v1_dot_common__pb2
+from wire.v1 import enrollment_pb2 as wire_dot_v1_dot_enrollment__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17wire/v1/licensing.proto\x12\nbuckler.v1\x1a\x14wire/v1/common.proto\"+\n\x10ListSeatsRequest\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\"M\n\x04Seat\x12\x0f\n\x07seat_id\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\r\x12&\n\x06holder\x18\x03 \x01(\x0b\x32\x16.buckler.v1.SeatHolder\"4\n\x11ListSeatsResponse\x12\x1f\n\x05seats\x18\x01 \x03(\x0b\x32\x10.buckler.v1.Seat\"?\n\x12ReleaseSeatRequest\x12\x19\n\x11seat_or_device_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"Q\n\x13ReleaseSeatResponse\x12\x1e\n\x04seat\x18\x01 \x01(\x0b\x32\x10.buckler.v1.Seat\x12\x1a\n\x12released_device_id\x18\x02 \x01(\t\"V\n\x0fIssueKeyRequest\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\x13\n\x0bmax_devices\x18\x02 \x01(\r\x12\x15\n\rexpires_at_us\x18\x03 \x01(\x03\"R\n\x10IssueKeyResponse\x12&\n\x03key\x18\x01 \x01(\x0b\x32\x19.buckler.v1.ActivationKey\x12\x16\n\x0e\x61\x63tivation_key\x18\x02 \x01(\t\"\xbb\x01\n\rActivationKey\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x17\n\x0fsubscription_id\x18\x02 \x01(\t\x12\x0c\n\x04hint\x18\x03 \x01(\t\x12\x13\n\x0bmax_devices\x18\x04 \x01(\r\x12\x19\n\x11\x64\x65vices_activated\x18\x05 \x01(\r\x12\x15\n\rcreated_at_us\x18\x06 \x01(\x03\x12\x15\n\rexpires_at_us\x18\x07 \x01(\x03\x12\x15\n\rrevoked_at_us\x18\x08 \x01(\x03\"*\n\x0fListKeysRequest\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\";\n\x10ListKeysResponse\x12\'\n\x04keys\x18\x01 \x03(\x0b\x32\x19.buckler.v1.ActivationKey\"\"\n\x10RevokeKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\";\n\x11RevokeKeyResponse\x12&\n\x03key\x18\x01 \x01(\x0b\x32\x19.buckler.v1.ActivationKey2\x84\x03\n\x10LicensingService\x12H\n\tListSeats\x12\x1c.buckler.v1.ListSeatsRequest\x1a\x1d.buckler.v1.ListSeatsResponse\x12N\n\x0bReleaseSeat\x12\x1e.buckler.v1.ReleaseSeatRequest\x1a\x1f.buckler.v1.ReleaseSeatResponse\x12\x45\n\x08IssueKey\x12\x1b.buckler.v1.IssueKeyRequest\x1a\x1c.buckler.v1.IssueKeyResponse\x12\x45\n\x08ListKeys\x12\x1b.buckler.v1.ListKeysRequest\x1a\x1c.buckler.v1.ListKeysResponse\x12H\n\tRevokeKey\x12\x1c.buckler.v1.RevokeKeyRequest\x1a\x1d.buckler.v1.RevokeKeyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17wire/v1/licensing.proto\x12\nbuckler.v1\x1a\x14wire/v1/common.proto\x1a\x18wire/v1/enrollment.proto\"+\n\x10ListSeatsRequest\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\"]\n\x04Seat\x12\x0f\n\x07seat_id\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\r\x12&\n\x06holder\x18\x03 \x01(\x0b\x32\x16.buckler.v1.SeatHolder\x12\x0e\n\x06pinned\x18\x04 \x01(\x08\"a\n\x11ListSeatsResponse\x12\x1f\n\x05seats\x18\x01 \x03(\x0b\x32\x10.buckler.v1.Seat\x12\x0f\n\x07surplus\x18\x02 \x01(\r\x12\x1a\n\x12\x63hoose_until_at_us\x18\x03 \x01(\x03\"X\n\x12ReleaseSeatRequest\x12\x19\n\x11seat_or_device_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x03 \x01(\t\"Q\n\x13ReleaseSeatResponse\x12\x1e\n\x04seat\x18\x01 \x01(\x0b\x32\x10.buckler.v1.Seat\x12\x1a\n\x12released_device_id\x18\x02 \x01(\t\"o\n\x0fIssueKeyRequest\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\x13\n\x0bmax_devices\x18\x02 \x01(\r\x12\x15\n\rexpires_at_us\x18\x03 \x01(\x03\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\t\"R\n\x10IssueKeyResponse\x12&\n\x03key\x18\x01 \x01(\x0b\x32\x19.buckler.v1.ActivationKey\x12\x16\n\x0e\x61\x63tivation_key\x18\x02 \x01(\t\"\xd4\x01\n\rActivationKey\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x17\n\x0fsubscription_id\x18\x02 \x01(\t\x12\x0c\n\x04hint\x18\x03 \x01(\t\x12\x13\n\x0bmax_devices\x18\x04 \x01(\r\x12\x19\n\x11\x64\x65vices_activated\x18\x05 \x01(\r\x12\x15\n\rcreated_at_us\x18\x06 \x01(\x03\x12\x15\n\rexpires_at_us\x18\x07 \x01(\x03\x12\x15\n\rrevoked_at_us\x18\x08 \x01(\x03\x12\x17\n\x0freplaces_key_id\x18\t \x01(\t\"*\n\x0fListKeysRequest\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\";\n\x10ListKeysResponse\x12\'\n\x04keys\x18\x01 \x03(\x0b\x32\x19.buckler.v1.ActivationKey\"\"\n\x10RevokeKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\";\n\x11RevokeKeyResponse\x12&\n\x03key\x18\x01 \x01(\x0b\x32\x19.buckler.v1.ActivationKey\"o\n\x13TransferSeatRequest\x12\x19\n\x11seat_or_device_id\x18\x01 \x01(\t\x12\x14\n\x0cto_device_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\t\"N\n\x14TransferSeatResponse\x12\x1e\n\x04seat\x18\x01 \x01(\x0b\x32\x10.buckler.v1.Seat\x12\x16\n\x0e\x66rom_device_id\x18\x02 \x01(\t\"T\n\x0ePinSeatRequest\x12\x19\n\x11seat_or_device_id\x18\x01 \x01(\t\x12\x0e\n\x06pinned\x18\x02 \x01(\x08\x12\x17\n\x0fidempotency_key\x18\x03 \x01(\t\"1\n\x0fPinSeatResponse\x12\x1e\n\x04seat\x18\x01 \x01(\x0b\x32\x10.buckler.v1.Seat\"B\n\x16ListSeatChangesRequest\x12\x19\n\x11seat_or_device_id\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\"w\n\nSeatChange\x12\x0f\n\x07seat_id\x18\x01 \x01(\t\x12\x11\n\tdevice_id\x18\x02 \x01(\t\x12\x0e\n\x06\x63hange\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x16\n\x0ehappened_at_us\x18\x06 \x01(\x03\"B\n\x17ListSeatChangesResponse\x12\'\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x16.buckler.v1.SeatChange\"<\n\x11ReissueKeyRequest\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x02 \x01(\t\"p\n\x14\x45xportLicenceRequest\x12+\n\x07request\x18\x01 \x01(\x0b\x32\x1a.buckler.v1.LicenceRequest\x12\x17\n\x0fsubscription_id\x18\x02 \x01(\t\x12\x12\n\nvalid_days\x18\x03 \x01(\r\"A\n\x15\x45xportLicenceResponse\x12(\n\x07licence\x18\x01 \x01(\x0b\x32\x17.buckler.v1.LicenceFile2\x98\x06\n\x10LicensingService\x12H\n\tListSeats\x12\x1c.buckler.v1.ListSeatsRequest\x1a\x1d.buckler.v1.ListSeatsResponse\x12N\n\x0bReleaseSeat\x12\x1e.buckler.v1.ReleaseSeatRequest\x1a\x1f.buckler.v1.ReleaseSeatResponse\x12Q\n\x0cTransferSeat\x12\x1f.buckler.v1.TransferSeatRequest\x1a .buckler.v1.TransferSeatResponse\x12\x42\n\x07PinSeat\x12\x1a.buckler.v1.PinSeatRequest\x1a\x1b.buckler.v1.PinSeatResponse\x12Z\n\x0fListSeatChanges\x12\".buckler.v1.ListSeatChangesRequest\x1a#.buckler.v1.ListSeatChangesResponse\x12\x45\n\x08IssueKey\x12\x1b.buckler.v1.IssueKeyRequest\x1a\x1c.buckler.v1.IssueKeyResponse\x12\x45\n\x08ListKeys\x12\x1b.buckler.v1.ListKeysRequest\x1a\x1c.buckler.v1.ListKeysResponse\x12H\n\tRevokeKey\x12\x1c.buckler.v1.RevokeKeyRequest\x1a\x1d.buckler.v1.RevokeKeyResponse\x12I\n\nReissueKey\x12\x1d.buckler.v1.ReissueKeyRequest\x1a\x1c.buckler.v1.IssueKeyResponse\x12T\n\rExportLicence\x12 .buckler.v1.ExportLicenceRequest\x1a!.buckler.v1.ExportLicenceResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'wire.v1.licensing_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LISTSEATSREQUEST']._serialized_start=61
-  _globals['_LISTSEATSREQUEST']._serialized_end=104
-  _globals['_SEAT']._serialized_start=106
-  _globals['_SEAT']._serialized_end=183
-  _globals['_LISTSEATSRESPONSE']._serialized_start=185
-  _globals['_LISTSEATSRESPONSE']._serialized_end=237
-  _globals['_RELEASESEATREQUEST']._serialized_start=239
-  _globals['_RELEASESEATREQUEST']._serialized_end=302
-  _globals['_RELEASESEATRESPONSE']._serialized_start=304
-  _globals['_RELEASESEATRESPONSE']._serialized_end=385
-  _globals['_ISSUEKEYREQUEST']._serialized_start=387
-  _globals['_ISSUEKEYREQUEST']._serialized_end=473
-  _globals['_ISSUEKEYRESPONSE']._serialized_start=475
-  _globals['_ISSUEKEYRESPONSE']._serialized_end=557
-  _globals['_ACTIVATIONKEY']._serialized_start=560
-  _globals['_ACTIVATIONKEY']._serialized_end=747
-  _globals['_LISTKEYSREQUEST']._serialized_start=749
-  _globals['_LISTKEYSREQUEST']._serialized_end=791
-  _globals['_LISTKEYSRESPONSE']._serialized_start=793
-  _globals['_LISTKEYSRESPONSE']._serialized_end=852
-  _globals['_REVOKEKEYREQUEST']._serialized_start=854
-  _globals['_REVOKEKEYREQUEST']._serialized_end=888
-  _globals['_REVOKEKEYRESPONSE']._serialized_start=890
-  _globals['_REVOKEKEYRESPONSE']._serialized_end=949
-  _globals['_LICENSINGSERVICE']._serialized_start=952
-  _globals['_LICENSINGSERVICE']._serialized_end=1340
+  _globals['_LISTSEATSREQUEST']._serialized_start=87
+  _globals['_LISTSEATSREQUEST']._serialized_end=130
+  _globals['_SEAT']._serialized_start=132
+  _globals['_SEAT']._serialized_end=225
+  _globals['_LISTSEATSRESPONSE']._serialized_start=227
+  _globals['_LISTSEATSRESPONSE']._serialized_end=324
+  _globals['_RELEASESEATREQUEST']._serialized_start=326
+  _globals['_RELEASESEATREQUEST']._serialized_end=414
+  _globals['_RELEASESEATRESPONSE']._serialized_start=416
+  _globals['_RELEASESEATRESPONSE']._serialized_end=497
+  _globals['_ISSUEKEYREQUEST']._serialized_start=499
+  _globals['_ISSUEKEYREQUEST']._serialized_end=610
+  _globals['_ISSUEKEYRESPONSE']._serialized_start=612
+  _globals['_ISSUEKEYRESPONSE']._serialized_end=694
+  _globals['_ACTIVATIONKEY']._serialized_start=697
+  _globals['_ACTIVATIONKEY']._serialized_end=909
+  _globals['_LISTKEYSREQUEST']._serialized_start=911
+  _globals['_LISTKEYSREQUEST']._serialized_end=953
+  _globals['_LISTKEYSRESPONSE']._serialized_start=955
+  _globals['_LISTKEYSRESPONSE']._serialized_end=1014
+  _globals['_REVOKEKEYREQUEST']._serialized_start=1016
+  _globals['_REVOKEKEYREQUEST']._serialized_end=1050
+  _globals['_REVOKEKEYRESPONSE']._serialized_start=1052
+  _globals['_REVOKEKEYRESPONSE']._serialized_end=1111
+  _globals['_TRANSFERSEATREQUEST']._serialized_start=1113
+  _globals['_TRANSFERSEATREQUEST']._serialized_end=1224
+  _globals['_TRANSFERSEATRESPONSE']._serialized_start=1226
+  _globals['_TRANSFERSEATRESPONSE']._serialized_end=1304
+  _globals['_PINSEATREQUEST']._serialized_start=1306
+  _globals['_PINSEATREQUEST']._serialized_end=1390
+  _globals['_PINSEATRESPONSE']._serialized_start=1392
+  _globals['_PINSEATRESPONSE']._serialized_end=1441
+  _globals['_LISTSEATCHANGESREQUEST']._serialized_start=1443
+  _globals['_LISTSEATCHANGESREQUEST']._serialized_end=1509
+  _globals['_SEATCHANGE']._serialized_start=1511
+  _globals['_SEATCHANGE']._serialized_end=1630
+  _globals['_LISTSEATCHANGESRESPONSE']._serialized_start=1632
+  _globals['_LISTSEATCHANGESRESPONSE']._serialized_end=1698
+  _globals['_REISSUEKEYREQUEST']._serialized_start=1700
+  _globals['_REISSUEKEYREQUEST']._serialized_end=1760
+  _globals['_EXPORTLICENCEREQUEST']._serialized_start=1762
+  _globals['_EXPORTLICENCEREQUEST']._serialized_end=1874
+  _globals['_EXPORTLICENCERESPONSE']._serialized_start=1876
+  _globals['_EXPORTLICENCERESPONSE']._serialized_end=1941
+  _globals['_LICENSINGSERVICE']._serialized_start=1944
+  _globals['_LICENSINGSERVICE']._serialized_end=2736
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from wire.v1 import common_pb2 as _common_pb2
+from wire.v1 import enrollment_pb2 as _enrollment_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -45,8 +46,10 @@ class Seat(_message.Message):
     SEAT_ID_FIELD_NUMBER: _builtins.int
     SLOT_FIELD_NUMBER: _builtins.int
     HOLDER_FIELD_NUMBER: _builtins.int
+    PINNED_FIELD_NUMBER: _builtins.int
     seat_id: _builtins.str
     slot: _builtins.int
+    pinned: _builtins.bool
     @_builtins.property
     def holder(self) -> _common_pb2.SeatHolder:
         """Not set: the seat is free."""
@@ -57,10 +60,11 @@ class Seat(_message.Message):
         seat_id: _builtins.str = ...,
         slot: _builtins.int = ...,
         holder: _common_pb2.SeatHolder | None = ...,
+        pinned: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["holder", b"holder"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["holder", b"holder", "seat_id", b"seat_id", "slot", b"slot"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holder", b"holder", "pinned", b"pinned", "seat_id", b"seat_id", "slot", b"slot"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -71,16 +75,24 @@ class ListSeatsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SEATS_FIELD_NUMBER: _builtins.int
+    SURPLUS_FIELD_NUMBER: _builtins.int
+    CHOOSE_UNTIL_AT_US_FIELD_NUMBER: _builtins.int
+    surplus: _builtins.int
+    """Seats that the plan no longer covers but that devices still hold."""
+    choose_until_at_us: _builtins.int
+    """When the surplus is taken, the first in the documented order first; 0: there is none."""
     @_builtins.property
     def seats(self) -> _containers.RepeatedCompositeFieldContainer[Global___Seat]: ...
     def __init__(
         self,
         *,
         seats: _abc.Iterable[Global___Seat] | None = ...,
+        surplus: _builtins.int = ...,
+        choose_until_at_us: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["seats", b"seats"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["choose_until_at_us", b"choose_until_at_us", "seats", b"seats", "surplus", b"surplus"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -92,18 +104,22 @@ class ReleaseSeatRequest(_message.Message):
 
     SEAT_OR_DEVICE_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     seat_or_device_id: _builtins.str
     """A seat id or a device id."""
     reason: _builtins.str
+    idempotency_key: _builtins.str
+    """Chosen by the caller, 8 to 64 characters: a repeat with the same key gets the first answer."""
     def __init__(
         self,
         *,
         seat_or_device_id: _builtins.str = ...,
         reason: _builtins.str = ...,
+        idempotency_key: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "seat_or_device_id", b"seat_or_device_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "reason", b"reason", "seat_or_device_id", b"seat_or_device_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -140,21 +156,25 @@ class IssueKeyRequest(_message.Message):
     SUBSCRIPTION_ID_FIELD_NUMBER: _builtins.int
     MAX_DEVICES_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_US_FIELD_NUMBER: _builtins.int
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     subscription_id: _builtins.str
     max_devices: _builtins.int
     """How many different devices may be activated with it; 0: as many as there are seats."""
     expires_at_us: _builtins.int
     """0: does not expire by itself."""
+    idempotency_key: _builtins.str
+    """See ReleaseSeatRequest."""
     def __init__(
         self,
         *,
         subscription_id: _builtins.str = ...,
         max_devices: _builtins.int = ...,
         expires_at_us: _builtins.int = ...,
+        idempotency_key: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at_us", b"expires_at_us", "max_devices", b"max_devices", "subscription_id", b"subscription_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at_us", b"expires_at_us", "idempotency_key", b"idempotency_key", "max_devices", b"max_devices", "subscription_id", b"subscription_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -167,7 +187,7 @@ class IssueKeyResponse(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     ACTIVATION_KEY_FIELD_NUMBER: _builtins.int
     activation_key: _builtins.str
-    """The whole key, in groups, as a person types it."""
+    """The whole key, in groups, as a person types it. Empty in the answer to a repeat: it is shown once."""
     @_builtins.property
     def key(self) -> Global___ActivationKey: ...
     def __init__(
@@ -196,6 +216,7 @@ class ActivationKey(_message.Message):
     CREATED_AT_US_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_US_FIELD_NUMBER: _builtins.int
     REVOKED_AT_US_FIELD_NUMBER: _builtins.int
+    REPLACES_KEY_ID_FIELD_NUMBER: _builtins.int
     key_id: _builtins.str
     subscription_id: _builtins.str
     hint: _builtins.str
@@ -206,6 +227,8 @@ class ActivationKey(_message.Message):
     expires_at_us: _builtins.int
     revoked_at_us: _builtins.int
     """0: not revoked."""
+    replaces_key_id: _builtins.str
+    """The key in whose place it was made; empty: none."""
     def __init__(
         self,
         *,
@@ -217,10 +240,11 @@ class ActivationKey(_message.Message):
         created_at_us: _builtins.int = ...,
         expires_at_us: _builtins.int = ...,
         revoked_at_us: _builtins.int = ...,
+        replaces_key_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at_us", b"created_at_us", "devices_activated", b"devices_activated", "expires_at_us", b"expires_at_us", "hint", b"hint", "key_id", b"key_id", "max_devices", b"max_devices", "revoked_at_us", b"revoked_at_us", "subscription_id", b"subscription_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at_us", b"created_at_us", "devices_activated", b"devices_activated", "expires_at_us", b"expires_at_us", "hint", b"hint", "key_id", b"key_id", "max_devices", b"max_devices", "replaces_key_id", b"replaces_key_id", "revoked_at_us", b"revoked_at_us", "subscription_id", b"subscription_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -303,3 +327,257 @@ class RevokeKeyResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RevokeKeyResponse: _TypeAlias = RevokeKeyResponse  # noqa: Y015
+
+@_typing.final
+class TransferSeatRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEAT_OR_DEVICE_ID_FIELD_NUMBER: _builtins.int
+    TO_DEVICE_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    seat_or_device_id: _builtins.str
+    """A seat id or the id of the device that holds it."""
+    to_device_id: _builtins.str
+    reason: _builtins.str
+    idempotency_key: _builtins.str
+    """See ReleaseSeatRequest."""
+    def __init__(
+        self,
+        *,
+        seat_or_device_id: _builtins.str = ...,
+        to_device_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        idempotency_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "reason", b"reason", "seat_or_device_id", b"seat_or_device_id", "to_device_id", b"to_device_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TransferSeatRequest: _TypeAlias = TransferSeatRequest  # noqa: Y015
+
+@_typing.final
+class TransferSeatResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEAT_FIELD_NUMBER: _builtins.int
+    FROM_DEVICE_ID_FIELD_NUMBER: _builtins.int
+    from_device_id: _builtins.str
+    """The device that held it."""
+    @_builtins.property
+    def seat(self) -> Global___Seat: ...
+    def __init__(
+        self,
+        *,
+        seat: Global___Seat | None = ...,
+        from_device_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["seat", b"seat"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_device_id", b"from_device_id", "seat", b"seat"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TransferSeatResponse: _TypeAlias = TransferSeatResponse  # noqa: Y015
+
+@_typing.final
+class PinSeatRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEAT_OR_DEVICE_ID_FIELD_NUMBER: _builtins.int
+    PINNED_FIELD_NUMBER: _builtins.int
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    seat_or_device_id: _builtins.str
+    """A seat id or a device id."""
+    pinned: _builtins.bool
+    """False takes the pin away."""
+    idempotency_key: _builtins.str
+    """See ReleaseSeatRequest."""
+    def __init__(
+        self,
+        *,
+        seat_or_device_id: _builtins.str = ...,
+        pinned: _builtins.bool = ...,
+        idempotency_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "pinned", b"pinned", "seat_or_device_id", b"seat_or_device_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PinSeatRequest: _TypeAlias = PinSeatRequest  # noqa: Y015
+
+@_typing.final
+class PinSeatResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEAT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def seat(self) -> Global___Seat: ...
+    def __init__(
+        self,
+        *,
+        seat: Global___Seat | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["seat", b"seat"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["seat", b"seat"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PinSeatResponse: _TypeAlias = PinSeatResponse  # noqa: Y015
+
+@_typing.final
+class ListSeatChangesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEAT_OR_DEVICE_ID_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    seat_or_device_id: _builtins.str
+    """A seat id or a device id; empty: every seat of the organisation."""
+    limit: _builtins.int
+    """0: 100; at most 500."""
+    def __init__(
+        self,
+        *,
+        seat_or_device_id: _builtins.str = ...,
+        limit: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "seat_or_device_id", b"seat_or_device_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSeatChangesRequest: _TypeAlias = ListSeatChangesRequest  # noqa: Y015
+
+@_typing.final
+class SeatChange(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEAT_ID_FIELD_NUMBER: _builtins.int
+    DEVICE_ID_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    HAPPENED_AT_US_FIELD_NUMBER: _builtins.int
+    seat_id: _builtins.str
+    device_id: _builtins.str
+    change: _builtins.str
+    """claimed, released, transferred, reclaimed, surplus or rebound; see docs/licensing.md."""
+    actor: _builtins.str
+    reason: _builtins.str
+    happened_at_us: _builtins.int
+    def __init__(
+        self,
+        *,
+        seat_id: _builtins.str = ...,
+        device_id: _builtins.str = ...,
+        change: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        happened_at_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "change", b"change", "device_id", b"device_id", "happened_at_us", b"happened_at_us", "reason", b"reason", "seat_id", b"seat_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SeatChange: _TypeAlias = SeatChange  # noqa: Y015
+
+@_typing.final
+class ListSeatChangesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___SeatChange]:
+        """The newest first."""
+
+    def __init__(
+        self,
+        *,
+        changes: _abc.Iterable[Global___SeatChange] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSeatChangesResponse: _TypeAlias = ListSeatChangesResponse  # noqa: Y015
+
+@_typing.final
+class ReissueKeyRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    key_id: _builtins.str
+    idempotency_key: _builtins.str
+    """See ReleaseSeatRequest."""
+    def __init__(
+        self,
+        *,
+        key_id: _builtins.str = ...,
+        idempotency_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "key_id", b"key_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReissueKeyRequest: _TypeAlias = ReissueKeyRequest  # noqa: Y015
+
+@_typing.final
+class ExportLicenceRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_FIELD_NUMBER: _builtins.int
+    SUBSCRIPTION_ID_FIELD_NUMBER: _builtins.int
+    VALID_DAYS_FIELD_NUMBER: _builtins.int
+    subscription_id: _builtins.str
+    """Empty: the only one there is."""
+    valid_days: _builtins.int
+    """How long the device goes on without contact; 1 to 400, 0: 365."""
+    @_builtins.property
+    def request(self) -> _enrollment_pb2.LicenceRequest: ...
+    def __init__(
+        self,
+        *,
+        request: _enrollment_pb2.LicenceRequest | None = ...,
+        subscription_id: _builtins.str = ...,
+        valid_days: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request", b"request", "subscription_id", b"subscription_id", "valid_days", b"valid_days"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportLicenceRequest: _TypeAlias = ExportLicenceRequest  # noqa: Y015
+
+@_typing.final
+class ExportLicenceResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LICENCE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def licence(self) -> _enrollment_pb2.LicenceFile: ...
+    def __init__(
+        self,
+        *,
+        licence: _enrollment_pb2.LicenceFile | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["licence", b"licence"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["licence", b"licence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportLicenceResponse: _TypeAlias = ExportLicenceResponse  # noqa: Y015

@@ -44,6 +44,21 @@ class LicensingServiceStub:
                 request_serializer=wire_dot_v1_dot_licensing__pb2.ReleaseSeatRequest.SerializeToString,
                 response_deserializer=wire_dot_v1_dot_licensing__pb2.ReleaseSeatResponse.FromString,
                 _registered_method=True)
+        self.TransferSeat = channel.unary_unary(
+                '/buckler.v1.LicensingService/TransferSeat',
+                request_serializer=wire_dot_v1_dot_licensing__pb2.TransferSeatRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_licensing__pb2.TransferSeatResponse.FromString,
+                _registered_method=True)
+        self.PinSeat = channel.unary_unary(
+                '/buckler.v1.LicensingService/PinSeat',
+                request_serializer=wire_dot_v1_dot_licensing__pb2.PinSeatRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_licensing__pb2.PinSeatResponse.FromString,
+                _registered_method=True)
+        self.ListSeatChanges = channel.unary_unary(
+                '/buckler.v1.LicensingService/ListSeatChanges',
+                request_serializer=wire_dot_v1_dot_licensing__pb2.ListSeatChangesRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_licensing__pb2.ListSeatChangesResponse.FromString,
+                _registered_method=True)
         self.IssueKey = channel.unary_unary(
                 '/buckler.v1.LicensingService/IssueKey',
                 request_serializer=wire_dot_v1_dot_licensing__pb2.IssueKeyRequest.SerializeToString,
@@ -59,6 +74,16 @@ class LicensingServiceStub:
                 request_serializer=wire_dot_v1_dot_licensing__pb2.RevokeKeyRequest.SerializeToString,
                 response_deserializer=wire_dot_v1_dot_licensing__pb2.RevokeKeyResponse.FromString,
                 _registered_method=True)
+        self.ReissueKey = channel.unary_unary(
+                '/buckler.v1.LicensingService/ReissueKey',
+                request_serializer=wire_dot_v1_dot_licensing__pb2.ReissueKeyRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_licensing__pb2.IssueKeyResponse.FromString,
+                _registered_method=True)
+        self.ExportLicence = channel.unary_unary(
+                '/buckler.v1.LicensingService/ExportLicence',
+                request_serializer=wire_dot_v1_dot_licensing__pb2.ExportLicenceRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_licensing__pb2.ExportLicenceResponse.FromString,
+                _registered_method=True)
 
 
 class LicensingServiceServicer:
@@ -73,6 +98,26 @@ class LicensingServiceServicer:
     def ReleaseSeat(self, request, context):
         """Frees the seat a device holds. The device keeps its floor of protection and learns why at its next check-in.
         """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TransferSeat(self, request, context):
+        """Gives a seat to another device of the organisation that holds none, in one step.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PinSeat(self, request, context):
+        """A pinned seat is never reclaimed, and the last to go after a downgrade.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSeatChanges(self, request, context):
+        """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -96,6 +141,20 @@ class LicensingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReissueKey(self, request, context):
+        """Revokes a key and makes one in its place, which counts the devices that the old one brought in.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportLicence(self, request, context):
+        """Gives a device without network its seat and a long licence. Idempotent by the device's public key.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LicensingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -108,6 +167,21 @@ def add_LicensingServiceServicer_to_server(servicer, server):
                     servicer.ReleaseSeat,
                     request_deserializer=wire_dot_v1_dot_licensing__pb2.ReleaseSeatRequest.FromString,
                     response_serializer=wire_dot_v1_dot_licensing__pb2.ReleaseSeatResponse.SerializeToString,
+            ),
+            'TransferSeat': grpc.unary_unary_rpc_method_handler(
+                    servicer.TransferSeat,
+                    request_deserializer=wire_dot_v1_dot_licensing__pb2.TransferSeatRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_licensing__pb2.TransferSeatResponse.SerializeToString,
+            ),
+            'PinSeat': grpc.unary_unary_rpc_method_handler(
+                    servicer.PinSeat,
+                    request_deserializer=wire_dot_v1_dot_licensing__pb2.PinSeatRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_licensing__pb2.PinSeatResponse.SerializeToString,
+            ),
+            'ListSeatChanges': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSeatChanges,
+                    request_deserializer=wire_dot_v1_dot_licensing__pb2.ListSeatChangesRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_licensing__pb2.ListSeatChangesResponse.SerializeToString,
             ),
             'IssueKey': grpc.unary_unary_rpc_method_handler(
                     servicer.IssueKey,
@@ -123,6 +197,16 @@ def add_LicensingServiceServicer_to_server(servicer, server):
                     servicer.RevokeKey,
                     request_deserializer=wire_dot_v1_dot_licensing__pb2.RevokeKeyRequest.FromString,
                     response_serializer=wire_dot_v1_dot_licensing__pb2.RevokeKeyResponse.SerializeToString,
+            ),
+            'ReissueKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReissueKey,
+                    request_deserializer=wire_dot_v1_dot_licensing__pb2.ReissueKeyRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_licensing__pb2.IssueKeyResponse.SerializeToString,
+            ),
+            'ExportLicence': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportLicence,
+                    request_deserializer=wire_dot_v1_dot_licensing__pb2.ExportLicenceRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_licensing__pb2.ExportLicenceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -179,6 +263,87 @@ class LicensingService:
             '/buckler.v1.LicensingService/ReleaseSeat',
             wire_dot_v1_dot_licensing__pb2.ReleaseSeatRequest.SerializeToString,
             wire_dot_v1_dot_licensing__pb2.ReleaseSeatResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TransferSeat(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.LicensingService/TransferSeat',
+            wire_dot_v1_dot_licensing__pb2.TransferSeatRequest.SerializeToString,
+            wire_dot_v1_dot_licensing__pb2.TransferSeatResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PinSeat(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.LicensingService/PinSeat',
+            wire_dot_v1_dot_licensing__pb2.PinSeatRequest.SerializeToString,
+            wire_dot_v1_dot_licensing__pb2.PinSeatResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSeatChanges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.LicensingService/ListSeatChanges',
+            wire_dot_v1_dot_licensing__pb2.ListSeatChangesRequest.SerializeToString,
+            wire_dot_v1_dot_licensing__pb2.ListSeatChangesResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -260,6 +425,60 @@ class LicensingService:
             '/buckler.v1.LicensingService/RevokeKey',
             wire_dot_v1_dot_licensing__pb2.RevokeKeyRequest.SerializeToString,
             wire_dot_v1_dot_licensing__pb2.RevokeKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReissueKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.LicensingService/ReissueKey',
+            wire_dot_v1_dot_licensing__pb2.ReissueKeyRequest.SerializeToString,
+            wire_dot_v1_dot_licensing__pb2.IssueKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportLicence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.LicensingService/ExportLicence',
+            wire_dot_v1_dot_licensing__pb2.ExportLicenceRequest.SerializeToString,
+            wire_dot_v1_dot_licensing__pb2.ExportLicenceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -34,10 +34,19 @@ class LicensingServiceStub:
     ListSeats: _grpc.UnaryUnaryMultiCallable[_licensing_pb2.ListSeatsRequest, _licensing_pb2.ListSeatsResponse]
     ReleaseSeat: _grpc.UnaryUnaryMultiCallable[_licensing_pb2.ReleaseSeatRequest, _licensing_pb2.ReleaseSeatResponse]
     """Frees the seat a device holds. The device keeps its floor of protection and learns why at its next check-in."""
+    TransferSeat: _grpc.UnaryUnaryMultiCallable[_licensing_pb2.TransferSeatRequest, _licensing_pb2.TransferSeatResponse]
+    """Gives a seat to another device of the organisation that holds none, in one step."""
+    PinSeat: _grpc.UnaryUnaryMultiCallable[_licensing_pb2.PinSeatRequest, _licensing_pb2.PinSeatResponse]
+    """A pinned seat is never reclaimed, and the last to go after a downgrade."""
+    ListSeatChanges: _grpc.UnaryUnaryMultiCallable[_licensing_pb2.ListSeatChangesRequest, _licensing_pb2.ListSeatChangesResponse]
     IssueKey: _grpc.UnaryUnaryMultiCallable[_licensing_pb2.IssueKeyRequest, _licensing_pb2.IssueKeyResponse]
     """The key is in this answer and nowhere else: only its hash is stored."""
     ListKeys: _grpc.UnaryUnaryMultiCallable[_licensing_pb2.ListKeysRequest, _licensing_pb2.ListKeysResponse]
     RevokeKey: _grpc.UnaryUnaryMultiCallable[_licensing_pb2.RevokeKeyRequest, _licensing_pb2.RevokeKeyResponse]
+    ReissueKey: _grpc.UnaryUnaryMultiCallable[_licensing_pb2.ReissueKeyRequest, _licensing_pb2.IssueKeyResponse]
+    """Revokes a key and makes one in its place, which counts the devices that the old one brought in."""
+    ExportLicence: _grpc.UnaryUnaryMultiCallable[_licensing_pb2.ExportLicenceRequest, _licensing_pb2.ExportLicenceResponse]
+    """Gives a device without network its seat and a long licence. Idempotent by the device's public key."""
 
 @_typing.type_check_only
 class LicensingServiceAsyncStub(LicensingServiceStub):
@@ -45,10 +54,19 @@ class LicensingServiceAsyncStub(LicensingServiceStub):
     ListSeats: _aio.UnaryUnaryMultiCallable[_licensing_pb2.ListSeatsRequest, _licensing_pb2.ListSeatsResponse]  # type: ignore[assignment]
     ReleaseSeat: _aio.UnaryUnaryMultiCallable[_licensing_pb2.ReleaseSeatRequest, _licensing_pb2.ReleaseSeatResponse]  # type: ignore[assignment]
     """Frees the seat a device holds. The device keeps its floor of protection and learns why at its next check-in."""
+    TransferSeat: _aio.UnaryUnaryMultiCallable[_licensing_pb2.TransferSeatRequest, _licensing_pb2.TransferSeatResponse]  # type: ignore[assignment]
+    """Gives a seat to another device of the organisation that holds none, in one step."""
+    PinSeat: _aio.UnaryUnaryMultiCallable[_licensing_pb2.PinSeatRequest, _licensing_pb2.PinSeatResponse]  # type: ignore[assignment]
+    """A pinned seat is never reclaimed, and the last to go after a downgrade."""
+    ListSeatChanges: _aio.UnaryUnaryMultiCallable[_licensing_pb2.ListSeatChangesRequest, _licensing_pb2.ListSeatChangesResponse]  # type: ignore[assignment]
     IssueKey: _aio.UnaryUnaryMultiCallable[_licensing_pb2.IssueKeyRequest, _licensing_pb2.IssueKeyResponse]  # type: ignore[assignment]
     """The key is in this answer and nowhere else: only its hash is stored."""
     ListKeys: _aio.UnaryUnaryMultiCallable[_licensing_pb2.ListKeysRequest, _licensing_pb2.ListKeysResponse]  # type: ignore[assignment]
     RevokeKey: _aio.UnaryUnaryMultiCallable[_licensing_pb2.RevokeKeyRequest, _licensing_pb2.RevokeKeyResponse]  # type: ignore[assignment]
+    ReissueKey: _aio.UnaryUnaryMultiCallable[_licensing_pb2.ReissueKeyRequest, _licensing_pb2.IssueKeyResponse]  # type: ignore[assignment]
+    """Revokes a key and makes one in its place, which counts the devices that the old one brought in."""
+    ExportLicence: _aio.UnaryUnaryMultiCallable[_licensing_pb2.ExportLicenceRequest, _licensing_pb2.ExportLicenceResponse]  # type: ignore[assignment]
+    """Gives a device without network its seat and a long licence. Idempotent by the device's public key."""
 
 class LicensingServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -65,6 +83,29 @@ class LicensingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_licensing_pb2.ReleaseSeatResponse, _abc.Awaitable[_licensing_pb2.ReleaseSeatResponse]]:
         """Frees the seat a device holds. The device keeps its floor of protection and learns why at its next check-in."""
+
+    @_abc_1.abstractmethod
+    def TransferSeat(
+        self,
+        request: _licensing_pb2.TransferSeatRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_licensing_pb2.TransferSeatResponse, _abc.Awaitable[_licensing_pb2.TransferSeatResponse]]:
+        """Gives a seat to another device of the organisation that holds none, in one step."""
+
+    @_abc_1.abstractmethod
+    def PinSeat(
+        self,
+        request: _licensing_pb2.PinSeatRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_licensing_pb2.PinSeatResponse, _abc.Awaitable[_licensing_pb2.PinSeatResponse]]:
+        """A pinned seat is never reclaimed, and the last to go after a downgrade."""
+
+    @_abc_1.abstractmethod
+    def ListSeatChanges(
+        self,
+        request: _licensing_pb2.ListSeatChangesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_licensing_pb2.ListSeatChangesResponse, _abc.Awaitable[_licensing_pb2.ListSeatChangesResponse]]: ...
 
     @_abc_1.abstractmethod
     def IssueKey(
@@ -87,5 +128,21 @@ class LicensingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _licensing_pb2.RevokeKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_licensing_pb2.RevokeKeyResponse, _abc.Awaitable[_licensing_pb2.RevokeKeyResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ReissueKey(
+        self,
+        request: _licensing_pb2.ReissueKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_licensing_pb2.IssueKeyResponse, _abc.Awaitable[_licensing_pb2.IssueKeyResponse]]:
+        """Revokes a key and makes one in its place, which counts the devices that the old one brought in."""
+
+    @_abc_1.abstractmethod
+    def ExportLicence(
+        self,
+        request: _licensing_pb2.ExportLicenceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_licensing_pb2.ExportLicenceResponse, _abc.Awaitable[_licensing_pb2.ExportLicenceResponse]]:
+        """Gives a device without network its seat and a long licence. Idempotent by the device's public key."""
 
 def add_LicensingServiceServicer_to_server(servicer: LicensingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

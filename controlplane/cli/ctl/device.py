@@ -9,6 +9,7 @@ import typer
 from controlplane.cli.ctl.fleet import reasons_of
 from controlplane.cli.ctl.output import (
     ConfigDirOption,
+    IdempotencyKeyOption,
     LimitOption,
     Output,
     OutputOption,
@@ -18,6 +19,7 @@ from controlplane.cli.ctl.output import (
     say_fields,
     say_json,
     say_table,
+    wish_name,
 )
 
 if TYPE_CHECKING:
@@ -163,3 +165,29 @@ def _show_one(row: dict[str, Any]) -> None:
             "not_yet_reported": str(status["outbox_pending"]),
         }
     say_fields(fields)
+
+
+@device.command("rename")
+def rename_device(
+    device_id: Annotated[str, typer.Argument(help="Id of the device: bucklerctl device list.")],
+    name: Annotated[str, typer.Argument(help="What it is called from now on, whatever it calls itself.")],
+    config_dir: ConfigDirOption,
+    *,
+    idempotency_key: IdempotencyKeyOption = "",
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Give a device a name that stays."""
+    with reporting(output):
+        from controlplane.cli.ctl.connection import connected
+        from controlplane.cli.ctl.session import load_session
+        from controlplane.cli.ctl.views import device_row
+        from wire.v1.fleet_pb2 import RenameDeviceRequest
+        from wire.v1.fleet_pb2_grpc import FleetServiceStub
+
+        request = RenameDeviceRequest(device_id=device_id, name=name, idempotency_key=wish_name(idempotency_key))
+        with connected(load_session(config_dir)) as connection:
+            row = device_row(connection.call(FleetServiceStub(connection.channel).RenameDevice, request))
+        if output is Output.JSON:
+            say_json(row)
+            return
+        say(f"{row['device_id']} is called {row['name']} now.")

@@ -1,12 +1,13 @@
 """`bucklerctl key`: activation keys."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from controlplane.cli.ctl.output import (
     ConfigDirOption,
+    IdempotencyKeyOption,
     Output,
     OutputOption,
     reporting,
@@ -14,9 +15,13 @@ from controlplane.cli.ctl.output import (
     say_fields,
     say_json,
     say_table,
+    wish_name,
 )
 from controlplane.cli.ctl.seat import SubscriptionOption
 from controlplane.runtime.refusal import Kind, Refusal
+
+if TYPE_CHECKING:
+    from wire.v1.licensing_pb2 import IssueKeyResponse
 
 key = typer.Typer(no_args_is_help=True, help="Activation keys: what a device is activated with.")
 
@@ -31,13 +36,13 @@ def issue_key(
         typer.Option(min=0, max=1_000_000, help="Different devices that may use it; 0: as many as there are seats."),
     ] = 0,
     expires_in: Annotated[str, typer.Option(help="For how long it can be used: 24h, 30d; left out: no end.")] = "",
+    idempotency_key: IdempotencyKeyOption = "",
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Make a key. It is shown this once: only its hash is stored."""
     with reporting(output):
         from controlplane.cli.ctl.connection import connected
         from controlplane.cli.ctl.session import load_session
-        from controlplane.cli.ctl.views import key_row
         from controlplane.storage.types import to_microseconds
         from wire.v1.licensing_pb2 import IssueKeyRequest
         from wire.v1.licensing_pb2_grpc import LicensingServiceStub
@@ -47,16 +52,48 @@ def issue_key(
             subscription_id=subscription,
             max_devices=max_devices,
             expires_at_us=0 if expires_at is None else to_microseconds(expires_at),
+            idempotency_key=wish_name(idempotency_key),
         )
         with connected(load_session(config_dir)) as connection:
             answer = connection.call(LicensingServiceStub(connection.channel).IssueKey, request)
-        row = key_row(answer.key)
-        if output is Output.JSON:
-            say_json({"activation_key": answer.activation_key, **row})
-            return
-        say_fields({"activation_key": answer.activation_key, **_fields(row)})
-        say()
-        say("The key is shown this once: write it down, or hand it to `buckler activate` now.")
+        _show_new(answer, output)
+
+
+@key.command("reissue")
+def reissue_key(
+    key_id: Annotated[str, typer.Argument(metavar="KEY", help="Id of the key: bucklerctl key list.")],
+    config_dir: ConfigDirOption,
+    *,
+    idempotency_key: IdempotencyKeyOption = "",
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Revoke a key and make one in its place, with what is left of its uses and its time."""
+    with reporting(output):
+        from controlplane.cli.ctl.connection import connected
+        from controlplane.cli.ctl.session import load_session
+        from wire.v1.licensing_pb2 import ReissueKeyRequest
+        from wire.v1.licensing_pb2_grpc import LicensingServiceStub
+
+        request = ReissueKeyRequest(key_id=key_id, idempotency_key=wish_name(idempotency_key))
+        with connected(load_session(config_dir)) as connection:
+            answer = connection.call(LicensingServiceStub(connection.channel).ReissueKey, request)
+        _show_new(answer, output)
+
+
+def _show_new(answer: "IssueKeyResponse", output: Output) -> None:
+    from controlplane.cli.ctl.views import key_row
+
+    row, shown = key_row(answer.key), answer.activation_key or None
+    if output is Output.JSON:
+        say_json({"activation_key": shown, **row})
+        return
+    say_fields({"activation_key": shown or "was shown when it was made", **_fields(row)})
+    say()
+    say(
+        "The key is shown this once: write it down, or hand it to `buckler activate` now."
+        if shown
+        else "Lost it? bucklerctl key reissue makes one in its place."
+    )
 
 
 def _expires_at(text: str) -> datetime | None:

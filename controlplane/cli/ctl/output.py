@@ -119,3 +119,15 @@ __all__ = [
     "say_json",
     "say_table",
 ]
+
+
+IdempotencyKeyOption = Annotated[
+    str, typer.Option(help="Name of this wish, 8 to 64 characters: a repeat with the same name changes nothing more.")
+]
+
+
+def wish_name(given: str) -> str:
+    """The name a person gave their wish, or one made up for it."""
+    from controlplane.runtime.randomness import SystemRandomness, new_id
+
+    return given or new_id(SystemRandomness(), "ctl")

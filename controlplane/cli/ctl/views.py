@@ -124,6 +124,19 @@ def seat_row(seat: licensing_pb2.Seat) -> dict[str, Any]:
         "device_name": seat.holder.device_name if held else None,
         "held_since": moment(seat.holder.held_since_at_us) if held else None,
         "last_seen_at": moment(seat.holder.last_seen_at_us) if held else None,
+        "pinned": seat.pinned,
+    }
+
+
+def seat_change_row(change: licensing_pb2.SeatChange) -> dict[str, Any]:
+    """One entry of the history of seats."""
+    return {
+        "at": moment(change.happened_at_us),
+        "change": change.change,
+        "seat_id": change.seat_id,
+        "device_id": change.device_id,
+        "actor": change.actor,
+        "reason": change.reason,
     }
 
 
@@ -138,6 +151,7 @@ def key_row(key: licensing_pb2.ActivationKey) -> dict[str, Any]:
         "created_at": moment(key.created_at_us),
         "expires_at": moment(key.expires_at_us),
         "revoked_at": moment(key.revoked_at_us),
+        "replaces_key_id": key.replaces_key_id or None,
     }
 
 

@@ -95,6 +95,7 @@ def _hints(installed: "Installed") -> tuple[str, ...]:
     shown_once = () if installed.customer is None else ("Key and password are shown this once: write them down.",)
     return (
         *shown_once,
+        f"Move {installed.data_dir.keys / 'root_key.json'} to a safe place: the server never needs it.",
         f"Next: buckler-server serve --data-dir {installed.data_dir.path}",
         f"Then, on a device: buckler activate --server HOST:8443 --ca {installed.data_dir.authorities.name}",
     )

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tests.fakes.certificate_requests import DeviceKey
 from tests.integration.controlplane.served import Served, detail_of, served_control_plane
-from wire.entitlement_codec import decode_claims, signing_input
+from wire.entitlement_codec import decode_claims, decode_key_set, signing_input
 from wire.v1 import common_pb2, device_pb2, enrollment_pb2, fleet_pb2, licensing_pb2, subscription_pb2
 from wire.v1.device_pb2_grpc import DeviceServiceStub
 from wire.v1.entitlement_pb2 import SignedEntitlement
@@ -44,7 +44,7 @@ async def _reason(call: Awaitable[object]) -> str:
 
 
 def _verified(entitlement: SignedEntitlement, activated: enrollment_pb2.ActivateResponse) -> bytes:
-    keys = {key.kid: key.public_key for key in activated.signing_keys}
+    keys = {key.kid: key.public_key for key in decode_key_set(activated.key_set.key_set).keys}
     Ed25519PublicKey.from_public_bytes(keys[entitlement.kid]).verify(
         entitlement.signature, signing_input(entitlement.claims)
     )
@@ -108,7 +108,10 @@ async def test_a_fourth_device_is_refused_with_the_holders_and_gets_a_released_s
     seats = await served.licensing.ListSeats(licensing_pb2.ListSeatsRequest(), metadata=owner)
     assert [seat.slot for seat in seats.seats] == [1, 2, 3]
     released = await served.licensing.ReleaseSeat(
-        licensing_pb2.ReleaseSeatRequest(seat_or_device_id=seats.seats[1].seat_id, reason="broken"), metadata=owner
+        licensing_pb2.ReleaseSeatRequest(
+            seat_or_device_id=seats.seats[1].seat_id, reason="broken", idempotency_key="release-1"
+        ),
+        metadata=owner,
     )
     assert released.released_device_id == devices[1].activated.device_id
     activated = await served.enrollment.Activate(fourth)
@@ -119,7 +122,9 @@ async def test_a_fourth_device_is_refused_with_the_holders_and_gets_a_released_s
 
 async def test_keys_are_issued_listed_and_revoked(served: Served) -> None:
     owner = await served.sign_in()
-    issued = await served.licensing.IssueKey(licensing_pb2.IssueKeyRequest(max_devices=1), metadata=owner)
+    issued = await served.licensing.IssueKey(
+        licensing_pb2.IssueKeyRequest(max_devices=1, idempotency_key="issue-key-1"), metadata=owner
+    )
     assert issued.activation_key.endswith(issued.key.hint)
     listed = await served.licensing.ListKeys(licensing_pb2.ListKeysRequest(), metadata=owner)
     assert {key.key_id for key in listed.keys} > {issued.key.key_id}
@@ -222,7 +227,7 @@ async def test_bad_requests_are_told_what_is_wrong_and_change_nothing(served: Se
     for wrong in ("dev_unknown", "x' OR '1'='1"):
         lookup = served.fleet.GetDevice(fleet_pb2.GetDeviceRequest(device_id=wrong), metadata=owner)
         assert await _reason(lookup) == "DEVICE_NOT_FOUND"
-        release = licensing_pb2.ReleaseSeatRequest(seat_or_device_id=wrong)
+        release = licensing_pb2.ReleaseSeatRequest(seat_or_device_id=wrong, idempotency_key="release-x")
         assert await _reason(served.licensing.ReleaseSeat(release, metadata=owner)) == "SEAT_NOT_FOUND"
         revoke = licensing_pb2.RevokeKeyRequest(key_id=wrong)
         assert await _reason(served.licensing.RevokeKey(revoke, metadata=owner)) == "KEY_NOT_FOUND"

@@ -49,7 +49,7 @@ async def test_buying_opens_the_first_period_and_provides_the_seats(world: World
     assert state.subscription.period_start == world.clock.now()
     assert await periods(world) == 1
     async with world.database.reading() as connection:
-        assert len(await world.seats.of_subscription(connection, customer.org_id, customer.subscription_id)) == 3
+        assert len(await world.seats.open_of(connection, customer.org_id, customer.subscription_id)) == 3
         assert await world.subscriptions.seats_taken(connection, state) == 0
 
 

@@ -7,13 +7,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.vectors.entitlement.make_vectors import NAMED, VECTORS, full_claims
+from tests.vectors.entitlement.make_vectors import NAMED, VECTORS, full_claims, key_set
 from wire.entitlement_codec import (
+    KEY_SET_PREFIX,
     MAX_CLAIMS_BYTES,
     SIGNING_PREFIX,
     MalformedClaimsError,
     decode_claims,
+    decode_key_set,
     encode_claims,
+    key_set_signing_input,
     signing_input,
 )
 
@@ -41,8 +44,20 @@ def test_signatures_cover_the_prefix_and_the_bytes_as_they_travelled(name: str) 
             PUBLIC_KEY.verify(signature, forged)
 
 
+def test_a_key_set_has_had_the_same_bytes_since_its_first_version() -> None:
+    (vector,) = DOCUMENT["key_sets"]
+    key_set_bytes, signature = (bytes.fromhex(vector[part]) for part in ("key_set", "signature"))
+    assert key_set().SerializeToString(deterministic=True) == key_set_bytes
+    assert decode_key_set(key_set_bytes) == key_set()
+    PUBLIC_KEY.verify(signature, key_set_signing_input(key_set_bytes))
+    for forged in (key_set_bytes, signing_input(key_set_bytes), key_set_signing_input(key_set_bytes + b"\x00")):
+        with pytest.raises(InvalidSignature):
+            PUBLIC_KEY.verify(signature, forged)
+
+
 def test_the_prefix_is_the_one_that_devices_in_the_field_know() -> None:
     assert SIGNING_PREFIX == b"buckler-entitlement-v1\x00"
+    assert KEY_SET_PREFIX == b"buckler-key-set-v1\x00"
 
 
 def test_an_old_device_reads_what_it_knows_of_a_newer_statement() -> None:
@@ -53,8 +68,9 @@ def test_an_old_device_reads_what_it_knows_of_a_newer_statement() -> None:
 
 @pytest.mark.parametrize("untrusted", [b"\xff", b"\x0a\x05abc", b"\x00" * (MAX_CLAIMS_BYTES + 1)])
 def test_what_is_no_statement_is_refused(untrusted: bytes) -> None:
-    with pytest.raises(MalformedClaimsError):
-        decode_claims(untrusted)
+    for decode in (decode_claims, decode_key_set):
+        with pytest.raises(MalformedClaimsError):
+            decode(untrusted)
 
 
 @given(st.binary(max_size=500))

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from wire.entitlement_codec import encode_claims, signing_input
+from wire.entitlement_codec import encode_claims, key_set_signing_input, signing_input
 from wire.v1.common_pb2 import (
     ACCESS_LEVEL_ENDED,
     ACCESS_LEVEL_FULL,
     ACCESS_LEVEL_GRACE,
     ACCESS_LEVEL_LIMITED,
 )
-from wire.v1.entitlement_pb2 import EntitlementClaims, FeatureGrant
+from wire.v1.entitlement_pb2 import EntitlementClaims, FeatureGrant, KeySet, SigningKey
 
 VECTORS = Path(__file__).with_name("vectors.json")
 #: A key for vectors only: the bytes 0 to 31.
@@ -76,6 +76,19 @@ def limited_claims() -> EntitlementClaims:
     )
 
 
+def key_set() -> KeySet:
+    """Every field that a key set has: a key that has ended, one that signs, one that was revoked."""
+    return KeySet(
+        version=3,
+        keys=[
+            SigningKey(kid="ent-01", public_key=bytes(32), not_before_at_us=_NOW, not_after_at_us=_NOW + 90 * _DAY),
+            SigningKey(kid="ent-02", public_key=bytes(range(32)), not_before_at_us=_NOW + 90 * _DAY),
+        ],
+        revoked_kids=["ent-00"],
+        made_at_us=_NOW + 89 * _DAY,
+    )
+
+
 NAMED = {"full": full_claims, "limited": limited_claims}
 
 
@@ -91,7 +104,13 @@ def main() -> None:
     signature = TEST_KEY.sign(signing_input(extended))
     vectors.append({"name": "with a field of a later version", "claims": extended.hex(), "signature": signature.hex()})
     public_key = TEST_KEY.public_key().public_bytes_raw().hex()
-    VECTORS.write_text(json.dumps({"public_key": public_key, "vectors": vectors}, indent=1) + "\n", encoding="utf-8")
+    key_set_bytes = key_set().SerializeToString(deterministic=True)
+    signed_set = {
+        "key_set": key_set_bytes.hex(),
+        "signature": TEST_KEY.sign(key_set_signing_input(key_set_bytes)).hex(),
+    }
+    document = {"public_key": public_key, "vectors": vectors, "key_sets": [signed_set]}
+    VECTORS.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.control.entitlement_verifier import merge_pins, read_claims
+from agent.control.entitlement_verifier import read_claims
 from agent.domain.entitlement import AccessLevel, EntitlementError, EntitlementRefusal
-from agent.domain.ports import Enrolment, PinnedKey
+from agent.domain.ports import Enrolment, PinnedKey, TrustedKeys
 from tests.fakes.clock import SOME_MONDAY
 from tests.fakes.device import TestDevice
 
@@ -15,7 +15,7 @@ PIN = PinnedKey("k1", b"1" * 32, SOME_MONDAY, None)
 
 
 def enrolment(signed_claims: bytes = b"\xff") -> Enrolment:
-    return Enrolment("a:1", "a:2", "dev", "org", b"", b"", signed_claims, b"sig", "k1", (PIN,), 60)
+    return Enrolment("a:1", "a:2", "dev", "org", b"", b"", signed_claims, b"sig", "k1", TrustedKeys(b"", 0, (PIN,)), 60)
 
 
 def test_a_device_that_was_never_activated_is_unlicensed(tmp_path: Path) -> None:
@@ -52,14 +52,6 @@ def test_the_mark_only_moves_up_by_itself_and_outlives_a_restart(tmp_path: Path)
     assert device.keeper().now() == start
     keeper.note_time(newest_event=start + timedelta(hours=1))
     assert keeper.now() == start + timedelta(hours=1)
-
-
-def test_a_known_key_is_never_replaced_under_its_name() -> None:
-    swapped = PinnedKey("k1", b"2" * 32, SOME_MONDAY, None)
-    ended = PinnedKey("k1", b"1" * 32, SOME_MONDAY, SOME_MONDAY + timedelta(days=1))
-    new = PinnedKey("k2", b"3" * 32, SOME_MONDAY, None)
-    assert merge_pins((PIN,), (swapped, new)) == (PIN, new)
-    assert merge_pins((PIN,), (ended,)) == (ended,)
 
 
 @pytest.mark.parametrize("untrusted", [b"\xff", b"\0" * 70_000, b""])

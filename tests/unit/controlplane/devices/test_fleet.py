@@ -38,7 +38,7 @@ async def test_the_summary_counts_every_device_once_and_names_the_worst_first(wo
     await _device(world, customer, "never")
     lost = await _device(world, customer, "lost its seat")
     await _check_in(world, lost)
-    await world.licensing.release_seat(customer.person, lost.device_id, "")
+    await world.release(customer, lost.device_id, "")
     other = await world.customer()
     await _device(world, other, "of somebody else")
 

@@ -42,7 +42,7 @@ async def test_a_check_in_tells_when_the_entitlement_changed(world: World) -> No
     device = principal_of(activated)
     assert (await world.devices.check_in(device, report(), 0)).entitlement_changed
     assert not (await world.devices.check_in(device, report(), 1)).entitlement_changed
-    await world.licensing.release_seat(customer.person, device.device_id, "")
+    await world.release(customer, device.device_id, "")
     assert (await world.devices.check_in(device, report(), 1)).entitlement_changed
     assert (await world.licensing.refresh(device, 1)).serial == 2
     assert not (await world.devices.check_in(device, report(), 2)).entitlement_changed
@@ -113,7 +113,9 @@ async def test_revoked_and_foreign_devices_are_refused(world: World) -> None:
     device = principal_of(await world.activate(customer, device_key))
     other = await world.customer()
     with pytest.raises(Refusal) as caught:
-        await world.devices.check_in(DevicePrincipal(device.device_id, other.org_id), report(), 1)
+        await world.devices.check_in(
+            DevicePrincipal(device.device_id, other.org_id, device_key.public_key_sha256), report(), 1
+        )
     assert caught.value.reason == "DEVICE_NOT_FOUND"
     async with world.database.transaction() as uow:
         await uow.connection.execute(devices.update().values(revoked_at=world.clock.now()))

@@ -5,6 +5,7 @@ from sqlalchemy import func, select
 
 from controlplane.accounts.tables import audit
 from controlplane.catalog.model import AccessLevel
+from controlplane.licensing.key_desk import KeyWish
 from controlplane.licensing.tables import entitlements, seat_changes
 from controlplane.runtime.refusal import Refusal
 from controlplane.subscriptions.tables import subscriptions
@@ -31,7 +32,7 @@ async def _claims(world: World, customer: Customer, device_key: DeviceKey | None
 
 async def _taken(world: World, customer: Customer) -> int:
     async with world.database.reading() as connection:
-        return await world.seats.count_taken(
+        return await world.allotments.count_taken(
             connection, org_id=customer.org_id, subscription_id=customer.subscription_id
         )
 
@@ -99,22 +100,19 @@ async def test_no_key_is_stored(world: World) -> None:
 async def test_a_revoked_key_is_refused_even_to_a_device_that_used_it(world: World) -> None:
     customer, device_key = await world.customer(), DeviceKey()
     await world.activate(customer, device_key)
-    revoked = await world.licensing.revoke_key(customer.org_id, customer.key_id)
+    revoked = await world.key_desk.revoke(customer.org_id, customer.key_id)
     assert (await _refusal(world, customer)).reason == "KEY_REVOKED"
     assert (await _refusal(world, customer, device_key)).reason == "KEY_REVOKED"
     world.clock.advance(timedelta(days=1))
-    again = await world.licensing.revoke_key(customer.org_id, customer.key_id)
+    again = await world.key_desk.revoke(customer.org_id, customer.key_id)
     assert again.revoked_at == revoked.revoked_at
     assert await _taken(world, customer) == 1
 
 
 async def test_an_expired_key_takes_no_new_device_but_knows_its_old_ones(world: World) -> None:
     customer, device_key = await world.customer(), DeviceKey()
-    issued = await world.licensing.issue_key(
-        customer.org_id,
-        subscription_id=customer.subscription_id,
-        max_devices=0,
-        expires_at=world.clock.now() + timedelta(days=1),
+    issued = await world.key_desk.issue(
+        customer.person, KeyWish(expires_at=world.clock.now() + timedelta(days=1)), "another-key"
     )
     await world.licensing.activate(activation(issued.raw, device_key))
     world.clock.advance(timedelta(days=1))
@@ -130,7 +128,7 @@ async def test_a_key_is_used_up_by_different_devices_only(world: World) -> None:
     await world.activate(customer, device_key)
     await world.activate(customer)
     assert (await _refusal(world, customer)).reason == "KEY_USED_UP"
-    (key,) = await world.licensing.list_keys(customer.org_id, customer.subscription_id)
+    (key,) = await world.key_desk.list_keys(customer.org_id, customer.subscription_id)
     assert (key.max_devices, key.devices_activated) == (2, 2)
 
 
@@ -156,7 +154,7 @@ async def test_a_refused_device_leaves_nothing_behind(world: World) -> None:
 async def test_a_released_seat_goes_to_the_next_device_and_the_old_one_learns_why(world: World) -> None:
     customer = await world.customer(seats=1)
     old = await world.activate(customer)
-    released = await world.licensing.release_seat(customer.person, old.device.device_id, "sold")
+    released = await world.release(customer, old.device.device_id, "sold")
     assert released.device_id == old.device.device_id
     new = await world.activate(customer, name="new")
     assert decode_claims(new.entitlement.claims).seat_id == released.seat_id
@@ -178,23 +176,23 @@ async def test_a_released_seat_goes_to_the_next_device_and_the_old_one_learns_wh
 async def test_seats_of_nobody_and_of_others_cannot_be_released(world: World) -> None:
     customer, other = await world.customer(seats=2), await world.customer(seats=2)
     activated = await world.activate(other)
-    views = await world.licensing.list_seats(customer.org_id, customer.subscription_id)
+    views = (await world.seat_desk.list_seats(customer.org_id, customer.subscription_id)).views
     with pytest.raises(Refusal) as caught:
-        await world.licensing.release_seat(customer.person, views[0].seat.seat_id, "")
+        await world.release(customer, views[0].seat.seat_id, "")
     assert caught.value.reason == "SEAT_FREE"
     for foreign in (activated.device.device_id, decode_claims(activated.entitlement.claims).seat_id, "seat_x"):
         with pytest.raises(Refusal) as caught:
-            await world.licensing.release_seat(customer.person, foreign, "")
+            await world.release(customer, foreign, "")
         assert caught.value.reason == "SEAT_NOT_FOUND"
 
 
 async def test_other_tenants_keys_and_subscriptions_do_not_exist(world: World) -> None:
     customer, other = await world.customer(), await world.customer()
     with pytest.raises(Refusal) as caught:
-        await world.licensing.revoke_key(customer.org_id, other.key_id)
+        await world.key_desk.revoke(customer.org_id, other.key_id)
     assert caught.value.reason == "KEY_NOT_FOUND"
     with pytest.raises(Refusal) as caught:
-        await world.licensing.list_seats(customer.org_id, other.subscription_id)
+        await world.seat_desk.list_seats(customer.org_id, other.subscription_id)
     assert caught.value.reason == "SUBSCRIPTION_UNKNOWN"
 
 
@@ -274,9 +272,7 @@ async def test_a_device_that_moves_to_another_subscription_gives_its_old_seat_ba
             term=(await world.subscriptions.get(uow.connection, org_id=customer.org_id)).plan.terms[0],
             renewal=(await world.subscriptions.get(uow.connection, org_id=customer.org_id)).subscription.renewal,
         )
-    issued = await world.licensing.issue_key(
-        customer.org_id, subscription_id=state.subscription.subscription_id, max_devices=0, expires_at=None
-    )
+    issued = await world.key_desk.issue(customer.person, KeyWish(state.subscription.subscription_id), "another-key")
     moved = await world.licensing.activate(activation(issued.raw, device_key))
     assert decode_claims(moved.entitlement.claims).subscription_id == state.subscription.subscription_id
     assert await _taken(world, customer) == 0
@@ -285,13 +281,11 @@ async def test_a_device_that_moves_to_another_subscription_gives_its_old_seat_ba
 async def test_keys_with_a_past_end_and_keys_of_ended_subscriptions_are_not_issued(world: World) -> None:
     customer = await world.customer()
     with pytest.raises(Refusal) as caught:
-        await world.licensing.issue_key(
-            customer.org_id, subscription_id="", max_devices=0, expires_at=world.clock.now()
-        )
+        await world.key_desk.issue(customer.person, KeyWish(expires_at=world.clock.now()), "too-late-key")
     assert caught.value.reason == "INVALID_REQUEST"
     world.clock.advance(2 * YEAR)
     with pytest.raises(Refusal) as caught:
-        await world.licensing.issue_key(customer.org_id, subscription_id="", max_devices=0, expires_at=None)
+        await world.key_desk.issue(customer.person, KeyWish(), "another-key")
     assert caught.value.reason == "SUBSCRIPTION_ENDED"
 
 

@@ -20,7 +20,7 @@ def test_a_peer_is_known_by_its_address_whatever_port_it_calls_from(peer: str, a
 
 def test_a_device_is_who_its_certificate_says() -> None:
     names = (b"example.com", b"urn:buckler:org:org_1:device:dev_2")
-    assert device_from_certificate(names) == DevicePrincipal(device_id="dev_2", org_id="org_1")
+    assert device_from_certificate(names, b"key") == DevicePrincipal("dev_2", "org_1", b"key")
 
 
 @pytest.mark.parametrize(
@@ -36,4 +36,4 @@ def test_a_device_is_who_its_certificate_says() -> None:
     ],
 )
 def test_any_other_name_is_no_device(name: bytes) -> None:
-    assert device_from_certificate((name,)) is None
+    assert device_from_certificate((name,), b"key") is None

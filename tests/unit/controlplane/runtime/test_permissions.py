@@ -15,7 +15,7 @@ from wire.v1 import (
 )
 
 SERVED = (account_pb2, billing_pb2, device_pb2, enrollment_pb2, fleet_pb2, licensing_pb2, sandbox_pb2, subscription_pb2)
-DEVICE = DevicePrincipal("dev_1", "org_1")
+DEVICE = DevicePrincipal("dev_1", "org_1", b"key")
 
 
 def person(role: Role) -> PersonPrincipal:
@@ -37,7 +37,11 @@ def test_every_method_of_the_protocol_is_in_the_table_and_nothing_else() -> None
 
 def test_only_signing_in_and_activating_are_open_to_anyone() -> None:
     open_to_anyone = {name for name, permission in PERMISSIONS.items() if permission.caller is Caller.ANYONE}
-    assert open_to_anyone == {"/buckler.v1.AccountService/SignIn", "/buckler.v1.EnrollmentService/Activate"}
+    assert open_to_anyone == {
+        "/buckler.v1.AccountService/SignIn",
+        "/buckler.v1.EnrollmentService/PrepareActivation",
+        "/buckler.v1.EnrollmentService/Activate",
+    }
 
 
 @pytest.mark.parametrize("method", sorted(PERMISSIONS))
