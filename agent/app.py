@@ -53,6 +53,7 @@ from agent.platform.priority import on_battery
 from agent.platform.processes import StoppedProcess, stop_processes
 from agent.platform.program import app_version
 from agent.platform.randomness import SystemRandomness
+from agent.platform.service_notice import ServiceNotice
 from agent.platform.system_facts import SystemFacts, read_system_facts
 from agent.platform.watch_register import register_folder, watching
 from agent.quarantine.upkeep import VaultUpkeep
@@ -71,6 +72,7 @@ from agent.scanner.scheduled.ground import ground_of
 from agent.scanner.scheduled.scans import ScheduledScans, ScheduleParts, ScheduleState
 from agent.scanner.scheduled.settings import ScheduleSettings
 from agent.scanner.service import ScannerService
+from agent.service.life_signs import LifeSigns
 from agent.storage.announcing import AnnouncingStore
 from agent.storage.database import open_database
 
@@ -154,13 +156,15 @@ class Agent:
     watch: AccessWatch
     local_api: LocalApi
     scheduled: ScheduledScans
+    life_signs: LifeSigns
 
 
-async def run_agent(config: AgentConfig, announce: Callable[[str], None]) -> None:
+async def run_agent(config: AgentConfig, notice: ServiceNotice, announce: Callable[[str], None]) -> None:
     """Protect until SIGTERM or SIGINT.
 
     Args:
         config: Everything that can be chosen.
+        notice: The way to the supervisor that started this process.
         announce: Given the line that says that protection is proven, whenever it is.
 
     Raises:
@@ -175,7 +179,7 @@ async def run_agent(config: AgentConfig, announce: Callable[[str], None]) -> Non
         watching(register_folder(), config.realtime.roots, config.locations.data_dir),
         open_device(config) as device,
     ):
-        agent = build_agent(device, announce)
+        agent = build_agent(device, notice, announce)
         try:
             await agent.scanner.start()
             await device.vault.resume()
@@ -186,7 +190,7 @@ async def run_agent(config: AgentConfig, announce: Callable[[str], None]) -> Non
             agent.pack.close()
 
 
-def build_agent(device: Device, announce: Callable[[str], None]) -> Agent:
+def build_agent(device: Device, notice: ServiceNotice, announce: Callable[[str], None]) -> Agent:
     """Build every part, in the order in which they need each other.
 
     Raises:
@@ -225,7 +229,7 @@ def build_agent(device: Device, announce: Callable[[str], None]) -> Agent:
         randomness,
         book.current,
         keeper.access,
-        on_proven=lambda: announce(_proven_line(realtime.state())),
+        on_proven=lambda: _tell_proven(_proven_line(realtime.state()), announce, life_signs.proven),
         is_own=device.vault.is_vault_path,
     )
     scheduled = _scheduled_scans(device, pack, own_folders, realtime.is_self_test)
@@ -253,7 +257,22 @@ def build_agent(device: Device, announce: Callable[[str], None]) -> Agent:
         lambda action: _steer(action, scheduled, device),
     )
     upkeep = VaultUpkeep(device.vault, randomness)
-    return Agent(device, pack, scanner, governor, realtime, upkeep, restarts, link, sender, watch, local_api, scheduled)
+    life_signs = LifeSigns(notice, lambda: _issues_of_service(device, scanner, realtime.state()))
+    return Agent(
+        device,
+        pack,
+        scanner,
+        governor,
+        realtime,
+        upkeep,
+        restarts,
+        link,
+        sender,
+        watch,
+        local_api,
+        scheduled,
+        life_signs,
+    )
 
 
 def _scheduled_scans(
@@ -293,11 +312,13 @@ async def _supervise(agent: Agent, stopping: asyncio.Event) -> None:
         "link": _kept_running("link", agent.link.run, agent.restarts),
         "access_watch": agent.watch.run(),
         "scheduled_scans": _kept_running("scheduled_scans", agent.scheduled.run, agent.restarts),
+        "life_signs": agent.life_signs.run(),
     }
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(part, name=name) for name, part in parts.items()]
             await stopping.wait()
+            agent.life_signs.stopping()
             for task in tasks:
                 task.cancel()
     except BaseExceptionGroup as failures:
@@ -326,6 +347,11 @@ async def _kept_running(name: str, run: Callable[[], Coroutine[Any, Any, None]],
 def _first_of(failures: BaseExceptionGroup[BucklerError]) -> BucklerError:
     first = failures.exceptions[0]
     return first if isinstance(first, BucklerError) else _first_of(first)
+
+
+def _tell_proven(line: str, *listeners: Callable[[str], None]) -> None:
+    for tell in listeners:
+        tell(line)
 
 
 def _proven_line(state: RealtimeState) -> str:

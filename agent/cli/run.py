@@ -1,6 +1,7 @@
 """`buckler run`: the service, in the foreground."""
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -32,8 +33,10 @@ def run(
     from agent.app import run_agent
     from agent.cli.log import configure_log
     from agent.config import Overrides, load_config
+    from agent.platform.service_notice import ServiceNotice
 
     configure_log(service=True)
+    notice = ServiceNotice.from_environment(os.environ)
     common = common_options(context, output, data_dir, config)
     overrides = Overrides(common.data_dir, common.config, tuple(root or ()), tuple(rules or ()), mode)
-    asyncio.run(run_agent(load_config(overrides), announce=note))
+    asyncio.run(run_agent(load_config(overrides), notice, announce=note))
