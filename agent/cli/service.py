@@ -94,9 +94,7 @@ def stop(
     if common.as_json:
         say_json({"stopped": ran})
     elif ran:
-        say(
-            "The agent is stopped. Nothing protects this device until `buckler service start`, or the machine's next start."
-        )
+        say("The agent is stopped. Nothing protects this device until `buckler service start` or a restart.")
     else:
         say("The agent was not running.")
 

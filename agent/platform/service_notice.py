@@ -11,7 +11,7 @@ from typing import Self
 
 #: A status of systemd is one line; longer ones are cut.
 _LONGEST_STATUS = 400
-#: A supervisor that reads nothing must not hold the agent up; what was not taken is sent again with the next sign of life.
+#: A supervisor that reads nothing must not hold the agent up; the next sign of life says it again.
 _PATIENCE_S = 1.0
 
 
@@ -29,7 +29,7 @@ class ServiceNotice:
 
     @classmethod
     def from_environment(cls, environment: MutableMapping[str, str]) -> Self:
-        """Take what systemd left in the environment out of it, so that no program started later speaks for the service."""
+        """Take out of the environment what systemd left in it: no program started later speaks for the service."""
         address = environment.pop("NOTIFY_SOCKET", "")
         within_us = environment.pop("WATCHDOG_USEC", "")
         whose = environment.pop("WATCHDOG_PID", "")

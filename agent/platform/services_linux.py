@@ -21,8 +21,8 @@ UNIT = "buckler.service"
 #: SD_MESSAGE_UNIT_PROCESS_EXIT of systemd's catalogue.
 _PROCESS_EXITED = "98e322203f7a4ed290d09fe03c09fe15"
 _PROPERTIES = (
-    "LoadState", "UnitFileState", "ActiveState", "SubState", "MainPID", "NRestarts", "StateChangeTimestamp", "StatusText",
-    "FragmentPath", "Result", "ExecMainCode", "ExecMainStatus",
+    "LoadState", "UnitFileState", "ActiveState", "SubState", "MainPID", "NRestarts", "StateChangeTimestamp",
+    "StatusText", "FragmentPath", "Result", "ExecMainCode", "ExecMainStatus",
 )  # fmt: skip
 _STATES = {
     "active": ServiceState.RUNNING,
@@ -125,7 +125,7 @@ class Systemd:
             raise BucklerError(
                 "SERVICE_NO_SUPERVISOR",
                 "the services of this machine are not run by systemd",
-                next_step="have the supervisor you use run `buckler run` as root; docs/operations.md says what it needs",
+                next_step="have the supervisor you use run `buckler run` as root; see docs/operations.md",
                 exit_status=ExitStatus.ENVIRONMENT,
             )
 

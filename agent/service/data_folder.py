@@ -12,8 +12,8 @@ from agent.service.remains import Held
 #: What the agent and its commands make there. The folder may be any that a person named: only these are destroyed.
 #: The lock goes last, so that nobody starts to work on what is half gone.
 _OURS = (
-    "vault", "agent.db*", "device.key", ".device.key.*", "scan-cache.db*", "compiled-rules", "crash-reports", "agent.sock",
-    "status.sock", "agent.lock",
+    "vault", "agent.db*", "device.key", ".device.key.*", "scan-cache.db*", "compiled-rules", "crash-reports",
+    "agent.sock", "status.sock", "agent.lock",
 )  # fmt: skip
 
 

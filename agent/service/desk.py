@@ -77,7 +77,7 @@ class ServiceDesk:
         """Start it and wait for the proof of protection; returns the line that tells it.
 
         Raises:
-            BucklerError: `SERVICE_NOT_INSTALLED`, `SERVICE_FAILED`, `SERVICE_UNPROVEN`, and what the supervisor refuses.
+            BucklerError: `SERVICE_NOT_INSTALLED`, `SERVICE_FAILED`, `SERVICE_UNPROVEN`, or the supervisor refuses.
         """
         before = self._installed()
         self._supervisor.start()
@@ -148,7 +148,7 @@ class ServiceDesk:
             raise BucklerError(
                 "SERVICE_PROGRAM_UNSAFE",
                 f"{risk}, so whoever can change it would become root through the service",
-                next_step="install Buckler below a folder of root, /opt/buckler for example, and run the command from there",
+                next_step="install Buckler below a folder of root, such as /opt/buckler, and run the command from there",
                 exit_status=ExitStatus.ENVIRONMENT,
             )
 
