@@ -148,7 +148,7 @@ class ServiceDesk:
             raise BucklerError(
                 "SERVICE_PROGRAM_UNSAFE",
                 f"{risk}, so whoever can change it would become root through the service",
-                next_step="install Buckler below a folder of root, such as /opt/buckler, and run the command from there",
+                next_step="install Buckler below a folder of root, such as /opt/buckler, and run the command there",
                 exit_status=ExitStatus.ENVIRONMENT,
             )
 
