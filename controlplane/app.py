@@ -28,6 +28,10 @@ from controlplane.billing.rpc import BillingRpc
 from controlplane.billing.service import BillingService
 from controlplane.billing.wallet import Wallet
 from controlplane.catalog.service import CatalogService
+from controlplane.commands.campaigns import TAKE_TURN, Campaigns
+from controlplane.commands.ports import NoNudges
+from controlplane.commands.rpc import CommandExchangeRpc, CommandRpc
+from controlplane.commands.service import END_OVERDUE, CommandGround, CommandService
 from controlplane.config import BillingConfig
 from controlplane.detections.rpc import DetectionRpc
 from controlplane.detections.service import DetectionService
@@ -74,6 +78,7 @@ from controlplane.subscriptions.rpc import SubscriptionRpc
 from controlplane.subscriptions.service import SubscriptionService
 from wire.v1.account_pb2_grpc import add_AccountServiceServicer_to_server
 from wire.v1.billing_pb2_grpc import add_BillingServiceServicer_to_server
+from wire.v1.command_pb2_grpc import add_CommandServiceServicer_to_server
 from wire.v1.device_pb2_grpc import add_DeviceServiceServicer_to_server
 from wire.v1.enrollment_pb2_grpc import add_EnrollmentServiceServicer_to_server
 from wire.v1.fleet_pb2_grpc import add_FleetServiceServicer_to_server
@@ -87,6 +92,8 @@ SWEEP_EVERY: Final = timedelta(minutes=1)
 #: Compares the provider's charges with ours; ADR 21.
 COMPARE_CHARGES: Final = "billing.compare_charges"
 COMPARE_CHARGES_EVERY: Final = timedelta(days=1)
+#: Ends commands that nobody fetched or answered.
+END_OVERDUE_EVERY: Final = timedelta(minutes=1)
 #: Calls that anybody may make, per address of the caller. Keys and passwords cannot be guessed at these rates; the
 #: burst of activations leaves room for a company behind one address.
 RATES: Final[Mapping[str, Rate]] = {
@@ -182,6 +189,8 @@ class ControlPlane:
     devices: DeviceService
     fleet: FleetReader
     detections: DetectionService
+    commands: CommandService
+    campaigns: Campaigns
 
 
 def system_clocks() -> Clocks:
@@ -311,6 +320,9 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         licences=licences,
         notices=notices,
     )
+    commanding = CommandGround(
+        database=database, registry=registry, access=licences, nudges=NoNudges(), audit=audit, clock=clock
+    )
     return ControlPlane(
         database=database,
         clocks=clocks,
@@ -336,6 +348,8 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         ),
         fleet=FleetReader(database=database, licences=licences, clock=clock),
         detections=DetectionService(database=database, registry=registry, audit=audit, clock=clock),
+        commands=CommandService(commanding),
+        campaigns=Campaigns(commanding),
     )
 
 
@@ -347,6 +361,7 @@ async def job_runner(plane: ControlPlane, move_clock: MoveClock | None = None) -
     async with plane.database.transaction() as uow:
         now = plane.clocks.business.now()
         await ensure_recurring(uow, kind=SWEEP_ENTITLEMENTS, every=SWEEP_EVERY, first_at=now)
+        await ensure_recurring(uow, kind=END_OVERDUE, every=END_OVERDUE_EVERY, first_at=now)
         await ensure_recurring(uow, kind=COMPARE_CHARGES, every=COMPARE_CHARGES_EVERY, first_at=now)
     return JobRunner(
         database=plane.database,
@@ -367,7 +382,15 @@ def _job_handlers(plane: ControlPlane) -> Mapping[str, Handler]:
     async def settle_surplus(job: Job) -> None:
         await plane.seating.settle_surplus(job.org_id, job.subject)
 
+    async def end_overdue(_job: Job) -> None:
+        await plane.commands.end_overdue()
+
+    async def take_turn(job: Job) -> None:
+        await plane.campaigns.take_turn(job.org_id, job.subject)
+
     return {
+        END_OVERDUE: end_overdue,
+        TAKE_TURN: take_turn,
         SWEEP_ENTITLEMENTS: sweep_entitlements,
         SETTLE_SURPLUS: settle_surplus,
         **billing_jobs(plane.billing),
@@ -420,6 +443,7 @@ def device_listener(plane: ControlPlane, address: Address, *, check_in_interval_
         service=plane.devices,
         entitlements=EntitlementRpc(service=plane.licensing, anchors=anchors, clock=plane.clocks.business),
         detections=DetectionRpc(plane.detections),
+        commands=CommandExchangeRpc(plane.commands),
         check_in_interval_s=check_in_interval_s,
     )
     return Listener(
@@ -455,6 +479,7 @@ def people_listener(
         partial(add_SubscriptionServiceServicer_to_server, SubscriptionRpc(plane.database, plane.subscriptions)),
         partial(add_LicensingServiceServicer_to_server, licensing),
         partial(add_FleetServiceServicer_to_server, fleet),
+        partial(add_CommandServiceServicer_to_server, CommandRpc(plane.commands, plane.campaigns)),
         partial(
             add_BillingServiceServicer_to_server,
             BillingRpc(plane.database, plane.billing.service, plane.billing.desk, plane.billing.wallet),

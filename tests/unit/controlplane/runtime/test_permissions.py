@@ -6,6 +6,7 @@ from controlplane.runtime.refusal import Refusal
 from wire.v1 import (
     account_pb2,
     billing_pb2,
+    command_pb2,
     device_pb2,
     enrollment_pb2,
     fleet_pb2,
@@ -14,7 +15,17 @@ from wire.v1 import (
     subscription_pb2,
 )
 
-SERVED = (account_pb2, billing_pb2, device_pb2, enrollment_pb2, fleet_pb2, licensing_pb2, sandbox_pb2, subscription_pb2)
+SERVED = (
+    account_pb2,
+    billing_pb2,
+    command_pb2,
+    device_pb2,
+    enrollment_pb2,
+    fleet_pb2,
+    licensing_pb2,
+    sandbox_pb2,
+    subscription_pb2,
+)
 DEVICE = DevicePrincipal("dev_1", "org_1", b"key")
 
 
