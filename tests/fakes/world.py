@@ -153,8 +153,11 @@ class World:
         self.detections = DetectionService(
             database=self.database, registry=self.registry, audit=self.audit, clock=self.clock
         )
+        self._command()
+
+    def _command(self) -> None:
         self.nudges = RecordingNudges()
-        commanding = CommandGround(
+        ground = CommandGround(
             database=self.database,
             registry=self.registry,
             access=self.licences,
@@ -162,7 +165,7 @@ class World:
             audit=self.audit,
             clock=self.clock,
         )
-        self.commands, self.campaigns = CommandService(commanding), Campaigns(commanding)
+        self.commands, self.campaigns = CommandService(ground), Campaigns(ground)
 
     async def customer(self, seats: int = 3, *, renewal: Renewal = Renewal.OFF, max_devices: int = 0) -> Customer:
         """A new organisation on a plan with so many seats, and its activation key."""
