@@ -135,6 +135,7 @@ async def test_a_command_is_given_up_while_it_is_done(desk: Desk) -> None:
         await until(at(runner, CommandStage.IN_PROGRESS))
         runner.receive([], ["cmd_1", "cmd_none"])
         await until(at(runner, CommandStage.CANCELLED))
+        assert stages(runner) == [("cmd_1", "cancelled", "")]
 
 
 async def test_a_command_is_given_up_before_it_is_begun(desk: Desk) -> None:
@@ -163,6 +164,7 @@ async def test_what_was_received_before_a_restart_is_done_after_it(desk: Desk) -
     desk.runner().receive([a_command()])
     async with desk.running() as runner:
         await until(at(runner, CommandStage.SUCCEEDED))
+    assert desk.worker.begun == ["cmd_1"]
 
 
 async def test_what_has_to_wait_until_the_control_plane_knows_is_done_then(desk: Desk) -> None:
