@@ -149,6 +149,7 @@ class Captures:
                     # A border within the mount, of a project quota say: a folder closer to the file will do.
                     refusal = error
                     continue
+                self._staging.has_served(folder)
                 return self._finish(vault, entry, staging, place)
         raise refusal
 
