@@ -212,9 +212,7 @@ async def _measure(folder: Path, watched: Path, count: int) -> list[dict[str, in
         database.close()
     if len(told) != len(stamps.drops):
         raise SystemExit(f"{len(told)} files went, {len(stamps.drops)} were seen")
-    return [
-        {_CLOSED: closed} | seen | {_GONE: gone} for (closed, gone), seen in zip(told, stamps.drops, strict=True)
-    ]
+    return [{_CLOSED: closed} | seen | {_GONE: gone} for (closed, gone), seen in zip(told, stamps.drops, strict=True)]
 
 
 async def _drop(folder: Path, count: int) -> list[tuple[int, int]]:

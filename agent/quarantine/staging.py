@@ -22,7 +22,7 @@ there under this name. A folder that merely has the right name is none of ours.
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -71,6 +71,8 @@ class Staging:
         self._vault_path = vault_path
         self._ours: dict[str, tuple[int, int]] = {}
         self._served: dict[MountId, StagingFolder] = {}
+        #: Folders that a restart will look into even if no row names them.
+        self._registered = {f"{vault_path}/{_IN_VAULT}"}
         self._lock = threading.Lock()
 
     def places_for(self, folder_path: str, entry_id: str) -> Iterator[StagingFolder]:
@@ -98,6 +100,15 @@ class Staging:
         """A file of its mount has been moved there."""
         if place.mount is not None and not place.once:
             self._served[place.mount] = place
+
+    def is_registered(self, place: StagingFolder) -> bool:
+        """Whether a file may wait there for a while without a row of its own."""
+        return place.path in self._registered
+
+    def register(self, place: StagingFolder) -> None:
+        """The journal names this folder from now on, durably."""
+        if not place.once:
+            self._registered.add(place.path)
 
     @contextmanager
     def opened(self, place: StagingFolder, *, make: bool) -> Iterator[int]:
@@ -135,7 +146,15 @@ class Staging:
 
     def place_from(self, staged_path: str) -> StagingFolder:
         """The staging folder a journal row names."""
-        folder = staged_path.rpartition("/")[0]
+        return self.place_at(staged_path.rpartition("/")[0])
+
+    def places_at(self, registered: Iterable[str]) -> Iterator[StagingFolder]:
+        """The vault's own and those that the journal names."""
+        for folder in sorted({f"{self._vault_path}/{_IN_VAULT}", *registered}):
+            yield self.place_at(folder)
+
+    def place_at(self, folder: str) -> StagingFolder:
+        """The staging folder of this path."""
         parent, _, name = folder.rpartition("/")
         return StagingFolder(parent or "/", name, once=name.count("-") > ".buckler-vault-0".count("-"))
 
