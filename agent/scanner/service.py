@@ -269,11 +269,10 @@ class ScannerService:
                 self._watch = loop.call_later(_DEADLINE_INTERVAL_S, self._check_deadlines)
 
     def _take_place(self) -> _Place | None:
-        """A worker that can have a file now; one that has nothing to do before one that has."""
-        for places in (self._idle, self._ahead):
-            if places:
-                return places.popleft()
-        return None
+        """A worker that can have a file now: the one that was busy last, whose memory is still at hand, if it rests."""
+        if self._idle:
+            return self._idle.pop()
+        return self._ahead.popleft() if self._ahead else None
 
     async def _wait_for_place(self) -> _Place:
         if self._closed:
