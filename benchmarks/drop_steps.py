@@ -1,4 +1,4 @@
-"""`python -m benchmarks.drop_steps`: where the time goes between the close of an infected file and its leaving its place.
+"""`python -m benchmarks.drop_steps`: where the time goes from the close of an infected file to its being gone.
 
 Real-time protection with all its real parts runs in this process, as root by fanotify; another process writes one EICAR
 file after the other to a tmpfs of our own. Stamps are taken around the ports between the parts and after each step of
@@ -200,13 +200,13 @@ async def _measure(folder: Path, watched: Path, count: int) -> list[dict[str, in
     )
     await service.start()
     settle_in()
-    running = asyncio.create_task(realtime.run())
     try:
-        await proven.wait()
-        told = await _drop(watched, count)
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(realtime.run())
+            await proven.wait()
+            told = await _drop(watched, count)
+            running.cancel()
     finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
         await service.close()
         pack.close()
         database.close()

@@ -14,7 +14,7 @@ from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.facts import Incomplete, ScanFacts
 from agent.domain.health import HealthIssue
 from agent.domain.ports import Clock
-from agent.platform.process_usage import usage_of
+from agent.platform.process_costs import usage_of
 from agent.platform.sandbox import SandboxReport
 from agent.scanner.protocol import Answer, Hello, ProtocolError, WorkerOrders, decode_answer
 from agent.scanner.rulepack import CompiledPack
