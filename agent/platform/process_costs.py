@@ -34,10 +34,12 @@ class CostOfEach:
     Attributes:
         total: Of all; memory that several of them share (rules, libraries) is counted once.
         own_memory_mb: Of each worker, what it shares left out, by process id.
+        own_cpu_percent: Of each worker, by process id.
     """
 
     total: ProcessCost
     own_memory_mb: dict[int, float]
+    own_cpu_percent: dict[int, float]
 
 
 class CostMeter:
@@ -54,23 +56,26 @@ class CostMeter:
         """As `measure`, and each worker's own memory."""
         wanted = {os.getpid(), *worker_pids}
         self._known = {pid: process for pid, process in self._known.items() if pid in wanted}
-        cpu = shared = 0.0
+        shared = 0.0
+        cpu: dict[int, float] = {}
         own: dict[int, float] = {}
         for pid in wanted:
             try:
                 process = self._known.setdefault(pid, psutil.Process(pid))
-                cpu += process.cpu_percent()
+                cpu[pid] = process.cpu_percent()
                 memory = process.memory_info()
             except psutil.Error:
                 self._known.pop(pid, None)
+                cpu.pop(pid, None)
                 continue
             # Where the system does not tell what is shared, all of it counts for each.
             shared_here = getattr(memory, "shared", 0)
             own[pid] = (memory.rss - shared_here) / _BYTES_PER_MB
             shared = max(shared, shared_here / _BYTES_PER_MB)
-        total = ProcessCost(round(cpu, 1), round(sum(own.values()) + shared, 1))
-        own.pop(os.getpid(), None)
-        return CostOfEach(total, own)
+        total = ProcessCost(round(sum(cpu.values()), 1), round(sum(own.values()) + shared, 1))
+        for of_each in (own, cpu):
+            of_each.pop(os.getpid(), None)
+        return CostOfEach(total, own, cpu)
 
 
 @dataclass(frozen=True, slots=True)

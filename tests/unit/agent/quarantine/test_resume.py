@@ -111,7 +111,7 @@ async def test_a_file_for_which_no_row_can_be_written_is_back_in_its_place(tmp_p
 
     scene.after_step = disk_full
     path = scene.infected()
-    with pytest.raises(BucklerError, match="^the disk is full"):
+    with pytest.raises(BucklerError, match=r"^the disk is full"):
         await scene.vault.capture(scanned(path))
     assert (path.read_bytes(), scene.staged(), scene.entries()) == (INFECTED, [], [])
 
