@@ -15,7 +15,7 @@ from agent.domain.quarantine import CaptureFailure, CaptureState
 from agent.platform.secure_files import PINNING_FLAGS, read_inode_flags, write_inode_flags
 from agent.quarantine.steps import Step
 from agent.storage.database import open_database
-from tests.unit.agent.quarantine.scene import INFECTED, Scene, scanned
+from tests.unit.agent.quarantine.scene import INFECTED, PowerCutError, Scene, crash, scanned
 
 pytestmark = [
     pytest.mark.root,
@@ -48,18 +48,7 @@ def scene(tmp_path: Path) -> Scene:
 
 async def left_by_a_crash(scene: Scene, path: Path) -> str:
     """The first file that a process takes on a mount has its row before it is moved, and a crash comes then."""
-
-    class PowerCutError(BaseException):
-        pass
-
-    def cut(entry_id: str, step: Step) -> None:
-        if step is Step.PLANNED:
-            raise PowerCutError
-
-    scene.after_step = cut
-    with pytest.raises(PowerCutError):
-        await scene.vault.capture(scanned(path))
-    scene.after_step = lambda entry_id, step: None
+    await crash(scene, path, Step.PLANNED)
     (entry,) = scene.entries()
     assert (entry.state, entry.staged_path) == (CaptureState.PLANNED, f"{path.parent}/{SHARED}/{entry.id}")
     return entry.id
@@ -78,10 +67,6 @@ def plant(folder: Path, name: str = "evil") -> Path:
     path = folder / name
     path.write_bytes(INFECTED)
     return path
-
-
-class PowerCutError(BaseException):
-    """Nothing of ours may catch it."""
 
 
 def cut(entry_id: str, step: Step) -> None:

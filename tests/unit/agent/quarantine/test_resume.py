@@ -10,37 +10,12 @@ from agent.domain.incident import IncidentAction
 from agent.domain.quarantine import CaptureState
 from agent.quarantine.steps import Step
 from tests.fakes.store import MemoryStore
-from tests.unit.agent.quarantine.scene import INFECTED, Scene, scanned
-
-
-class PowerCutError(BaseException):
-    """Nothing of ours may catch it."""
+from tests.unit.agent.quarantine.scene import INFECTED, PowerCutError, Scene, crash, scanned
 
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Scene:
     return Scene(tmp_path)
-
-
-async def crash(scene: Scene, path: Path, at: Step) -> str:
-    """Capture until a step is durable; returns the id of the entry that is left."""
-
-    def cut(entry_id: str, step: Step) -> None:
-        if step is at:
-            raise PowerCutError
-
-    scene.after_step = cut
-    with pytest.raises(PowerCutError):
-        await scene.vault.capture(scanned(path))
-    scene.after_step = lambda entry_id, step: None
-    (entry,) = scene.entries()
-    return entry.id
-
-
-async def crash_before_its_row(scene: Scene, path: Path, at: Step) -> None:
-    """The same at a step that leaves nothing but a note of the way back."""
-    with pytest.raises(ValueError, match="not enough values to unpack"):
-        await crash(scene, path, at)
 
 
 async def restarted(scene: Scene) -> int:
@@ -49,12 +24,13 @@ async def restarted(scene: Scene) -> int:
 
 @pytest.mark.parametrize("at", [Step.CAPTURED, Step.SEALED, Step.STORED, Step.REMOVED], ids=lambda step: step.value)
 async def test_a_capture_is_finished_from_every_step(scene: Scene, at: Step) -> None:
-    entry_id = await crash(scene, scene.infected(), at)
+    await crash(scene, scene.infected(), at)
+    (entry,) = scene.entries()
     assert scene.incidents() == []
     assert await restarted(scene) == 1
-    assert scene.entry(entry_id).state is CaptureState.DONE
+    assert scene.entry(entry.id).state is CaptureState.DONE
     assert [row.action for row in scene.incidents()] == [IncidentAction.QUARANTINED]
-    assert (scene.names(), scene.staged(), scene.sealed()) == ([], [], [f"{entry_id}.bkq"])
+    assert (scene.names(), scene.staged(), scene.sealed()) == ([], [], [f"{entry.id}.bkq"])
     assert await restarted(scene) == 0
 
 
@@ -68,7 +44,8 @@ async def test_a_capture_that_is_finished_needs_nothing(scene: Scene) -> None:
 async def test_a_file_without_a_row_goes_back_and_can_be_taken_again(scene: Scene, at: Step) -> None:
     path = scene.infected()
     before = path.stat()
-    await crash_before_its_row(scene, path, at)
+    await crash(scene, path, at)
+    assert scene.entries() == []
     assert await restarted(scene) == (at is Step.MOVED)
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert (path.read_bytes(), scene.staged(), scene.incidents()) == (INFECTED, [], [])
@@ -78,7 +55,8 @@ async def test_a_file_without_a_row_goes_back_and_can_be_taken_again(scene: Scen
 
 async def test_a_file_without_a_row_overwrites_nothing_on_its_way_back(scene: Scene) -> None:
     path = scene.infected()
-    await crash_before_its_row(scene, path, Step.MOVED)
+    await crash(scene, path, Step.MOVED)
+    assert scene.entries() == []
     path.write_bytes(b"somebody else's by now")
     assert await restarted(scene) == 1
     assert path.read_bytes() == b"somebody else's by now"
@@ -89,7 +67,8 @@ async def test_a_file_without_a_row_overwrites_nothing_on_its_way_back(scene: Sc
 
 async def test_a_file_whose_folder_is_gone_waits_with_its_note_for_the_folder(scene: Scene) -> None:
     path = scene.infected()
-    await crash_before_its_row(scene, path, Step.MOVED)
+    await crash(scene, path, Step.MOVED)
+    assert scene.entries() == []
     scene.home.rmdir()
     assert await restarted(scene) == 0
     assert len(scene.staged()) == 2
