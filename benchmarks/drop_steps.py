@@ -49,7 +49,7 @@ _NS_PER_US = 1_000
 _CLOSED, _GONE, _NAME = "it is closed", "its path is seen to be empty", "drop-"
 #: Of the vault; those after the move are not waited for.
 _STEPS = {
-    Step.PLANNED: "its row is written",
+    Step.PLANNED: "its way back is noted",
     Step.MOVED: "the move is durable",
     Step.CAPTURED: "its inode is checked",
     Step.SEALED: "it is sealed",
