@@ -162,7 +162,7 @@ class Captures:
         """Make sure that a crash cannot lose where the file belongs: by a note, or by a row that is on the disk."""
         if self._will_do_with_a_note(entry, folder) and way_back.note(staging, entry.id, entry.original_path):
             return replace(entry, staged_path=f"{folder.path}/{entry.id}")
-        planned = self._journal.plan(entry, folder.path)
+        planned = self._journal.plan(entry, folder.path, for_once=folder.once)
         self._staging.register(folder)
         return planned
 

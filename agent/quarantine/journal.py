@@ -108,8 +108,14 @@ class CaptureJournal:
         with self._store.transaction() as tables:
             return tables.journal.retained()
 
-    def plan(self, entry: QuarantineEntry, staging_folder: str) -> QuarantineEntry:
-        """The file is about to be moved to a staging folder; repeated when another place has to be tried."""
+    def plan(self, entry: QuarantineEntry, staging_folder: str, *, for_once: bool) -> QuarantineEntry:
+        """The file is about to be moved to a staging folder; repeated when another place has to be tried.
+
+        Args:
+            entry: Its row, written or not.
+            staging_folder: Where to; restarts look into it from now on.
+            for_once: Nothing else will ever be moved there, so they need not.
+        """
         planned = replace(entry, staged_path=f"{staging_folder}/{entry.id}")
         with self._store.transaction() as tables:
             if tables.journal.get(entry.id) is None:
@@ -117,12 +123,12 @@ class CaptureJournal:
             else:
                 tables.journal.advance(entry.id, CaptureState.PLANNED, staged_path=planned.staged_path)
             known = _folders(tables)
-            if staging_folder not in known:
+            if not for_once and staging_folder not in known:
                 tables.settings.put(STAGING_FOLDERS, json.dumps([*known, staging_folder]))
         return planned
 
     def staging_folders(self) -> tuple[str, ...]:
-        """All that a file was ever planned to wait in."""
+        """All that more than one file may have waited in, beside the vault's own."""
         with self._store.transaction() as tables:
             return _folders(tables)
 
