@@ -228,7 +228,7 @@ def build_agent(device: Device, announce: Callable[[str], None]) -> Agent:
         on_proven=lambda: announce(_proven_line(realtime.state())),
         is_own=device.vault.is_vault_path,
     )
-    scheduled = _scheduled_scans(device, pack, own_folders, realtime.is_self_test)
+    scheduled = _scheduled_scans(device, pack, own_folders, realtime.is_self_test, governor.watch)
     board = _board_of_service(
         device,
         pack,
@@ -257,7 +257,11 @@ def build_agent(device: Device, announce: Callable[[str], None]) -> Agent:
 
 
 def _scheduled_scans(
-    device: Device, pack: CompiledPack, own_folders: tuple[str, ...], is_own_test: Callable[[FileIdentity], bool]
+    device: Device,
+    pack: CompiledPack,
+    own_folders: tuple[str, ...],
+    is_own_test: Callable[[FileIdentity], bool],
+    began: Callable[[ScheduledScans], None],
 ) -> ScheduledScans:
     """With one worker of their own, which nothing else waits for."""
     config = device.config
@@ -265,6 +269,7 @@ def _scheduled_scans(
     consequences = Consequences(device.vault, StoredIncidentLog(device.store), device.clock, device.randomness)
     parts = ScheduleParts(
         open_scanner=lambda: ScannerService(settings, pack, device.clock),
+        began=began,
         open_cache=lambda: scan_cache(config.locations.scan_cache, pack, settings.limits),
         ground=lambda kind: ground_of(kind, own_folders, network=config.schedule.network_filesystems),
         consequences=consequences,
