@@ -23,8 +23,8 @@ from controlplane.billing.model import (
     paid_per_line,
     recurring_lines,
 )
-from controlplane.billing.newest import newest_first
 from controlplane.billing.tables import billed_periods, billing_documents, invoice_lines, invoices, line_credits
+from controlplane.runtime.newest import newest_first
 from controlplane.runtime.paging import Page
 from controlplane.storage.database import UnitOfWork
 from controlplane.storage.upsert import insert_into

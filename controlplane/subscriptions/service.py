@@ -1,7 +1,7 @@
 """Buying, looking at and renewing a subscription."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,6 +17,7 @@ from controlplane.subscriptions import repository
 from controlplane.subscriptions.answers import RenewalAnswer, answer_from_json, answer_to_json
 from controlplane.subscriptions.errors import (
     payment_disputed,
+    quote_needed,
     subscription_ambiguous,
     subscription_revoked,
     subscription_suspended,
@@ -26,6 +27,7 @@ from controlplane.subscriptions.errors import (
 from controlplane.subscriptions.model import (
     Access,
     Billing,
+    Period,
     Renewal,
     Subscription,
     access_at,
@@ -45,6 +47,21 @@ class SubscriptionState:
     subscription: Subscription
     plan: Plan
     access: Access
+
+
+@dataclass(frozen=True, slots=True)
+class Sale:
+    """How a subscription is paid for here.
+
+    Attributes:
+        currency: ISO 4217; empty: it is paid for elsewhere.
+        trial: Length of a first period that costs nothing; nothing: there is none.
+        incomplete_until: Until when the first payment may come; None: it need not.
+    """
+
+    currency: str = ""
+    trial: timedelta = timedelta(0)
+    incomplete_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +115,7 @@ class SubscriptionService:
         term: Term,
         renewal: Renewal,
         billing: Billing = Billing.ACTIVE,
+        sale: Sale = Sale(),
     ) -> SubscriptionState:
         """Buy a plan of the newest catalog: the first period begins now, its seats exist from now on.
 
@@ -108,7 +126,7 @@ class SubscriptionService:
         plan = await self._catalog.on_sale(uow.connection, plan_id)
         if term not in plan.terms:
             raise term_not_sold(plan, term)
-        period = first_period(now, term)
+        period = Period(now, now + sale.trial) if sale.trial else first_period(now, term)
         subscription = Subscription(
             org_id=org_id,
             subscription_id=new_id(self._randomness, "sub"),
@@ -119,11 +137,13 @@ class SubscriptionService:
             renewal=renewal,
             period_start=period.start,
             period_end=period.end,
-            anchor_day=now.day,
+            anchor_day=period.end.day if sale.trial else now.day,
             suspended_at=None,
             revoked_at=None,
             revocation_epoch=0,
             created_at=now,
+            currency=sale.currency,
+            incomplete_until=sale.incomplete_until,
         )
         await repository.add(uow, subscription)
         await self._seats.provide(
@@ -158,14 +178,14 @@ class SubscriptionService:
         )
 
     async def renew(self, *, org_id: str, subscription_id: str, idempotency_key: str) -> Renewed:
-        """Add one term, once.
+        """Add one term that is paid for elsewhere, once.
 
         A repeat with the same key gets the first answer. Requests with different keys that saw the same subscription
         open one period between them: the one that loses is told `changed=False`.
 
         Raises:
             Refusal: SUBSCRIPTION_UNKNOWN, SUBSCRIPTION_REVOKED, SUBSCRIPTION_SUSPENDED, PAYMENT_DISPUTED,
-                IDEMPOTENCY_KEY_INVALID or IDEMPOTENCY_MISMATCH.
+                QUOTE_NEEDED: it is charged here, IDEMPOTENCY_KEY_INVALID or IDEMPOTENCY_MISMATCH.
         """
         # Seen before the transaction: only what the caller could have seen may decide which period they pay for.
         async with self._database.reading() as connection:
@@ -239,3 +259,5 @@ def _check_renewable(subscription: Subscription) -> None:
         raise subscription_suspended(subscription.subscription_id)
     if subscription.billing is Billing.DISPUTED:
         raise payment_disputed(subscription.subscription_id)
+    if subscription.currency:
+        raise quote_needed(subscription.subscription_id)
