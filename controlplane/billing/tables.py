@@ -216,7 +216,7 @@ payment_methods = Table(
     ),
 )
 
-#: Delivered notices that charges refer to. The key ends in currency and amount, which `payments` checks against its own.
+#: Delivered notices that charges refer to. The key ends in currency and amount, which `payments` compares with its own.
 charge_announcements = Table(
     "charge_announcements",
     metadata,

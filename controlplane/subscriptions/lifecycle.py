@@ -1,8 +1,8 @@
 """When what happens to a subscription, and what follows from a charge that failed: values and `now` in, dates out.
 
 A subscription has a timeline: every instant at which something is due by itself, known long before. One durable job per
-subscription wakes at the next of them; `subscription_steps` remembers which were done, so that each happens once however
-late the job comes. The rehearsal (`rehearsal.py`) walks the same timeline.
+subscription wakes at the next of them; `subscription_steps` remembers which were done, so that each happens once,
+however late the job comes. The rehearsal (`rehearsal.py`) walks the same timeline.
 """
 
 from collections.abc import Sequence
@@ -175,7 +175,7 @@ def price_announced_in_time(subscription: Subscription, delivered_at: datetime |
 
 
 def takes_effect_at_once(old: Plan, new: Plan, old_term: Term, new_term: Term, currency: str) -> bool:
-    """Whether a change is an upgrade: dearer by the year, or the same for longer. Everything else waits for term end."""
+    """Whether a change is an upgrade: dearer by the year, or the same for longer. All others wait for term end."""
     old_year, new_year = _per_year(old, old_term, currency), _per_year(new, new_term, currency)
     if new_term is not old_term:
         # From yearly to monthly would give back what the year was cheaper for.

@@ -58,6 +58,9 @@ class _Scene:
     now: datetime
 
 
+_Does = Callable[[UnitOfWork, _Scene], Awaitable[bool]]
+
+
 class Lifecycle:
     """Walks timelines.
 
@@ -89,7 +92,8 @@ class Lifecycle:
         self._wallet = wallet
         self._notices = notices
         self._activity = activity
-        self._does: Mapping[Step, Callable[[UnitOfWork, _Scene], Awaitable[bool]]] = {
+        # Each does its step; False: not yet, look again.
+        self._does: Mapping[Step, _Does] = {
             Step.PRICE_NOTICE: self._tell_price,
             Step.TRIAL_FIRST_NOTICE: self._tell_trial_first,
             Step.TRIAL_LAST_NOTICE: self._tell_trial_last,
