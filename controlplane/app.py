@@ -327,7 +327,7 @@ def build_lives(
         seats=seats,
         audit=audit,
     )
-    selling = Selling(clock=clock, subscriptions=subscriptions, charging=charging)
+    selling = Selling(clock=clock, catalog=catalog, subscriptions=subscriptions, charging=charging, audit=audit)
     return subscriptions, Lives(lifecycle, charging, desk, selling, notices)
 
 

@@ -207,7 +207,7 @@ async def live_line(connection: AsyncConnection, org_id: str, ref: LineRef) -> L
     lines, settled = invoice.content.lines, invoice.settlement
     if not 1 <= ref.line_no <= len(lines):
         raise invoice_unknown(f"{ref.invoice_id} with a line {ref.line_no}")
-    # Unused time that an invoice gave back was paid for before, so once the invoice is settled it is worth as much here.
+    # Unused time that an invoice gave back was paid for before: once the invoice is settled it is worth as much here.
     brought = brought_along(lines) if invoice.state is InvoiceState.PAID else 0
     paid = paid_per_line(lines, net_of(settled, settled.paid) + brought)[ref.line_no - 1]
     columns = line_credits.c

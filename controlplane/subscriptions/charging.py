@@ -233,14 +233,15 @@ class Charging:
 
     async def _put_in_force(self, uow: UnitOfWork, before: Subscription, after: Subscription, now: datetime) -> None:
         """Seats follow the plan; a smaller one leaves the owner time to choose (`licensing.allotments`)."""
-        plan = await self.plan_of(uow, after)
-        if (before.plan_id, before.catalog_version) != (after.plan_id, after.catalog_version):
+        old, plan = await self.plan_of(uow, before), await self.plan_of(uow, after)
+        if old != plan:
             await self._seats.provide(
                 uow, org_id=after.org_id, subscription_id=after.subscription_id, seats=plan.devices, now=now
             )
-            old = await self.plan_of(uow, before)
-            if old.name != plan.name:
-                await self._notices.tell(uow, telling.plan_changed(after, old, plan, now))
+        names = telling.plan_and_term(old, before.term), telling.plan_and_term(plan, after.term)
+        if before.pending is None and names[0] != names[1]:
+            # What waited for the end of the term was told when it was chosen.
+            await self._notices.tell(uow, telling.plan_changed(after, *names, now))
 
     async def _locked(self, uow: UnitOfWork, purchase: Purchase) -> Subscription:
         found = await repository.lock(uow, org_id=purchase.org_id, subscription_id=purchase.subscription_id)

@@ -387,7 +387,8 @@ class SubscriptionDesk:
         after = replace(before, pending=pending_of(quote.terms, PendingWhy.CHOSEN), renewal=Renewal.CHANGE_SCHEDULED)
         await self._store(uow, after, "subscription.change_scheduled")
         old, new = await self._charging.plan_of(uow, before), await self._charging.plan_of(uow, quote.terms)
-        await self._notices.tell(uow, telling.plan_changed(before, old, new, quote.effective_at))
+        names = telling.plan_and_term(old, before.term), telling.plan_and_term(new, quote.terms.term)
+        await self._notices.tell(uow, telling.plan_changed(before, *names, quote.effective_at))
 
     async def _change_trial(self, uow: UnitOfWork, before: Subscription, quote: Quote, now: datetime) -> None:
         terms = quote.terms

@@ -203,3 +203,14 @@ def nothing_to_undo(subscription_id: str) -> Refusal:
         "Look at what there is: bucklerctl subscription show",
         facts={"subscription_id": subscription_id},
     )
+
+
+def change_pending(subscription_id: str) -> Refusal:
+    """Something waits for the end of the term already."""
+    return Refusal(
+        Kind.PRECONDITION,
+        "CHANGE_PENDING",
+        "another change of this subscription waits for the end of its term",
+        "Wait until it has taken place, or have its owner undo it: bucklerctl subscription undo",
+        facts={"subscription_id": subscription_id},
+    )

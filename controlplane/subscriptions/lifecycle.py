@@ -104,6 +104,9 @@ def _renewing(subscription: Subscription, plan: Plan) -> list[Planned]:
         # Paid for elsewhere: it goes on without a word.
         return planned
     planned.append(_planned(subscription, limited_from(subscription, plan), Step.GRACE_OVER))
+    if subscription.open_invoice_id:
+        # What is being collected was announced.
+        return planned
     planned.append(_planned(subscription, end - CARD_CHECK[term], Step.CARD_CHECK))
     if subscription.billing is Billing.TRIALING:
         steps = (Step.TRIAL_FIRST_NOTICE, Step.TRIAL_LAST_NOTICE)

@@ -1,18 +1,21 @@
 """Selling a subscription to an organisation: on trial, or in force as soon as the first period is paid."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from controlplane.accounts.audit import AuditLog
 from controlplane.billing.model import Occasion
 from controlplane.billing.money import checked_currency
 from controlplane.catalog.model import Term
+from controlplane.catalog.service import CatalogService
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.fields import invalid
 from controlplane.storage.database import UnitOfWork
+from controlplane.subscriptions import repository
 from controlplane.subscriptions.charging import Charging
-from controlplane.subscriptions.errors import price_missing
-from controlplane.subscriptions.lifecycle import INCOMPLETE_FOR
-from controlplane.subscriptions.model import Billing, Period, Renewal
+from controlplane.subscriptions.errors import billed_elsewhere, change_is_none, change_pending, price_missing
+from controlplane.subscriptions.lifecycle import INCOMPLETE_FOR, pending_of
+from controlplane.subscriptions.model import Billing, PendingWhy, Period, Renewal
 from controlplane.subscriptions.quoting import PurchaseKind, period_draft, terms_of
 from controlplane.subscriptions.service import Sale, SubscriptionService, SubscriptionState
 
@@ -51,12 +54,24 @@ class Selling:
 
     Args:
         clock: Business time.
+        catalog: Knows the plans.
         subscriptions: Creates them.
         charging: Writes purchases.
+        audit: Records every change.
     """
 
-    def __init__(self, *, clock: Clock, subscriptions: SubscriptionService, charging: Charging) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        catalog: CatalogService,
+        subscriptions: SubscriptionService,
+        charging: Charging,
+        audit: AuditLog,
+    ) -> None:
         self._clock = clock
+        self._catalog = catalog
+        self._audit = audit
         self._subscriptions = subscriptions
         self._charging = charging
 
@@ -97,3 +112,37 @@ class Selling:
         )
         await self._charging.arm(uow, subscription)
         return Sold(state, invoice.invoice_id)
+
+    async def reprice(self, uow: UnitOfWork, org_id: str, subscription_id: str) -> SubscriptionState:
+        """Move a subscription to its plan in the newest catalog, from the next period whose price is announced in time.
+
+        Without a delivered notice of its own the new price does not hold: the next period is sold for the old one.
+
+        Raises:
+            Refusal: SUBSCRIPTION_UNKNOWN, SUBSCRIPTION_AMBIGUOUS, BILLED_ELSEWHERE, CHANGE_PENDING, NO_CHANGE,
+                PLAN_UNKNOWN or PRICE_MISSING.
+        """
+        seen = await self._subscriptions.get(uow.connection, org_id=org_id, subscription_id=subscription_id)
+        named = seen.subscription.subscription_id
+        before = await repository.lock(uow, org_id=org_id, subscription_id=named)
+        assert before is not None, "it was found in this transaction"
+        if not before.currency:
+            raise billed_elsewhere(named)
+        if before.pending is not None:
+            raise change_pending(named)
+        plan = await self._catalog.on_sale(uow.connection, before.plan_id)
+        if plan.catalog_version == before.catalog_version:
+            raise change_is_none()
+        if plan.price(before.term, before.currency) is None:
+            raise price_missing(plan, before.term, before.currency)
+        after = replace(before, pending=pending_of(terms_of(plan, before.term), PendingWhy.PRICE))
+        await repository.store(uow, after)
+        await self._audit.record(
+            uow,
+            org_id=org_id,
+            action="subscription.repriced",
+            subject=named,
+            details={"catalog_version": str(plan.catalog_version)},
+        )
+        await self._charging.arm(uow, after)
+        return await self._subscriptions.get(uow.connection, org_id=org_id, subscription_id=named)

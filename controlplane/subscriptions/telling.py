@@ -4,7 +4,7 @@ from datetime import datetime
 
 from controlplane.billing.model import Invoice
 from controlplane.billing.money import Money
-from controlplane.catalog.model import Plan
+from controlplane.catalog.model import Plan, Term
 from controlplane.notices.model import Announced, NoticeKind, NoticeOrder
 from controlplane.subscriptions.lifecycle import Ask, Dunning
 from controlplane.subscriptions.model import Access, Subscription, kept_until
@@ -140,11 +140,15 @@ def receipt(kind: NoticeKind, subscription: Subscription, plan: Plan, now: datet
     return _order(kind, subscription, f"{kind.value}/{now.isoformat()}", facts)
 
 
-def plan_changed(subscription: Subscription, old: Plan, new: Plan, at: datetime) -> NoticeOrder:
-    """Another plan, now or from the end of the term on."""
-    facts = {**_about(subscription, new), "old_plan": old.name, "day": day(at)}
-    key = f"plan_changed/{new.plan_id}/{new.catalog_version}/{at.isoformat()}"
-    return _order(NoticeKind.PLAN_CHANGED, subscription, key, facts)
+def plan_changed(subscription: Subscription, old: str, new: str, at: datetime) -> NoticeOrder:
+    """Another plan or term, now or from the end of the term on; both as `plan_and_term` names them."""
+    facts = {"subscription_id": subscription.subscription_id, "plan": new, "old_plan": old, "day": day(at)}
+    return _order(NoticeKind.PLAN_CHANGED, subscription, f"plan_changed/{new}/{at.isoformat()}", facts)
+
+
+def plan_and_term(plan: Plan, term: Term) -> str:
+    """`Home 3 (yearly)`."""
+    return f"{plan.name} ({term.value})"
 
 
 def _about(subscription: Subscription, plan: Plan) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Lives of customers without the network: the real rooms on a real database, a fake bank, and a mail server of paper."""
+"""Lives of customers without the network: the real rooms on a real database, a fake bank, and mails on paper."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
