@@ -28,7 +28,7 @@ from controlplane.billing.rpc import BillingRpc
 from controlplane.billing.service import BillingService
 from controlplane.billing.wallet import Wallet
 from controlplane.catalog.service import CatalogService
-from controlplane.config import BillingConfig
+from controlplane.config import BillingConfig, MailConfig
 from controlplane.detections.rpc import DetectionRpc
 from controlplane.detections.service import DetectionService
 from controlplane.devices.contact import DeviceContacts
@@ -53,7 +53,8 @@ from controlplane.licensing.seating import Seating
 from controlplane.licensing.seats import Seats
 from controlplane.licensing.service import LicensingService
 from controlplane.licensing.terms import TermsReader
-from controlplane.notices.mail import Mail, MailHeld
+from controlplane.notices.mail import Mail, MailFolder, MailHeld, SmtpMail, SmtpSettings
+from controlplane.notices.rpc import NoticeRpc
 from controlplane.notices.service import DELIVER_NOTICE, NoticeService
 from controlplane.runtime.clock import Clock, ShiftedClock, SystemClock
 from controlplane.runtime.interceptors import CallEntry, CallInterceptor
@@ -85,6 +86,7 @@ from wire.v1.device_pb2_grpc import add_DeviceServiceServicer_to_server
 from wire.v1.enrollment_pb2_grpc import add_EnrollmentServiceServicer_to_server
 from wire.v1.fleet_pb2_grpc import add_FleetServiceServicer_to_server
 from wire.v1.licensing_pb2_grpc import add_LicensingServiceServicer_to_server
+from wire.v1.notice_pb2_grpc import add_NoticeServiceServicer_to_server
 from wire.v1.sandbox_pb2_grpc import add_SandboxServiceServicer_to_server
 from wire.v1.subscription_pb2_grpc import add_SubscriptionServiceServicer_to_server
 
@@ -126,6 +128,15 @@ class Commerce:
     seller: Party
     provider: PaymentProvider
     mail: Mail = field(default_factory=MailHeld)
+
+
+def mail_of(config: MailConfig, folder: Path) -> Mail:
+    """As the installation was configured: a mail server, or files in a folder."""
+    if not config.host:
+        return MailFolder(folder, config.sender)
+    return SmtpMail(
+        SmtpSettings(config.host, config.port, config.sender, config.username, config.password, plain=config.plain)
+    )
 
 
 def commerce_of(config: BillingConfig, mail: Mail | None = None) -> Commerce:
@@ -559,7 +570,11 @@ def people_listener(
     services: list[Register] = [
         partial(add_EnrollmentServiceServicer_to_server, enroll),
         partial(add_AccountServiceServicer_to_server, AccountRpc(plane.database, plane.accounts)),
-        partial(add_SubscriptionServiceServicer_to_server, SubscriptionRpc(plane.database, plane.subscriptions)),
+        partial(
+            add_SubscriptionServiceServicer_to_server,
+            SubscriptionRpc(plane.database, plane.subscriptions, plane.lives.desk),
+        ),
+        partial(add_NoticeServiceServicer_to_server, NoticeRpc(plane.database, plane.lives.notices)),
         partial(add_LicensingServiceServicer_to_server, licensing),
         partial(add_FleetServiceServicer_to_server, fleet),
         partial(

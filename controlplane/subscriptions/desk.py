@@ -286,15 +286,12 @@ class SubscriptionDesk:
         """
         async with self._database.reading() as connection:
             state = await self._subscriptions.get(connection, org_id=org_id, subscription_id=subscription_id)
-            subscription, pending = state.subscription, state.subscription.pending
-            ahead = state.plan
-            if pending is not None:
-                ahead = await self._catalog.plan(
-                    connection, plan_id=pending.plan_id, catalog_version=pending.catalog_version
-                )
+            subscription = state.subscription
             done = await repository.steps_done(connection, org_id=org_id, subscription_id=subscription.subscription_id)
         now = self._clock.now()
-        return rehearse(subscription, state.plan, ahead, done, now, until=add_months(now, months, now.day))
+        return rehearse(
+            subscription, state.plan, state.ahead or state.plan, done, now, until=add_months(now, months, now.day)
+        )
 
     # ------------------------------------------------------------ the steps of a quote
 
@@ -305,11 +302,9 @@ class SubscriptionDesk:
         term = wish.term or subscription.term
         runs = now < limited_from(subscription, state.plan) and subscription.incomplete_until is None
         same = wish.plan_id in {"", subscription.plan_id}
-        new = (
-            state.plan
-            if same and runs
-            else await self._catalog.on_sale(uow.connection, wish.plan_id or subscription.plan_id)
-        )
+        new = state.plan
+        if not (same and runs):
+            new = await self._catalog.on_sale(uow.connection, wish.plan_id or subscription.plan_id)
         if term not in new.terms:
             raise term_not_sold(new, term)
         if subscription.open_invoice_id:

@@ -27,6 +27,7 @@ from controlplane.subscriptions.errors import (
 from controlplane.subscriptions.model import (
     Access,
     Billing,
+    Pending,
     Period,
     Renewal,
     Subscription,
@@ -42,11 +43,16 @@ _MOST_NAMED = 10
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionState:
-    """A subscription, the plan it bought, and what follows from both now."""
+    """A subscription, the plan it bought, and what follows from both now.
+
+    Attributes:
+        ahead: The plan from the next period on, if that is another; None: the same.
+    """
 
     subscription: Subscription
     plan: Plan
     access: Access
+    ahead: Plan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,10 +244,11 @@ class SubscriptionService:
         return several[0]
 
     async def _state(self, connection: AsyncConnection, subscription: Subscription) -> SubscriptionState:
-        plan = await self._plan(connection, subscription)
-        return SubscriptionState(subscription, plan, access_at(subscription, plan, self._clock.now()))
+        plan, pending = await self._plan(connection, subscription), subscription.pending
+        ahead = None if pending is None else await self._plan(connection, pending)
+        return SubscriptionState(subscription, plan, access_at(subscription, plan, self._clock.now()), ahead)
 
-    async def _plan(self, connection: AsyncConnection, subscription: Subscription) -> Plan:
+    async def _plan(self, connection: AsyncConnection, subscription: Subscription | Pending) -> Plan:
         return await self._catalog.plan(
             connection, plan_id=subscription.plan_id, catalog_version=subscription.catalog_version
         )
