@@ -139,6 +139,9 @@ def _planned(subscription: Subscription, at: datetime, step: Step) -> Planned:
     if step in {Step.RENEWAL_NOTICE, Step.PRICE_NOTICE, Step.TRIAL_FIRST_NOTICE, Step.TRIAL_LAST_NOTICE}:
         # What a notice says follows from the terms: under others it has to be said again.
         key += f"/{terms.plan_id}/{terms.catalog_version}/{terms.term.value}"
+    if step is Step.GRACE_OVER:
+        # The grace of a charge that could not be announced begins later.
+        key += f"/{at.isoformat()}"
     if step is Step.PERIOD_OVER:
         # A subscription that ran out may be turned on again and renew.
         key += f"/{renewal}"

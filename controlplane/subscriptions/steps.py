@@ -289,14 +289,31 @@ class Lifecycle:
         )
         fitting = [notice for notice in told if _announces(notice, invoice.due)]
         if not fitting:
-            await self._announce(uow, scene, kind, f"late/{invoice.invoice_id}")
+            await self._announce(uow, scene, kind, f"late/{invoice.invoice_id}/{scene.now.isoformat()}")
             return scene.now + lead
         return min((notice.delivered_at or scene.now) + lead for notice in fitting)
+
+    async def _wait_for_notice(self, uow: UnitOfWork, scene: _Scene) -> bool:
+        """A charge that was never tried because its notice never arrived is announced anew; the grace begins then."""
+        subscription = scene.subscription
+        standing = await self._billing.get(uow.connection, subscription.org_id, subscription.open_invoice_id)
+        if standing.payments or not self._wallet.keeps_methods:
+            return False
+        permitted = await self._permitted_from(uow, scene, standing.invoice, NoticeKind.RENEWAL)
+        if permitted <= scene.now:
+            return False
+        await repository.store(uow, replace(subscription, overdue_from=permitted))
+        await self._billing.collect(
+            uow, org_id=subscription.org_id, invoice_id=subscription.open_invoice_id, at=permitted
+        )
+        return True
 
     async def _end_grace(self, uow: UnitOfWork, scene: _Scene) -> bool:
         """Nobody paid: the invoice is taken back, access becomes limited, everything is kept."""
         subscription = scene.subscription
         if subscription.open_invoice_id:
+            if await self._wait_for_notice(uow, scene):
+                return True
             waiting = await purchases.find(uow.connection, subscription.org_id, subscription.open_invoice_id)
             if waiting is not None and not await self._charging.drop(uow, waiting):
                 return False

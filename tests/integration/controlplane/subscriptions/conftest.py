@@ -1,12 +1,11 @@
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest_asyncio
 
-from tests.fakes.lives import LivesWorld, lives_on_sqlite
+from controlplane.storage.database import Database
+from tests.fakes.lives import LARGE, SMALL, LivesWorld
 
 
 @pytest_asyncio.fixture
-async def world(tmp_path: Path) -> AsyncIterator[LivesWorld]:
-    async with lives_on_sqlite(tmp_path) as made:
-        yield made
+async def world(database: Database) -> LivesWorld:
+    made = LivesWorld(database)
+    await made.publish(1, SMALL, LARGE)
+    return made

@@ -1,3 +1,4 @@
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -5,7 +6,7 @@ import pytest
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
-from controlplane.billing.model import InvoiceState
+from controlplane.billing.model import CreditReason, InvoiceState
 from controlplane.billing.tables import payments
 from controlplane.catalog.model import AccessLevel, Term
 from controlplane.notices.model import NoticeKind, NoticeState
@@ -48,11 +49,13 @@ async def test_without_a_delivered_notice_nothing_is_charged_and_nothing_is_swit
     await world.advance_to(end - 40 * DAY)
     world.mail.away = True
     await world.advance_to(end + 5 * DAY)
-    assert await paid(world, customer) == [4999]
-    assert (await world.state(customer)).access.level is not AccessLevel.LIMITED
     world.mail.away = False
-    await world.advance_to(end + 30 * DAY)
-    assert (await world.look(customer)).billing in {Billing.ACTIVE, Billing.UNPAID}
+    for day in range(5, 60):
+        await world.advance_to(end + day * DAY)
+        assert (await world.state(customer)).access.level in {AccessLevel.FULL, AccessLevel.GRACE}
+    assert await paid(world, customer) == [4999, 4999]
+    assert NoticeState.FAILED in {notice.state for notice in await world.told(customer)}
+    assert (await world.look(customer)).period_end == end.replace(year=end.year + 1)
 
 
 async def test_the_schema_refuses_an_automatic_charge_without_its_notice(world: LivesWorld) -> None:
@@ -218,3 +221,63 @@ async def test_an_early_renewal_extends_and_loses_no_day(world: LivesWorld) -> N
     assert await paid(world, customer) == [4999, 4999]
     await world.advance_to(customer.period_end)
     assert await paid(world, customer) == [4999, 4999]
+
+
+async def test_a_quote_that_many_take_at_once_is_charged_once(world: LivesWorld) -> None:
+    customer = await world.customer()
+    quote = await world.preview(customer, "home-5")
+    keys = [world.wish() for _ in range(4)] * 2
+    outcomes = await asyncio.gather(
+        *(world.desk.apply(customer.org_id, quote.quote_id, key) for key in keys), return_exceptions=True
+    )
+    reasons = {each.reason for each in outcomes if isinstance(each, Refusal)}
+    assert not [each for each in outcomes if isinstance(each, BaseException) and not isinstance(each, Refusal)]
+    assert reasons == {"QUOTE_USED"}
+    assert len(world.bank.captured()) == 2
+    assert (await world.state(customer)).plan.plan_id == "home-5"
+
+
+async def test_cancelling_beside_the_renewal_has_exactly_one_outcome(world: LivesWorld) -> None:
+    customer = await world.customer()
+    await world.advance_to(customer.period_end - timedelta(microseconds=1))
+    world.clock.advance(timedelta(microseconds=1))
+    cancel = world.desk.cancel(customer.org_id, "", world.wish(), confirmed=True)
+    await asyncio.gather(cancel, world.advance(timedelta(0)), return_exceptions=True)
+    await world.advance(DAY)
+    after, charged = await world.look(customer), await paid(world, customer)
+    renewed = after.period_end > customer.period_end
+    assert len(charged) == (2 if renewed else 1)
+    assert after.open_invoice_id == ""
+
+
+async def test_another_price_than_was_announced_is_not_charged(world: LivesWorld) -> None:
+    customer = await world.customer()
+    await world.publish(2, replace(SMALL, prices={Term.YEARLY: {"EUR": 5999}}), LARGE)
+    await world.advance_to(customer.period_end - 25 * DAY)
+    async with world.database.transaction() as uow:
+        await world.lives.selling.reprice(uow, customer.org_id, customer.subscription_id)
+    await world.advance_to(customer.period_end)
+    assert await paid(world, customer) == [4999, 4999]
+    await world.advance_to((await world.look(customer)).period_end)
+    assert await paid(world, customer) == [4999, 4999, 5999]
+
+
+async def test_an_address_that_is_refused_is_seen_and_nothing_is_charged(world: LivesWorld) -> None:
+    customer = await world.customer(Term.MONTHLY)
+    world.mail.refuses = True
+    await world.advance_to(customer.period_end + 3 * DAY)
+    assert {notice.state for notice in await world.told(customer)} == {NoticeState.FAILED}
+    assert await paid(world, customer) == [499]
+
+
+async def test_a_refunded_period_ends(world: LivesWorld) -> None:
+    customer = await world.customer()
+    await world.advance(10 * DAY)
+    (invoice,) = await world.invoices(customer)
+    async with world.database.transaction() as uow:
+        await world.billing.refunds.approve(
+            uow, customer.org_id, invoice.invoice_id, invoice.content.total, reason=CreditReason.REFUND
+        )
+    await world.advance(DAY)
+    state = await world.state(customer)
+    assert (state.access.level, state.subscription.renewal) == (AccessLevel.LIMITED, Renewal.OFF)
