@@ -76,6 +76,7 @@ from controlplane.storage.database import Database
 from controlplane.subscriptions.charging import DROP_PURCHASE, NEXT_STEP, Charging
 from controlplane.subscriptions.desk import SubscriptionDesk
 from controlplane.subscriptions.ports import SeatBook
+from controlplane.subscriptions.quote_desk import QuoteDesk
 from controlplane.subscriptions.rpc import SubscriptionRpc
 from controlplane.subscriptions.selling import Selling
 from controlplane.subscriptions.service import SubscriptionService
@@ -187,6 +188,7 @@ class Lives:
     lifecycle: Lifecycle
     charging: Charging
     desk: SubscriptionDesk
+    quotes: QuoteDesk
     selling: Selling
     notices: NoticeService
 
@@ -290,6 +292,36 @@ def build_billing(
     return Billing(service, payments, refunds, desk, wallet, listeners)
 
 
+def _build_money(
+    *,
+    database: Database,
+    clocks: Clocks,
+    randomness: Randomness,
+    audit: AuditLog,
+    accounts: AccountService,
+    commerce: Commerce,
+) -> tuple[NoticeService, Billing]:
+    """Notices, and billing behind the gate that they are."""
+    notices = NoticeService(
+        database=database,
+        clock=clocks.business,
+        randomness=randomness,
+        accounts=accounts,
+        audit=audit,
+        mail=commerce.mail,
+    )
+    billing = build_billing(
+        database=database,
+        clocks=clocks,
+        randomness=randomness,
+        audit=audit,
+        accounts=accounts,
+        commerce=commerce,
+        gate=notices,
+    )
+    return notices, billing
+
+
 def build_lives(
     *,
     database: Database,
@@ -328,6 +360,15 @@ def build_lives(
     desk = SubscriptionDesk(
         database=database,
         clock=clock,
+        subscriptions=subscriptions,
+        charging=charging,
+        billing=billing.service,
+        notices=notices,
+        seats=seats,
+    )
+    quotes = QuoteDesk(
+        database=database,
+        clock=clock,
         randomness=randomness,
         catalog=catalog,
         subscriptions=subscriptions,
@@ -336,10 +377,9 @@ def build_lives(
         wallet=billing.wallet,
         notices=notices,
         seats=seats,
-        audit=audit,
     )
     selling = Selling(clock=clock, catalog=catalog, subscriptions=subscriptions, charging=charging, audit=audit)
-    return subscriptions, Lives(lifecycle, charging, desk, selling, notices)
+    return subscriptions, Lives(lifecycle, charging, desk, quotes, selling, notices)
 
 
 class _Ground(TypedDict):
@@ -364,23 +404,13 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
     accounts = AccountService(
         database=database, wall=clocks.wall, randomness=randomness, passwords=Argon2Passwords(), audit=audit
     )
-    commerce = commerce or commerce_of(BillingConfig())
-    notices = NoticeService(
-        database=database,
-        clock=clock,
-        randomness=randomness,
-        accounts=accounts,
-        audit=audit,
-        mail=commerce.mail,
-    )
-    billing = build_billing(
+    notices, billing = _build_money(
         database=database,
         clocks=clocks,
         randomness=randomness,
         audit=audit,
         accounts=accounts,
-        commerce=commerce,
-        gate=notices,
+        commerce=commerce or commerce_of(BillingConfig()),
     )
     catalog = CatalogService(clock)
     registry = DeviceRegistry(randomness)
@@ -572,7 +602,7 @@ def people_listener(
         partial(add_AccountServiceServicer_to_server, AccountRpc(plane.database, plane.accounts)),
         partial(
             add_SubscriptionServiceServicer_to_server,
-            SubscriptionRpc(plane.database, plane.subscriptions, plane.lives.desk),
+            SubscriptionRpc(plane.database, plane.subscriptions, plane.lives.desk, plane.lives.quotes),
         ),
         partial(add_NoticeServiceServicer_to_server, NoticeRpc(plane.database, plane.lives.notices)),
         partial(add_LicensingServiceServicer_to_server, licensing),

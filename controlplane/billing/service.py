@@ -8,9 +8,10 @@ How a renewal uses it, in one unit of work of its own:
 The job asks the `ChargeGate` whether the charge was announced; `BillingListener.invoice_paid` and `.payment_failed` are
 called in the transaction that records the outcome. How an upgrade computes its credit:
 
-    for live in await billing.live_lines(uow.connection, org_id=…, subscription_id=…, at=now):
-        credit = Prorated(live.creditable, part=days_left, whole=days, credit=True)
-        Line(kind=LineKind.PRORATION_CREDIT, source=live.ref, calculation=credit, …)
+    # The newest line that pays for this time; what those before it gave back is in it.
+    live = (await billing.live_lines(uow.connection, org_id=…, subscription_id=…, at=now))[-1]
+    credit = Prorated(live.creditable, part=days_left, whole=days_of_its_period, credit=True)
+    Line(kind=LineKind.PRORATION_CREDIT, source=live.ref, calculation=credit, …)
 
 A quote is an `InvoiceDraft` that is not issued yet: `draft.total` is what will be charged, `explain_invoice` says why.
 """

@@ -120,6 +120,18 @@ class Charging:
             due_at=at or self._clock.now(),
         )
 
+    async def store(self, uow: UnitOfWork, after: Subscription, action: str) -> None:
+        """Write a change of a locked subscription, with its audit, and have its timeline looked at anew."""
+        await repository.store(uow, after)
+        await self._audit.record(
+            uow,
+            org_id=after.org_id,
+            action=action,
+            subject=after.subscription_id,
+            details={"plan_id": after.plan_id, "term": after.term.value, "renewal": after.renewal.value},
+        )
+        await self.arm(uow, after)
+
     async def plan_of(self, uow: UnitOfWork, terms: Terms | Subscription) -> Plan:
         """The plan of some terms."""
         return await self._catalog.plan(uow.connection, plan_id=terms.plan_id, catalog_version=terms.catalog_version)

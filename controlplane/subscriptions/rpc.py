@@ -17,10 +17,11 @@ from controlplane.runtime.interceptors import Context
 from controlplane.runtime.principal import current_person
 from controlplane.storage.database import Database
 from controlplane.storage.types import to_microseconds
-from controlplane.subscriptions.desk import SubscriptionDesk, Wish
+from controlplane.subscriptions.desk import SubscriptionDesk
 from controlplane.subscriptions.lifecycle import next_terms, renews
 from controlplane.subscriptions.model import kept_until
 from controlplane.subscriptions.purchases import Quote
+from controlplane.subscriptions.quote_desk import QuoteDesk, Wish
 from controlplane.subscriptions.service import SubscriptionService, SubscriptionState
 from wire.v1 import subscription_pb2
 from wire.v1.subscription_pb2_grpc import SubscriptionServiceServicer
@@ -33,10 +34,13 @@ MAX_MONTHS: Final = 120
 class SubscriptionRpc(SubscriptionServiceServicer):
     """The servicer."""
 
-    def __init__(self, database: Database, service: SubscriptionService, desk: SubscriptionDesk) -> None:
+    def __init__(
+        self, database: Database, service: SubscriptionService, desk: SubscriptionDesk, quotes: QuoteDesk
+    ) -> None:
         self._database = database
         self._service = service
         self._desk = desk
+        self._quotes = quotes
 
     async def GetSubscription(  # noqa: N802 -- the name is the protocol's
         self,
@@ -74,7 +78,7 @@ class SubscriptionRpc(SubscriptionServiceServicer):
         wish = Wish(
             _id("subscription_id", request.subscription_id), _id("plan_id", request.plan_id), _term(request.term)
         )
-        return _quote(await self._desk.preview(current_person().org_id, wish))
+        return _quote(await self._quotes.preview(current_person().org_id, wish))
 
     async def ApplyQuote(  # noqa: N802 -- the name is the protocol's
         self,
@@ -83,7 +87,7 @@ class SubscriptionRpc(SubscriptionServiceServicer):
     ) -> subscription_pb2.ApplyQuoteResponse:
         """Does what a quote says."""
         quote_id = _id("quote_id", request.quote_id, required=True)
-        applied = await self._desk.apply(current_person().org_id, quote_id, request.idempotency_key)
+        applied = await self._quotes.apply(current_person().org_id, quote_id, request.idempotency_key)
         standing = applied.standing
         return subscription_pb2.ApplyQuoteResponse(
             subscription=await self._shown(applied.state),

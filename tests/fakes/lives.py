@@ -23,9 +23,9 @@ from controlplane.runtime.paging import Page
 from controlplane.runtime.principal import Role
 from controlplane.storage.database import Database
 from controlplane.storage.schema import upgrade
-from controlplane.subscriptions.desk import Applied, Wish
 from controlplane.subscriptions.model import Subscription
 from controlplane.subscriptions.purchases import Quote
+from controlplane.subscriptions.quote_desk import Applied, Wish
 from controlplane.subscriptions.selling import SaleOrder
 from controlplane.subscriptions.service import SubscriptionState
 from tests.fakes.billing import SELLER
@@ -103,7 +103,7 @@ class LivesWorld:
             notices=self.notices,
             seats=Allotments(self.notices),
         )
-        self.desk = self.lives.desk
+        self.desk, self.quotes = self.lives.desk, self.lives.quotes
         self.runner = JobRunner(
             database=database,
             clock=self.clock,
@@ -177,10 +177,10 @@ class LivesWorld:
             return list(reversed(await self.notices.newest(connection, subscription.org_id, EVERYTHING)))
 
     async def preview(self, subscription: Subscription, plan_id: str = "", term: Term | None = None) -> Quote:
-        return await self.desk.preview(subscription.org_id, Wish(subscription.subscription_id, plan_id, term))
+        return await self.quotes.preview(subscription.org_id, Wish(subscription.subscription_id, plan_id, term))
 
     async def take(self, quote: Quote) -> Applied:
-        return await self.desk.apply(quote.org_id, quote.quote_id, self.wish())
+        return await self.quotes.apply(quote.org_id, quote.quote_id, self.wish())
 
     async def change(self, subscription: Subscription, plan_id: str = "", term: Term | None = None) -> Applied:
         return await self.take(await self.preview(subscription, plan_id, term))

@@ -228,7 +228,7 @@ async def test_a_quote_that_many_take_at_once_is_charged_once(world: LivesWorld)
     quote = await world.preview(customer, "home-5")
     keys = [world.wish() for _ in range(4)] * 2
     outcomes = await asyncio.gather(
-        *(world.desk.apply(customer.org_id, quote.quote_id, key) for key in keys), return_exceptions=True
+        *(world.quotes.apply(customer.org_id, quote.quote_id, key) for key in keys), return_exceptions=True
     )
     reasons = {each.reason for each in outcomes if isinstance(each, Refusal)}
     assert not [each for each in outcomes if isinstance(each, BaseException) and not isinstance(each, Refusal)]
