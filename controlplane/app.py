@@ -77,6 +77,7 @@ from controlplane.subscriptions.charging import DROP_PURCHASE, NEXT_STEP, Chargi
 from controlplane.subscriptions.desk import SubscriptionDesk
 from controlplane.subscriptions.ports import SeatBook
 from controlplane.subscriptions.quote_desk import QuoteDesk
+from controlplane.subscriptions.retail import Retail
 from controlplane.subscriptions.rpc import SubscriptionRpc
 from controlplane.subscriptions.selling import Selling
 from controlplane.subscriptions.service import SubscriptionService
@@ -190,6 +191,7 @@ class Lives:
     desk: SubscriptionDesk
     quotes: QuoteDesk
     selling: Selling
+    retail: Retail
     notices: NoticeService
 
 
@@ -379,7 +381,8 @@ def build_lives(
         seats=seats,
     )
     selling = Selling(clock=clock, catalog=catalog, subscriptions=subscriptions, charging=charging, audit=audit)
-    return subscriptions, Lives(lifecycle, charging, desk, quotes, selling, notices)
+    retail = Retail(clock=clock, catalog=catalog, subscriptions=subscriptions, charging=charging)
+    return subscriptions, Lives(lifecycle, charging, desk, quotes, selling, retail, notices)
 
 
 class _Ground(TypedDict):

@@ -22,7 +22,7 @@ from controlplane.runtime.refusal import Refusal
 from controlplane.storage.database import Database, UnitOfWork
 from controlplane.subscriptions import purchases, repository, telling
 from controlplane.subscriptions.lifecycle import Terms, after_failure
-from controlplane.subscriptions.model import Billing, PendingWhy, Period, Renewal, Subscription
+from controlplane.subscriptions.model import Billing, PendingWhy, Period, Renewal, Subscription, add_months
 from controlplane.subscriptions.ports import SeatBook
 from controlplane.subscriptions.purchases import Purchase, PurchaseState
 from controlplane.subscriptions.quoting import PurchaseKind
@@ -285,6 +285,9 @@ def _with(before: Subscription, purchase: Purchase, now: datetime) -> Subscripti
         after = replace(after, cancelled_at=None)
     starts = period.start if not runs_on or now >= period.start else before.period_start
     anchor_day = before.anchor_day if runs_on else period.start.day
+    if add_months(period.end, 0, anchor_day) != period.end:
+        # Converted time ends on any day: from there the rhythm goes on, else the next period would be cut short.
+        anchor_day = period.end.day
     return replace(after, period_start=starts, period_end=period.end, anchor_day=anchor_day)
 
 

@@ -182,14 +182,15 @@ def price_announced_in_time(subscription: Subscription, delivered_at: datetime |
 
 def takes_effect_at_once(old: Plan, new: Plan, old_term: Term, new_term: Term, currency: str) -> bool:
     """Whether a change is an upgrade: dearer by the year, or the same for longer. All others wait for term end."""
-    old_year, new_year = _per_year(old, old_term, currency), _per_year(new, new_term, currency)
+    old_year, new_year = per_year(old, old_term, currency), per_year(new, new_term, currency)
     if new_term is not old_term:
         # From yearly to monthly would give back what the year was cheaper for.
         return new_term is Term.YEARLY and new.devices >= old.devices
     return new_year > old_year
 
 
-def _per_year(plan: Plan, term: Term, currency: str) -> int:
+def per_year(plan: Plan, term: Term, currency: str) -> int:
+    """What a year of a plan costs by this term, in minor units; 0: it has no price."""
     return (plan.price(term, currency) or 0) * (12 // term.months)
 
 
@@ -246,14 +247,14 @@ def after_failure(subscription: Subscription, plan: Plan, kind: FailureKind, now
 # ---------------------------------------------------------------- time bought elsewhere
 
 
-def converted_days(days: int, worth_per_period: int, price_per_period: int) -> int:
-    """Days of one plan as days of another, by what a period of each costs; rounded down to whole days.
+def converted_days(days: int, worth: int, price: int) -> int:
+    """Days of one plan as days of another, by what a year of each costs; rounded down to whole days.
 
     Ten days of a plan at 60.00 are five of one at 120.00: `10 × 60.00 / 120.00 = 5`. Shown to the customer as such.
 
     Raises:
         ValueError: The plan that they become days of costs nothing, or an amount is negative.
     """
-    if price_per_period <= 0 or worth_per_period < 0 or days < 0:
+    if price <= 0 or worth < 0 or days < 0:
         raise ValueError("time is converted between plans that have prices")
-    return days * worth_per_period // price_per_period
+    return days * worth // price

@@ -12,6 +12,7 @@ from controlplane.config import ServerConfig, read_config
 from controlplane.runtime.principal import OPERATOR_ACTOR, acting_as
 
 if TYPE_CHECKING:
+    from controlplane.subscriptions.retail import RetailTerm
     from controlplane.subscriptions.selling import Sold
     from controlplane.subscriptions.service import SubscriptionState
 
@@ -66,6 +67,41 @@ def reprice(
             "from": state.subscription.period_end.isoformat(),
         }
         show(output, answer)
+
+
+@subscription.command("extend")
+def extend(
+    subscription_id: Annotated[str, typer.Argument(metavar="SUBSCRIPTION", help="Id of the subscription.")],
+    plan: Annotated[str, typer.Argument(help="What was bought: a plan of the newest catalog.")],
+    data_dir: DataDirOption,
+    *,
+    reference: Annotated[str, typer.Option(help="The shop's name for the sale: the same one extends once.")],
+    term: Annotated[Term, typer.Option(help="For how long it was bought.")] = Term.YEARLY,
+    org: OrgOption = "",
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Append time that was bought elsewhere. Of another plan it is converted by price; `invoice why` shows the sum."""
+    with reporting(output):
+        from controlplane.subscriptions.retail import RetailTerm
+
+        config = read_config(data_dir.absolute())
+        state = asyncio.run(_extend(config, org, RetailTerm(subscription_id, plan, term, reference)))
+        answer = {
+            "subscription_id": state.subscription.subscription_id,
+            "period_end": state.subscription.period_end.isoformat(),
+        }
+        show(output, answer)
+
+
+async def _extend(config: ServerConfig, org: str, bought: "RetailTerm") -> "SubscriptionState":
+    from controlplane.serving import opened
+
+    async with opened(config) as server:
+        plane = server.plane
+        with acting_as(OPERATOR_ACTOR):
+            async with plane.database.transaction() as uow:
+                organisation = await plane.accounts.organisation(uow.connection, org)
+                return await plane.lives.retail.extend(uow, organisation.org_id, bought)
 
 
 async def _sell(config: ServerConfig, org: str, plan: str, term: Term, currency: str, trial_days: int) -> "Sold":

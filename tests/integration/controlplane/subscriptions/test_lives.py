@@ -12,6 +12,7 @@ from controlplane.catalog.model import AccessLevel, Term
 from controlplane.notices.model import NoticeKind, NoticeState
 from controlplane.runtime.refusal import Refusal
 from controlplane.subscriptions.model import AccessReason, Billing, Renewal, Subscription
+from controlplane.subscriptions.retail import RetailTerm
 from tests.fakes.lives import LARGE, SMALL, LivesWorld
 
 DAY = timedelta(days=1)
@@ -281,3 +282,37 @@ async def test_a_refunded_period_ends(world: LivesWorld) -> None:
     await world.advance(DAY)
     state = await world.state(customer)
     assert (state.access.level, state.subscription.renewal) == (AccessLevel.LIMITED, Renewal.OFF)
+
+
+async def extend(world: LivesWorld, customer: Subscription, plan_id: str, reference: str) -> Subscription:
+    async with world.database.transaction() as uow:
+        bought = RetailTerm(customer.subscription_id, plan_id, Term.YEARLY, reference)
+        return (await world.lives.retail.extend(uow, customer.org_id, bought)).subscription
+
+
+async def test_time_bought_in_a_shop_is_appended_once_and_converted_by_a_shown_sum(world: LivesWorld) -> None:
+    customer = await world.customer()
+    end = customer.period_end
+    for _ in range(2):
+        extended = await extend(world, customer, "home-3", "shop-0001")
+        assert extended.period_end == end.replace(year=end.year + 1)
+    await world.advance(DAY)
+    extended = await extend(world, customer, "home-5", "shop-0002")
+    # 2028 has a 29 February behind 2 March; a year of Home 5 is worth two of Home 3, nearly.
+    days = (end.replace(year=end.year + 2) - end.replace(year=end.year + 1)).days
+    assert extended.period_end == end.replace(year=end.year + 1) + days * 9999 // 4999 * DAY
+    invoices = await world.invoices(customer)
+    assert sorted(each.content.total.minor for each in invoices) == [0, 0, 4999]
+    assert extended.anchor_day == extended.period_end.day
+    async with world.database.reading() as connection:
+        _, why = await world.billing.service.explain(connection, customer.org_id, invoices[-1].invoice_id)
+    assert f"{days} × 99.99 EUR / 49.99 EUR = {days * 9999 // 4999} days" in why[0].sentence
+
+
+async def test_who_ran_out_comes_back_with_time_from_a_shop(world: LivesWorld) -> None:
+    customer = await world.customer()
+    await world.desk.set_auto_renew(customer.org_id, "", world.wish(), on=False)
+    await world.advance_to(customer.period_end + 50 * DAY)
+    extended = await extend(world, customer, "home-3", "shop-0001")
+    assert extended.period_start == world.clock.now()
+    assert (await world.state(customer)).access.level is AccessLevel.FULL
