@@ -88,6 +88,14 @@ class BillingService:
 
     # ------------------------------------------------------------ for other capabilities, in their unit of work
 
+    async def lock(self, uow: UnitOfWork, org_id: str) -> None:
+        """Keep everybody else away from an organisation's money until the transaction ends.
+
+        Whoever locks something else as well, and will write invoices, calls this first: payments take this lock before
+        they tell their listeners, so the other order could wait for itself.
+        """
+        await self._invoicing.lock(uow, org_id)
+
     async def draft(self, uow: UnitOfWork, draft: InvoiceDraft) -> Invoice:
         """Store a draft, to be finalised or discarded later.
 

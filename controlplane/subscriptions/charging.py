@@ -67,6 +67,13 @@ class Charging:
         self._seats = seats
         self._audit = audit
 
+    async def lock(self, uow: UnitOfWork, org_id: str, subscription_id: str) -> Subscription | None:
+        """One subscription, locked until the transaction ends; the organisation's money first, if there is any."""
+        seen = await repository.find(uow.connection, org_id=org_id, subscription_id=subscription_id)
+        if seen is not None and seen.currency:
+            await self._billing.lock(uow, org_id)
+        return await repository.lock(uow, org_id=org_id, subscription_id=subscription_id)
+
     async def charge(
         self,
         uow: UnitOfWork,
@@ -161,6 +168,7 @@ class Charging:
     async def drop_late(self, org_id: str, invoice_id: str) -> None:
         """Drop a purchase that nobody paid in time; the handler of `DROP_PURCHASE`, repeatable."""
         async with self._database.transaction() as uow:
+            await self._billing.lock(uow, org_id)
             purchase = await purchases.find(uow.connection, org_id, invoice_id)
             if purchase is None or purchase.state is not PurchaseState.WAITING:
                 return
@@ -256,7 +264,7 @@ class Charging:
             await self._notices.tell(uow, telling.plan_changed(after, *names, now))
 
     async def _locked(self, uow: UnitOfWork, purchase: Purchase) -> Subscription:
-        found = await repository.lock(uow, org_id=purchase.org_id, subscription_id=purchase.subscription_id)
+        found = await self.lock(uow, purchase.org_id, purchase.subscription_id)
         assert found is not None, "the foreign key promises it"
         return found
 

@@ -253,10 +253,10 @@ class SubscriptionDesk:
             request = RequestKey(org_id=org_id, caller=current_actor(), method=method, key=idempotency_key)
             now = self._clock.now()
             if await claim(uow, request, request_hash([named, *wish]), now) is None:
-                before = await repository.lock(uow, org_id=org_id, subscription_id=named)
+                before = await self._charging.lock(uow, org_id, named)
                 assert before is not None, "it was found in this transaction"
                 if before.revoked_at is not None:
                     raise subscription_revoked(named)
-                await change(uow, before, state.plan, now)
+                await change(uow, before, await self._charging.plan_of(uow, before), now)
                 await remember(uow, request, b"done")
             return await self._subscriptions.get(uow.connection, org_id=org_id, subscription_id=named)

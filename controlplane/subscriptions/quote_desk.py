@@ -241,7 +241,7 @@ class QuoteDesk:
         """Write what a quote says; the id of its invoice, or nothing if it costs nothing now."""
         now = self._clock.now()
         quote = await purchases.find_quote(uow.connection, org_id, quote_id)
-        before = await repository.lock(uow, org_id=org_id, subscription_id=quote.subscription_id)
+        before = await self._charging.lock(uow, org_id, quote.subscription_id)
         assert before is not None, "the foreign key promises it"
         if quote.used_at is not None or not await purchases.use_quote(uow, quote, now):
             raise quote_used(quote_id)

@@ -11,7 +11,6 @@ from controlplane.runtime.clock import Clock
 from controlplane.runtime.idempotency import RequestKey, claim, remember, request_hash
 from controlplane.runtime.principal import current_actor
 from controlplane.storage.database import UnitOfWork
-from controlplane.subscriptions import repository
 from controlplane.subscriptions.charging import Charging
 from controlplane.subscriptions.errors import billed_elsewhere, invoice_open, price_missing, subscription_revoked
 from controlplane.subscriptions.lifecycle import converted_days, per_year
@@ -66,11 +65,11 @@ class Retail:
         named, now = seen.subscription.subscription_id, self._clock.now()
         request = RequestKey(org_id=org_id, caller=current_actor(), method="subscriptions.extend", key=bought.reference)
         if await claim(uow, request, request_hash([named, bought.plan_id, bought.term.value]), now) is None:
-            before = await repository.lock(uow, org_id=org_id, subscription_id=named)
+            before = await self._charging.lock(uow, org_id, named)
             assert before is not None, "it was found in this transaction"
             _check(before)
             sold = await self._catalog.on_sale(uow.connection, bought.plan_id)
-            await self._append(uow, before, seen.plan, sold, bought)
+            await self._append(uow, before, await self._charging.plan_of(uow, before), sold, bought)
             await remember(uow, request, b"done")
         return await self._subscriptions.get(uow.connection, org_id=org_id, subscription_id=named)
 

@@ -124,7 +124,7 @@ class Selling:
         """
         seen = await self._subscriptions.get(uow.connection, org_id=org_id, subscription_id=subscription_id)
         named = seen.subscription.subscription_id
-        before = await repository.lock(uow, org_id=org_id, subscription_id=named)
+        before = await self._charging.lock(uow, org_id, named)
         assert before is not None, "it was found in this transaction"
         if not before.currency:
             raise billed_elsewhere(named)

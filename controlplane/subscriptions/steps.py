@@ -122,7 +122,7 @@ class Lifecycle:
     async def _one(self, org_id: str, subscription_id: str) -> bool:
         """Do the next step if it is due; False: it is not, and the alarm is set."""
         async with self._database.transaction() as uow:
-            subscription = await repository.lock(uow, org_id=org_id, subscription_id=subscription_id)
+            subscription = await self._charging.lock(uow, org_id, subscription_id)
             if subscription is None:
                 return False
             now = self._clock.now()
