@@ -33,6 +33,7 @@ async def test_day_by_day_is_the_same_as_all_at_once(tmp_path: Path, term: Term)
     assert await played(tmp_path, "days.db", term, days) == whole
 
 
+@pytest.mark.timeout(1800)  # the slow half plays 116 lives
 @pytest.mark.parametrize("seeds", [range(2), pytest.param(range(2, 60), marks=pytest.mark.slow)], ids=["few", "many"])
 async def test_random_cuts_change_nothing(tmp_path: Path, seeds: range) -> None:
     for term in Term:
