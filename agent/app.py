@@ -72,7 +72,7 @@ from agent.report.outbox import StoredIncidentLog
 from agent.report.sender import Sender
 from agent.scanner.consequences import Consequences
 from agent.scanner.engines.registry import engine_that_remembers
-from agent.scanner.governor import GovernorFacts, ScanGovernor
+from agent.scanner.governor import GovernedWorkers, GovernorFacts, ScanGovernor
 from agent.scanner.machine_cache import scan_cache
 from agent.scanner.rulepack import CompiledPack, builtin_signatures, compile_pack, load_rules
 from agent.scanner.scheduled.ground import ground_of
@@ -254,7 +254,7 @@ def build_agent(device: Device, announce: Callable[[str], None], restart: Callab
         on_proven=lambda: announce(_proven_line(realtime.state())),
         is_own=device.vault.is_vault_path,
     )
-    parts = _background_parts(device, pack, own_folders, realtime.is_self_test)
+    parts = _background_parts(device, pack, own_folders, realtime.is_self_test, governor.watch)
     scheduled = ScheduledScans(config.schedule, parts, store, clock, randomness)
     requested = RequestedScans(parts, own_folders, config.schedule.cpu_percent, store, clock)
     board = _board_of_service(
@@ -308,7 +308,11 @@ def _scan_processes(scanner: ScannerService, scheduled: ScheduledScans, requeste
 
 
 def _background_parts(
-    device: Device, pack: CompiledPack, own_folders: tuple[str, ...], is_own_test: Callable[[FileIdentity], bool]
+    device: Device,
+    pack: CompiledPack,
+    own_folders: tuple[str, ...],
+    is_own_test: Callable[[FileIdentity], bool],
+    began: Callable[[GovernedWorkers], None],
 ) -> ScheduleParts:
     """Of scans in the background: with one worker of their own, which nothing else waits for."""
     config = device.config
@@ -316,6 +320,7 @@ def _background_parts(
     consequences = Consequences(device.vault, StoredIncidentLog(device.store), device.clock, device.randomness)
     return ScheduleParts(
         open_scanner=lambda: ScannerService(settings, pack, device.clock),
+        began=began,
         open_cache=lambda: scan_cache(config.locations.scan_cache, pack, settings.limits),
         ground=lambda kind: ground_of(kind, own_folders, network=config.schedule.network_filesystems),
         consequences=consequences,

@@ -5,7 +5,7 @@ Nothing else builds dependencies, and nothing else may import `controlplane.keys
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from importlib import resources
@@ -19,7 +19,7 @@ from controlplane.accounts.service import AccountService
 from controlplane.billing.document import Party
 from controlplane.billing.invoicing import Invoicing
 from controlplane.billing.payments import COLLECT_INVOICE, SETTLE_PAYMENT, Payments
-from controlplane.billing.ports import BillingListener, ChargeGate, ClosedGate, Outside, PaymentProvider
+from controlplane.billing.ports import BillingListener, ChargeGate, Outside, PaymentProvider
 from controlplane.billing.providers.manual import ManualProvider
 from controlplane.billing.refund_desk import RefundDesk
 from controlplane.billing.refund_policy import read_policies
@@ -32,9 +32,10 @@ from controlplane.commands.campaigns import TAKE_TURN, Campaigns
 from controlplane.commands.ports import NoNudges
 from controlplane.commands.rpc import CommandExchangeRpc, CommandRpc
 from controlplane.commands.service import END_OVERDUE, CommandGround, CommandService
-from controlplane.config import BillingConfig
+from controlplane.config import BillingConfig, MailConfig
 from controlplane.detections.rpc import DetectionRpc
 from controlplane.detections.service import DetectionService
+from controlplane.devices.contact import DeviceContacts
 from controlplane.devices.fleet import FleetReader
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.devices.rpc import DeviceRpc, FleetRpc
@@ -49,7 +50,6 @@ from controlplane.licensing.issuing import EntitlementIssuer
 from controlplane.licensing.key_desk import KeyDesk
 from controlplane.licensing.keys import ActivationKeys
 from controlplane.licensing.licences import DeviceLicences
-from controlplane.licensing.notices import AuditNotices
 from controlplane.licensing.parts import LicensingParts
 from controlplane.licensing.rpc import EnrollmentRpc, EnrollmentSettings, EntitlementRpc, LicensingRpc, TrustAnchors
 from controlplane.licensing.seat_desk import SeatDesk
@@ -57,6 +57,9 @@ from controlplane.licensing.seating import Seating
 from controlplane.licensing.seats import Seats
 from controlplane.licensing.service import LicensingService
 from controlplane.licensing.terms import TermsReader
+from controlplane.notices.mail import Mail, MailFolder, MailHeld, SmtpMail, SmtpSettings
+from controlplane.notices.rpc import NoticeRpc
+from controlplane.notices.service import DELIVER_NOTICE, NoticeService
 from controlplane.runtime.clock import Clock, ShiftedClock, SystemClock
 from controlplane.runtime.interceptors import CallEntry, CallInterceptor
 from controlplane.runtime.jobs import Handler, Job, JobRunner, MoveClock, ensure_recurring
@@ -74,8 +77,15 @@ from controlplane.runtime.server import (
     server_credentials,
 )
 from controlplane.storage.database import Database
+from controlplane.subscriptions.charging import DROP_PURCHASE, NEXT_STEP, Charging
+from controlplane.subscriptions.desk import SubscriptionDesk
+from controlplane.subscriptions.ports import SeatBook
+from controlplane.subscriptions.quote_desk import QuoteDesk
+from controlplane.subscriptions.retail import Retail
 from controlplane.subscriptions.rpc import SubscriptionRpc
+from controlplane.subscriptions.selling import Selling
 from controlplane.subscriptions.service import SubscriptionService
+from controlplane.subscriptions.steps import Lifecycle
 from wire.v1.account_pb2_grpc import add_AccountServiceServicer_to_server
 from wire.v1.billing_pb2_grpc import add_BillingServiceServicer_to_server
 from wire.v1.command_pb2_grpc import add_CommandServiceServicer_to_server
@@ -83,6 +93,7 @@ from wire.v1.device_pb2_grpc import add_DeviceServiceServicer_to_server
 from wire.v1.enrollment_pb2_grpc import add_EnrollmentServiceServicer_to_server
 from wire.v1.fleet_pb2_grpc import add_FleetServiceServicer_to_server
 from wire.v1.licensing_pb2_grpc import add_LicensingServiceServicer_to_server
+from wire.v1.notice_pb2_grpc import add_NoticeServiceServicer_to_server
 from wire.v1.sandbox_pb2_grpc import add_SandboxServiceServicer_to_server
 from wire.v1.subscription_pb2_grpc import add_SubscriptionServiceServicer_to_server
 
@@ -121,22 +132,32 @@ class Clocks:
 
 @dataclass(frozen=True, slots=True)
 class Commerce:
-    """Who sells, and who moves the money."""
+    """Who sells, who moves the money, and how customers are written to."""
 
     seller: Party
     provider: PaymentProvider
-    gate: ChargeGate
+    mail: Mail = field(default_factory=MailHeld)
 
 
-def commerce_of(config: BillingConfig) -> Commerce:
-    """As the installation was configured. Nothing is charged by itself until somebody delivers notices.
+def mail_of(config: MailConfig, folder: Path) -> Mail:
+    """As the installation was configured: a mail server, or files in a folder."""
+    if not config.host:
+        return MailFolder(folder, config.sender)
+    return SmtpMail(
+        SmtpSettings(config.host, config.port, config.sender, config.username, config.password, plain=config.plain)
+    )
+
+
+def commerce_of(config: BillingConfig, mail: Mail | None = None) -> Commerce:
+    """As the installation was configured; None: no mail leaves, notices wait.
 
     Raises:
         Refusal: STRIPE_NOT_INSTALLED.
     """
     seller = Party(config.seller[0], config.seller[1:])
+    mail = mail or MailHeld()
     if config.provider == "manual":
-        return Commerce(seller, ManualProvider(), ClosedGate())
+        return Commerce(seller, ManualProvider(), mail)
     try:
         # Late: an optional library, and a large one.
         from controlplane.billing.providers.stripe_api import StripeProvider, StripeSettings
@@ -153,7 +174,7 @@ def commerce_of(config: BillingConfig) -> Commerce:
         api_base=config.stripe_api_base,
         return_url=config.return_url,
     )
-    return Commerce(seller, StripeProvider(settings), ClosedGate())
+    return Commerce(seller, StripeProvider(settings), mail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +190,19 @@ class Billing:
 
 
 @dataclass(frozen=True, slots=True)
+class Lives:
+    """What happens to subscriptions, by themselves and by people, and what is told of it; built."""
+
+    lifecycle: Lifecycle
+    charging: Charging
+    desk: SubscriptionDesk
+    quotes: QuoteDesk
+    selling: Selling
+    retail: Retail
+    notices: NoticeService
+
+
+@dataclass(frozen=True, slots=True)
 class ControlPlane:
     """Everything, built."""
 
@@ -181,6 +215,7 @@ class ControlPlane:
     catalog: CatalogService
     billing: Billing
     subscriptions: SubscriptionService
+    lives: Lives
     licensing: LicensingService
     key_desk: KeyDesk
     seat_desk: SeatDesk
@@ -237,12 +272,13 @@ def build_billing(
     audit: AuditLog,
     accounts: AccountService,
     commerce: Commerce,
+    gate: ChargeGate,
 ) -> Billing:
     """Build the room of billing."""
     clock = clocks.business
     policies = read_policies(resources.files("controlplane.billing").joinpath("refund_policies.toml").read_bytes())
     listeners: list[BillingListener] = []
-    outside = Outside(commerce.provider, commerce.gate, listeners)
+    outside = Outside(commerce.provider, gate, listeners)
     invoicing = Invoicing(
         clock=clock,
         randomness=randomness,
@@ -267,6 +303,97 @@ def build_billing(
     return Billing(service, payments, refunds, desk, wallet, listeners)
 
 
+def _build_money(
+    *,
+    database: Database,
+    clocks: Clocks,
+    randomness: Randomness,
+    audit: AuditLog,
+    accounts: AccountService,
+    commerce: Commerce,
+) -> tuple[NoticeService, Billing]:
+    """Notices, and billing behind the gate that they are."""
+    notices = NoticeService(
+        database=database,
+        clock=clocks.business,
+        randomness=randomness,
+        accounts=accounts,
+        audit=audit,
+        mail=commerce.mail,
+    )
+    billing = build_billing(
+        database=database,
+        clocks=clocks,
+        randomness=randomness,
+        audit=audit,
+        accounts=accounts,
+        commerce=commerce,
+        gate=notices,
+    )
+    return notices, billing
+
+
+def build_lives(
+    *,
+    database: Database,
+    clocks: Clocks,
+    randomness: Randomness,
+    audit: AuditLog,
+    catalog: CatalogService,
+    billing: Billing,
+    notices: NoticeService,
+    seats: SeatBook,
+) -> tuple[SubscriptionService, Lives]:
+    """Build the room of subscriptions, and have it hear of their invoices."""
+    clock = clocks.business
+    charging = Charging(
+        database=database,
+        clock=clock,
+        catalog=catalog,
+        billing=billing.service,
+        notices=notices,
+        seats=seats,
+        audit=audit,
+    )
+    billing.listeners.append(charging)
+    subscriptions = SubscriptionService(
+        database=database, clock=clock, randomness=randomness, catalog=catalog, audit=audit, seats=seats
+    )
+    lifecycle = Lifecycle(
+        database=database,
+        clock=clock,
+        charging=charging,
+        billing=billing.service,
+        wallet=billing.wallet,
+        notices=notices,
+        activity=DeviceContacts(),
+    )
+    desk = SubscriptionDesk(
+        database=database,
+        clock=clock,
+        subscriptions=subscriptions,
+        charging=charging,
+        billing=billing.service,
+        notices=notices,
+        seats=seats,
+    )
+    quotes = QuoteDesk(
+        database=database,
+        clock=clock,
+        randomness=randomness,
+        catalog=catalog,
+        subscriptions=subscriptions,
+        charging=charging,
+        billing=billing.service,
+        wallet=billing.wallet,
+        notices=notices,
+        seats=seats,
+    )
+    selling = Selling(clock=clock, catalog=catalog, subscriptions=subscriptions, charging=charging, audit=audit)
+    retail = Retail(clock=clock, catalog=catalog, subscriptions=subscriptions, charging=charging)
+    return subscriptions, Lives(lifecycle, charging, desk, quotes, selling, retail, notices)
+
+
 class _Ground(TypedDict):
     database: Database
     clock: Clock
@@ -289,7 +416,7 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
     accounts = AccountService(
         database=database, wall=clocks.wall, randomness=randomness, passwords=Argon2Passwords(), audit=audit
     )
-    billing = build_billing(
+    notices, billing = _build_money(
         database=database,
         clocks=clocks,
         randomness=randomness,
@@ -299,11 +426,17 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
     )
     catalog = CatalogService(clock)
     registry = DeviceRegistry(randomness)
-    notices = AuditNotices(audit)
     allotments = Allotments(notices)
     seats = Seats(allotments, registry, randomness)
-    subscriptions = SubscriptionService(
-        database=database, clock=clock, randomness=randomness, catalog=catalog, audit=audit, seats=allotments
+    subscriptions, lives = build_lives(
+        database=database,
+        clocks=clocks,
+        randomness=randomness,
+        audit=audit,
+        catalog=catalog,
+        billing=billing,
+        notices=notices,
+        seats=allotments,
     )
     seating = Seating(database=database, allotments=allotments, seats=seats, audit=audit, notices=notices, clock=clock)
     terms = TermsReader(subscriptions)
@@ -333,6 +466,7 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         catalog=catalog,
         billing=billing,
         subscriptions=subscriptions,
+        lives=lives,
         licensing=LicensingService(database=database, parts=parts, authority=keys.authority, audit=audit, clock=clock),
         key_desk=KeyDesk(database=database, parts=parts, audit=audit, clock=clock),
         seat_desk=SeatDesk(database=database, parts=parts, audit=audit, clock=clock),
@@ -363,6 +497,7 @@ async def job_runner(plane: ControlPlane, move_clock: MoveClock | None = None) -
         await ensure_recurring(uow, kind=SWEEP_ENTITLEMENTS, every=SWEEP_EVERY, first_at=now)
         await ensure_recurring(uow, kind=END_OVERDUE, every=END_OVERDUE_EVERY, first_at=now)
         await ensure_recurring(uow, kind=COMPARE_CHARGES, every=COMPARE_CHARGES_EVERY, first_at=now)
+    await plane.lives.lifecycle.arm_everything()
     return JobRunner(
         database=plane.database,
         clock=plane.clocks.business,
@@ -394,7 +529,23 @@ def _job_handlers(plane: ControlPlane) -> Mapping[str, Handler]:
         SWEEP_ENTITLEMENTS: sweep_entitlements,
         SETTLE_SURPLUS: settle_surplus,
         **billing_jobs(plane.billing),
+        **lives_jobs(plane.lives),
     }
+
+
+def lives_jobs(lives: Lives) -> Mapping[str, Handler]:
+    """What subscriptions and notices do at their own instants."""
+
+    async def next_step(job: Job) -> None:
+        await lives.lifecycle.advance(job.org_id, job.subject)
+
+    async def drop_purchase(job: Job) -> None:
+        await lives.charging.drop_late(job.org_id, job.subject)
+
+    async def deliver_notice(job: Job) -> None:
+        await lives.notices.deliver(job.org_id, job.subject)
+
+    return {NEXT_STEP: next_step, DROP_PURCHASE: drop_purchase, DELIVER_NOTICE: deliver_notice}
 
 
 def billing_jobs(billing: Billing) -> Mapping[str, Handler]:
@@ -476,7 +627,11 @@ def people_listener(
     services: list[Register] = [
         partial(add_EnrollmentServiceServicer_to_server, enroll),
         partial(add_AccountServiceServicer_to_server, AccountRpc(plane.database, plane.accounts)),
-        partial(add_SubscriptionServiceServicer_to_server, SubscriptionRpc(plane.database, plane.subscriptions)),
+        partial(
+            add_SubscriptionServiceServicer_to_server,
+            SubscriptionRpc(plane.database, plane.subscriptions, plane.lives.desk, plane.lives.quotes),
+        ),
+        partial(add_NoticeServiceServicer_to_server, NoticeRpc(plane.database, plane.lives.notices)),
         partial(add_LicensingServiceServicer_to_server, licensing),
         partial(add_FleetServiceServicer_to_server, fleet),
         partial(add_CommandServiceServicer_to_server, CommandRpc(plane.commands, plane.campaigns)),

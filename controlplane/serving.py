@@ -121,7 +121,7 @@ async def opened(config: ServerConfig, *, demo: bool | None = None) -> AsyncIter
         Refusal: SCHEMA_OUTDATED, SCHEMA_NEWER, SANDBOX_DATABASE, or what is wrong with a key file.
     """
     keys = app.load_keys(config.data_dir.keys)
-    commerce = app.commerce_of(config.billing)
+    commerce = app.commerce_of(config.billing, app.mail_of(config.mail, config.data_dir.mail))
     database = Database(config.database_url)
     try:
         await check_schema(database)

@@ -80,6 +80,7 @@ class RequestedScans:
 
             try:
                 await scanner.start()
+                self._parts.began(scanner)
                 with self._parts.open_cache() as cache:
                     cpu = CpuTime()
                     pace = Pace(

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from controlplane.cli.ctl.money_rows import amount_row
 from controlplane.storage.types import from_microseconds
 from wire.v1 import command_pb2, common_pb2, device_pb2, fleet_pb2, licensing_pb2, subscription_pb2
 
@@ -217,6 +218,12 @@ def subscription_row(subscription: subscription_pb2.Subscription) -> dict[str, A
         "access_until": moment(subscription.access_until_at_us),
         "period_start": moment(subscription.period_start_at_us),
         "period_end": moment(subscription.period_end_at_us),
+        "pending_plan_id": subscription.pending_plan_id or None,
+        "pending_term": subscription.pending_term or None,
+        "next_charge": amount_row(subscription.next_charge) if subscription.HasField("next_charge") else None,
+        "open_invoice_id": subscription.open_invoice_id or None,
+        "cancelled_at": moment(subscription.cancelled_at_us),
+        "kept_until": moment(subscription.kept_until_at_us),
     }
 
 

@@ -11,6 +11,7 @@ from wire.v1 import (
     enrollment_pb2,
     fleet_pb2,
     licensing_pb2,
+    notice_pb2,
     sandbox_pb2,
     subscription_pb2,
 )
@@ -23,6 +24,7 @@ SERVED = (
     enrollment_pb2,
     fleet_pb2,
     licensing_pb2,
+    notice_pb2,
     sandbox_pb2,
     subscription_pb2,
 )
@@ -91,7 +93,7 @@ def test_nobody_passes_only_where_anyone_may(method: str) -> None:
 def test_a_viewer_may_look_but_change_nothing() -> None:
     viewer = {name for name, permission in PERMISSIONS.items() if Role.VIEWER in permission.roles}
     verbs = {name.rpartition("/")[2] for name in viewer}
-    assert all(verb.startswith(("Get", "List", "WhoAmI", "Explain", "Check", "Classify")) for verb in verbs)
+    assert all(verb.startswith(("Get", "List", "WhoAmI", "Explain", "Check", "Classify", "Simulate")) for verb in verbs)
 
 
 def test_a_refused_role_is_told_which_roles_may() -> None:

@@ -68,6 +68,7 @@ class Device:
 
         return ScheduleParts(
             open_scanner=lambda: self.scanner,
+            began=lambda _: None,
             open_cache=nullcontext,
             ground=ground,
             consequences=Consequences(self.quarantine, self.incidents, self.clock, SeededRandomness()),
