@@ -401,6 +401,14 @@ class _Ground(TypedDict):
     audit: AuditLog
 
 
+class _Usual(TypedDict):
+    """What most use cases stand on."""
+
+    database: Database
+    audit: AuditLog
+    clock: Clock
+
+
 def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | None = None) -> ControlPlane:
     """Build the control plane, from the ground up.
 
@@ -413,6 +421,7 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
     randomness = SystemRandomness()
     clock = clocks.business
     audit = AuditLog(clock, randomness)
+    usual: _Usual = {"database": database, "audit": audit, "clock": clock}
     accounts = AccountService(
         database=database, wall=clocks.wall, randomness=randomness, passwords=Argon2Passwords(), audit=audit
     )
@@ -438,7 +447,7 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         notices=notices,
         seats=allotments,
     )
-    seating = Seating(database=database, allotments=allotments, seats=seats, audit=audit, notices=notices, clock=clock)
+    seating = Seating(allotments=allotments, seats=seats, notices=notices, **usual)
     terms = TermsReader(subscriptions)
     issuer = EntitlementIssuer(database, keys.signer, clock)
     licences = DeviceLicences(seats=seats, terms=terms, issuer=issuer, clock=clock)
@@ -453,9 +462,7 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         licences=licences,
         notices=notices,
     )
-    commanding = CommandGround(
-        database=database, registry=registry, access=licences, nudges=NoNudges(), audit=audit, clock=clock
-    )
+    commanding = CommandGround(registry=registry, access=licences, nudges=NoNudges(), **usual)
     return ControlPlane(
         database=database,
         clocks=clocks,
@@ -467,21 +474,14 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         billing=billing,
         subscriptions=subscriptions,
         lives=lives,
-        licensing=LicensingService(database=database, parts=parts, authority=keys.authority, audit=audit, clock=clock),
-        key_desk=KeyDesk(database=database, parts=parts, audit=audit, clock=clock),
-        seat_desk=SeatDesk(database=database, parts=parts, audit=audit, clock=clock),
+        licensing=LicensingService(parts=parts, authority=keys.authority, **usual),
+        key_desk=KeyDesk(parts=parts, **usual),
+        seat_desk=SeatDesk(parts=parts, **usual),
         seating=seating,
         issuer=issuer,
-        devices=DeviceService(
-            database=database,
-            registry=registry,
-            licences=licences,
-            authority=keys.authority,
-            audit=audit,
-            clock=clock,
-        ),
+        devices=DeviceService(registry=registry, licences=licences, authority=keys.authority, **usual),
         fleet=FleetReader(database=database, licences=licences, clock=clock),
-        detections=DetectionService(database=database, registry=registry, audit=audit, clock=clock),
+        detections=DetectionService(registry=registry, **usual),
         commands=CommandService(commanding),
         campaigns=Campaigns(commanding),
     )
