@@ -8,9 +8,10 @@ import asyncio
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, replace
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,13 @@ import structlog
 from agent.config import AgentConfig
 from agent.control.access_watch import AccessWatch
 from agent.control.channel import read_authorities
+from agent.control.command_runner import CommandRunner
+from agent.control.commands.allow import AllowHandler
+from agent.control.commands.deactivate import DeactivateHandler
+from agent.control.commands.delete import DeleteHandler
+from agent.control.commands.restart import RestartHandler
+from agent.control.commands.restore import RestoreHandler
+from agent.control.commands.scan import ScanHandler
 from agent.control.device_report import DeviceReport
 from agent.control.enrolment import ActivationOrder, ActivationOutcome, Enroller, unfinished_attempt
 from agent.control.entitlements import EntitlementKeeper
@@ -29,8 +37,8 @@ from agent.domain.files import FileIdentity
 from agent.domain.governor import pause_after
 from agent.domain.health import HealthIssue, ProtectionFacts, health_issues
 from agent.domain.policy import Mode
-from agent.domain.ports import Clock, Randomness
-from agent.local_api.actions import DirectActions, OwnerActions
+from agent.domain.ports import Clock, CommandHandler, Randomness
+from agent.local_api.actions import DirectActions, NewExclusion, OwnerActions
 from agent.local_api.client import agent_answers, ask_status, remote_actions
 from agent.local_api.server import LocalApi
 from agent.local_api.status import (
@@ -64,10 +72,11 @@ from agent.report.outbox import StoredIncidentLog
 from agent.report.sender import Sender
 from agent.scanner.consequences import Consequences
 from agent.scanner.engines.registry import engine_that_remembers
-from agent.scanner.governor import GovernorFacts, ScanGovernor
+from agent.scanner.governor import GovernedWorkers, GovernorFacts, ScanGovernor
 from agent.scanner.machine_cache import scan_cache
 from agent.scanner.rulepack import CompiledPack, builtin_signatures, compile_pack, load_rules
 from agent.scanner.scheduled.ground import ground_of
+from agent.scanner.scheduled.requested import RequestedScans
 from agent.scanner.scheduled.scans import ScheduledScans, ScheduleParts, ScheduleState
 from agent.scanner.scheduled.settings import ScheduleSettings
 from agent.scanner.service import ScannerService
@@ -154,10 +163,20 @@ class Agent:
     watch: AccessWatch
     local_api: LocalApi
     scheduled: ScheduledScans
+    commands: CommandRunner
 
 
-async def run_agent(config: AgentConfig, announce: Callable[[str], None]) -> None:
-    """Protect until SIGTERM or SIGINT.
+class Ending(Enum):
+    """Why the service ended."""
+
+    #: It was told to stop.
+    STOPPED = "stopped"
+    #: It was told to start anew.
+    RESTART = "restart"
+
+
+async def run_agent(config: AgentConfig, announce: Callable[[str], None]) -> Ending:
+    """Protect until SIGTERM or SIGINT, or until an admin has it restart.
 
     Args:
         config: Everything that can be chosen.
@@ -166,7 +185,13 @@ async def run_agent(config: AgentConfig, announce: Callable[[str], None]) -> Non
     Raises:
         BucklerError: Something that protection needs is missing; nothing is left running.
     """
-    stopping = asyncio.Event()
+    stopping, ending = asyncio.Event(), Ending.STOPPED
+
+    def restart() -> None:
+        nonlocal ending
+        ending = Ending.RESTART
+        stopping.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     prepare_data_dir(config.locations.data_dir)
@@ -175,7 +200,7 @@ async def run_agent(config: AgentConfig, announce: Callable[[str], None]) -> Non
         watching(register_folder(), config.realtime.roots, config.locations.data_dir),
         open_device(config) as device,
     ):
-        agent = build_agent(device, announce)
+        agent = build_agent(device, announce, restart)
         try:
             await agent.scanner.start()
             await device.vault.resume()
@@ -184,9 +209,10 @@ async def run_agent(config: AgentConfig, announce: Callable[[str], None]) -> Non
         finally:
             await agent.scanner.close()
             agent.pack.close()
+    return ending
 
 
-def build_agent(device: Device, announce: Callable[[str], None]) -> Agent:
+def build_agent(device: Device, announce: Callable[[str], None], restart: Callable[[], None]) -> Agent:
     """Build every part, in the order in which they need each other.
 
     Raises:
@@ -201,7 +227,7 @@ def build_agent(device: Device, announce: Callable[[str], None]) -> Agent:
     source = choose_source(
         config.realtime.source,
         excluded=own_folders,
-        own_pids=lambda: scanner.process_ids() | scheduled.process_ids() | {os.getpid()},
+        own_pids=lambda: _scan_processes(scanner, scheduled, requested) | {os.getpid()},
         clock=clock,
         block=config.realtime.block,
     )
@@ -228,23 +254,29 @@ def build_agent(device: Device, announce: Callable[[str], None]) -> Agent:
         on_proven=lambda: announce(_proven_line(realtime.state())),
         is_own=device.vault.is_vault_path,
     )
-    scheduled = _scheduled_scans(device, pack, own_folders, realtime.is_self_test, governor.watch)
+    parts = _background_parts(device, pack, own_folders, realtime.is_self_test, governor.watch)
+    scheduled = ScheduledScans(config.schedule, parts, store, clock, randomness)
+    requested = RequestedScans(parts, own_folders, config.schedule.cpu_percent, store, clock)
     board = _board_of_service(
         device,
         pack,
         scanner,
         realtime,
         scheduled,
+        lambda: _scan_processes(scanner, scheduled, requested),
         lambda: link.last_error,
         lambda: _resource_facts(governor.facts(), restarts),
     )
     watch = AccessWatch(keeper.access, lambda: _access_changed(realtime, sender))
     link = ControlLink(config.link, keeper, clock, randomness, _reporter(board), watch.wake)
+    actions = direct_actions(device, lambda mode: _switch_mode(mode, realtime, book))
+    handlers = _command_handlers(device, actions, requested, link, restart)
+    commands = CommandRunner(store, handlers, keeper.access, clock, link.report_soon)
+    link.attend(commands)
     sender = Sender(store, link, clock, randomness)
     loop = asyncio.get_running_loop()
     # Captures write the outbox in threads; the sender lives on the loop.
     store.when_outbox_grows(lambda: _on_loop(loop, sender.wake))
-    actions = direct_actions(device, lambda mode: _switch_mode(mode, realtime, book))
     local_api = LocalApi(
         config.locations.local_api,
         actions,
@@ -253,21 +285,40 @@ def build_agent(device: Device, announce: Callable[[str], None]) -> Agent:
         lambda action: _steer(action, scheduled, device),
     )
     upkeep = VaultUpkeep(device.vault, randomness)
-    return Agent(device, pack, scanner, governor, realtime, upkeep, restarts, link, sender, watch, local_api, scheduled)
+    return Agent(
+        device, pack, scanner, governor, realtime, upkeep, restarts, link, sender, watch, local_api, scheduled, commands
+    )
 
 
-def _scheduled_scans(
+def _command_handlers(
+    device: Device, actions: OwnerActions, scans: RequestedScans, link: ControlLink, restart: Callable[[], None]
+) -> Sequence[CommandHandler]:
+    return (
+        ScanHandler(scans),
+        RestoreHandler(device.vault),
+        DeleteHandler(device.vault),
+        AllowHandler(lambda *what: actions.add_exclusion(NewExclusion(*what)), device.clock),
+        RestartHandler(restart),
+        DeactivateHandler(link.deactivate),
+    )
+
+
+def _scan_processes(scanner: ScannerService, scheduled: ScheduledScans, requested: RequestedScans) -> frozenset[int]:
+    return scanner.process_ids() | scheduled.process_ids() | requested.process_ids()
+
+
+def _background_parts(
     device: Device,
     pack: CompiledPack,
     own_folders: tuple[str, ...],
     is_own_test: Callable[[FileIdentity], bool],
-    began: Callable[[ScheduledScans], None],
-) -> ScheduledScans:
-    """With one worker of their own, which nothing else waits for."""
+    began: Callable[[GovernedWorkers], None],
+) -> ScheduleParts:
+    """Of scans in the background: with one worker of their own, which nothing else waits for."""
     config = device.config
     settings = replace(config.scanner, workers=1, background=True)
     consequences = Consequences(device.vault, StoredIncidentLog(device.store), device.clock, device.randomness)
-    parts = ScheduleParts(
+    return ScheduleParts(
         open_scanner=lambda: ScannerService(settings, pack, device.clock),
         began=began,
         open_cache=lambda: scan_cache(config.locations.scan_cache, pack, settings.limits),
@@ -279,7 +330,6 @@ def _scheduled_scans(
         is_own_test=is_own_test,
         zone=local_zone(),
     )
-    return ScheduledScans(config.schedule, parts, device.store, device.clock, device.randomness)
 
 
 def _waiting_files(allowed: int | None) -> int:
@@ -296,6 +346,7 @@ async def _supervise(agent: Agent, stopping: asyncio.Event) -> None:
         "upkeep": _kept_running("upkeep", agent.upkeep.run, agent.restarts),
         "sender": _kept_running("sender", agent.sender.run, agent.restarts),
         "link": _kept_running("link", agent.link.run, agent.restarts),
+        "commands": _kept_running("commands", agent.commands.run, agent.restarts),
         "access_watch": agent.watch.run(),
         "scheduled_scans": _kept_running("scheduled_scans", agent.scheduled.run, agent.restarts),
     }
@@ -390,6 +441,7 @@ def _board_of_service(
     scanner: ScannerService,
     realtime: RealtimeProtection,
     scheduled: ScheduledScans,
+    worker_pids: Callable[[], frozenset[int]],
     last_error: Callable[[], BucklerError | None],
     resources: Callable[[], ResourceFacts],
 ) -> StatusBoard:
@@ -399,7 +451,7 @@ def _board_of_service(
         engine=lambda: _engine_facts(pack, scanner),
         issues=lambda: _issues_of_service(device, scanner, realtime.state()),
         policy_version=lambda: device.book.current().version,
-        worker_pids=lambda: scanner.process_ids() | scheduled.process_ids(),
+        worker_pids=worker_pids,
         resources=resources,
         retention=device.config.retention,
         schedule=lambda: _schedule_facts(scheduled.state(), device.config.schedule),

@@ -28,6 +28,10 @@ from controlplane.billing.rpc import BillingRpc
 from controlplane.billing.service import BillingService
 from controlplane.billing.wallet import Wallet
 from controlplane.catalog.service import CatalogService
+from controlplane.commands.campaigns import TAKE_TURN, Campaigns
+from controlplane.commands.ports import NoNudges
+from controlplane.commands.rpc import CommandExchangeRpc, CommandRpc
+from controlplane.commands.service import END_OVERDUE, CommandGround, CommandService
 from controlplane.config import BillingConfig, MailConfig
 from controlplane.detections.rpc import DetectionRpc
 from controlplane.detections.service import DetectionService
@@ -84,6 +88,7 @@ from controlplane.subscriptions.service import SubscriptionService
 from controlplane.subscriptions.steps import Lifecycle
 from wire.v1.account_pb2_grpc import add_AccountServiceServicer_to_server
 from wire.v1.billing_pb2_grpc import add_BillingServiceServicer_to_server
+from wire.v1.command_pb2_grpc import add_CommandServiceServicer_to_server
 from wire.v1.device_pb2_grpc import add_DeviceServiceServicer_to_server
 from wire.v1.enrollment_pb2_grpc import add_EnrollmentServiceServicer_to_server
 from wire.v1.fleet_pb2_grpc import add_FleetServiceServicer_to_server
@@ -98,6 +103,8 @@ SWEEP_EVERY: Final = timedelta(minutes=1)
 #: Compares the provider's charges with ours; ADR 21.
 COMPARE_CHARGES: Final = "billing.compare_charges"
 COMPARE_CHARGES_EVERY: Final = timedelta(days=1)
+#: Ends commands that nobody fetched or answered.
+END_OVERDUE_EVERY: Final = timedelta(minutes=1)
 #: Calls that anybody may make, per address of the caller. Keys and passwords cannot be guessed at these rates; the
 #: burst of activations leaves room for a company behind one address.
 RATES: Final[Mapping[str, Rate]] = {
@@ -217,6 +224,8 @@ class ControlPlane:
     devices: DeviceService
     fleet: FleetReader
     detections: DetectionService
+    commands: CommandService
+    campaigns: Campaigns
 
 
 def system_clocks() -> Clocks:
@@ -392,6 +401,14 @@ class _Ground(TypedDict):
     audit: AuditLog
 
 
+class _Usual(TypedDict):
+    """What most use cases stand on."""
+
+    database: Database
+    audit: AuditLog
+    clock: Clock
+
+
 def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | None = None) -> ControlPlane:
     """Build the control plane, from the ground up.
 
@@ -404,6 +421,7 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
     randomness = SystemRandomness()
     clock = clocks.business
     audit = AuditLog(clock, randomness)
+    usual: _Usual = {"database": database, "audit": audit, "clock": clock}
     accounts = AccountService(
         database=database, wall=clocks.wall, randomness=randomness, passwords=Argon2Passwords(), audit=audit
     )
@@ -429,7 +447,7 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         notices=notices,
         seats=allotments,
     )
-    seating = Seating(database=database, allotments=allotments, seats=seats, audit=audit, notices=notices, clock=clock)
+    seating = Seating(allotments=allotments, seats=seats, notices=notices, **usual)
     terms = TermsReader(subscriptions)
     issuer = EntitlementIssuer(database, keys.signer, clock)
     licences = DeviceLicences(seats=seats, terms=terms, issuer=issuer, clock=clock)
@@ -444,6 +462,7 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         licences=licences,
         notices=notices,
     )
+    commanding = CommandGround(registry=registry, access=licences, nudges=NoNudges(), **usual)
     return ControlPlane(
         database=database,
         clocks=clocks,
@@ -455,21 +474,16 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         billing=billing,
         subscriptions=subscriptions,
         lives=lives,
-        licensing=LicensingService(database=database, parts=parts, authority=keys.authority, audit=audit, clock=clock),
-        key_desk=KeyDesk(database=database, parts=parts, audit=audit, clock=clock),
-        seat_desk=SeatDesk(database=database, parts=parts, audit=audit, clock=clock),
+        licensing=LicensingService(parts=parts, authority=keys.authority, **usual),
+        key_desk=KeyDesk(parts=parts, **usual),
+        seat_desk=SeatDesk(parts=parts, **usual),
         seating=seating,
         issuer=issuer,
-        devices=DeviceService(
-            database=database,
-            registry=registry,
-            licences=licences,
-            authority=keys.authority,
-            audit=audit,
-            clock=clock,
-        ),
+        devices=DeviceService(registry=registry, licences=licences, authority=keys.authority, **usual),
         fleet=FleetReader(database=database, licences=licences, clock=clock),
-        detections=DetectionService(database=database, registry=registry, audit=audit, clock=clock),
+        detections=DetectionService(registry=registry, **usual),
+        commands=CommandService(commanding),
+        campaigns=Campaigns(commanding),
     )
 
 
@@ -481,6 +495,7 @@ async def job_runner(plane: ControlPlane, move_clock: MoveClock | None = None) -
     async with plane.database.transaction() as uow:
         now = plane.clocks.business.now()
         await ensure_recurring(uow, kind=SWEEP_ENTITLEMENTS, every=SWEEP_EVERY, first_at=now)
+        await ensure_recurring(uow, kind=END_OVERDUE, every=END_OVERDUE_EVERY, first_at=now)
         await ensure_recurring(uow, kind=COMPARE_CHARGES, every=COMPARE_CHARGES_EVERY, first_at=now)
     await plane.lives.lifecycle.arm_everything()
     return JobRunner(
@@ -502,7 +517,15 @@ def _job_handlers(plane: ControlPlane) -> Mapping[str, Handler]:
     async def settle_surplus(job: Job) -> None:
         await plane.seating.settle_surplus(job.org_id, job.subject)
 
+    async def end_overdue(_job: Job) -> None:
+        await plane.commands.end_overdue()
+
+    async def take_turn(job: Job) -> None:
+        await plane.campaigns.take_turn(job.org_id, job.subject)
+
     return {
+        END_OVERDUE: end_overdue,
+        TAKE_TURN: take_turn,
         SWEEP_ENTITLEMENTS: sweep_entitlements,
         SETTLE_SURPLUS: settle_surplus,
         **billing_jobs(plane.billing),
@@ -571,6 +594,7 @@ def device_listener(plane: ControlPlane, address: Address, *, check_in_interval_
         service=plane.devices,
         entitlements=EntitlementRpc(service=plane.licensing, anchors=anchors, clock=plane.clocks.business),
         detections=DetectionRpc(plane.detections),
+        commands=CommandExchangeRpc(plane.commands),
         check_in_interval_s=check_in_interval_s,
     )
     return Listener(
@@ -610,6 +634,7 @@ def people_listener(
         partial(add_NoticeServiceServicer_to_server, NoticeRpc(plane.database, plane.lives.notices)),
         partial(add_LicensingServiceServicer_to_server, licensing),
         partial(add_FleetServiceServicer_to_server, fleet),
+        partial(add_CommandServiceServicer_to_server, CommandRpc(plane.commands, plane.campaigns)),
         partial(
             add_BillingServiceServicer_to_server,
             BillingRpc(plane.database, plane.billing.service, plane.billing.desk, plane.billing.wallet),

@@ -1,6 +1,8 @@
 """`buckler run`: the service, in the foreground."""
 
 import asyncio
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -29,11 +31,14 @@ def run(
 
     Prints `protected roots=… source=…` to standard error once protection has been proven.
     """
-    from agent.app import run_agent
+    from agent.app import Ending, run_agent
     from agent.cli.log import configure_log
     from agent.config import Overrides, load_config
 
     configure_log(service=True)
     common = common_options(context, output, data_dir, config)
     overrides = Overrides(common.data_dir, common.config, tuple(root or ()), tuple(rules or ()), mode)
-    asyncio.run(run_agent(load_config(overrides), announce=note))
+    ending = asyncio.run(run_agent(load_config(overrides), announce=note))
+    if ending is Ending.RESTART:
+        # The same process, so that whoever supervises it need not notice.
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 -- our own program

@@ -7,6 +7,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import typer
 
+from controlplane.cli.ctl.command import command
 from controlplane.cli.ctl.detection import detection
 from controlplane.cli.ctl.device import device
 from controlplane.cli.ctl.fleet import fleet
@@ -16,6 +17,7 @@ from controlplane.cli.ctl.licence import licence
 from controlplane.cli.ctl.login import login
 from controlplane.cli.ctl.notice import notice
 from controlplane.cli.ctl.payment_method import payment_method
+from controlplane.cli.ctl.quarantine import quarantine
 from controlplane.cli.ctl.refund import refund
 from controlplane.cli.ctl.sandbox import sandbox
 from controlplane.cli.ctl.seat import seat
@@ -31,6 +33,8 @@ app.command()(login)
 app.add_typer(fleet, name="fleet")
 app.add_typer(device, name="device")
 app.add_typer(detection, name="detection")
+app.add_typer(quarantine, name="quarantine")
+app.add_typer(command, name="command")
 app.add_typer(seat, name="seat")
 app.add_typer(subscription, name="subscription")
 app.add_typer(key, name="key")

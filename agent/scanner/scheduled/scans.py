@@ -63,7 +63,7 @@ class ScheduleParts:
 
     Attributes:
         open_scanner: Makes a scanner, not yet started.
-        began: Told each time such a scanner has started.
+        began: Given each such scanner once it has started.
         open_cache: Opens what is known to be clean.
         ground: What a scan of a kind walks; waits for the file system.
         consequences: What follows from a verdict.
@@ -75,7 +75,7 @@ class ScheduleParts:
     """
 
     open_scanner: Callable[[], OwnScanner]
-    began: Callable[["ScheduledScans"], None]
+    began: Callable[[OwnScanner], None]
     open_cache: Callable[[], AbstractContextManager[ScanCache | None]]
     ground: Callable[[ScanKind], Ground]
     consequences: Consequences
@@ -154,14 +154,6 @@ class ScheduledScans:
         """Processes of the scan that is running."""
         return frozenset() if self._scanner is None else self._scanner.process_ids()
 
-    def work_under_way(self) -> dict[int, str]:
-        """What the scan that is running is at, by process id; see `agent.scanner.governor.GovernedWorkers`."""
-        return {} if self._scanner is None else self._scanner.work_under_way()
-
-    def restart_worker(self, pid: int, reason: str) -> bool:
-        """Replace its worker; False: there is none of that id."""
-        return self._scanner is not None and self._scanner.restart_worker(pid, reason)
-
     def pause(self) -> None:
         """Scan nothing until `resume`, restarts included; a scan that runs stops after its file."""
         self._set_paused(paused=True)
@@ -217,7 +209,7 @@ class ScheduledScans:
         scanner = self._scanner = self._parts.open_scanner()
         try:
             await scanner.start()
-            self._parts.began(self)
+            self._parts.began(scanner)
             with self._parts.open_cache() as cache:
                 return await BackgroundScan(ground, self._scan_parts(scanner, cache)).run()
         finally:

@@ -6,6 +6,7 @@ from controlplane.runtime.refusal import Refusal
 from wire.v1 import (
     account_pb2,
     billing_pb2,
+    command_pb2,
     device_pb2,
     enrollment_pb2,
     fleet_pb2,
@@ -18,6 +19,7 @@ from wire.v1 import (
 SERVED = (
     account_pb2,
     billing_pb2,
+    command_pb2,
     device_pb2,
     enrollment_pb2,
     fleet_pb2,
