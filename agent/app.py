@@ -8,12 +8,11 @@ import asyncio
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import Any
 
 import structlog
 
@@ -34,7 +33,6 @@ from agent.control.link import ControlLink, not_activated
 from agent.control.policy_book import PolicyBook
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.files import FileIdentity
-from agent.domain.governor import pause_after
 from agent.domain.health import HealthIssue, ProtectionFacts, health_issues
 from agent.domain.policy import Mode
 from agent.domain.ports import Clock, CommandHandler, Randomness
@@ -82,15 +80,12 @@ from agent.scanner.scheduled.settings import ScheduleSettings
 from agent.scanner.service import ScannerService
 from agent.storage.announcing import AnnouncingStore
 from agent.storage.database import open_database
+from agent.supervision import Parts, kept_running, supervise
 
 log = structlog.get_logger()
 
 #: Files of a burst that are kept open until their turn; the names of the others are kept instead.
 _MOST_WAITING = 4096
-#: Before a part that failed is started again, in seconds; the pause doubles, unless the part ran well for so long.
-_FIRST_PAUSE_S = 5.0
-_LONGEST_PAUSE_S = 300.0
-_GOOD_RUN_S = 600.0
 
 
 # ---------------------------------------------------------------- the device
@@ -205,7 +200,7 @@ async def run_agent(config: AgentConfig, announce: Callable[[str], None]) -> End
             await agent.scanner.start()
             await device.vault.resume()
             settle_in()
-            await _supervise(agent, stopping)
+            await supervise(_parts_of(agent), stopping)
         finally:
             await agent.scanner.close()
             agent.pack.close()
@@ -337,51 +332,24 @@ def _waiting_files(allowed: int | None) -> int:
     return _MOST_WAITING if allowed is None else max(64, min(_MOST_WAITING, allowed // 4))
 
 
-async def _supervise(agent: Agent, stopping: asyncio.Event) -> None:
-    """Run all parts until told to stop; what protection cannot do without ends the agent, the rest starts again."""
-    parts: dict[str, Coroutine[Any, Any, None]] = {
+def _parts_of(agent: Agent) -> Parts:
+    """What protection cannot do without ends the agent when it fails; the rest starts again."""
+    return {
         "realtime": agent.realtime.run(),
         "local_api": agent.local_api.run(),
-        "governor": _kept_running("governor", agent.governor.run, agent.restarts),
-        "upkeep": _kept_running("upkeep", agent.upkeep.run, agent.restarts),
-        "sender": _kept_running("sender", agent.sender.run, agent.restarts),
-        "link": _kept_running("link", agent.link.run, agent.restarts),
-        "commands": _kept_running("commands", agent.commands.run, agent.restarts),
         "access_watch": agent.watch.run(),
-        "scheduled_scans": _kept_running("scheduled_scans", agent.scheduled.run, agent.restarts),
+        **{
+            name: kept_running(name, run, agent.restarts)
+            for name, run in (
+                ("governor", agent.governor.run),
+                ("upkeep", agent.upkeep.run),
+                ("sender", agent.sender.run),
+                ("link", agent.link.run),
+                ("commands", agent.commands.run),
+                ("scheduled_scans", agent.scheduled.run),
+            )
+        },
     }
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(part, name=name) for name, part in parts.items()]
-            await stopping.wait()
-            for task in tasks:
-                task.cancel()
-    except BaseExceptionGroup as failures:
-        refused, _ = failures.split(BucklerError)
-        if refused is None:
-            raise
-        raise _first_of(refused) from failures
-
-
-async def _kept_running(name: str, run: Callable[[], Coroutine[Any, Any, None]], restarts: Counter[str]) -> None:
-    """Start a part again whenever it fails: none of these must ever cost the protection."""
-    loop, in_a_row = asyncio.get_running_loop(), 0
-    while True:
-        begun_s = loop.time()
-        try:
-            await run()
-        except BucklerError as error:
-            log.error("part_failed", part=name, code=error.code, message=error.message)  # noqa: TRY400 -- expected kind
-        except Exception:
-            log.exception("part_failed", part=name)
-        restarts[name] += 1
-        in_a_row = 1 if loop.time() - begun_s > _GOOD_RUN_S else in_a_row + 1
-        await asyncio.sleep(pause_after(in_a_row, _FIRST_PAUSE_S, _LONGEST_PAUSE_S))
-
-
-def _first_of(failures: BaseExceptionGroup[BucklerError]) -> BucklerError:
-    first = failures.exceptions[0]
-    return first if isinstance(first, BucklerError) else _first_of(first)
 
 
 def _proven_line(state: RealtimeState) -> str:

@@ -18,20 +18,20 @@ from controlplane.accounts.rpc import AccountRpc
 from controlplane.accounts.service import AccountService
 from controlplane.billing.document import Party
 from controlplane.billing.invoicing import Invoicing
-from controlplane.billing.payments import COLLECT_INVOICE, SETTLE_PAYMENT, Payments
+from controlplane.billing.payments import Payments
 from controlplane.billing.ports import BillingListener, ChargeGate, Outside, PaymentProvider
 from controlplane.billing.providers.manual import ManualProvider
 from controlplane.billing.refund_desk import RefundDesk
 from controlplane.billing.refund_policy import read_policies
-from controlplane.billing.refunds import SUBMIT_REFUND, Refunds
+from controlplane.billing.refunds import Refunds
 from controlplane.billing.rpc import BillingRpc
 from controlplane.billing.service import BillingService
 from controlplane.billing.wallet import Wallet
 from controlplane.catalog.service import CatalogService
-from controlplane.commands.campaigns import TAKE_TURN, Campaigns
+from controlplane.commands.campaigns import Campaigns
 from controlplane.commands.ports import NoNudges
 from controlplane.commands.rpc import CommandExchangeRpc, CommandRpc
-from controlplane.commands.service import END_OVERDUE, CommandGround, CommandService
+from controlplane.commands.service import CommandGround, CommandService
 from controlplane.config import BillingConfig, MailConfig
 from controlplane.detections.rpc import DetectionRpc
 from controlplane.detections.service import DetectionService
@@ -44,8 +44,7 @@ from controlplane.keys import authority, root
 from controlplane.keys.authority import CertificateAuthority
 from controlplane.keys.root import RootKey
 from controlplane.keys.signing import EntitlementKeys
-from controlplane.licensing.allotments import SETTLE_SURPLUS, Allotments
-from controlplane.licensing.attempts import forget_full
+from controlplane.licensing.allotments import Allotments
 from controlplane.licensing.issuing import EntitlementIssuer
 from controlplane.licensing.key_desk import KeyDesk
 from controlplane.licensing.keys import ActivationKeys
@@ -59,12 +58,11 @@ from controlplane.licensing.service import LicensingService
 from controlplane.licensing.terms import TermsReader
 from controlplane.notices.mail import Mail, MailFolder, MailHeld, SmtpMail, SmtpSettings
 from controlplane.notices.rpc import NoticeRpc
-from controlplane.notices.service import DELIVER_NOTICE, NoticeService
+from controlplane.notices.service import NoticeService
 from controlplane.runtime.clock import Clock, ShiftedClock, SystemClock
 from controlplane.runtime.interceptors import CallEntry, CallInterceptor
-from controlplane.runtime.jobs import Handler, Job, JobRunner, MoveClock, ensure_recurring
 from controlplane.runtime.private_files import make_private_folder
-from controlplane.runtime.randomness import Randomness, SystemRandomness, new_id
+from controlplane.runtime.randomness import Randomness, SystemRandomness
 from controlplane.runtime.rate_limit import Rate, RateLimiter
 from controlplane.runtime.refusal import Kind, Refusal
 from controlplane.runtime.sandbox_rpc import SandboxRpc
@@ -77,7 +75,7 @@ from controlplane.runtime.server import (
     server_credentials,
 )
 from controlplane.storage.database import Database
-from controlplane.subscriptions.charging import DROP_PURCHASE, NEXT_STEP, Charging
+from controlplane.subscriptions.charging import Charging
 from controlplane.subscriptions.desk import SubscriptionDesk
 from controlplane.subscriptions.ports import SeatBook
 from controlplane.subscriptions.quote_desk import QuoteDesk
@@ -97,14 +95,6 @@ from wire.v1.notice_pb2_grpc import add_NoticeServiceServicer_to_server
 from wire.v1.sandbox_pb2_grpc import add_SandboxServiceServicer_to_server
 from wire.v1.subscription_pb2_grpc import add_SubscriptionServiceServicer_to_server
 
-#: Finishes entitlements that a crash left planned; DESIGN section 4, step 4.
-SWEEP_ENTITLEMENTS: Final = "licensing.sweep_entitlements"
-SWEEP_EVERY: Final = timedelta(minutes=1)
-#: Compares the provider's charges with ours; ADR 21.
-COMPARE_CHARGES: Final = "billing.compare_charges"
-COMPARE_CHARGES_EVERY: Final = timedelta(days=1)
-#: Ends commands that nobody fetched or answered.
-END_OVERDUE_EVERY: Final = timedelta(minutes=1)
 #: Calls that anybody may make, per address of the caller. Keys and passwords cannot be guessed at these rates; the
 #: burst of activations leaves room for a company behind one address.
 RATES: Final[Mapping[str, Rate]] = {
@@ -485,90 +475,6 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         commands=CommandService(commanding),
         campaigns=Campaigns(commanding),
     )
-
-
-# ---------------------------------------------------------------- jobs
-
-
-async def job_runner(plane: ControlPlane, move_clock: MoveClock | None = None) -> JobRunner:
-    """The runner of every durable job, with the recurring ones armed."""
-    async with plane.database.transaction() as uow:
-        now = plane.clocks.business.now()
-        await ensure_recurring(uow, kind=SWEEP_ENTITLEMENTS, every=SWEEP_EVERY, first_at=now)
-        await ensure_recurring(uow, kind=END_OVERDUE, every=END_OVERDUE_EVERY, first_at=now)
-        await ensure_recurring(uow, kind=COMPARE_CHARGES, every=COMPARE_CHARGES_EVERY, first_at=now)
-    await plane.lives.lifecycle.arm_everything()
-    return JobRunner(
-        database=plane.database,
-        clock=plane.clocks.business,
-        wall=plane.clocks.wall,
-        owner=new_id(plane.randomness, "srv"),
-        handlers=_job_handlers(plane),
-        move_clock=move_clock,
-    )
-
-
-def _job_handlers(plane: ControlPlane) -> Mapping[str, Handler]:
-    async def sweep_entitlements(_job: Job) -> None:
-        await plane.issuer.sweep()
-        async with plane.database.transaction() as uow:
-            await forget_full(uow, plane.clocks.business.now())
-
-    async def settle_surplus(job: Job) -> None:
-        await plane.seating.settle_surplus(job.org_id, job.subject)
-
-    async def end_overdue(_job: Job) -> None:
-        await plane.commands.end_overdue()
-
-    async def take_turn(job: Job) -> None:
-        await plane.campaigns.take_turn(job.org_id, job.subject)
-
-    return {
-        END_OVERDUE: end_overdue,
-        TAKE_TURN: take_turn,
-        SWEEP_ENTITLEMENTS: sweep_entitlements,
-        SETTLE_SURPLUS: settle_surplus,
-        **billing_jobs(plane.billing),
-        **lives_jobs(plane.lives),
-    }
-
-
-def lives_jobs(lives: Lives) -> Mapping[str, Handler]:
-    """What subscriptions and notices do at their own instants."""
-
-    async def next_step(job: Job) -> None:
-        await lives.lifecycle.advance(job.org_id, job.subject)
-
-    async def drop_purchase(job: Job) -> None:
-        await lives.charging.drop_late(job.org_id, job.subject)
-
-    async def deliver_notice(job: Job) -> None:
-        await lives.notices.deliver(job.org_id, job.subject)
-
-    return {NEXT_STEP: next_step, DROP_PURCHASE: drop_purchase, DELIVER_NOTICE: deliver_notice}
-
-
-def billing_jobs(billing: Billing) -> Mapping[str, Handler]:
-    """What billing does at its own instants."""
-
-    async def settle_payment(job: Job) -> None:
-        await billing.payments.settle(job.org_id, job.subject)
-
-    async def collect_invoice(job: Job) -> None:
-        await billing.payments.collect(job.org_id, job.subject, job.due_at)
-
-    async def submit_refund(job: Job) -> None:
-        await billing.refunds.submit(job.org_id, job.subject)
-
-    async def compare_charges(_job: Job) -> None:
-        await billing.payments.compare()
-
-    return {
-        SETTLE_PAYMENT: settle_payment,
-        COLLECT_INVOICE: collect_invoice,
-        SUBMIT_REFUND: submit_refund,
-        COMPARE_CHARGES: compare_charges,
-    }
 
 
 # ---------------------------------------------------------------- servers

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from controlplane.accounts.audit import AuditLog
 from controlplane.accounts.passwords import Argon2Passwords
 from controlplane.accounts.service import AccountService
-from controlplane.app import Clocks, Commerce, billing_jobs, build_billing
+from controlplane.app import Clocks, Commerce, build_billing
 from controlplane.billing.attempts import Payment
 from controlplane.billing.calculation import ListPrice, TaxOn
 from controlplane.billing.document import Party
@@ -28,6 +28,7 @@ from controlplane.billing.model import (
 )
 from controlplane.billing.money import Money
 from controlplane.billing.ports import Announcement, PaymentProvider
+from controlplane.job_handlers import billing_jobs
 from controlplane.runtime.jobs import JobRunner
 from controlplane.runtime.paging import Page
 from controlplane.runtime.randomness import SystemRandomness

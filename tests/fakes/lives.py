@@ -9,11 +9,12 @@ from pathlib import Path
 from controlplane.accounts.audit import AuditLog
 from controlplane.accounts.passwords import Argon2Passwords
 from controlplane.accounts.service import AccountService
-from controlplane.app import Clocks, Commerce, billing_jobs, build_billing, build_lives, lives_jobs
+from controlplane.app import Clocks, Commerce, build_billing, build_lives
 from controlplane.billing.model import Invoice
 from controlplane.catalog.document import Catalog
 from controlplane.catalog.model import Plan, Term
 from controlplane.catalog.service import CatalogService
+from controlplane.job_handlers import billing_jobs, lives_jobs
 from controlplane.licensing.allotments import Allotments
 from controlplane.notices.mail import MailDelayedError, MailRefusedError
 from controlplane.notices.model import Notice
