@@ -8,17 +8,24 @@ import asyncio
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, replace
+from enum import Enum
 from pathlib import Path
-from typing import Any
 
 import structlog
 
 from agent.config import AgentConfig
 from agent.control.access_watch import AccessWatch
 from agent.control.channel import read_authorities
+from agent.control.command_runner import CommandRunner
+from agent.control.commands.allow import AllowHandler
+from agent.control.commands.deactivate import DeactivateHandler
+from agent.control.commands.delete import DeleteHandler
+from agent.control.commands.restart import RestartHandler
+from agent.control.commands.restore import RestoreHandler
+from agent.control.commands.scan import ScanHandler
 from agent.control.device_report import DeviceReport
 from agent.control.enrolment import ActivationOrder, ActivationOutcome, Enroller, unfinished_attempt
 from agent.control.entitlements import EntitlementKeeper
@@ -26,11 +33,10 @@ from agent.control.link import ControlLink, not_activated
 from agent.control.policy_book import PolicyBook
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.files import FileIdentity
-from agent.domain.governor import pause_after
 from agent.domain.health import HealthIssue, ProtectionFacts, health_issues
 from agent.domain.policy import Mode
-from agent.domain.ports import Clock, Randomness
-from agent.local_api.actions import DirectActions, OwnerActions
+from agent.domain.ports import Clock, CommandHandler, Randomness
+from agent.local_api.actions import DirectActions, NewExclusion, OwnerActions
 from agent.local_api.client import agent_answers, ask_status, remote_actions
 from agent.local_api.server import LocalApi
 from agent.local_api.status import (
@@ -65,25 +71,23 @@ from agent.report.outbox import StoredIncidentLog
 from agent.report.sender import Sender
 from agent.scanner.consequences import Consequences
 from agent.scanner.engines.registry import engine_that_remembers
-from agent.scanner.governor import GovernorFacts, ScanGovernor
+from agent.scanner.governor import GovernedWorkers, GovernorFacts, ScanGovernor
 from agent.scanner.machine_cache import scan_cache
 from agent.scanner.rulepack import CompiledPack, builtin_signatures, compile_pack, load_rules
 from agent.scanner.scheduled.ground import ground_of
+from agent.scanner.scheduled.requested import RequestedScans
 from agent.scanner.scheduled.scans import ScheduledScans, ScheduleParts, ScheduleState
 from agent.scanner.scheduled.settings import ScheduleSettings
 from agent.scanner.service import ScannerService
 from agent.service.life_signs import LifeSigns
 from agent.storage.announcing import AnnouncingStore
 from agent.storage.database import open_database
+from agent.supervision import Parts, kept_running, supervise
 
 log = structlog.get_logger()
 
 #: Files of a burst that are kept open until their turn; the names of the others are kept instead.
 _MOST_WAITING = 4096
-#: Before a part that failed is started again, in seconds; the pause doubles, unless the part ran well for so long.
-_FIRST_PAUSE_S = 5.0
-_LONGEST_PAUSE_S = 300.0
-_GOOD_RUN_S = 600.0
 
 
 # ---------------------------------------------------------------- the device
@@ -156,11 +160,21 @@ class Agent:
     watch: AccessWatch
     local_api: LocalApi
     scheduled: ScheduledScans
+    commands: CommandRunner
     life_signs: LifeSigns
 
 
-async def run_agent(config: AgentConfig, notice: ServiceNotice, announce: Callable[[str], None]) -> None:
-    """Protect until SIGTERM or SIGINT.
+class Ending(Enum):
+    """Why the service ended."""
+
+    #: It was told to stop.
+    STOPPED = "stopped"
+    #: It was told to start anew.
+    RESTART = "restart"
+
+
+async def run_agent(config: AgentConfig, notice: ServiceNotice, announce: Callable[[str], None]) -> Ending:
+    """Protect until SIGTERM or SIGINT, or until an admin has it restart.
 
     Args:
         config: Everything that can be chosen.
@@ -170,27 +184,40 @@ async def run_agent(config: AgentConfig, notice: ServiceNotice, announce: Callab
     Raises:
         BucklerError: Something that protection needs is missing; nothing is left running.
     """
-    stopping = asyncio.Event()
+    stopping, ending = asyncio.Event(), Ending.STOPPED
+
+    def restart() -> None:
+        nonlocal ending
+        ending = Ending.RESTART
+        stopping.set()
+
+    def stop() -> None:
+        notice.stopping()
+        stopping.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        asyncio.get_running_loop().add_signal_handler(number, stop)
     prepare_data_dir(config.locations.data_dir)
     with (
         AgentLock(config.locations.lock),
         watching(register_folder(), config.realtime.roots, config.locations.data_dir),
         open_device(config) as device,
     ):
-        agent = build_agent(device, notice, announce)
+        agent = build_agent(device, notice, announce, restart)
         try:
             await agent.scanner.start()
             await device.vault.resume()
             settle_in()
-            await _supervise(agent, stopping)
+            await supervise(_parts_of(agent), stopping)
         finally:
             await agent.scanner.close()
             agent.pack.close()
+    return ending
 
 
-def build_agent(device: Device, notice: ServiceNotice, announce: Callable[[str], None]) -> Agent:
+def build_agent(
+    device: Device, notice: ServiceNotice, announce: Callable[[str], None], restart: Callable[[], None]
+) -> Agent:
     """Build every part, in the order in which they need each other.
 
     Raises:
@@ -205,7 +232,7 @@ def build_agent(device: Device, notice: ServiceNotice, announce: Callable[[str],
     source = choose_source(
         config.realtime.source,
         excluded=own_folders,
-        own_pids=lambda: scanner.process_ids() | scheduled.process_ids() | {os.getpid()},
+        own_pids=lambda: _scan_processes(scanner, scheduled, requested) | {os.getpid()},
         clock=clock,
         block=config.realtime.block,
     )
@@ -232,23 +259,29 @@ def build_agent(device: Device, notice: ServiceNotice, announce: Callable[[str],
         on_proven=lambda: _tell_proven(_proven_line(realtime.state()), announce, life_signs.proven),
         is_own=device.vault.is_vault_path,
     )
-    scheduled = _scheduled_scans(device, pack, own_folders, realtime.is_self_test)
+    parts = _background_parts(device, pack, own_folders, realtime.is_self_test, governor.watch)
+    scheduled = ScheduledScans(config.schedule, parts, store, clock, randomness)
+    requested = RequestedScans(parts, own_folders, config.schedule.cpu_percent, store, clock)
     board = _board_of_service(
         device,
         pack,
         scanner,
         realtime,
         scheduled,
+        lambda: _scan_processes(scanner, scheduled, requested),
         lambda: link.last_error,
         lambda: _resource_facts(governor.facts(), restarts),
     )
     watch = AccessWatch(keeper.access, lambda: _access_changed(realtime, sender))
     link = ControlLink(config.link, keeper, clock, randomness, _reporter(board), watch.wake)
+    actions = direct_actions(device, lambda mode: _switch_mode(mode, realtime, book))
+    handlers = _command_handlers(device, actions, requested, link, restart)
+    commands = CommandRunner(store, handlers, keeper.access, clock, link.report_soon)
+    link.attend(commands)
     sender = Sender(store, link, clock, randomness)
     loop = asyncio.get_running_loop()
     # Captures write the outbox in threads; the sender lives on the loop.
     store.when_outbox_grows(lambda: _on_loop(loop, sender.wake))
-    actions = direct_actions(device, lambda mode: _switch_mode(mode, realtime, book))
     local_api = LocalApi(
         config.locations.local_api,
         actions,
@@ -259,31 +292,42 @@ def build_agent(device: Device, notice: ServiceNotice, announce: Callable[[str],
     upkeep = VaultUpkeep(device.vault, randomness)
     life_signs = LifeSigns(notice, lambda: _issues_of_service(device, scanner, realtime.state()))
     return Agent(
-        device,
-        pack,
-        scanner,
-        governor,
-        realtime,
-        upkeep,
-        restarts,
-        link,
-        sender,
-        watch,
-        local_api,
-        scheduled,
-        life_signs,
+        device, pack, scanner, governor, realtime, upkeep, restarts, link, sender, watch, local_api, scheduled,
+        commands, life_signs,
+    )  # fmt: skip
+
+
+def _command_handlers(
+    device: Device, actions: OwnerActions, scans: RequestedScans, link: ControlLink, restart: Callable[[], None]
+) -> Sequence[CommandHandler]:
+    return (
+        ScanHandler(scans),
+        RestoreHandler(device.vault),
+        DeleteHandler(device.vault),
+        AllowHandler(lambda *what: actions.add_exclusion(NewExclusion(*what)), device.clock),
+        RestartHandler(restart),
+        DeactivateHandler(link.deactivate),
     )
 
 
-def _scheduled_scans(
-    device: Device, pack: CompiledPack, own_folders: tuple[str, ...], is_own_test: Callable[[FileIdentity], bool]
-) -> ScheduledScans:
-    """With one worker of their own, which nothing else waits for."""
+def _scan_processes(scanner: ScannerService, scheduled: ScheduledScans, requested: RequestedScans) -> frozenset[int]:
+    return scanner.process_ids() | scheduled.process_ids() | requested.process_ids()
+
+
+def _background_parts(
+    device: Device,
+    pack: CompiledPack,
+    own_folders: tuple[str, ...],
+    is_own_test: Callable[[FileIdentity], bool],
+    began: Callable[[GovernedWorkers], None],
+) -> ScheduleParts:
+    """Of scans in the background: with one worker of their own, which nothing else waits for."""
     config = device.config
     settings = replace(config.scanner, workers=1, background=True)
     consequences = Consequences(device.vault, StoredIncidentLog(device.store), device.clock, device.randomness)
-    parts = ScheduleParts(
+    return ScheduleParts(
         open_scanner=lambda: ScannerService(settings, pack, device.clock),
+        began=began,
         open_cache=lambda: scan_cache(config.locations.scan_cache, pack, settings.limits),
         ground=lambda kind: ground_of(kind, own_folders, network=config.schedule.network_filesystems),
         consequences=consequences,
@@ -293,7 +337,6 @@ def _scheduled_scans(
         is_own_test=is_own_test,
         zone=local_zone(),
     )
-    return ScheduledScans(config.schedule, parts, device.store, device.clock, device.randomness)
 
 
 def _waiting_files(allowed: int | None) -> int:
@@ -301,52 +344,25 @@ def _waiting_files(allowed: int | None) -> int:
     return _MOST_WAITING if allowed is None else max(64, min(_MOST_WAITING, allowed // 4))
 
 
-async def _supervise(agent: Agent, stopping: asyncio.Event) -> None:
-    """Run all parts until told to stop; what protection cannot do without ends the agent, the rest starts again."""
-    parts: dict[str, Coroutine[Any, Any, None]] = {
+def _parts_of(agent: Agent) -> Parts:
+    """What protection cannot do without ends the agent when it fails; the rest starts again."""
+    return {
         "realtime": agent.realtime.run(),
         "local_api": agent.local_api.run(),
-        "governor": _kept_running("governor", agent.governor.run, agent.restarts),
-        "upkeep": _kept_running("upkeep", agent.upkeep.run, agent.restarts),
-        "sender": _kept_running("sender", agent.sender.run, agent.restarts),
-        "link": _kept_running("link", agent.link.run, agent.restarts),
         "access_watch": agent.watch.run(),
-        "scheduled_scans": _kept_running("scheduled_scans", agent.scheduled.run, agent.restarts),
         "life_signs": agent.life_signs.run(),
+        **{
+            name: kept_running(name, run, agent.restarts)
+            for name, run in (
+                ("governor", agent.governor.run),
+                ("upkeep", agent.upkeep.run),
+                ("sender", agent.sender.run),
+                ("link", agent.link.run),
+                ("commands", agent.commands.run),
+                ("scheduled_scans", agent.scheduled.run),
+            )
+        },
     }
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(part, name=name) for name, part in parts.items()]
-            await stopping.wait()
-            agent.life_signs.stopping()
-            for task in tasks:
-                task.cancel()
-    except BaseExceptionGroup as failures:
-        refused, _ = failures.split(BucklerError)
-        if refused is None:
-            raise
-        raise _first_of(refused) from failures
-
-
-async def _kept_running(name: str, run: Callable[[], Coroutine[Any, Any, None]], restarts: Counter[str]) -> None:
-    """Start a part again whenever it fails: none of these must ever cost the protection."""
-    loop, in_a_row = asyncio.get_running_loop(), 0
-    while True:
-        begun_s = loop.time()
-        try:
-            await run()
-        except BucklerError as error:
-            log.error("part_failed", part=name, code=error.code, message=error.message)  # noqa: TRY400 -- expected kind
-        except Exception:
-            log.exception("part_failed", part=name)
-        restarts[name] += 1
-        in_a_row = 1 if loop.time() - begun_s > _GOOD_RUN_S else in_a_row + 1
-        await asyncio.sleep(pause_after(in_a_row, _FIRST_PAUSE_S, _LONGEST_PAUSE_S))
-
-
-def _first_of(failures: BaseExceptionGroup[BucklerError]) -> BucklerError:
-    first = failures.exceptions[0]
-    return first if isinstance(first, BucklerError) else _first_of(first)
 
 
 def _tell_proven(line: str, *listeners: Callable[[str], None]) -> None:
@@ -411,6 +427,7 @@ def _board_of_service(
     scanner: ScannerService,
     realtime: RealtimeProtection,
     scheduled: ScheduledScans,
+    worker_pids: Callable[[], frozenset[int]],
     last_error: Callable[[], BucklerError | None],
     resources: Callable[[], ResourceFacts],
 ) -> StatusBoard:
@@ -420,7 +437,7 @@ def _board_of_service(
         engine=lambda: _engine_facts(pack, scanner),
         issues=lambda: _issues_of_service(device, scanner, realtime.state()),
         policy_version=lambda: device.book.current().version,
-        worker_pids=lambda: scanner.process_ids() | scheduled.process_ids(),
+        worker_pids=worker_pids,
         resources=resources,
         retention=device.config.retention,
         schedule=lambda: _schedule_facts(scheduled.state(), device.config.schedule),

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from agent.platform.clock import SystemClock
-from agent.platform.process_usage import usage_of
+from agent.platform.process_costs import usage_of
 from agent.scanner.rulepack import builtin_signatures, compile_pack, load_rules
 from agent.scanner.service import ScannerService
 from agent.scanner.settings import ScannerSettings

@@ -5,7 +5,7 @@ Nothing else builds dependencies, and nothing else may import `controlplane.keys
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from importlib import resources
@@ -18,19 +18,24 @@ from controlplane.accounts.rpc import AccountRpc
 from controlplane.accounts.service import AccountService
 from controlplane.billing.document import Party
 from controlplane.billing.invoicing import Invoicing
-from controlplane.billing.payments import COLLECT_INVOICE, SETTLE_PAYMENT, Payments
-from controlplane.billing.ports import BillingListener, ChargeGate, ClosedGate, Outside, PaymentProvider
+from controlplane.billing.payments import Payments
+from controlplane.billing.ports import BillingListener, ChargeGate, Outside, PaymentProvider
 from controlplane.billing.providers.manual import ManualProvider
 from controlplane.billing.refund_desk import RefundDesk
 from controlplane.billing.refund_policy import read_policies
-from controlplane.billing.refunds import SUBMIT_REFUND, Refunds
+from controlplane.billing.refunds import Refunds
 from controlplane.billing.rpc import BillingRpc
 from controlplane.billing.service import BillingService
 from controlplane.billing.wallet import Wallet
 from controlplane.catalog.service import CatalogService
-from controlplane.config import BillingConfig
+from controlplane.commands.campaigns import Campaigns
+from controlplane.commands.ports import NoNudges
+from controlplane.commands.rpc import CommandExchangeRpc, CommandRpc
+from controlplane.commands.service import CommandGround, CommandService
+from controlplane.config import BillingConfig, MailConfig
 from controlplane.detections.rpc import DetectionRpc
 from controlplane.detections.service import DetectionService
+from controlplane.devices.contact import DeviceContacts
 from controlplane.devices.fleet import FleetReader
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.devices.rpc import DeviceRpc, FleetRpc
@@ -39,13 +44,11 @@ from controlplane.keys import authority, root
 from controlplane.keys.authority import CertificateAuthority
 from controlplane.keys.root import RootKey
 from controlplane.keys.signing import EntitlementKeys
-from controlplane.licensing.allotments import SETTLE_SURPLUS, Allotments
-from controlplane.licensing.attempts import forget_full
+from controlplane.licensing.allotments import Allotments
 from controlplane.licensing.issuing import EntitlementIssuer
 from controlplane.licensing.key_desk import KeyDesk
 from controlplane.licensing.keys import ActivationKeys
 from controlplane.licensing.licences import DeviceLicences
-from controlplane.licensing.notices import AuditNotices
 from controlplane.licensing.parts import LicensingParts
 from controlplane.licensing.rpc import EnrollmentRpc, EnrollmentSettings, EntitlementRpc, LicensingRpc, TrustAnchors
 from controlplane.licensing.seat_desk import SeatDesk
@@ -53,11 +56,13 @@ from controlplane.licensing.seating import Seating
 from controlplane.licensing.seats import Seats
 from controlplane.licensing.service import LicensingService
 from controlplane.licensing.terms import TermsReader
+from controlplane.notices.mail import Mail, MailFolder, MailHeld, SmtpMail, SmtpSettings
+from controlplane.notices.rpc import NoticeRpc
+from controlplane.notices.service import NoticeService
 from controlplane.runtime.clock import Clock, ShiftedClock, SystemClock
 from controlplane.runtime.interceptors import CallEntry, CallInterceptor
-from controlplane.runtime.jobs import Handler, Job, JobRunner, MoveClock, ensure_recurring
 from controlplane.runtime.private_files import make_private_folder
-from controlplane.runtime.randomness import Randomness, SystemRandomness, new_id
+from controlplane.runtime.randomness import Randomness, SystemRandomness
 from controlplane.runtime.rate_limit import Rate, RateLimiter
 from controlplane.runtime.refusal import Kind, Refusal
 from controlplane.runtime.sandbox_rpc import SandboxRpc
@@ -70,23 +75,26 @@ from controlplane.runtime.server import (
     server_credentials,
 )
 from controlplane.storage.database import Database
+from controlplane.subscriptions.charging import Charging
+from controlplane.subscriptions.desk import SubscriptionDesk
+from controlplane.subscriptions.ports import SeatBook
+from controlplane.subscriptions.quote_desk import QuoteDesk
+from controlplane.subscriptions.retail import Retail
 from controlplane.subscriptions.rpc import SubscriptionRpc
+from controlplane.subscriptions.selling import Selling
 from controlplane.subscriptions.service import SubscriptionService
+from controlplane.subscriptions.steps import Lifecycle
 from wire.v1.account_pb2_grpc import add_AccountServiceServicer_to_server
 from wire.v1.billing_pb2_grpc import add_BillingServiceServicer_to_server
+from wire.v1.command_pb2_grpc import add_CommandServiceServicer_to_server
 from wire.v1.device_pb2_grpc import add_DeviceServiceServicer_to_server
 from wire.v1.enrollment_pb2_grpc import add_EnrollmentServiceServicer_to_server
 from wire.v1.fleet_pb2_grpc import add_FleetServiceServicer_to_server
 from wire.v1.licensing_pb2_grpc import add_LicensingServiceServicer_to_server
+from wire.v1.notice_pb2_grpc import add_NoticeServiceServicer_to_server
 from wire.v1.sandbox_pb2_grpc import add_SandboxServiceServicer_to_server
 from wire.v1.subscription_pb2_grpc import add_SubscriptionServiceServicer_to_server
 
-#: Finishes entitlements that a crash left planned; DESIGN section 4, step 4.
-SWEEP_ENTITLEMENTS: Final = "licensing.sweep_entitlements"
-SWEEP_EVERY: Final = timedelta(minutes=1)
-#: Compares the provider's charges with ours; ADR 21.
-COMPARE_CHARGES: Final = "billing.compare_charges"
-COMPARE_CHARGES_EVERY: Final = timedelta(days=1)
 #: Calls that anybody may make, per address of the caller. Keys and passwords cannot be guessed at these rates; the
 #: burst of activations leaves room for a company behind one address.
 RATES: Final[Mapping[str, Rate]] = {
@@ -114,22 +122,32 @@ class Clocks:
 
 @dataclass(frozen=True, slots=True)
 class Commerce:
-    """Who sells, and who moves the money."""
+    """Who sells, who moves the money, and how customers are written to."""
 
     seller: Party
     provider: PaymentProvider
-    gate: ChargeGate
+    mail: Mail = field(default_factory=MailHeld)
 
 
-def commerce_of(config: BillingConfig) -> Commerce:
-    """As the installation was configured. Nothing is charged by itself until somebody delivers notices.
+def mail_of(config: MailConfig, folder: Path) -> Mail:
+    """As the installation was configured: a mail server, or files in a folder."""
+    if not config.host:
+        return MailFolder(folder, config.sender)
+    return SmtpMail(
+        SmtpSettings(config.host, config.port, config.sender, config.username, config.password, plain=config.plain)
+    )
+
+
+def commerce_of(config: BillingConfig, mail: Mail | None = None) -> Commerce:
+    """As the installation was configured; None: no mail leaves, notices wait.
 
     Raises:
         Refusal: STRIPE_NOT_INSTALLED.
     """
     seller = Party(config.seller[0], config.seller[1:])
+    mail = mail or MailHeld()
     if config.provider == "manual":
-        return Commerce(seller, ManualProvider(), ClosedGate())
+        return Commerce(seller, ManualProvider(), mail)
     try:
         # Late: an optional library, and a large one.
         from controlplane.billing.providers.stripe_api import StripeProvider, StripeSettings
@@ -146,7 +164,7 @@ def commerce_of(config: BillingConfig) -> Commerce:
         api_base=config.stripe_api_base,
         return_url=config.return_url,
     )
-    return Commerce(seller, StripeProvider(settings), ClosedGate())
+    return Commerce(seller, StripeProvider(settings), mail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +180,19 @@ class Billing:
 
 
 @dataclass(frozen=True, slots=True)
+class Lives:
+    """What happens to subscriptions, by themselves and by people, and what is told of it; built."""
+
+    lifecycle: Lifecycle
+    charging: Charging
+    desk: SubscriptionDesk
+    quotes: QuoteDesk
+    selling: Selling
+    retail: Retail
+    notices: NoticeService
+
+
+@dataclass(frozen=True, slots=True)
 class ControlPlane:
     """Everything, built."""
 
@@ -174,6 +205,7 @@ class ControlPlane:
     catalog: CatalogService
     billing: Billing
     subscriptions: SubscriptionService
+    lives: Lives
     licensing: LicensingService
     key_desk: KeyDesk
     seat_desk: SeatDesk
@@ -182,6 +214,8 @@ class ControlPlane:
     devices: DeviceService
     fleet: FleetReader
     detections: DetectionService
+    commands: CommandService
+    campaigns: Campaigns
 
 
 def system_clocks() -> Clocks:
@@ -228,12 +262,13 @@ def build_billing(
     audit: AuditLog,
     accounts: AccountService,
     commerce: Commerce,
+    gate: ChargeGate,
 ) -> Billing:
     """Build the room of billing."""
     clock = clocks.business
     policies = read_policies(resources.files("controlplane.billing").joinpath("refund_policies.toml").read_bytes())
     listeners: list[BillingListener] = []
-    outside = Outside(commerce.provider, commerce.gate, listeners)
+    outside = Outside(commerce.provider, gate, listeners)
     invoicing = Invoicing(
         clock=clock,
         randomness=randomness,
@@ -258,11 +293,110 @@ def build_billing(
     return Billing(service, payments, refunds, desk, wallet, listeners)
 
 
+def _build_money(
+    *,
+    database: Database,
+    clocks: Clocks,
+    randomness: Randomness,
+    audit: AuditLog,
+    accounts: AccountService,
+    commerce: Commerce,
+) -> tuple[NoticeService, Billing]:
+    """Notices, and billing behind the gate that they are."""
+    notices = NoticeService(
+        database=database,
+        clock=clocks.business,
+        randomness=randomness,
+        accounts=accounts,
+        audit=audit,
+        mail=commerce.mail,
+    )
+    billing = build_billing(
+        database=database,
+        clocks=clocks,
+        randomness=randomness,
+        audit=audit,
+        accounts=accounts,
+        commerce=commerce,
+        gate=notices,
+    )
+    return notices, billing
+
+
+def build_lives(
+    *,
+    database: Database,
+    clocks: Clocks,
+    randomness: Randomness,
+    audit: AuditLog,
+    catalog: CatalogService,
+    billing: Billing,
+    notices: NoticeService,
+    seats: SeatBook,
+) -> tuple[SubscriptionService, Lives]:
+    """Build the room of subscriptions, and have it hear of their invoices."""
+    clock = clocks.business
+    charging = Charging(
+        database=database,
+        clock=clock,
+        catalog=catalog,
+        billing=billing.service,
+        notices=notices,
+        seats=seats,
+        audit=audit,
+    )
+    billing.listeners.append(charging)
+    subscriptions = SubscriptionService(
+        database=database, clock=clock, randomness=randomness, catalog=catalog, audit=audit, seats=seats
+    )
+    lifecycle = Lifecycle(
+        database=database,
+        clock=clock,
+        charging=charging,
+        billing=billing.service,
+        wallet=billing.wallet,
+        notices=notices,
+        activity=DeviceContacts(),
+    )
+    desk = SubscriptionDesk(
+        database=database,
+        clock=clock,
+        subscriptions=subscriptions,
+        charging=charging,
+        billing=billing.service,
+        notices=notices,
+        seats=seats,
+    )
+    quotes = QuoteDesk(
+        database=database,
+        clock=clock,
+        randomness=randomness,
+        catalog=catalog,
+        subscriptions=subscriptions,
+        charging=charging,
+        billing=billing.service,
+        wallet=billing.wallet,
+        notices=notices,
+        seats=seats,
+    )
+    selling = Selling(clock=clock, catalog=catalog, subscriptions=subscriptions, charging=charging, audit=audit)
+    retail = Retail(clock=clock, catalog=catalog, subscriptions=subscriptions, charging=charging)
+    return subscriptions, Lives(lifecycle, charging, desk, quotes, selling, retail, notices)
+
+
 class _Ground(TypedDict):
     database: Database
     clock: Clock
     randomness: Randomness
     audit: AuditLog
+
+
+class _Usual(TypedDict):
+    """What most use cases stand on."""
+
+    database: Database
+    audit: AuditLog
+    clock: Clock
 
 
 def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | None = None) -> ControlPlane:
@@ -277,10 +411,11 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
     randomness = SystemRandomness()
     clock = clocks.business
     audit = AuditLog(clock, randomness)
+    usual: _Usual = {"database": database, "audit": audit, "clock": clock}
     accounts = AccountService(
         database=database, wall=clocks.wall, randomness=randomness, passwords=Argon2Passwords(), audit=audit
     )
-    billing = build_billing(
+    notices, billing = _build_money(
         database=database,
         clocks=clocks,
         randomness=randomness,
@@ -290,13 +425,19 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
     )
     catalog = CatalogService(clock)
     registry = DeviceRegistry(randomness)
-    notices = AuditNotices(audit)
     allotments = Allotments(notices)
     seats = Seats(allotments, registry, randomness)
-    subscriptions = SubscriptionService(
-        database=database, clock=clock, randomness=randomness, catalog=catalog, audit=audit, seats=allotments
+    subscriptions, lives = build_lives(
+        database=database,
+        clocks=clocks,
+        randomness=randomness,
+        audit=audit,
+        catalog=catalog,
+        billing=billing,
+        notices=notices,
+        seats=allotments,
     )
-    seating = Seating(database=database, allotments=allotments, seats=seats, audit=audit, notices=notices, clock=clock)
+    seating = Seating(allotments=allotments, seats=seats, notices=notices, **usual)
     terms = TermsReader(subscriptions)
     issuer = EntitlementIssuer(database, keys.signer, clock)
     licences = DeviceLicences(seats=seats, terms=terms, issuer=issuer, clock=clock)
@@ -311,6 +452,7 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         licences=licences,
         notices=notices,
     )
+    commanding = CommandGround(registry=registry, access=licences, nudges=NoNudges(), **usual)
     return ControlPlane(
         database=database,
         clocks=clocks,
@@ -321,80 +463,18 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         catalog=catalog,
         billing=billing,
         subscriptions=subscriptions,
-        licensing=LicensingService(database=database, parts=parts, authority=keys.authority, audit=audit, clock=clock),
-        key_desk=KeyDesk(database=database, parts=parts, audit=audit, clock=clock),
-        seat_desk=SeatDesk(database=database, parts=parts, audit=audit, clock=clock),
+        lives=lives,
+        licensing=LicensingService(parts=parts, authority=keys.authority, **usual),
+        key_desk=KeyDesk(parts=parts, **usual),
+        seat_desk=SeatDesk(parts=parts, **usual),
         seating=seating,
         issuer=issuer,
-        devices=DeviceService(
-            database=database,
-            registry=registry,
-            licences=licences,
-            authority=keys.authority,
-            audit=audit,
-            clock=clock,
-        ),
+        devices=DeviceService(registry=registry, licences=licences, authority=keys.authority, **usual),
         fleet=FleetReader(database=database, licences=licences, clock=clock),
-        detections=DetectionService(database=database, registry=registry, audit=audit, clock=clock),
+        detections=DetectionService(registry=registry, **usual),
+        commands=CommandService(commanding),
+        campaigns=Campaigns(commanding),
     )
-
-
-# ---------------------------------------------------------------- jobs
-
-
-async def job_runner(plane: ControlPlane, move_clock: MoveClock | None = None) -> JobRunner:
-    """The runner of every durable job, with the recurring ones armed."""
-    async with plane.database.transaction() as uow:
-        now = plane.clocks.business.now()
-        await ensure_recurring(uow, kind=SWEEP_ENTITLEMENTS, every=SWEEP_EVERY, first_at=now)
-        await ensure_recurring(uow, kind=COMPARE_CHARGES, every=COMPARE_CHARGES_EVERY, first_at=now)
-    return JobRunner(
-        database=plane.database,
-        clock=plane.clocks.business,
-        wall=plane.clocks.wall,
-        owner=new_id(plane.randomness, "srv"),
-        handlers=_job_handlers(plane),
-        move_clock=move_clock,
-    )
-
-
-def _job_handlers(plane: ControlPlane) -> Mapping[str, Handler]:
-    async def sweep_entitlements(_job: Job) -> None:
-        await plane.issuer.sweep()
-        async with plane.database.transaction() as uow:
-            await forget_full(uow, plane.clocks.business.now())
-
-    async def settle_surplus(job: Job) -> None:
-        await plane.seating.settle_surplus(job.org_id, job.subject)
-
-    return {
-        SWEEP_ENTITLEMENTS: sweep_entitlements,
-        SETTLE_SURPLUS: settle_surplus,
-        **billing_jobs(plane.billing),
-    }
-
-
-def billing_jobs(billing: Billing) -> Mapping[str, Handler]:
-    """What billing does at its own instants."""
-
-    async def settle_payment(job: Job) -> None:
-        await billing.payments.settle(job.org_id, job.subject)
-
-    async def collect_invoice(job: Job) -> None:
-        await billing.payments.collect(job.org_id, job.subject, job.due_at)
-
-    async def submit_refund(job: Job) -> None:
-        await billing.refunds.submit(job.org_id, job.subject)
-
-    async def compare_charges(_job: Job) -> None:
-        await billing.payments.compare()
-
-    return {
-        SETTLE_PAYMENT: settle_payment,
-        COLLECT_INVOICE: collect_invoice,
-        SUBMIT_REFUND: submit_refund,
-        COMPARE_CHARGES: compare_charges,
-    }
 
 
 # ---------------------------------------------------------------- servers
@@ -420,6 +500,7 @@ def device_listener(plane: ControlPlane, address: Address, *, check_in_interval_
         service=plane.devices,
         entitlements=EntitlementRpc(service=plane.licensing, anchors=anchors, clock=plane.clocks.business),
         detections=DetectionRpc(plane.detections),
+        commands=CommandExchangeRpc(plane.commands),
         check_in_interval_s=check_in_interval_s,
     )
     return Listener(
@@ -452,9 +533,14 @@ def people_listener(
     services: list[Register] = [
         partial(add_EnrollmentServiceServicer_to_server, enroll),
         partial(add_AccountServiceServicer_to_server, AccountRpc(plane.database, plane.accounts)),
-        partial(add_SubscriptionServiceServicer_to_server, SubscriptionRpc(plane.database, plane.subscriptions)),
+        partial(
+            add_SubscriptionServiceServicer_to_server,
+            SubscriptionRpc(plane.database, plane.subscriptions, plane.lives.desk, plane.lives.quotes),
+        ),
+        partial(add_NoticeServiceServicer_to_server, NoticeRpc(plane.database, plane.lives.notices)),
         partial(add_LicensingServiceServicer_to_server, licensing),
         partial(add_FleetServiceServicer_to_server, fleet),
+        partial(add_CommandServiceServicer_to_server, CommandRpc(plane.commands, plane.campaigns)),
         partial(
             add_BillingServiceServicer_to_server,
             BillingRpc(plane.database, plane.billing.service, plane.billing.desk, plane.billing.wallet),

@@ -5,9 +5,9 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from controlplane.runtime.refusal import Kind, Refusal
 
@@ -18,6 +18,7 @@ DATABASE_URL_VARIABLE = "BUCKLER_SERVER_DATABASE_URL"
 STRIPE_KEY_VARIABLE = "BUCKLER_SERVER_STRIPE_KEY"
 #: Separated by commas; two while one replaces the other.
 WEBHOOK_SECRETS_VARIABLE = "BUCKLER_SERVER_STRIPE_WEBHOOK_SECRETS"
+MAIL_SIGN_IN_VARIABLE = "BUCKLER_SERVER_SMTP_PASSWORD"
 _DRIVERS = {"sqlite+aiosqlite", "postgresql+asyncpg"}
 _SETTINGS_TEXT = """\
 # Written by `buckler-server init`; its presence says that this directory is complete.
@@ -48,12 +49,31 @@ class _BillingSettings(BaseModel):
     stripe_api_base: str | None = None
 
 
+class _MailSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    # Left out: mails are written as files into the data directory.
+    host: Annotated[str, Field(max_length=255)] = ""
+    port: Annotated[int, Field(ge=1, le=65_535)] = 587
+    sender: Annotated[str, Field(pattern=r"^[^@\s<>]+@[^@\s<>]+$", max_length=254)] = "buckler@localhost"
+    username: Annotated[str, Field(max_length=255)] = ""
+    # Without TLS: only for a mail server on this machine.
+    plain: bool = False
+
+    @model_validator(mode="after")
+    def _plain_stays_here(self) -> Self:
+        if self.plain and self.host not in {"localhost", "127.0.0.1", "::1"}:
+            raise ValueError("plain: only a mail server on this machine is spoken to without TLS")
+        return self
+
+
 class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     format: Literal[1]
     database: _DatabaseSettings = _DatabaseSettings()
     billing: _BillingSettings = _BillingSettings()
+    mail: _MailSettings = _MailSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +108,11 @@ class DataDir:
         return self.path / "server.db"
 
     @property
+    def mail(self) -> Path:
+        """Mails as files, unless there is a mail server."""
+        return self.path / "mail"
+
+    @property
     def is_initialised(self) -> bool:
         """Whether `init` came to its end here."""
         return self.settings.exists()
@@ -115,12 +140,33 @@ class BillingConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MailConfig:
+    """How customers are written to.
+
+    Attributes:
+        host: Of the mail server; empty: mails become files.
+        port: 465 speaks TLS from the start, others are asked for STARTTLS.
+        sender: Address that mails come from.
+        username: Empty: no sign-in.
+        plain: Without TLS.
+    """
+
+    host: str = ""
+    port: int = 587
+    sender: str = "buckler@localhost"
+    username: str = ""
+    plain: bool = False
+    password: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ServerConfig:
     """Everything that is read before anything is built."""
 
     data_dir: DataDir
     database_url: str
     billing: BillingConfig = BillingConfig()
+    mail: MailConfig = MailConfig()
 
 
 def default_data_dir(environment: Mapping[str, str], *, is_root: bool) -> Path:
@@ -207,7 +253,8 @@ def read_config(path: Path, environment: Mapping[str, str] | None = None) -> Ser
             facts={"file": str(data_dir.settings)},
         ) from error
     url = environment.get(DATABASE_URL_VARIABLE) or settings.database.url or embedded_database_url(data_dir)
-    return ServerConfig(data_dir, check_database_url(url), _billing(settings.billing, environment))
+    mail = MailConfig(**settings.mail.model_dump(), password=environment.get(MAIL_SIGN_IN_VARIABLE, "").strip())
+    return ServerConfig(data_dir, check_database_url(url), _billing(settings.billing, environment), mail)
 
 
 def _billing(settings: _BillingSettings, environment: Mapping[str, str]) -> BillingConfig:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from controlplane import app
 from controlplane.config import ServerConfig
+from controlplane.job_handlers import job_runner
 from controlplane.licensing.rpc import EnrollmentSettings
 from controlplane.runtime.clock import ShiftedClock
 from controlplane.runtime.jobs import AdvanceReport, JobRunner
@@ -121,7 +122,7 @@ async def opened(config: ServerConfig, *, demo: bool | None = None) -> AsyncIter
         Refusal: SCHEMA_OUTDATED, SCHEMA_NEWER, SANDBOX_DATABASE, or what is wrong with a key file.
     """
     keys = app.load_keys(config.data_dir.keys)
-    commerce = app.commerce_of(config.billing)
+    commerce = app.commerce_of(config.billing, app.mail_of(config.mail, config.data_dir.mail))
     database = Database(config.database_url)
     try:
         await check_schema(database)
@@ -132,13 +133,13 @@ async def opened(config: ServerConfig, *, demo: bool | None = None) -> AsyncIter
         is_demo = offset is not None if demo is None else demo
         if not is_demo:
             plane = app.build(database, keys, app.system_clocks(), commerce)
-            yield Opened(plane, await app.job_runner(plane), None)
+            yield Opened(plane, await job_runner(plane), None)
             return
         clocks, shifted = app.sandbox_clocks(offset or timedelta(0))
         sandbox = SandboxClock(database, shifted)
         await sandbox.mark()
         plane = app.build(database, keys, clocks, commerce)
-        yield Opened(plane, await app.job_runner(plane, sandbox.move_to), shifted)
+        yield Opened(plane, await job_runner(plane, sandbox.move_to), shifted)
     finally:
         await database.close()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +31,7 @@ def run(
 
     Prints `protected roots=… source=…` to standard error once protection has been proven.
     """
-    from agent.app import run_agent
+    from agent.app import Ending, run_agent
     from agent.cli.log import configure_log
     from agent.config import Overrides, load_config
     from agent.platform.service_notice import ServiceNotice
@@ -39,4 +40,8 @@ def run(
     notice = ServiceNotice.from_environment(os.environ)
     common = common_options(context, output, data_dir, config)
     overrides = Overrides(common.data_dir, common.config, tuple(root or ()), tuple(rules or ()), mode)
-    asyncio.run(run_agent(load_config(overrides), notice, announce=note))
+    ending = asyncio.run(run_agent(load_config(overrides), notice, announce=note))
+    if ending is Ending.RESTART:
+        # The same process, so that whoever supervises it need not notice.
+        command, environment = [sys.executable, *sys.orig_argv[1:]], {**os.environ, **notice.environment}
+        os.execve(sys.executable, command, environment)  # noqa: S606 -- our own program

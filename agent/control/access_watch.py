@@ -35,7 +35,8 @@ class AccessWatch:
         known = _essence(self._access())
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), _LOOK_EVERY_S)
+                async with asyncio.timeout(_LOOK_EVERY_S):
+                    await self._wake.wait()
             self._wake.clear()
             now = self._access()
             if _essence(now) != known:

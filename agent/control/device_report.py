@@ -85,16 +85,16 @@ def _incident(incident: Incident) -> device_pb2.Incident:
         size_bytes=incident.size_bytes,
         findings=[
             device_pb2.Finding(
-                rule=_text(finding.rule),
-                namespace=_text(finding.namespace),
+                rule=clean_text(finding.rule),
+                namespace=clean_text(finding.namespace),
                 severity=finding.severity.value,
-                member_path=[_text(part) for part in finding.member_path],
-                threat_name=_text(finding.threat_name),
+                member_path=[clean_text(part) for part in finding.member_path],
+                threat_name=clean_text(finding.threat_name),
             )
             for finding in incident.findings
         ],
         action=_ACTIONS[incident.action],
-        action_detail=_text(incident.action_detail),
+        action_detail=clean_text(incident.action_detail),
         origin=incident.origin.value,
         engine=incident.engine,
         signatures_version=incident.signatures_version,
@@ -102,6 +102,6 @@ def _incident(incident: Incident) -> device_pb2.Incident:
     )
 
 
-def _text(text: str) -> str:
+def clean_text(text: str) -> str:
     """Names inside archives are any bytes; a message field is UTF-8 and refuses lone surrogates."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

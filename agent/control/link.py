@@ -5,9 +5,9 @@ back-off, and tried again; the loop ends only when it is cancelled.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 from uuid import UUID
 
 import grpc
@@ -15,11 +15,13 @@ from cryptography import x509
 
 from agent.control.addresses import parse_address
 from agent.control.channel import CALL_TIMEOUT_S, mutual_tls_channel
+from agent.control.command_wire import command_from_wire, report_to_wire
 from agent.control.device_report import DeviceReport, batch_to_wire, status_to_wire
 from agent.control.entitlements import EntitlementKeeper
 from agent.control.link_settings import LinkSettings
 from agent.control.refusals import TRANSIENT, error_detail, is_transient, refusal_from_rpc
 from agent.control.tls_probe import explain_unreachable
+from agent.domain.commands import CommandEntry, RemoteCommand
 from agent.domain.entitlement import EntitlementError
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.incident import Incident
@@ -41,6 +43,33 @@ _REFUSES_CONTENT = frozenset({grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.
 _LARGE_BYTES = 1 << 20
 #: `DeactivateRequest.reason` holds no more (device.proto).
 _REASON_MAX = 500
+
+
+class CommandDesk(Protocol):
+    """Where commands go and reports come from; see `agent.control.command_runner.CommandRunner`."""
+
+    def receive(self, commands: Iterable[RemoteCommand], given_up: Iterable[str] = ()) -> None:
+        """Take what arrived."""
+
+    def reports(self) -> list[CommandEntry]:
+        """What the control plane does not know yet."""
+
+    def told(self, entries: Iterable[CommandEntry]) -> None:
+        """The control plane has accepted these."""
+
+
+class NoCommands:
+    """A device that does nothing for others; port `CommandDesk`."""
+
+    def receive(self, commands: Iterable[RemoteCommand], given_up: Iterable[str] = ()) -> None:
+        """Nothing is done, and the control plane will say that time is up."""
+
+    def reports(self) -> list[CommandEntry]:
+        """Nothing."""
+        return []
+
+    def told(self, entries: Iterable[CommandEntry]) -> None:
+        """Nothing was told."""
 
 
 class ControlLink:
@@ -69,6 +98,7 @@ class ControlLink:
         self._clock = clock
         self._randomness = randomness
         self._report = report
+        self._commands: CommandDesk = NoCommands()
         self._on_contact = on_contact
         self._wake = asyncio.Event()
         self._failures = 0
@@ -80,6 +110,10 @@ class ControlLink:
     def last_error(self) -> BucklerError | None:
         """Why the last contact failed; None: it did not."""
         return self._last_error
+
+    def attend(self, commands: CommandDesk) -> None:
+        """From now on commands go there, and reports about them come from there."""
+        self._commands = commands
 
     async def run(self) -> None:
         """Check in until cancelled; a device that is not activated, or by a file, waits for `wake`."""
@@ -94,6 +128,11 @@ class ControlLink:
         """Check in now: the enrolment changed, or somebody wants to know."""
         self._failures = 0
         self._wake.set()
+
+    def report_soon(self) -> None:
+        """There is something to tell; unlike `wake` this does not cut a back-off short."""
+        if self._last_error is None:
+            self._wake.set()
 
     async def close(self) -> None:
         """Give the connection back."""
@@ -125,18 +164,26 @@ class ControlLink:
             BucklerError: No answer, or a refusal.
         """
         claims = self._keeper.claims
+        reports = self._commands.reports()
         request = device_pb2.CheckInRequest(
             status=status_to_wire(await self._report()),
             entitlement_serial=claims.serial if claims else 0,
+            command_reports=[report_to_wire(entry) for entry in reports],
         )
         answer = await self._ask(lambda stub: stub.CheckIn(request, timeout=CALL_TIMEOUT_S))
         self._keeper.note_contact(from_us(answer.server_time_at_us), answer.check_in_interval_s)
+        self._take_commands(answer, reports)
         if answer.entitlement_changed or self._refresh_is_due():
             await self.refresh()
         if self._rotation_is_due():
             await self._rotate()
         wished = float(answer.check_in_interval_s) or self._settings.interval_s
         return min(wished, self._settings.longest_interval_s)
+
+    def _take_commands(self, answer: device_pb2.CheckInResponse, reports: Sequence[CommandEntry]) -> None:
+        accepted = set(answer.accepted_report_ids)
+        self._commands.told(entry for entry in reports if entry.command.id in accepted)
+        self._commands.receive(map(command_from_wire, answer.commands), answer.cancelled_command_ids)
 
     async def refresh(self) -> None:
         """Fetch the entitlement and trust it if it verifies.
@@ -187,7 +234,8 @@ class ControlLink:
 
     async def _sleep(self, seconds: float | None) -> None:
         try:
-            await asyncio.wait_for(self._wake.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
         except TimeoutError:
             return
         self._wake.clear()

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from agent.domain.commands import CommandEntry, CommandOutcome, CommandStage, RemoteCommand
 from agent.domain.exclusions import Exclusion
 from agent.domain.facts import Finding, ScanFacts
 from agent.domain.files import FileIdentity, SourceEvent
@@ -18,6 +19,7 @@ from agent.domain.health import HealthIssue
 from agent.domain.incident import Incident, Origin
 from agent.domain.quarantine import CaptureState, HistoryNote, QuarantineEntry, RestoreReceipt, Retained
 from agent.domain.retention import HeldFile
+from agent.domain.schedule import ScanKind
 from agent.domain.services import DefinitionState, ServiceStatus
 
 
@@ -202,6 +204,43 @@ class IncidentUplink(Protocol):
         """
 
 
+class RequestedScans(Protocol):
+    """Scans that somebody asked for; one after the other."""
+
+    async def scan(self, kind: ScanKind) -> Mapping[str, int]:
+        """Scan what a kind looks at; returns counts: files, infected, incomplete, errors.
+
+        Raises:
+            BucklerError: No scanner could be started.
+        """
+
+    async def scan_path(self, path: str) -> Mapping[str, int]:
+        """Scan a file or a folder.
+
+        Raises:
+            BucklerError: `PATH_MISSING`, or no scanner could be started.
+        """
+
+
+class CommandHandler(Protocol):
+    """Does one kind of command."""
+
+    @property
+    def kind(self) -> str:
+        """Its name on the wire."""
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether one that the end of this process interrupted is simply done again."""
+
+    async def run(self, command: RemoteCommand) -> CommandOutcome:
+        """Do it; may be cancelled.
+
+        Raises:
+            BucklerError: It failed, and why.
+        """
+
+
 # ---------------------------------------------------------------- storage
 
 
@@ -364,6 +403,29 @@ class EnrolmentRecord(Protocol):
         """Deactivated."""
 
 
+class CommandRecord(Protocol):
+    """Commands of the control plane and what became of them; repeats are answered from it."""
+
+    def receive(self, command: RemoteCommand) -> None:
+        """Insert; one that is there already is told about again, and not done again."""
+
+    def advance(self, command_id: str, stage: CommandStage, outcome: CommandOutcome | None = None) -> None:
+        """Move a command on; what is new is to be told.
+
+        Raises:
+            KeyError: There is no such command.
+        """
+
+    def entries(self, stages: Iterable[CommandStage]) -> list[CommandEntry]:
+        """Commands at these stages, in the order in which they came."""
+
+    def untold(self, limit: int) -> list[CommandEntry]:
+        """Begun or ended commands that the control plane has not accepted a report about, the first first."""
+
+    def told(self, command_id: str, stage: CommandStage) -> None:
+        """The control plane has accepted that a command is at this stage; old ones are forgotten then."""
+
+
 class Settings(Protocol):
     """Small facts that outlive a restart, by name: clock mark, mode, time of the last life sign, last proof."""
 
@@ -387,6 +449,8 @@ class Transaction(Protocol):
     def enrolment(self) -> EnrolmentRecord: ...  # noqa: D102
     @property
     def settings(self) -> Settings: ...  # noqa: D102
+    @property
+    def commands(self) -> CommandRecord: ...  # noqa: D102
 
 
 class Store(Protocol):

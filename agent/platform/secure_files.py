@@ -42,9 +42,17 @@ _NO_XATTRS = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EPE
 #: Where Linux keeps a file's access control list.
 _ACL = "system.posix_acl_access"
 
+# linux/stat.h: ask for the mount's number only, of the descriptor itself, and where the answer has it.
+_AT_EMPTY_PATH = 0x1000
+_STATX_MNT_ID = 0x1000
+_STATX_BYTES = 256
+_STATX_ANSWER = struct.Struct("=I140xQ")
+
 _libc = ctypes.CDLL(None, use_errno=True)
 #: None where the C library lacks it; linking and unlinking takes its place then.
 _renameat2 = getattr(_libc, "renameat2", None)
+#: None where the C library lacks it; /proc tells the same, in five times the time.
+_statx = getattr(_libc, "statx", None)
 
 
 class NotRegularFileError(OSError):
@@ -188,12 +196,22 @@ class MountId:
 
 def mount_of(descriptor: int) -> MountId:
     """The mount an open folder is on; number 0 where the system does not tell."""
-    number = 0
-    if IS_LINUX:
-        for line in Path(f"/proc/self/fdinfo/{descriptor}").read_text(encoding="ascii").splitlines():
-            if line.startswith("mnt_id:"):
-                number = int(line.partition(":")[2])
+    number = _mount_number(descriptor) if IS_LINUX else 0
     return MountId(os.fstat(descriptor).st_dev, number)
+
+
+def _mount_number(descriptor: int) -> int:
+    if _statx is not None:
+        answer = ctypes.create_string_buffer(_STATX_BYTES)
+        failed = _statx(descriptor, b"", _AT_EMPTY_PATH, ctypes.c_uint(_STATX_MNT_ID), answer)
+        told, number = _STATX_ANSWER.unpack_from(answer)
+        # Linux before 5.8 answers without it.
+        if not failed and told & _STATX_MNT_ID:
+            return int(number)
+    for line in Path(f"/proc/self/fdinfo/{descriptor}").read_text(encoding="ascii").splitlines():
+        if line.startswith("mnt_id:"):
+            return int(line.partition(":")[2])
+    return 0
 
 
 def folders_on_mount(path: str) -> list[str]:

@@ -5,7 +5,7 @@ Without `$NOTIFY_SOCKET` nobody listens, and nothing is sent: under launchd, on 
 
 import os
 import socket
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from typing import Self
 
@@ -13,6 +13,7 @@ from typing import Self
 _LONGEST_STATUS = 400
 #: A supervisor that reads nothing must not hold the agent up; the next sign of life says it again.
 _PATIENCE_S = 1.0
+_VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
 
 class ServiceNotice:
@@ -21,20 +22,24 @@ class ServiceNotice:
     Args:
         address: Path of a Unix datagram socket, or `@` and the name of an abstract one; empty: nobody listens.
         alive_within_s: How often it wants to hear that the service is alive, in seconds; None: not at all.
+        environment: What told of it; for the program that takes this process over.
     """
 
-    def __init__(self, address: str = "", alive_within_s: float | None = None) -> None:
+    def __init__(
+        self, address: str = "", alive_within_s: float | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self.alive_within_s = alive_within_s
+        self.environment = dict(environment or {})
 
     @classmethod
     def from_environment(cls, environment: MutableMapping[str, str]) -> Self:
         """Take out of the environment what systemd left in it: no program started later speaks for the service."""
-        address = environment.pop("NOTIFY_SOCKET", "")
-        within_us = environment.pop("WATCHDOG_USEC", "")
-        whose = environment.pop("WATCHDOG_PID", "")
+        told = {name: environment.pop(name) for name in _VARIABLES if name in environment}
+        within_us = told.get("WATCHDOG_USEC", "")
+        whose = told.get("WATCHDOG_PID", "")
         wanted = within_us.isdigit() and int(within_us) > 0 and whose in {"", str(os.getpid())}
-        return cls(address, int(within_us) / 1_000_000 if wanted else None)
+        return cls(told.get("NOTIFY_SOCKET", ""), int(within_us) / 1_000_000 if wanted else None, told)
 
     @property
     def is_heard(self) -> bool:
@@ -51,7 +56,8 @@ class ServiceNotice:
 
     def still_starting(self, status: str, more_time_s: float) -> None:
         """It lives and is not ready yet; it wants to be waited for so much longer from now on."""
-        self._send(f"EXTEND_TIMEOUT_USEC={int(more_time_s * 1_000_000)}", _status(status))
+        # One that was restarted in place counts as started, and is expected to give signs of life already.
+        self._send(f"EXTEND_TIMEOUT_USEC={int(more_time_s * 1_000_000)}", "WATCHDOG=1", _status(status))
 
     def stopping(self) -> None:
         """It has been told to stop, and does."""

@@ -3,8 +3,9 @@
 ================ =========================================================== =========================================
 state on disk     what is true                                                a crash here is resumed by
 ================ =========================================================== =========================================
-no row            nothing has happened                                        nothing: the file is found again
-PLANNED           the file is in its place, or in staging (renamed)           looking which, and going on from there
+no row            nothing has happened, or the file is in staging and the way putting it back: the file is found again
+                  back is noted beside it (`agent.quarantine.way_back`)
+PLANNED           as before, but the row says it: where no note will do       looking which, and going on from there
 CAPTURED          it is in staging and is the scanned file by its inode       sealing (again)
 STORED            a sealed copy of the scanned bytes is durable               removing the staged file
 DONE / FAILED     final, with the incident in the outbox                      nothing
@@ -25,6 +26,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 
+from agent.domain.errors import BucklerError
 from agent.domain.files import FileIdentity
 from agent.domain.ports import Randomness
 from agent.domain.quarantine import CaptureFailure, CaptureState, FileMetadata, QuarantineEntry
@@ -41,12 +43,14 @@ from agent.platform.secure_files import (
     sync,
     write_inode_flags,
 )
+from agent.quarantine import way_back
 from agent.quarantine.failures import NotTakenError, not_taken
 from agent.quarantine.folder import VaultFolder, new_sealed_file
 from agent.quarantine.inert import SALT_BYTES, GrewError, hash_file, seal
 from agent.quarantine.journal import CaptureJournal
-from agent.quarantine.staging import Staging
+from agent.quarantine.staging import Staging, StagingFolder
 from agent.quarantine.steps import AfterStep, Step
+from agent.quarantine.unrecorded import is_there, rename_to_free_name
 
 _CHANGED = "it is not the file that was scanned any more"
 
@@ -106,7 +110,7 @@ class Captures:
             else:
                 if entry.state is CaptureState.STORED:
                     return self._remove_original(entry, staging)
-                if _is_there(PlaceOfFile(staging, entry.id)):
+                if is_there(PlaceOfFile(staging, entry.id)):
                     return self._finish(vault, entry, staging)
         if entry.state is CaptureState.CAPTURED:
             raise NotTakenError(CaptureFailure.CHANGED, f"{_CHANGED}, and was put back")
@@ -138,19 +142,33 @@ class Captures:
                 except OSError as error:
                     refusal = error
                     continue
-                entry = self._journal.plan(entry, f"{folder.path}/{entry.id}")
+                entry = self._plan(entry, folder, staging)
                 self._after(entry.id, Step.PLANNED)
                 try:
                     with _unpinned(descriptor, entry.metadata.inode_flags):
                         rename_without_overwriting(place, PlaceOfFile(staging, entry.id))
                 except OSError as error:
+                    way_back.forget(staging, entry.id)
                     if error.errno != errno.EXDEV:
                         raise
                     # A border within the mount, of a project quota say: a folder closer to the file will do.
                     refusal = error
                     continue
+                self._staging.has_served(folder)
                 return self._finish(vault, entry, staging, place)
         raise refusal
+
+    def _plan(self, entry: QuarantineEntry, folder: StagingFolder, staging: int) -> QuarantineEntry:
+        """Make sure that a crash cannot lose where the file belongs: by a note, or by a row that is on the disk."""
+        if self._will_do_with_a_note(entry, folder) and way_back.note(staging, entry.id, entry.original_path):
+            return replace(entry, staged_path=f"{folder.path}/{entry.id}")
+        planned = self._journal.plan(entry, folder.path, for_once=folder.once)
+        self._staging.register(folder)
+        return planned
+
+    def _will_do_with_a_note(self, entry: QuarantineEntry, folder: StagingFolder) -> bool:
+        has_row = bool(entry.staged_path)
+        return not has_row and not entry.metadata.inode_flags and self._staging.is_registered(folder)
 
     # ------------------------------------------------------------ into the vault
 
@@ -173,6 +191,11 @@ class Captures:
             raise self._put_back(entry, staged, place, not_taken(error)) from error
         except NotTakenError as error:
             raise self._put_back(entry, staged, place, error) from error
+        except BucklerError:
+            if way_back.is_noted(staging, entry.id):
+                # Without a row nothing has been done, and so it shall look.
+                self._put_back(entry, staged, place, NotTakenError(CaptureFailure.INPUT_OUTPUT, "there is no row"))
+            raise
         return self._remove_original(entry, staging)
 
     def _seal_staged(self, vault: int, entry: QuarantineEntry, staged: PlaceOfFile) -> QuarantineEntry:
@@ -180,7 +203,8 @@ class Captures:
         try:
             _check_inode(os.fstat(descriptor), entry.identity)
             if entry.state is CaptureState.PLANNED:
-                entry = self._journal.advance(entry, CaptureState.CAPTURED)
+                entry = self._journal.captured(entry)
+                way_back.forget(staged.folder, entry.id)
                 self._after(entry.id, Step.CAPTURED)
             with new_sealed_file(vault, entry.id) as target:
                 self._seal_into(target, vault, descriptor, entry)
@@ -230,15 +254,16 @@ class Captures:
         with ExitStack() as stack:
             try:
                 home = place or stack.enter_context(place_of(entry.original_path))
-                name = _rename_to_free_name(staged, home, entry.id)
+                name = rename_to_free_name(staged, home, entry.id)
             except OSError as error:
                 left = f"could not be put back ({error.strerror}) and is kept as {entry.staged_path!r}"
-                return NotTakenError(reason.failure, f"{reason.sentence}; it {left}", left_in_staging=True)
+                return NotTakenError(reason.failure, f"{reason.sentence}; it {left}", left_as=entry.staged_path)
             # It is back. A disk that fails now, or something else under this name, does not change that.
             with suppress(OSError):
                 _pin_again(PlaceOfFile(home.folder, name), entry)
                 sync(home.folder)
                 sync(staged.folder)
+        way_back.forget(staged.folder, entry.id)
         self._after(entry.id, Step.RETURNED)
         if name != split_path(entry.original_path)[1]:
             return NotTakenError(reason.failure, f"{reason.sentence}; its name was taken, it was put back as {name!r}")
@@ -247,14 +272,6 @@ class Captures:
 
 class StagingOutOfReachError(Exception):
     """A file waits where we cannot look now, on a medium that was taken out say; its row stays as it is."""
-
-
-def _is_there(place: PlaceOfFile) -> bool:
-    try:
-        os.stat(place.name, dir_fd=place.folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def _check_content(descriptor: int, entry: QuarantineEntry) -> None:
@@ -321,17 +338,3 @@ def _pin_again(place: PlaceOfFile, entry: QuarantineEntry) -> None:
             write_inode_flags(descriptor, read_inode_flags(descriptor) | entry.metadata.inode_flags)
     finally:
         os.close(descriptor)
-
-
-def _rename_to_free_name(staged: PlaceOfFile, place: PlaceOfFile, entry_id: str) -> str:
-    """Back to its name, or beside it if somebody has taken that meanwhile: nothing is ever overwritten."""
-    for name in (place.name, f"{place.name}.{entry_id}"):
-        try:
-            rename_without_overwriting(staged, PlaceOfFile(place.folder, name))
-        except OSError as error:
-            if error.errno not in {errno.EEXIST, errno.ENAMETOOLONG}:
-                raise
-        else:
-            return name
-    rename_without_overwriting(staged, PlaceOfFile(place.folder, entry_id))
-    return entry_id

@@ -12,14 +12,14 @@ class NotTakenError(Exception):
     Args:
         failure: Stable code.
         sentence: For people, without a final period.
-        left_in_staging: It could not be put back, and its journal row has to go on saying where it is.
+        left_as: Its path in staging, if it could not be put back: its journal row has to go on saying that.
     """
 
-    def __init__(self, failure: CaptureFailure, sentence: str, *, left_in_staging: bool = False) -> None:
+    def __init__(self, failure: CaptureFailure, sentence: str, *, left_as: str = "") -> None:
         super().__init__(sentence)
         self.failure = failure
         self.sentence = sentence
-        self.left_in_staging = left_in_staging
+        self.left_as = left_as
 
     @property
     def detail(self) -> str:

@@ -19,7 +19,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from agent.domain.errors import BucklerError, ExitStatus
@@ -66,9 +66,13 @@ class VaultFolder:
         Raises:
             OSError: It cannot be made or is somebody else's.
         """
-        with suppress(FileExistsError):
-            Path(self._path).mkdir(mode=_PRIVATE, parents=True)
-        with opened_folder(self._path) as descriptor:
+        with ExitStack() as stack:
+            try:
+                descriptor = stack.enter_context(opened_folder(self._path))
+            except FileNotFoundError:
+                with suppress(FileExistsError):
+                    Path(self._path).mkdir(mode=_PRIVATE, parents=True)
+                descriptor = stack.enter_context(opened_folder(self._path))
             found = os.fstat(descriptor)
             if found.st_uid != os.geteuid():
                 raise PermissionError(errno.EACCES, "the vault belongs to another user", self._path)

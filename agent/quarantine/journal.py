@@ -4,13 +4,14 @@ The row that makes an entry final and the incident for the control plane are one
 without the other, whenever the power goes.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from uuid import UUID
 
 from agent.domain.exclusions import Exclusion, ExclusionKind, file_subject
 from agent.domain.incident import Incident, IncidentAction
-from agent.domain.ports import CaptureRequest, Clock, Store
+from agent.domain.ports import CaptureRequest, Clock, Store, Transaction
 from agent.domain.quarantine import (
     OWNER,
     RETENTION,
@@ -24,6 +25,8 @@ from agent.domain.quarantine import (
 from agent.domain.retention import HeldFile
 from agent.quarantine.failures import NotTakenError
 
+#: Setting: JSON of the staging folders outside the vault that have been used.
+STAGING_FOLDERS = "staging_folders"
 _NOTHING_KNOWN = FileMetadata(mode=0, owner_uid=0, owner_gid=0, accessed_ns=0, modified_ns=0)
 
 
@@ -105,15 +108,39 @@ class CaptureJournal:
         with self._store.transaction() as tables:
             return tables.journal.retained()
 
-    def plan(self, entry: QuarantineEntry, staged_path: str) -> QuarantineEntry:
-        """The file is about to be moved to `staged_path`; repeated when another place has to be tried."""
-        planned = replace(entry, staged_path=staged_path)
+    def plan(self, entry: QuarantineEntry, staging_folder: str, *, for_once: bool) -> QuarantineEntry:
+        """The file is about to be moved to a staging folder; repeated when another place has to be tried.
+
+        Args:
+            entry: Its row, written or not.
+            staging_folder: Where to; restarts look into it from now on.
+            for_once: Nothing else will ever be moved there, so they need not.
+        """
+        planned = replace(entry, staged_path=f"{staging_folder}/{entry.id}")
         with self._store.transaction() as tables:
             if tables.journal.get(entry.id) is None:
                 tables.journal.add(planned)
             else:
-                tables.journal.advance(entry.id, CaptureState.PLANNED, staged_path=staged_path)
+                tables.journal.advance(entry.id, CaptureState.PLANNED, staged_path=planned.staged_path)
+            known = _folders(tables)
+            if not for_once and staging_folder not in known:
+                tables.settings.put(STAGING_FOLDERS, json.dumps([*known, staging_folder]))
         return planned
+
+    def staging_folders(self) -> tuple[str, ...]:
+        """All that more than one file may have waited in, beside the vault's own."""
+        with self._store.transaction() as tables:
+            return _folders(tables)
+
+    def captured(self, entry: QuarantineEntry) -> QuarantineEntry:
+        """The file is in staging and is the scanned one; its first row, if the way back was only noted so far."""
+        captured = replace(entry, state=CaptureState.CAPTURED)
+        with self._store.transaction() as tables:
+            if tables.journal.get(entry.id) is None:
+                tables.journal.add(captured)
+            else:
+                tables.journal.advance(entry.id, CaptureState.CAPTURED)
+        return captured
 
     def advance(self, entry: QuarantineEntry, state: CaptureState) -> QuarantineEntry:
         """A step of a capture is durable."""
@@ -142,12 +169,11 @@ class CaptureJournal:
         with self._store.transaction() as tables:
             planned = tables.journal.get(entry.id)
             known = planned or entry
-            staged_path = known.staged_path if reason.left_in_staging else ""
-            final = replace(known, state=CaptureState.FAILED, detail=reason.detail, staged_path=staged_path)
+            final = replace(known, state=CaptureState.FAILED, detail=reason.detail, staged_path=reason.left_as)
             if planned is None:
                 tables.journal.add(final)
             else:
-                tables.journal.advance(entry.id, CaptureState.FAILED, reason.detail, staged_path=staged_path)
+                tables.journal.advance(entry.id, CaptureState.FAILED, reason.detail, staged_path=reason.left_as)
             tables.journal.note(entry.id, self._note(HistoryEvent.NOT_TAKEN, entry.origin.value, reason.detail))
             tables.outbox.add(incident_of(final, IncidentAction.QUARANTINE_FAILED, reason.detail))
         return final
@@ -209,6 +235,10 @@ class CaptureJournal:
 def shown(path: str) -> str:
     """A path fit for a message: hostile names must not draw on a terminal."""
     return path.encode("utf-8", "backslashreplace").decode("utf-8").encode("unicode_escape").decode("ascii")
+
+
+def _folders(tables: Transaction) -> tuple[str, ...]:
+    return tuple(json.loads(tables.settings.get(STAGING_FOLDERS) or "[]"))
 
 
 def _exclusion_id(entry: QuarantineEntry) -> str:

@@ -12,6 +12,9 @@ order of preference:
 Each is a folder only we can enter (0700, checked after opening without following links). An attacker who owns the
 folder above may rename it, but we work on its descriptor.
 
+A place that has served is tried first for the next file of its mount below the same folder, so that in a burst the way
+up to the mount's top is gone once. Nothing is taken on trust by that: it is opened and checked like any other.
+
 Realtime protection has to leave these folders alone, and an attacker would love a folder it leaves alone: so a path
 counts as ours only if it lies under a folder we have opened ourselves, and that very folder (device, inode) is still
 there under this name. A folder that merely has the right name is none of ours.
@@ -19,11 +22,12 @@ there under this name. A folder that merely has the right name is none of ours.
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.platform.secure_files import (
+    MountId,
     folders_on_mount,
     make_private_folder,
     mount_of,
@@ -36,10 +40,18 @@ _IN_VAULT = "staging"
 
 @dataclass(frozen=True, slots=True)
 class StagingFolder:
-    """A place to wait: the folder it is made in, its name there, and whether it is removed after use."""
+    """A place to wait.
+
+    Attributes:
+        parent: The folder it is made in.
+        name: Its own, there.
+        mount: Whose files it was chosen for; None: read from a journal row.
+        once: It is removed after use.
+    """
 
     parent: str
     name: str
+    mount: MountId | None = field(default=None, compare=False)
     once: bool = False
 
     @property
@@ -58,6 +70,9 @@ class Staging:
     def __init__(self, vault_path: str) -> None:
         self._vault_path = vault_path
         self._ours: dict[str, tuple[int, int]] = {}
+        self._served: dict[MountId, StagingFolder] = {}
+        #: Folders that a restart will look into even if no row names them.
+        self._registered = {f"{vault_path}/{_IN_VAULT}"}
         self._lock = threading.Lock()
 
     def places_for(self, folder_path: str, entry_id: str) -> Iterator[StagingFolder]:
@@ -67,14 +82,33 @@ class Staging:
             OSError: The folder cannot be opened without following a link.
         """
         with opened_folder(folder_path) as folder, opened_folder(self._vault_path) as vault:
-            if mount_of(folder) == mount_of(vault):
-                yield StagingFolder(self._vault_path, _IN_VAULT)
+            mount = mount_of(folder)
+            on_mount_of_vault = mount == mount_of(vault)
+        if on_mount_of_vault:
+            yield StagingFolder(self._vault_path, _IN_VAULT, mount)
+        served = self._served.get(mount)
+        if served is not None and f"{folder_path}/".startswith(f"{served.parent.rstrip('/')}/"):
+            yield served
         shared = f".buckler-vault-{os.geteuid()}"
         candidates = folders_on_mount(folder_path)
         for parent in candidates:
-            yield StagingFolder(parent, shared)
+            yield StagingFolder(parent, shared, mount)
         for parent in candidates:
-            yield StagingFolder(parent, f"{shared}-{entry_id}", once=True)
+            yield StagingFolder(parent, f"{shared}-{entry_id}", mount, once=True)
+
+    def has_served(self, place: StagingFolder) -> None:
+        """A file of its mount has been moved there."""
+        if place.mount is not None and not place.once:
+            self._served[place.mount] = place
+
+    def is_registered(self, place: StagingFolder) -> bool:
+        """Whether a file may wait there for a while without a row of its own."""
+        return place.path in self._registered
+
+    def register(self, place: StagingFolder) -> None:
+        """The journal names this folder from now on, durably."""
+        if not place.once:
+            self._registered.add(place.path)
 
     @contextmanager
     def opened(self, place: StagingFolder, *, make: bool) -> Iterator[int]:
@@ -112,7 +146,15 @@ class Staging:
 
     def place_from(self, staged_path: str) -> StagingFolder:
         """The staging folder a journal row names."""
-        folder = staged_path.rpartition("/")[0]
+        return self.place_at(staged_path.rpartition("/")[0])
+
+    def places_at(self, registered: Iterable[str]) -> Iterator[StagingFolder]:
+        """The vault's own and those that the journal names."""
+        for folder in sorted({f"{self._vault_path}/{_IN_VAULT}", *registered}):
+            yield self.place_at(folder)
+
+    def place_at(self, folder: str) -> StagingFolder:
+        """The staging folder of this path."""
         parent, _, name = folder.rpartition("/")
         return StagingFolder(parent or "/", name, once=name.count("-") > ".buckler-vault-0".count("-"))
 

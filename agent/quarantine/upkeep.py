@@ -52,7 +52,8 @@ class VaultUpkeep:
             failures = 0 if await self._look() else failures + 1
             if not failures:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._unfinished.wait(), self._times.every_s)
+                    async with asyncio.timeout(self._times.every_s):
+                        await self._unfinished.wait()
             if self._unfinished.is_set():
                 ceiling = min(self._times.every_s, self._times.retry_s * 2.0 ** min(failures, 16))
                 await asyncio.sleep(self._randomness.uniform(ceiling / 2, ceiling))

@@ -33,6 +33,7 @@ from agent.quarantine.journal import CaptureJournal, entry_id_of, new_entry, sho
 from agent.quarantine.restore import Restores
 from agent.quarantine.staging import Staging
 from agent.quarantine.steps import AfterStep, nothing_after
+from agent.quarantine.unrecorded import put_back_unrecorded
 
 log = structlog.get_logger(__name__)
 
@@ -79,6 +80,7 @@ class Vault:
         self._tell_unfinished: list[Callable[[], None]] = []
         self._clock = clock
         self._randomness = randomness
+        self._after_step = after_step
         self._folder = VaultFolder(settings.vault_dir, randomness)
         self._staging = Staging(self._folder.path)
         self._journal = CaptureJournal(store, clock)
@@ -228,6 +230,7 @@ class Vault:
                 except StagingOutOfReachError:
                     continue
                 finished += 1
+            finished += put_back_unrecorded(self._staging, self._journal, self._after_step)
             for entry in self._journal.entries([CaptureState.DONE]):
                 if entry.restore_path:
                     self._restores.settle(vault, entry.id)

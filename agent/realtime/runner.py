@@ -209,7 +209,8 @@ class RealtimeProtection:
             proven = await self.prove() if self._keeper.delivering else False
             pause = self._settings.prove_every_s if proven else self._settings.reprove_after_s
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._prove_now.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._prove_now.wait()
 
     def _source_opened(self) -> None:
         """A new source proves nothing yet, and starts without holding anybody."""

@@ -90,7 +90,8 @@ class SelfTest:
         planted: _Planted | None = None
         try:
             planted = self._plant(path)
-            found = await asyncio.wait_for(future, self._within_s)
+            async with asyncio.timeout(self._within_s):
+                found = await future
         except TimeoutError:
             reason = f"the test file was not noticed within {self._within_s:g} s"
             return HealthIssue("self_test_failed", f"{printable(root)} is not protected: {reason}")

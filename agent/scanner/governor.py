@@ -44,17 +44,21 @@ class GovernorFacts:
     restarts: int = 0
 
 
-class GovernedScanner(Protocol):
-    """What is governed: `agent.scanner.service.ScannerService`."""
-
-    async def scan(self, descriptor: int, path: str) -> ScanFacts:
-        """See `agent.domain.ports.Scanner.scan`."""
+class GovernedWorkers(Protocol):
+    """Processes that can be replaced."""
 
     def work_under_way(self) -> dict[int, str]:
         """What each worker is scanning, by process id; an empty path: nothing."""
 
     def restart_worker(self, pid: int, reason: str) -> bool:
         """Replace a worker; False: there is none of that id any more."""
+
+
+class GovernedScanner(GovernedWorkers, Protocol):
+    """What is governed: `agent.scanner.service.ScannerService`."""
+
+    async def scan(self, descriptor: int, path: str) -> ScanFacts:
+        """See `agent.domain.ports.Scanner.scan`."""
 
 
 class ScanGovernor:
@@ -85,6 +89,7 @@ class ScanGovernor:
         self._state = GovernorState()
         self._facts = GovernorFacts()
         self._begun = asyncio.Event()
+        self._background: GovernedWorkers | None = None
         self._one_at_a_time = asyncio.Lock()
         self._not_before_ns = 0
 
@@ -105,13 +110,22 @@ class ScanGovernor:
             self._not_before_ns = self._clock.monotonic_ns() + int(facts.elapsed_ms * 1_000_000)
             return facts
 
+    def watch(self, background: GovernedWorkers) -> None:
+        """Also keep an eye on workers that scan behind everybody's back, from now until they are gone.
+
+        Their memory counts like that of the others. The processor time they use is what nobody else wants, and is no
+        reason to slow anybody down.
+        """
+        self._background = background
+        self._begun.set()
+
     async def run(self) -> None:
         """Measure and act until cancelled."""
         while True:
             await self._begun.wait()
             # What was used before this moment is nobody's excess: the meter starts here.
             await asyncio.to_thread(self._meter.measure, self._service.work_under_way())
-            while self._begun.is_set() or not self._is_calm():
+            while self._begun.is_set() or self._behind() or not self._is_calm():
                 self._begun.clear()
                 await asyncio.sleep(self._every_s)
                 await self._look()
@@ -120,15 +134,25 @@ class ScanGovernor:
         state = self._state
         return state.stage is Stage.NORMAL and state.over_since is None
 
+    def _behind(self) -> dict[int, str]:
+        """What is being scanned in the background."""
+        return {} if self._background is None else self._background.work_under_way()
+
+    def _restart(self, pid: int, reason: str) -> bool:
+        pools = (self._service, self._background)
+        return any(pool.restart_worker(pid, reason) for pool in pools if pool is not None)
+
     async def _look(self) -> None:
-        scanning = self._service.work_under_way()
+        behind = self._behind()
+        scanning = self._service.work_under_way() | behind
         cost = await asyncio.to_thread(self._meter.measure_each, scanning)
+        cpu_percent = cost.total.cpu_percent - sum(cost.own_cpu_percent.get(pid, 0.0) for pid in behind)
         workers = tuple(WorkerUse(pid, mb, scanning.get(pid, "")) for pid, mb in cost.own_memory_mb.items())
-        use = ResourceUse(cost.total.cpu_percent / (os.cpu_count() or 1), cost.total.memory_mb, workers)
+        use = ResourceUse(cpu_percent / (os.cpu_count() or 1), cost.total.memory_mb, workers)
         before = self._state
         self._state, order = govern(before, use, self._limits, self._clock.monotonic_ns() / _NS_PER_S)
         restarts = self._facts.restarts
-        if order.restart_pid is not None and self._service.restart_worker(order.restart_pid, order.reason):
+        if order.restart_pid is not None and self._restart(order.restart_pid, order.reason):
             restarts += 1
             log.warning("worker_restarted", reason=order.reason)
         if self._state.stage is not before.stage:

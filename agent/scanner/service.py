@@ -14,7 +14,7 @@ from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.facts import Incomplete, ScanFacts
 from agent.domain.health import HealthIssue
 from agent.domain.ports import Clock
-from agent.platform.process_usage import usage_of
+from agent.platform.process_costs import usage_of
 from agent.platform.sandbox import SandboxReport
 from agent.scanner.protocol import Answer, Hello, ProtocolError, WorkerOrders, decode_answer
 from agent.scanner.rulepack import CompiledPack
@@ -269,11 +269,10 @@ class ScannerService:
                 self._watch = loop.call_later(_DEADLINE_INTERVAL_S, self._check_deadlines)
 
     def _take_place(self) -> _Place | None:
-        """A worker that can have a file now; one that has nothing to do before one that has."""
-        for places in (self._idle, self._ahead):
-            if places:
-                return places.popleft()
-        return None
+        """A worker that can have a file now: the one that was busy last, whose memory is still at hand, if it rests."""
+        if self._idle:
+            return self._idle.pop()
+        return self._ahead.popleft() if self._ahead else None
 
     async def _wait_for_place(self) -> _Place:
         if self._closed:

@@ -1,4 +1,4 @@
-"""What the running agent tells its supervisor: that it is ready, that it lives, that it stops."""
+"""What the running agent tells its supervisor: that it is ready, and that it lives."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -30,9 +30,6 @@ class Notice(Protocol):
     def still_starting(self, status: str, more_time_s: float) -> None:
         """It lives and is not ready yet."""
 
-    def stopping(self) -> None:
-        """It stops."""
-
 
 class LifeSigns:
     """Speaks for the agent. Signs come from the event loop that protects: a loop that stands still gives none.
@@ -57,10 +54,6 @@ class LifeSigns:
         while True:
             self._sign()
             await asyncio.sleep(self._pause_s())
-
-    def stopping(self) -> None:
-        """The agent was told to stop."""
-        self._notice.stopping()
 
     def _sign(self) -> None:
         status = status_line(self._proven, self._issues())

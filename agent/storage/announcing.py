@@ -7,7 +7,16 @@ from uuid import UUID
 
 from agent.domain.exclusions import Exclusion
 from agent.domain.incident import Incident
-from agent.domain.ports import EnrolmentRecord, Exclusions, Outbox, QuarantineJournal, Settings, Store, Transaction
+from agent.domain.ports import (
+    CommandRecord,
+    EnrolmentRecord,
+    Exclusions,
+    Outbox,
+    QuarantineJournal,
+    Settings,
+    Store,
+    Transaction,
+)
 
 
 class AnnouncingStore:
@@ -66,6 +75,10 @@ class _Watched:
     @property
     def settings(self) -> Settings:
         return self._tables.settings
+
+    @property
+    def commands(self) -> CommandRecord:
+        return self._tables.commands
 
 
 @dataclass

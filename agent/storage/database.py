@@ -15,7 +15,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.domain.ports import EnrolmentRecord, Exclusions, Outbox, QuarantineJournal, Settings, Transaction
+from agent.domain.ports import (
+    CommandRecord,
+    EnrolmentRecord,
+    Exclusions,
+    Outbox,
+    QuarantineJournal,
+    Settings,
+    Transaction,
+)
+from agent.storage.commands import SqliteCommands
 from agent.storage.failures import damaged, newer, not_permitted, told_to_people
 from agent.storage.journal import SqliteJournal
 from agent.storage.migrations import MIGRATIONS, migrate, schema_version
@@ -38,6 +47,7 @@ class SqliteTransaction:
     exclusions: Exclusions
     enrolment: EnrolmentRecord
     settings: Settings
+    commands: CommandRecord
 
 
 class AgentDatabase:
@@ -61,6 +71,7 @@ class AgentDatabase:
             exclusions=SqliteExclusions(self._connection),
             enrolment=SqliteEnrolment(self._connection),
             settings=SqliteSettings(self._connection),
+            commands=SqliteCommands(self._connection),
         )
 
     @contextmanager

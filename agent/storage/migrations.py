@@ -133,8 +133,29 @@ _ROOT_OF_TRUST = (
     "CREATE TABLE revoked_key (kid TEXT PRIMARY KEY) STRICT",
 )
 
+_COMMANDS = (
+    """
+    CREATE TABLE command (
+        number     INTEGER PRIMARY KEY AUTOINCREMENT,
+        id         TEXT NOT NULL UNIQUE,
+        kind       TEXT NOT NULL,
+        arguments  TEXT NOT NULL,
+        expires_at TEXT NOT NULL,
+        requester  TEXT NOT NULL,
+        reason     TEXT NOT NULL,
+        stage      TEXT NOT NULL CHECK (stage IN ('received', 'in_progress', 'succeeded', 'failed', 'cancelled')),
+        code       TEXT NOT NULL,
+        message    TEXT NOT NULL,
+        result     TEXT NOT NULL,
+        told       INTEGER NOT NULL CHECK (told IN (0, 1))
+    ) STRICT
+    """,
+    "CREATE INDEX command_untold ON command (number) WHERE told = 0",
+    "CREATE INDEX command_by_stage ON command (stage, number)",
+)
+
 #: Step n takes a database from version n to n + 1.
-MIGRATIONS: Sequence[Sequence[str]] = (_INITIAL, _QUARANTINE_HISTORY, _ROOT_OF_TRUST)
+MIGRATIONS: Sequence[Sequence[str]] = (_INITIAL, _QUARANTINE_HISTORY, _ROOT_OF_TRUST, _COMMANDS)
 
 
 def schema_version(connection: sqlite3.Connection) -> int:

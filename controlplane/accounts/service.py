@@ -283,6 +283,17 @@ class AccountService:
         row = rows.one()
         return Member(user_id, org_id, row.email, Role(row.role)), Organisation(org_id, row.name, row.created_at)
 
+    async def owner_email(self, connection: AsyncConnection, org_id: str) -> str:
+        """Where an organisation's owner is written to, the first of several; empty: there is none."""
+        address = await connection.scalar(
+            select(people.c.email)
+            .join(members, members.c.user_id == people.c.user_id)
+            .where(members.c.org_id == org_id, members.c.role == Role.OWNER.value)
+            .order_by(members.c.created_at, people.c.user_id)
+            .limit(1)
+        )
+        return str(address or "")
+
     async def _signed_in(self, uow: UnitOfWork, found: _Credentials, token_name: str) -> IssuedToken | None:
         # Conditional: attempts that ran beside this one may have locked the account since it was read.
         unlocked = await uow.connection.execute(

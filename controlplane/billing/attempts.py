@@ -91,6 +91,7 @@ class Payment:
         applied: Of a captured amount, what the invoice needed; the rest was too much and goes back.
         refunded: Given back or being given back through the provider.
         automatic: Nobody asked for it at this moment.
+        announced_by: The delivered notice of it (`ports.Announcement.key`); empty: somebody asked for it.
     """
 
     org_id: str
@@ -111,6 +112,7 @@ class Payment:
     applied: int = 0
     refunded: int = 0
     automatic: bool = False
+    announced_by: str = ""
 
     @property
     def excess(self) -> int:

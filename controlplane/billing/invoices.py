@@ -19,12 +19,13 @@ from controlplane.billing.model import (
     LineRef,
     LiveLine,
     Settlement,
+    brought_along,
     net_of,
     paid_per_line,
     recurring_lines,
 )
-from controlplane.billing.newest import newest_first
 from controlplane.billing.tables import billed_periods, billing_documents, invoice_lines, invoices, line_credits
+from controlplane.runtime.newest import newest_first
 from controlplane.runtime.paging import Page
 from controlplane.storage.database import UnitOfWork
 from controlplane.storage.upsert import insert_into
@@ -206,7 +207,9 @@ async def live_line(connection: AsyncConnection, org_id: str, ref: LineRef) -> L
     lines, settled = invoice.content.lines, invoice.settlement
     if not 1 <= ref.line_no <= len(lines):
         raise invoice_unknown(f"{ref.invoice_id} with a line {ref.line_no}")
-    paid = paid_per_line(lines, net_of(settled, settled.paid))[ref.line_no - 1]
+    # Unused time that an invoice gave back was paid for before: once the invoice is settled it is worth as much here.
+    brought = brought_along(lines) if invoice.state is InvoiceState.PAID else 0
+    paid = paid_per_line(lines, net_of(settled, settled.paid) + brought)[ref.line_no - 1]
     columns = line_credits.c
     query = (
         select(func.coalesce(func.sum(columns.amount), 0))
@@ -220,7 +223,7 @@ async def live_line(connection: AsyncConnection, org_id: str, ref: LineRef) -> L
     )
     credited = int((await connection.execute(query)).scalar_one())
     # A refund of the whole invoice is written on no line, but its money is gone from every one.
-    still_there = min(paid, credited + net_of(settled, settled.returnable))
+    still_there = min(paid, credited + net_of(settled, settled.returnable) + brought)
     return LiveLine(LineRef(invoice.invoice_id, ref.line_no), lines[ref.line_no - 1], still_there, credited)
 
 

@@ -368,6 +368,11 @@ def settled_with(invoice: Invoice, *, paid: int = 0, forgiven: int = 0, returned
     return replace(invoice, state=state, settlement=after)
 
 
+def brought_along(lines: Sequence[Line]) -> int:
+    """What an invoice takes over of lines that were paid before: the unused time that it gives back; minor units."""
+    return -sum(line.amount for line in lines if line.kind is LineKind.PRORATION_CREDIT)
+
+
 def paid_per_line(lines: Sequence[Line], paid_net: int) -> tuple[int, ...]:
     """What was really paid on each line: discounts and credits lower what they stand beside, in proportion.
 

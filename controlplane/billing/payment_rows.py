@@ -9,10 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from controlplane.billing.attempts import IN_FLIGHT, FailureKind, Payment, PaymentState
 from controlplane.billing.errors import payment_unknown
 from controlplane.billing.money import Money
-from controlplane.billing.newest import newest_first
-from controlplane.billing.tables import payments
+from controlplane.billing.ports import Announcement
+from controlplane.billing.tables import charge_announcements, payments
+from controlplane.runtime.newest import newest_first
 from controlplane.runtime.paging import Page
 from controlplane.storage.database import UnitOfWork
+from controlplane.storage.upsert import insert_into
 
 
 async def add(uow: UnitOfWork, payment: Payment) -> None:
@@ -26,12 +28,22 @@ async def add(uow: UnitOfWork, payment: Payment) -> None:
             provider=payment.provider,
             method_id=payment.method_id,
             automatic=payment.automatic,
+            announced_by=payment.announced_by or None,
             currency=payment.amount.currency,
             amount=payment.amount.minor,
             idempotency_key=payment.key,
             created_at=payment.created_at,
             **_told(payment),
         )
+    )
+
+
+async def store_announcement(uow: UnitOfWork, announcement: Announcement) -> None:
+    """Keep the delivered notice of a charge, for payments to refer to; several attempts may."""
+    await uow.connection.execute(
+        insert_into(uow.connection, charge_announcements)
+        .values(announcement=announcement.key, delivered_at=announcement.delivered_at)
+        .on_conflict_do_nothing()
     )
 
 
@@ -161,6 +173,7 @@ def _selected() -> Select[tuple[object, ...]]:
         columns.provider,
         columns.method_id,
         columns.automatic,
+        columns.announced_by,
         columns.currency,
         columns.amount,
         columns.idempotency_key,
@@ -196,4 +209,5 @@ def _payment(row: Row[tuple[object, ...]]) -> Payment:
         applied=row.applied,
         refunded=row.refunded,
         automatic=row.automatic,
+        announced_by=row.announced_by or "",
     )

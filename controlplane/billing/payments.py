@@ -85,8 +85,14 @@ class _Wish:
     """What shall be charged, how."""
 
     invoice_id: str
-    method_id: str
-    automatic: bool
+    method_id: str = ""
+    #: Nobody asks for it at this moment: the delivered notice of it.
+    announced_by: str = ""
+
+    @property
+    def automatic(self) -> bool:
+        """Whether nobody asks for it at this moment."""
+        return bool(self.announced_by)
 
 
 class Payments:
@@ -143,7 +149,7 @@ class Payments:
                 answered = await claim(uow, request, body, self._clock.now())
                 if answered is not None:
                     return await payment_rows.find(uow.connection, org_id, answered.decode())
-            payment = await self._begin(uow, org_id, _Wish(invoice_id, method_id, automatic=False))
+            payment = await self._begin(uow, org_id, _Wish(invoice_id, method_id))
             if idempotency_key:
                 await remember(uow, request, payment.payment_id.encode())
         return await self._send(payment)
@@ -167,12 +173,15 @@ class Payments:
             if invoice.due.minor == 0 or tried or not self._provider.keeps_methods:
                 return None
             now = self._clock.now()
-            if not await self._gate.announced(uow.connection, invoice, now):
+            announcement = await self._gate.announced(uow.connection, invoice, now)
+            if announcement is None:
                 await self._postpone(uow, invoice, now)
                 return None
+            await payment_rows.store_announcement(uow, announcement)
+            wish = _Wish(invoice.invoice_id, announced_by=announcement.key)
             if not await every_method(uow.connection, org_id):
-                return await self._without_method(uow, invoice)
-            payment = await self._begin(uow, org_id, _Wish(invoice.invoice_id, "", automatic=True))
+                return await self._without_method(uow, invoice, wish)
+            payment = await self._begin(uow, org_id, wish)
         return await self._send(payment)
 
     async def settle(self, org_id: str, payment_id: str) -> Payment:
@@ -235,7 +244,7 @@ class Payments:
         await self._refuse_second(uow, invoice)
         if invoice.state is not InvoiceState.UNCOLLECTIBLE and invoice.due.minor == 0:
             raise nothing_due(invoice.number)
-        began = await self._new(uow, invoice, _Wish(invoice.invoice_id, "", automatic=False))
+        began = await self._new(uow, invoice, _Wish(invoice.invoice_id))
         began = replace(began, provider="manual", amount=transfer.amount, state=PaymentState.PENDING)
         await payment_rows.add(uow, began)
         captured = replace(began, state=PaymentState.CAPTURED, provider_payment_id=transfer.reference)
@@ -280,7 +289,7 @@ class Payments:
         await self._invoicing.lock(uow, first.org_id)
         invoice = await invoices.find(uow.connection, first.org_id, first.invoice_id)
         began = replace(
-            await self._new(uow, invoice, _Wish(first.invoice_id, first.method_id, first.automatic)),
+            await self._new(uow, invoice, _Wish(first.invoice_id, first.method_id)),
             amount=charge.amount,
             key=charge.provider_payment_id,
             provider_payment_id=charge.provider_payment_id,
@@ -379,6 +388,7 @@ class Payments:
             created_at=now,
             updated_at=now,
             automatic=wish.automatic,
+            announced_by=wish.announced_by,
         )
 
     async def _order(self, payment: Payment) -> ChargeOrder:
@@ -434,9 +444,9 @@ class Payments:
         for listener in self._listeners:
             await listener.payment_failed(uow, invoice, payment)
 
-    async def _without_method(self, uow: UnitOfWork, invoice: Invoice) -> Payment:
+    async def _without_method(self, uow: UnitOfWork, invoice: Invoice, wish: _Wish) -> Payment:
         """An attempt that failed before it began, so that dunning hears of it as of any other."""
-        began = await self._new(uow, invoice, _Wish(invoice.invoice_id, "", automatic=True))
+        began = await self._new(uow, invoice, wish)
         failed = replace(
             began,
             state=PaymentState.FAILED,

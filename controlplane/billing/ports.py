@@ -155,19 +155,31 @@ class PaymentProvider(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A delivered notice of a charge.
+
+    Attributes:
+        amount: Exactly so much was announced.
+        delivered_at: When the customer was told.
+    """
+
+    org_id: str
+    notice_id: str
+    amount: Money
+    delivered_at: datetime
+
+    @property
+    def key(self) -> str:
+        """Names notice and amount; a charge that refers to it cannot be of another (`payments.announced_by`)."""
+        return f"{self.org_id}/{self.notice_id}/{self.amount.currency}/{self.amount.minor}"
+
+
 class ChargeGate(Protocol):
     """Knows whether a charge that nobody asked for at this moment was announced to the customer."""
 
-    async def announced(self, connection: AsyncConnection, invoice: Invoice, now: datetime) -> bool:
-        """Whether a notice of exactly the amount due was delivered in its window."""
-
-
-class ClosedGate:
-    """Nothing was announced: no automatic charge passes. In force until whoever delivers notices takes its place."""
-
-    async def announced(self, connection: AsyncConnection, invoice: Invoice, now: datetime) -> bool:  # noqa: ARG002
-        """Never."""
-        return False
+    async def announced(self, connection: AsyncConnection, invoice: Invoice, now: datetime) -> Announcement | None:
+        """The notice of exactly the amount due that was delivered in its window; None: the charge has to wait."""
 
 
 class BillingListener(Protocol):

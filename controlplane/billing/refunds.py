@@ -22,7 +22,6 @@ from controlplane.billing.invoicing import CreditOrder, Invoicing
 from controlplane.billing.journal import book
 from controlplane.billing.model import CreditReason, CreditTo
 from controlplane.billing.money import Money
-from controlplane.billing.newest import newest_first
 from controlplane.billing.ports import (
     Outside,
     ProviderError,
@@ -35,6 +34,7 @@ from controlplane.billing.providers.manual import ManualProvider
 from controlplane.billing.tables import refunds
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.jobs import schedule
+from controlplane.runtime.newest import newest_first
 from controlplane.runtime.paging import Page
 from controlplane.runtime.randomness import Randomness, new_id
 from controlplane.storage.database import Database, UnitOfWork

@@ -4,12 +4,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, TypeVar
 
-from controlplane.billing.attempts import Payment
 from controlplane.billing.double_charge import SeenCharge
 from controlplane.billing.errors import invoice_unknown
 from controlplane.billing.invoicing import CreditNote
+from controlplane.billing.messages import invoice_message, microseconds, money_message, payment_message
 from controlplane.billing.methods import PaymentMethod
-from controlplane.billing.model import Invoice
 from controlplane.billing.money import Money, checked_money
 from controlplane.billing.refund_desk import RefundDesk, RefundWish
 from controlplane.billing.refunds import Refund
@@ -54,7 +53,9 @@ class BillingRpc(BillingServiceServicer):
         async with self._database.reading() as connection:
             found = await self._service.invoices(connection, current_person().org_id, page)
         shown, token = _cut(found, page.size, lambda each: (each.created_at, each.invoice_id))
-        return billing_pb2.ListInvoicesResponse(invoices=[_invoice(each) for each in shown], next_page_token=token)
+        return billing_pb2.ListInvoicesResponse(
+            invoices=[invoice_message(each) for each in shown], next_page_token=token
+        )
 
     async def GetInvoice(  # noqa: N802 -- the name is the protocol's
         self, request: billing_pb2.GetInvoiceRequest, _context: Context
@@ -73,8 +74,8 @@ class BillingRpc(BillingServiceServicer):
                 found, content, sha256 = await self._service.document(connection, org_id, wanted)
                 document = await as_bytes(_format_name(request.format), found, content, sha256)
         return billing_pb2.GetInvoiceResponse(
-            invoice=_invoice(standing.invoice),
-            payments=[_payment(each) for each in standing.payments],
+            invoice=invoice_message(standing.invoice),
+            payments=[payment_message(each) for each in standing.payments],
             credit_notes=[_credit_note(each) for each in standing.credit_notes],
             document=document,
         )
@@ -89,7 +90,7 @@ class BillingRpc(BillingServiceServicer):
         return billing_pb2.ExplainInvoiceResponse(
             number=invoice.number,
             amounts=[
-                billing_pb2.AmountExplanation(what=each.what, amount=_money(each.amount), why=each.sentence)
+                billing_pb2.AmountExplanation(what=each.what, amount=money_message(each.amount), why=each.sentence)
                 for each in explained
             ],
         )
@@ -104,7 +105,7 @@ class BillingRpc(BillingServiceServicer):
             _id("method_id", request.method_id),
             text("idempotency_key", request.idempotency_key, limit=MAX_ID_CHARACTERS, required=True),
         )
-        return billing_pb2.PayInvoiceResponse(payment=_payment(payment))
+        return billing_pb2.PayInvoiceResponse(payment=payment_message(payment))
 
     async def ListPayments(  # noqa: N802 -- the name is the protocol's
         self, request: billing_pb2.ListPaymentsRequest, _context: Context
@@ -114,7 +115,9 @@ class BillingRpc(BillingServiceServicer):
         async with self._database.reading() as connection:
             found = await self._service.payments(connection, current_person().org_id, page)
         shown, token = _cut(found, page.size, lambda each: (each.created_at, each.payment_id))
-        return billing_pb2.ListPaymentsResponse(payments=[_payment(each) for each in shown], next_page_token=token)
+        return billing_pb2.ListPaymentsResponse(
+            payments=[payment_message(each) for each in shown], next_page_token=token
+        )
 
     # ------------------------------------------------------------ payment methods
 
@@ -132,7 +135,7 @@ class BillingRpc(BillingServiceServicer):
         """Keeps a method."""
         added = await self._wallet.add(current_person().org_id, _token(request.token), request.idempotency_key)
         return billing_pb2.AddPaymentMethodResponse(
-            method=_method(added.method), payments=[_payment(each) for each in added.paid]
+            method=_method(added.method), payments=[payment_message(each) for each in added.paid]
         )
 
     async def RemovePaymentMethod(  # noqa: N802 -- the name is the protocol's
@@ -156,7 +159,7 @@ class BillingRpc(BillingServiceServicer):
             decision=answer.decision.value,
             reason=answer.reason,
             sentence=answer.sentence,
-            amount=_money(answer.amount),
+            amount=money_message(answer.amount),
             last_day="" if answer.last_day is None else answer.last_day.isoformat(),
             policy_version=answer.policy_version,
         )
@@ -176,7 +179,7 @@ class BillingRpc(BillingServiceServicer):
             ),
         )
         return billing_pb2.RequestRefundResponse(
-            refunds=[_refund(each) for each in answer.refunds], to_balance=_money(answer.to_balance)
+            refunds=[_refund(each) for each in answer.refunds], to_balance=money_message(answer.to_balance)
         )
 
     async def ListRefunds(  # noqa: N802 -- the name is the protocol's
@@ -206,7 +209,7 @@ class BillingRpc(BillingServiceServicer):
             sentence=found.sentence,
             next_step=found.next_step,
             evidence=found.evidence,
-            refund=None if found.refund is None else _money(found.refund),
+            refund=None if found.refund is None else money_message(found.refund),
         )
 
 
@@ -255,73 +258,17 @@ def _cut(
     return shown, page_token((to_microseconds(at), name))
 
 
-def _money(money: Money) -> billing_pb2.Money:
-    return billing_pb2.Money(minor=money.minor, currency=money.currency)
-
-
-def _at(moment: datetime | None) -> int:
-    return 0 if moment is None else to_microseconds(moment)
-
-
-def _invoice(invoice: Invoice) -> billing_pb2.Invoice:
-    content, settled, currency = invoice.content, invoice.settlement, invoice.content.currency
-    return billing_pb2.Invoice(
-        invoice_id=invoice.invoice_id,
-        number=invoice.number,
-        state=invoice.state.value,
-        total=_money(content.total),
-        tax=_money(content.tax),
-        due=_money(invoice.due),
-        paid=_money(Money(settled.paid, currency)),
-        forgiven=_money(Money(settled.forgiven, currency)),
-        returned=_money(Money(settled.returned, currency)),
-        created_at_us=_at(invoice.created_at),
-        finalised_at_us=_at(invoice.finalised_at),
-        due_at_us=_at(content.due_at),
-        document_sha256=invoice.document_sha256,
-        lines=[
-            billing_pb2.InvoiceLine(
-                kind=line.kind.value,
-                description=line.description,
-                amount=_money(Money(line.amount, currency)),
-                subscription_id="" if line.period is None else line.period.subscription_id,
-                period_start_at_us=0 if line.period is None else _at(line.period.start),
-                period_end_at_us=0 if line.period is None else _at(line.period.end),
-            )
-            for line in content.lines
-        ],
-    )
-
-
 def _credit_note(note: CreditNote) -> billing_pb2.CreditNote:
     return billing_pb2.CreditNote(
         credit_note_id=note.credit_note_id,
         number=note.number,
         invoice_id=note.invoice_id,
-        amount=_money(note.amount),
-        tax=_money(note.tax),
+        amount=money_message(note.amount),
+        tax=money_message(note.tax),
         reason=note.reason.value,
         destination=note.to.value,
         note=note.note,
-        created_at_us=_at(note.created_at),
-    )
-
-
-def _payment(payment: Payment) -> billing_pb2.Payment:
-    return billing_pb2.Payment(
-        payment_id=payment.payment_id,
-        invoice_id=payment.invoice_id,
-        attempt=payment.attempt_no,
-        state=payment.state.value,
-        amount=_money(payment.amount),
-        provider=payment.provider,
-        method_id=payment.method_id,
-        failure_kind=payment.failure_kind.value,
-        failure_code=payment.failure_code,
-        action_url=payment.action_url,
-        excess=_money(Money(payment.excess, payment.amount.currency)),
-        created_at_us=_at(payment.created_at),
-        updated_at_us=_at(payment.updated_at),
+        created_at_us=microseconds(note.created_at),
     )
 
 
@@ -334,7 +281,7 @@ def _method(method: PaymentMethod) -> billing_pb2.PaymentMethod:
         expires_year=year,
         expires_month=month,
         is_default=method.is_default,
-        added_at_us=_at(method.added_at),
+        added_at_us=microseconds(method.added_at),
     )
 
 
@@ -343,10 +290,10 @@ def _refund(refund: Refund) -> billing_pb2.Refund:
         refund_id=refund.refund_id,
         invoice_id=refund.invoice_id,
         payment_id=refund.payment_id,
-        amount=_money(refund.amount),
+        amount=money_message(refund.amount),
         reason=refund.reason,
         state=refund.state.value,
         failure_code=refund.failure_code,
-        created_at_us=_at(refund.created_at),
-        updated_at_us=_at(refund.updated_at),
+        created_at_us=microseconds(refund.created_at),
+        updated_at_us=microseconds(refund.updated_at),
     )

@@ -8,9 +8,10 @@ How a renewal uses it, in one unit of work of its own:
 The job asks the `ChargeGate` whether the charge was announced; `BillingListener.invoice_paid` and `.payment_failed` are
 called in the transaction that records the outcome. How an upgrade computes its credit:
 
-    for live in await billing.live_lines(uow.connection, org_id=…, subscription_id=…, at=now):
-        credit = Prorated(live.creditable, part=days_left, whole=days, credit=True)
-        Line(kind=LineKind.PRORATION_CREDIT, source=live.ref, calculation=credit, …)
+    # The newest line that pays for this time; what those before it gave back is in it.
+    live = (await billing.live_lines(uow.connection, org_id=…, subscription_id=…, at=now))[-1]
+    credit = Prorated(live.creditable, part=days_left, whole=days_of_its_period, credit=True)
+    Line(kind=LineKind.PRORATION_CREDIT, source=live.ref, calculation=credit, …)
 
 A quote is an `InvoiceDraft` that is not issued yet: `draft.total` is what will be charged, `explain_invoice` says why.
 """
@@ -86,6 +87,14 @@ class BillingService:
         self._outside = outside
 
     # ------------------------------------------------------------ for other capabilities, in their unit of work
+
+    async def lock(self, uow: UnitOfWork, org_id: str) -> None:
+        """Keep everybody else away from an organisation's money until the transaction ends.
+
+        Whoever locks something else as well, and will write invoices, calls this first: payments take this lock before
+        they tell their listeners, so the other order could wait for itself.
+        """
+        await self._invoicing.lock(uow, org_id)
 
     async def draft(self, uow: UnitOfWork, draft: InvoiceDraft) -> Invoice:
         """Store a draft, to be finalised or discarded later.

@@ -216,6 +216,14 @@ payment_methods = Table(
     ),
 )
 
+#: Delivered notices that charges refer to. The key ends in currency and amount, which `payments` compares with its own.
+charge_announcements = Table(
+    "charge_announcements",
+    metadata,
+    Column("announcement", Text, primary_key=True),
+    Column("delivered_at", Instant, nullable=False),
+)
+
 payments = Table(
     "payments",
     metadata,
@@ -227,6 +235,8 @@ payments = Table(
     # Empty: nothing that is stored, e.g. a bank transfer.
     Column("method_id", Text, nullable=False),
     Column("automatic", Boolean, nullable=False),
+    # The delivered notice of exactly this amount: without one nothing is charged by itself.
+    Column("announced_by", Text, ForeignKey("charge_announcements.announcement")),
     Column("currency", Text, nullable=False),
     Column("amount", BigInteger, nullable=False),
     # The provider's idempotency key, stored before the call.
@@ -242,6 +252,11 @@ payments = Table(
     Column("updated_at", Instant, nullable=False),
     UniqueConstraint("org_id", "invoice_id", "attempt_no"),
     ForeignKeyConstraint(*_TO_INVOICE),
+    CheckConstraint(
+        "CASE WHEN automatic THEN announced_by IS NOT NULL"
+        " AND announced_by LIKE '%/' || currency || '/' || CAST(amount AS TEXT) ELSE announced_by IS NULL END",
+        name="announced_if_automatic",
+    ),
     CheckConstraint("amount > 0", name="positive"),
     CheckConstraint("state IN ('init', 'pending', 'action_needed', 'unknown', 'captured', 'failed')", name="state"),
     CheckConstraint("failure_kind IN ('', 'soft', 'hard', 'action_needed', 'unknown')", name="failure_kind"),

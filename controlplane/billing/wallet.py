@@ -68,6 +68,11 @@ class Wallet:
         self._payments = payments
         self._provider = provider
 
+    @property
+    def keeps_methods(self) -> bool:
+        """Whether there is anything to charge, or customers pay by bank."""
+        return self._provider.keeps_methods
+
     async def methods(self, connection: AsyncConnection, org_id: str) -> Sequence[PaymentMethod]:
         """All of them, the default first."""
         return await every_method(connection, org_id)

@@ -10,8 +10,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from controlplane.billing.money import parse_decimal
 from controlplane.catalog.errors import catalog_invalid
 from controlplane.catalog.model import AccessLevel, Os, Plan, Term
+from controlplane.runtime.refusal import Refusal
 
 #: Far above any honest catalog.
 MAX_DOCUMENT_BYTES = 1_000_000
@@ -39,6 +41,8 @@ class _PlanDocument(_Strict):
     grace_days: Annotated[int, Field(ge=0, le=27)] = 14
     ended: _Ended = _Ended()
     features: dict[Literal["linux", "macos", "windows"], dict[_Name, _Level]]
+    # Per term and currency, as people write amounts: "49.99".
+    prices: dict[Literal["monthly", "yearly"], dict[str, str]] = {}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -48,7 +52,20 @@ class _PlanDocument(_Strict):
         unknown = [name for name in self.ended.keeps if name not in known]
         if unknown:
             raise ValueError(f"ended.keeps: {unknown[0]} is no feature of this plan")
+        for term, prices in self.prices.items():
+            if term not in self.terms:
+                raise ValueError(f"prices.{term}: the plan is not sold for this term")
+            for currency, amount in prices.items():
+                _price(f"prices.{term}.{currency}", amount, currency)
         return self
+
+
+def _price(key: str, untrusted_amount: str, untrusted_currency: str) -> int:
+    """Minor units; what is wrong becomes the sentence of a `CATALOG_INVALID`."""
+    try:
+        return parse_decimal(untrusted_amount, untrusted_currency).minor
+    except Refusal as refused:
+        raise ValueError(f"{key}: {refused.message}") from refused
 
 
 class _CatalogDocument(_Strict):
@@ -114,6 +131,9 @@ def plan_json(plan: Plan) -> str:
             for platform, features in plan.features.items()
         },
     }
+    if plan.prices:
+        # Left out otherwise: the canonical form of a plan from before there were prices stays what it was.
+        document["prices"] = {term.value: dict(prices) for term, prices in plan.prices.items()}
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -133,6 +153,7 @@ def plan_from_json(document: str, catalog_version: int) -> Plan:
             Os(platform): {name: AccessLevel(level) for name, level in features.items()}
             for platform, features in content["features"].items()
         },
+        prices={Term(term): prices for term, prices in content.get("prices", {}).items()},
     )
 
 
@@ -148,6 +169,10 @@ def _plan(document: _PlanDocument, catalog_version: int) -> Plan:
         ended_after=None if after_days is None else timedelta(days=after_days),
         features={
             Os(platform): _with_kept(features, document.ended.keeps) for platform, features in document.features.items()
+        },
+        prices={
+            Term(term): {currency: _price("price", amount, currency) for currency, amount in prices.items()}
+            for term, prices in document.prices.items()
         },
     )
 

@@ -1,7 +1,7 @@
 """Plans and what they grant: data, checked once when it is published."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
 
@@ -56,6 +56,7 @@ class Plan:
         grace: How long an overdue payment changes nothing but a notice.
         ended_after: How long after becoming limited a subscription ends; None: it stays limited.
         features: Per operating system: feature name to the weakest access level that still allows it.
+        prices: Per term and currency (ISO 4217) what the customer pays for one period, in minor units, tax included.
     """
 
     plan_id: str
@@ -66,6 +67,11 @@ class Plan:
     grace: timedelta
     ended_after: timedelta | None
     features: Mapping[Os, Mapping[str, AccessLevel]]
+    prices: Mapping[Term, Mapping[str, int]] = field(default_factory=dict)
+
+    def price(self, term: Term, currency: str) -> int | None:
+        """What one period costs; None: it is not sold for this term in this currency."""
+        return self.prices.get(term, {}).get(currency)
 
     def grants(self, platform_os: str) -> Mapping[str, AccessLevel]:
         """Feature name to the weakest level that allows it on a platform; empty for one the plan does not cover.

@@ -14,6 +14,7 @@ from controlplane.cli.server.jobs import jobs
 from controlplane.cli.server.keys import keys
 from controlplane.cli.server.migrate import migrate
 from controlplane.cli.server.serve import serve
+from controlplane.cli.server.subscription import subscription
 from controlplane.cli.server.transfer import transfer
 from controlplane.cli.server.user import user
 
@@ -30,6 +31,7 @@ app.add_typer(catalog, name="catalog")
 app.add_typer(jobs, name="jobs")
 app.add_typer(user, name="user")
 app.add_typer(keys, name="keys")
+app.add_typer(subscription, name="subscription")
 app.add_typer(transfer, name="transfer")
 app.command()(doctor)
 

@@ -7,6 +7,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import typer
 
+from controlplane.cli.ctl.command import command
 from controlplane.cli.ctl.detection import detection
 from controlplane.cli.ctl.device import device
 from controlplane.cli.ctl.fleet import fleet
@@ -14,11 +15,13 @@ from controlplane.cli.ctl.invoice import invoice
 from controlplane.cli.ctl.key import key
 from controlplane.cli.ctl.licence import licence
 from controlplane.cli.ctl.login import login
+from controlplane.cli.ctl.notice import notice
 from controlplane.cli.ctl.payment_method import payment_method
+from controlplane.cli.ctl.quarantine import quarantine
 from controlplane.cli.ctl.refund import refund
 from controlplane.cli.ctl.sandbox import sandbox
 from controlplane.cli.ctl.seat import seat
-from controlplane.cli.ctl.subscription import subscription
+from controlplane.cli.ctl.subscription_changes import subscription
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,6 +33,8 @@ app.command()(login)
 app.add_typer(fleet, name="fleet")
 app.add_typer(device, name="device")
 app.add_typer(detection, name="detection")
+app.add_typer(quarantine, name="quarantine")
+app.add_typer(command, name="command")
 app.add_typer(seat, name="seat")
 app.add_typer(subscription, name="subscription")
 app.add_typer(key, name="key")
@@ -37,6 +42,7 @@ app.add_typer(licence, name="licence")
 app.add_typer(invoice, name="invoice")
 app.add_typer(payment_method, name="payment-method")
 app.add_typer(refund, name="refund")
+app.add_typer(notice, name="notice")
 app.add_typer(sandbox, name="sandbox")
 
 

@@ -9,6 +9,8 @@ from controlplane.devices.model import Device, DeviceLicence
 from controlplane.runtime.principal import DevicePrincipal
 from controlplane.storage.database import UnitOfWork
 from wire.v1.device_pb2 import (
+    CheckInRequest,
+    CheckInResponse,
     RefreshEntitlementRequest,
     RefreshEntitlementResponse,
     ReportEventsRequest,
@@ -49,6 +51,13 @@ class EntitlementCalls(Protocol):
         self, request: RefreshEntitlementRequest, principal: DevicePrincipal
     ) -> RefreshEntitlementResponse:
         """Answer `RefreshEntitlement`."""
+
+
+class CommandCalls(Protocol):
+    """The part of `CheckIn` that belongs to commands."""
+
+    async def exchange(self, request: CheckInRequest, principal: DevicePrincipal) -> CheckInResponse:
+        """An answer in which only the fields about commands are set."""
 
 
 class DetectionCalls(Protocol):

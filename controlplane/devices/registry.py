@@ -173,6 +173,27 @@ class DeviceRegistry:
             raise device_not_found()
         return device_of(row)
 
+    async def active_of(
+        self, connection: AsyncConnection, org_id: str, device_ids: Collection[str] = ()
+    ) -> list[Device]:
+        """Devices that are neither deactivated nor revoked, by id.
+
+        Args:
+            connection: A reading one, or that of a unit of work.
+            org_id: The tenant.
+            device_ids: Only these; empty: all.
+
+        Raises:
+            Refusal: `DEVICE_NOT_FOUND`: one of the ids is not an active device's.
+        """
+        query = _select_device(org_id).where(devices.c.deactivated_at.is_(None), devices.c.revoked_at.is_(None))
+        if device_ids:
+            query = query.where(devices.c.device_id.in_(device_ids))
+        found = [device_of(row) for row in await connection.execute(query.order_by(devices.c.device_id))]
+        if device_ids and {device.device_id for device in found} != set(device_ids):
+            raise device_not_found()
+        return found
+
     async def contacts_of(
         self, connection: AsyncConnection, org_id: str, device_ids: Collection[str]
     ) -> Mapping[str, DeviceContact]:

@@ -10,7 +10,7 @@ import grpc
 from controlplane.catalog.wire_names import ACCESS_LEVEL_ON_THE_WIRE
 from controlplane.devices.fleet import DEVICE_KEY, DeviceView, FleetReader
 from controlplane.devices.model import DeviceReport, HealthIssue, Platform, ProtectionState
-from controlplane.devices.ports import DetectionCalls, EntitlementCalls
+from controlplane.devices.ports import CommandCalls, DetectionCalls, EntitlementCalls
 from controlplane.devices.service import DeviceService
 from controlplane.runtime.fields import MAX_BIGINT, harmless_text, instant, invalid, text
 from controlplane.runtime.paging import page_token, read_page
@@ -49,6 +49,7 @@ class DeviceRpc(DeviceServiceServicer):
         service: The use cases of devices.
         entitlements: The call that belongs to licensing.
         detections: The call that belongs to detections.
+        commands: The part of a check-in that belongs to commands.
         check_in_interval_s: What devices are asked to keep to, in seconds.
     """
 
@@ -58,25 +59,27 @@ class DeviceRpc(DeviceServiceServicer):
         service: DeviceService,
         entitlements: EntitlementCalls,
         detections: DetectionCalls,
+        commands: CommandCalls,
         check_in_interval_s: int,
     ) -> None:
         self._service = service
         self._entitlements = entitlements
         self._detections = detections
+        self._commands = commands
         self._check_in_interval_s = check_in_interval_s
 
     async def CheckIn(  # noqa: N802 -- the name is the protocol's
         self, request: device_pb2.CheckInRequest, _context: Context
     ) -> device_pb2.CheckInResponse:
-        """Keeps what the device says and tells it whether its entitlement changed."""
+        """Keeps what the device says, tells it whether its entitlement changed, and what it should do."""
         report = read_report(request.status)
         serial = read_serial("entitlement_serial", request.entitlement_serial)
         checked_in = await self._service.check_in(current_device(), report, serial)
-        return device_pb2.CheckInResponse(
-            server_time_at_us=to_microseconds(checked_in.now),
-            entitlement_changed=checked_in.entitlement_changed,
-            check_in_interval_s=self._check_in_interval_s,
-        )
+        answer = await self._commands.exchange(request, current_device())
+        answer.server_time_at_us = to_microseconds(checked_in.now)
+        answer.entitlement_changed = checked_in.entitlement_changed
+        answer.check_in_interval_s = self._check_in_interval_s
+        return answer
 
     async def ReportEvents(  # noqa: N802 -- the name is the protocol's
         self, request: device_pb2.ReportEventsRequest, _context: Context

@@ -1,10 +1,8 @@
 """From a decision to the bytes that will be signed."""
 
-from datetime import datetime
-
 from controlplane.catalog.wire_names import ACCESS_LEVEL_ON_THE_WIRE
 from controlplane.licensing.model import Basis, Times
-from controlplane.storage.types import to_microseconds
+from controlplane.storage.types import optional_microseconds, to_microseconds
 from wire.entitlement_codec import encode_claims
 from wire.v1.entitlement_pb2 import EntitlementClaims, FeatureGrant
 
@@ -24,8 +22,8 @@ def claims_bytes(basis: Basis, times: Times, serial: int) -> bytes:
             catalog_version=basis.catalog_version,
             access=ACCESS_LEVEL_ON_THE_WIRE[basis.access],
             access_reason=basis.access_reason,
-            access_until_at_us=_or_zero(basis.access_until),
-            paid_until_at_us=_or_zero(basis.paid_until),
+            access_until_at_us=optional_microseconds(basis.access_until),
+            paid_until_at_us=optional_microseconds(basis.paid_until),
             issued_at_us=to_microseconds(times.issued_at),
             not_before_at_us=to_microseconds(times.not_before),
             refresh_after_at_us=to_microseconds(times.refresh_after),
@@ -38,7 +36,3 @@ def claims_bytes(basis: Basis, times: Times, serial: int) -> bytes:
             revocation_epoch=basis.revocation_epoch,
         )
     )
-
-
-def _or_zero(instant: datetime | None) -> int:
-    return 0 if instant is None else to_microseconds(instant)

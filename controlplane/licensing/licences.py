@@ -95,6 +95,17 @@ class DeviceLicences:
             return True
         return needs_new(latest.latest, basis, self._clock.now())
 
+    async def refusal_of(self, connection: AsyncConnection, device: Device, feature: str) -> str:
+        """Why a device's access does not hold a feature now, e.g. `SEAT_RELEASED`; empty: it does."""
+        latest = await self._issuer.latest_of(connection, device.org_id, device.device_id)
+        basis = await self.current_basis(connection, device, latest)
+        if basis is None:
+            return "NOT_ACTIVATED"
+        weakest = dict(basis.features).get(feature)
+        if weakest is None:
+            return "NOT_IN_PLAN"
+        return "" if basis.access.rank <= weakest.rank else basis.access_reason
+
     async def give_seat_back(self, uow: UnitOfWork, device: Device, *, actor: str, reason: str) -> None:
         """Free the seat that a device gives up itself; nothing happens if it holds none."""
         change = SeatChange(actor=actor, reason=reason, at=self._clock.now())

@@ -1,7 +1,7 @@
 """EnrollmentService and LicensingService on the wire: validate, call one use case, translate."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Protocol
 
 import grpc
@@ -27,7 +27,7 @@ from controlplane.runtime.clock import Clock
 from controlplane.runtime.fields import instant, invalid, text
 from controlplane.runtime.principal import DevicePrincipal, current_person
 from controlplane.runtime.rpc_errors import seat_holder
-from controlplane.storage.types import to_microseconds
+from controlplane.storage.types import optional_microseconds, to_microseconds
 from wire.activation_key import MAX_TEXT_LENGTH, format_activation_key
 from wire.v1 import device_pb2, enrollment_pb2, entitlement_pb2, licensing_pb2
 from wire.v1.enrollment_pb2_grpc import EnrollmentServiceServicer
@@ -153,7 +153,7 @@ class LicensingRpc(LicensingServiceServicer):
         return licensing_pb2.ListSeatsResponse(
             seats=[_seat(view) for view in found.views],
             surplus=found.allotment.surplus,
-            choose_until_at_us=_or_zero(found.allotment.choose_until),
+            choose_until_at_us=optional_microseconds(found.allotment.choose_until),
         )
 
     async def ReleaseSeat(  # noqa: N802 -- the name is the protocol's
@@ -351,11 +351,7 @@ def _key(key: ActivationKey) -> licensing_pb2.ActivationKey:
         max_devices=key.max_devices,
         devices_activated=key.devices_activated,
         created_at_us=to_microseconds(key.created_at),
-        expires_at_us=_or_zero(key.expires_at),
-        revoked_at_us=_or_zero(key.revoked_at),
+        expires_at_us=optional_microseconds(key.expires_at),
+        revoked_at_us=optional_microseconds(key.revoked_at),
         replaces_key_id=key.replaces_key_id,
     )
-
-
-def _or_zero(moment: datetime | None) -> int:
-    return 0 if moment is None else to_microseconds(moment)

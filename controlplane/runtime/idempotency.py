@@ -64,7 +64,7 @@ async def claim(uow: UnitOfWork, request: RequestKey, request_sha256: bytes, now
     Raises:
         Refusal: IDEMPOTENCY_KEY_INVALID, or IDEMPOTENCY_MISMATCH: the key was used for another request.
     """
-    _check_key(request)
+    check_key(request.key)
     inserted = await uow.connection.execute(
         insert_into(uow.connection, idempotent_requests)
         .values(**_identity(request), request_sha256=request_sha256, created_at=now)
@@ -86,7 +86,7 @@ async def answer_of(connection: AsyncConnection, request: RequestKey, request_sh
     Raises:
         Refusal: IDEMPOTENCY_KEY_INVALID, or IDEMPOTENCY_MISMATCH: the key was used for another request.
     """
-    _check_key(request)
+    check_key(request.key)
     columns = idempotent_requests.c
     found = await connection.execute(select(columns.request_sha256, columns.response).where(*_matching(request)))
     row = found.one_or_none()
@@ -107,8 +107,13 @@ async def remember(uow: UnitOfWork, request: RequestKey, response: bytes) -> Non
     await uow.connection.execute(update(idempotent_requests).where(*_matching(request)).values(response=response))
 
 
-def _check_key(request: RequestKey) -> None:
-    if not MIN_KEY_CHARACTERS <= len(request.key) <= MAX_KEY_CHARACTERS or not request.key.isprintable():
+def check_key(untrusted_key: str) -> None:
+    """Whether a caller's key can name a request.
+
+    Raises:
+        Refusal: IDEMPOTENCY_KEY_INVALID.
+    """
+    if not MIN_KEY_CHARACTERS <= len(untrusted_key) <= MAX_KEY_CHARACTERS or not untrusted_key.isprintable():
         raise Refusal(
             Kind.INVALID,
             "IDEMPOTENCY_KEY_INVALID",

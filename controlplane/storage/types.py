@@ -19,6 +19,11 @@ def from_microseconds(value: int) -> datetime:
     return _EPOCH + value * _MICROSECOND
 
 
+def optional_microseconds(instant: datetime | None) -> int:
+    """The same, with 0 for no moment at all, as it travels."""
+    return 0 if instant is None else to_microseconds(instant)
+
+
 class Instant(TypeDecorator[datetime]):
     """A moment, stored as microseconds since the epoch: the same order and value on SQLite and PostgreSQL."""
 

@@ -48,6 +48,27 @@ class AccessReason(Enum):
     SUBSCRIPTION_SUSPENDED = "SUBSCRIPTION_SUSPENDED"
     SUBSCRIPTION_ENDED = "SUBSCRIPTION_ENDED"
     SUBSCRIPTION_REVOKED = "SUBSCRIPTION_REVOKED"
+    #: Bought, but the first payment has not come yet.
+    PURCHASE_INCOMPLETE = "PURCHASE_INCOMPLETE"
+
+
+class PendingWhy(Enum):
+    """Why other terms hold from the next period on."""
+
+    #: The customer chose a smaller plan or another term.
+    CHOSEN = "chosen"
+    #: The price of the plan changes; only if that was announced in time.
+    PRICE = "price"
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Terms that hold from the next period on, unless that is undone."""
+
+    plan_id: str
+    catalog_version: int
+    term: Term
+    why: PendingWhy
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +90,13 @@ class Subscription:
         revoked_at: Since when it is over for good; None: it is not.
         revocation_epoch: Entitlements with a lower one are void.
         created_at: When it was bought.
+        currency: What it is charged in; empty: it is paid for elsewhere, and renewed without an invoice.
+        pending: What changes with the next period.
+        open_invoice_id: Invoice of the next period that is not paid yet; empty: there is none.
+        incomplete_until: Until when the first payment may come, or might have; None: it came.
+        overdue_from: First instant at which a payment may be called overdue, when a charge could not be announced in
+            time; None: the end of the period.
+        cancelled_at: When the customer cancelled; None: they did not.
     """
 
     org_id: str
@@ -85,6 +113,12 @@ class Subscription:
     revoked_at: datetime | None
     revocation_epoch: int
     created_at: datetime
+    currency: str = ""
+    pending: Pending | None = None
+    open_invoice_id: str = ""
+    incomplete_until: datetime | None = None
+    overdue_from: datetime | None = None
+    cancelled_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +148,18 @@ def access_at(subscription: Subscription, plan: Plan, now: datetime) -> Access:
     """Derive the access of every device that holds a seat of it."""
     if subscription.revoked_at is not None:
         return Access(AccessLevel.ENDED, AccessReason.SUBSCRIPTION_REVOKED, None)
-    limited_from, limited_reason = _limited_from(subscription, plan)
-    ended_from = None if plan.ended_after is None else limited_from + plan.ended_after
+    if subscription.incomplete_until is not None:
+        return Access(AccessLevel.LIMITED, AccessReason.PURCHASE_INCOMPLETE, None)
+    limited_at, limited_reason = _limited_from(subscription, plan)
+    ended_from = None if plan.ended_after is None else limited_at + plan.ended_after
     if ended_from is not None and now >= ended_from:
         return Access(AccessLevel.ENDED, AccessReason.SUBSCRIPTION_ENDED, None)
     if subscription.suspended_at is not None:
         return Access(AccessLevel.LIMITED, AccessReason.SUBSCRIPTION_SUSPENDED, ended_from)
-    if now >= limited_from:
+    if now >= limited_at:
         return Access(AccessLevel.LIMITED, limited_reason, ended_from)
     if now >= subscription.period_end:
-        return Access(AccessLevel.GRACE, AccessReason.PAYMENT_OVERDUE, limited_from)
+        return Access(AccessLevel.GRACE, AccessReason.PAYMENT_OVERDUE, limited_at)
     reason = AccessReason.TRIAL if subscription.billing is Billing.TRIALING else AccessReason.PAID
     return Access(AccessLevel.FULL, reason, subscription.period_end)
 
@@ -138,7 +174,17 @@ def _limited_from(subscription: Subscription, plan: Plan) -> tuple[datetime, Acc
     if subscription.renewal is Renewal.OFF:
         trial = subscription.billing is Billing.TRIALING
         return end, AccessReason.TRIAL_OVER if trial else AccessReason.SUBSCRIPTION_EXPIRED
-    return end + plan.grace, AccessReason.PAYMENT_OVERDUE
+    return (subscription.overdue_from or end) + plan.grace, AccessReason.PAYMENT_OVERDUE
+
+
+def limited_from(subscription: Subscription, plan: Plan) -> datetime:
+    """When access becomes limited if nothing happens."""
+    return _limited_from(subscription, plan)[0]
+
+
+def kept_until(subscription: Subscription, plan: Plan) -> datetime | None:
+    """Until when devices, settings and quarantine are kept; None: for ever."""
+    return None if plan.ended_after is None else limited_from(subscription, plan) + plan.ended_after
 
 
 def add_months(start: datetime, months: int, anchor_day: int) -> datetime:
@@ -162,8 +208,7 @@ def renewed(subscription: Subscription, plan: Plan, now: datetime) -> tuple[Peri
     Renewed early or within its grace, the new period follows the old one without a gap: nothing paid is lost, and an
     overdue payment pays for the days it was overdue. After that a customer who comes back starts a new rhythm now.
     """
-    limited_from, _ = _limited_from(subscription, plan)
-    contiguous = now < limited_from
+    contiguous = now < limited_from(subscription, plan)
     start = subscription.period_end if contiguous else now
     anchor_day = subscription.anchor_day if contiguous else now.day
     return Period(start, add_months(start, subscription.term.months, anchor_day)), anchor_day

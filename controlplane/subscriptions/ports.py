@@ -1,4 +1,4 @@
-"""What subscriptions need from the capability above them: licensing implements it, `app.py` wires it."""
+"""What subscriptions need from the capabilities above them: licensing and devices implement it, `app.py` wires it."""
 
 from datetime import datetime
 from typing import Protocol
@@ -16,3 +16,10 @@ class SeatBook(Protocol):
 
     async def count_taken(self, connection: AsyncConnection, *, org_id: str, subscription_id: str) -> int:
         """How many of them are held by a device."""
+
+
+class Activity(Protocol):
+    """What is known about the use of what was bought."""
+
+    async def last_contact(self, connection: AsyncConnection, org_id: str) -> datetime | None:
+        """When any device of an organisation was in contact last; None: there has been none."""

@@ -1,7 +1,7 @@
 """Buying, looking at and renewing a subscription."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,6 +17,7 @@ from controlplane.subscriptions import repository
 from controlplane.subscriptions.answers import RenewalAnswer, answer_from_json, answer_to_json
 from controlplane.subscriptions.errors import (
     payment_disputed,
+    quote_needed,
     subscription_ambiguous,
     subscription_revoked,
     subscription_suspended,
@@ -26,6 +27,8 @@ from controlplane.subscriptions.errors import (
 from controlplane.subscriptions.model import (
     Access,
     Billing,
+    Pending,
+    Period,
     Renewal,
     Subscription,
     access_at,
@@ -40,11 +43,31 @@ _MOST_NAMED = 10
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionState:
-    """A subscription, the plan it bought, and what follows from both now."""
+    """A subscription, the plan it bought, and what follows from both now.
+
+    Attributes:
+        ahead: The plan from the next period on, if that is another; None: the same.
+    """
 
     subscription: Subscription
     plan: Plan
     access: Access
+    ahead: Plan | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sale:
+    """How a subscription is paid for here.
+
+    Attributes:
+        currency: ISO 4217; empty: it is paid for elsewhere.
+        trial: Length of a first period that costs nothing; nothing: there is none.
+        incomplete_until: Until when the first payment may come; None: it need not.
+    """
+
+    currency: str = ""
+    trial: timedelta = timedelta(0)
+    incomplete_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +121,7 @@ class SubscriptionService:
         term: Term,
         renewal: Renewal,
         billing: Billing = Billing.ACTIVE,
+        sale: Sale = Sale(),
     ) -> SubscriptionState:
         """Buy a plan of the newest catalog: the first period begins now, its seats exist from now on.
 
@@ -108,7 +132,7 @@ class SubscriptionService:
         plan = await self._catalog.on_sale(uow.connection, plan_id)
         if term not in plan.terms:
             raise term_not_sold(plan, term)
-        period = first_period(now, term)
+        period = Period(now, now + sale.trial) if sale.trial else first_period(now, term)
         subscription = Subscription(
             org_id=org_id,
             subscription_id=new_id(self._randomness, "sub"),
@@ -119,11 +143,13 @@ class SubscriptionService:
             renewal=renewal,
             period_start=period.start,
             period_end=period.end,
-            anchor_day=now.day,
+            anchor_day=period.end.day if sale.trial else now.day,
             suspended_at=None,
             revoked_at=None,
             revocation_epoch=0,
             created_at=now,
+            currency=sale.currency,
+            incomplete_until=sale.incomplete_until,
         )
         await repository.add(uow, subscription)
         await self._seats.provide(
@@ -158,14 +184,14 @@ class SubscriptionService:
         )
 
     async def renew(self, *, org_id: str, subscription_id: str, idempotency_key: str) -> Renewed:
-        """Add one term, once.
+        """Add one term that is paid for elsewhere, once.
 
         A repeat with the same key gets the first answer. Requests with different keys that saw the same subscription
         open one period between them: the one that loses is told `changed=False`.
 
         Raises:
             Refusal: SUBSCRIPTION_UNKNOWN, SUBSCRIPTION_REVOKED, SUBSCRIPTION_SUSPENDED, PAYMENT_DISPUTED,
-                IDEMPOTENCY_KEY_INVALID or IDEMPOTENCY_MISMATCH.
+                QUOTE_NEEDED: it is charged here, IDEMPOTENCY_KEY_INVALID or IDEMPOTENCY_MISMATCH.
         """
         # Seen before the transaction: only what the caller could have seen may decide which period they pay for.
         async with self._database.reading() as connection:
@@ -218,10 +244,11 @@ class SubscriptionService:
         return several[0]
 
     async def _state(self, connection: AsyncConnection, subscription: Subscription) -> SubscriptionState:
-        plan = await self._plan(connection, subscription)
-        return SubscriptionState(subscription, plan, access_at(subscription, plan, self._clock.now()))
+        plan, pending = await self._plan(connection, subscription), subscription.pending
+        ahead = None if pending is None else await self._plan(connection, pending)
+        return SubscriptionState(subscription, plan, access_at(subscription, plan, self._clock.now()), ahead)
 
-    async def _plan(self, connection: AsyncConnection, subscription: Subscription) -> Plan:
+    async def _plan(self, connection: AsyncConnection, subscription: Subscription | Pending) -> Plan:
         return await self._catalog.plan(
             connection, plan_id=subscription.plan_id, catalog_version=subscription.catalog_version
         )
@@ -239,3 +266,5 @@ def _check_renewable(subscription: Subscription) -> None:
         raise subscription_suspended(subscription.subscription_id)
     if subscription.billing is Billing.DISPUTED:
         raise payment_disputed(subscription.subscription_id)
+    if subscription.currency:
+        raise quote_needed(subscription.subscription_id)

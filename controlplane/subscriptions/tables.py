@@ -1,6 +1,6 @@
 """Subscriptions and the periods they opened."""
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, ForeignKeyConstraint, Integer, Table, Text
+from sqlalchemy import CheckConstraint, Column, ForeignKey, ForeignKeyConstraint, Index, Integer, Table, Text
 
 from controlplane.storage.metadata import metadata
 from controlplane.storage.types import Instant
@@ -28,6 +28,18 @@ subscriptions = Table(
     # Raised to void every entitlement issued before; see EntitlementClaims.revocation_epoch.
     Column("revocation_epoch", Integer, nullable=False, server_default="0"),
     Column("created_at", Instant, nullable=False),
+    # Empty: paid for elsewhere.
+    Column("currency", Text, nullable=False, server_default=""),
+    # Terms from the next period on; all NULL: the same.
+    Column("pending_plan_id", Text),
+    Column("pending_catalog_version", Integer),
+    Column("pending_term", Text),
+    Column("pending_why", Text),
+    # Of the next period, not paid yet.
+    Column("open_invoice_id", Text),
+    Column("incomplete_until", Instant),
+    Column("overdue_from", Instant),
+    Column("cancelled_at", Instant),
     ForeignKeyConstraint(["catalog_version", "plan_id"], ["plans.catalog_version", "plans.plan_id"]),
     CheckConstraint("term IN ('monthly', 'yearly')", name="term"),
     CheckConstraint(
@@ -56,4 +68,64 @@ subscription_periods = Table(
     ),
     CheckConstraint("period_start < period_end", name="period"),
     CheckConstraint("opened_as IN ('initial', 'renewal')", name="opened_as"),
+)
+
+_TO_SUBSCRIPTION = (["org_id", "subscription_id"], ["subscriptions.org_id", "subscriptions.subscription_id"])
+
+#: What was done at its instant; see `lifecycle.timeline`. The primary key lets each happen once.
+subscription_steps = Table(
+    "subscription_steps",
+    metadata,
+    Column("org_id", Text, primary_key=True),
+    Column("subscription_id", Text, primary_key=True),
+    # e.g. renewal_notice@2027-03-02T09:00:00+00:00
+    Column("step", Text, primary_key=True),
+    Column("done_at", Instant, nullable=False),
+    ForeignKeyConstraint(*_TO_SUBSCRIPTION),
+)
+
+#: What a change will cost, for as long as that holds; charged exactly or not at all.
+quotes = Table(
+    "quotes",
+    metadata,
+    Column("org_id", Text, primary_key=True),
+    Column("quote_id", Text, primary_key=True),
+    Column("subscription_id", Text, nullable=False),
+    # upgrade, downgrade, renewal or return.
+    Column("kind", Text, nullable=False),
+    Column("plan_id", Text, nullable=False),
+    Column("catalog_version", Integer, nullable=False),
+    Column("term", Text, nullable=False),
+    # JSON of a `billing.model.InvoiceDraft`; NULL: it costs nothing now.
+    Column("draft", Text),
+    # Hash of the subscription that it was made for.
+    Column("seen_sha256", Text, nullable=False),
+    Column("effective_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("used_at", Instant),
+    ForeignKeyConstraint(*_TO_SUBSCRIPTION),
+)
+
+#: What an invoice brings once it is paid: another plan, another period.
+purchases = Table(
+    "purchases",
+    metadata,
+    Column("org_id", Text, primary_key=True),
+    Column("invoice_id", Text, primary_key=True),
+    Column("subscription_id", Text, nullable=False),
+    # upgrade, renewal or return.
+    Column("kind", Text, nullable=False),
+    Column("plan_id", Text, nullable=False),
+    Column("catalog_version", Integer, nullable=False),
+    Column("term", Text, nullable=False),
+    # What an upgrade replaced, to be undone.
+    Column("old_plan_id", Text, nullable=False),
+    Column("old_catalog_version", Integer, nullable=False),
+    Column("period_start", Instant, nullable=False),
+    Column("period_end", Instant, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("settled_at", Instant, nullable=False),
+    ForeignKeyConstraint(*_TO_SUBSCRIPTION),
+    CheckConstraint("state IN ('waiting', 'done', 'dropped', 'undone')", name="state"),
+    Index("ix_purchases_by_subscription", "org_id", "subscription_id", "settled_at"),
 )

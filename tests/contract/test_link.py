@@ -10,8 +10,10 @@ from uuid import UUID
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from agent.control.command_runner import CommandRunner
 from agent.control.link import ControlLink
 from agent.control.link_settings import LinkSettings
+from agent.domain.commands import CommandOutcome
 from agent.domain.entitlement import AccessLevel
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.facts import Finding, Severity
@@ -19,10 +21,12 @@ from agent.domain.incident import Incident, IncidentAction, Origin
 from agent.domain.ports import UplinkError
 from tests.contract.test_activation import KEY
 from tests.fakes.clock import SOME_MONDAY
+from tests.fakes.commands import Worker
 from tests.fakes.control_plane import FakeControlPlane, serving
 from tests.fakes.device import TestDevice
 from tests.fakes.waiting import until
-from wire.v1 import common_pb2
+from wire.instants import to_us
+from wire.v1 import command_pb2, common_pb2
 
 QUICK = LinkSettings(first_retry_s=0.01, longest_retry_s=0.05, refused_retry_s=0.05)
 
@@ -258,3 +262,32 @@ async def test_an_enrolment_forgotten_by_another_process_is_not_brought_back(enr
     await enrolled.link.check_in()
     enrolled.keeper.reload()
     assert enrolled.keeper.enrolment is None
+
+
+# ------------------------------------------------------------ commands
+
+
+async def test_a_command_is_fetched_done_and_told_about(enrolled: Enrolled) -> None:
+    worker = Worker(outcome=CommandOutcome(result={"path": "/home/\udcff"}))
+    worker.release.set()
+    runner = CommandRunner(
+        enrolled.device.store, [worker], enrolled.keeper.access, enrolled.device.clock, enrolled.link.report_soon
+    )
+    enrolled.link.attend(runner)
+    expires_at_us = to_us(enrolled.device.clock.now() + timedelta(hours=1))
+    enrolled.plane.commands.append(
+        command_pb2.Command(command_id="cmd_1", kind="work", arguments={"a": "b"}, expires_at_us=expires_at_us)
+    )
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(enrolled.link.run()), group.create_task(runner.run())]
+        await until(lambda: bool(enrolled.plane.command_reports) and _last_report(enrolled).result["path"] != "")
+        for task in tasks:
+            task.cancel()
+    assert _last_report(enrolled).state == command_pb2.COMMAND_STATE_SUCCEEDED
+    assert _last_report(enrolled).result["path"] == "/home/\N{REPLACEMENT CHARACTER}"
+    assert worker.begun == ["cmd_1"]
+    assert runner.reports() == []
+
+
+def _last_report(enrolled: Enrolled) -> command_pb2.CommandReport:
+    return enrolled.plane.command_reports[-1]

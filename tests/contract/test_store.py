@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from agent.domain.commands import CommandOutcome, CommandStage, RemoteCommand, failed
 from agent.domain.exclusions import Exclusion, ExclusionKind
 from agent.domain.facts import Finding, Severity
 from agent.domain.files import FileIdentity
@@ -348,3 +349,52 @@ def test_a_setting_keeps_its_last_value(store: Store) -> None:
         tables.settings.put("mark", "1")
         tables.settings.put("mark", "2")
         assert tables.settings.get("mark") == "2"
+
+
+# ------------------------------------------------------------ commands
+
+
+def a_command(number: int = 1) -> RemoteCommand:
+    return RemoteCommand(
+        f"cmd_{number}", "scan", {"what": "path", "path": "/home/\udcff"}, SOME_MONDAY, "user:usr_1", "why"
+    )
+
+
+def test_commands_are_kept_in_their_order_with_everything_that_came_of_them(store: Store) -> None:
+    with store.transaction() as tables:
+        for number in (2, 1, 3):
+            tables.commands.receive(a_command(number))
+        tables.commands.advance("cmd_1", CommandStage.IN_PROGRESS)
+        tables.commands.advance("cmd_3", CommandStage.SUCCEEDED, CommandOutcome(result={"files": "\udcff"}))
+    with store.transaction() as tables:
+        received = tables.commands.entries([CommandStage.RECEIVED])
+        assert [entry.command for entry in received] == [a_command(2)]
+        untold = tables.commands.untold(10)
+        assert [(entry.command.id, entry.stage) for entry in untold] == [
+            ("cmd_1", CommandStage.IN_PROGRESS),
+            ("cmd_3", CommandStage.SUCCEEDED),
+        ]
+        assert dict(untold[1].result) == {"files": "\udcff"}
+        assert tables.commands.untold(1) == untold[:1]
+
+
+def test_what_was_told_is_told_again_only_if_it_changed_or_was_asked_again(store: Store) -> None:
+    with store.transaction() as tables:
+        tables.commands.receive(a_command())
+        tables.commands.advance("cmd_1", CommandStage.IN_PROGRESS)
+        tables.commands.told("cmd_1", CommandStage.IN_PROGRESS)
+        assert tables.commands.untold(10) == []
+        tables.commands.advance("cmd_1", CommandStage.FAILED, failed("BROKEN", "it broke"))
+        tables.commands.told("cmd_1", CommandStage.IN_PROGRESS)
+        [entry] = tables.commands.untold(10)
+        assert (entry.stage, entry.code, entry.message) == (CommandStage.FAILED, "BROKEN", "it broke")
+        tables.commands.told("cmd_1", CommandStage.FAILED)
+        assert tables.commands.untold(10) == []
+        tables.commands.receive(a_command())
+        assert tables.commands.untold(10) == [entry]
+        assert tables.commands.entries([CommandStage.RECEIVED]) == []
+
+
+def test_an_unknown_command_does_not_move(store: Store) -> None:
+    with store.transaction() as tables, pytest.raises(KeyError):
+        tables.commands.advance("cmd_none", CommandStage.FAILED)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from controlplane.accounts.audit import AuditLog
 from controlplane.accounts.passwords import Argon2Passwords
 from controlplane.accounts.service import AccountService
-from controlplane.app import Clocks, Commerce, billing_jobs, build_billing
+from controlplane.app import Clocks, Commerce, build_billing
 from controlplane.billing.attempts import Payment
 from controlplane.billing.calculation import ListPrice, TaxOn
 from controlplane.billing.document import Party
@@ -27,7 +27,8 @@ from controlplane.billing.model import (
     Sold,
 )
 from controlplane.billing.money import Money
-from controlplane.billing.ports import PaymentProvider
+from controlplane.billing.ports import Announcement, PaymentProvider
+from controlplane.job_handlers import billing_jobs
 from controlplane.runtime.jobs import JobRunner
 from controlplane.runtime.paging import Page
 from controlplane.runtime.randomness import SystemRandomness
@@ -50,8 +51,8 @@ class Announced:
     def __init__(self) -> None:
         self.answer = True
 
-    async def announced(self, connection: AsyncConnection, invoice: Invoice, now: datetime) -> bool:
-        return self.answer
+    async def announced(self, connection: AsyncConnection, invoice: Invoice, now: datetime) -> Announcement | None:
+        return Announcement(invoice.content.org_id, "ntc_any", invoice.due, now) if self.answer else None
 
 
 class Heard:
@@ -106,7 +107,8 @@ class BillingWorld:
             randomness=randomness,
             audit=audit,
             accounts=self.accounts,
-            commerce=Commerce(SELLER, self.provider, self.gate),
+            commerce=Commerce(SELLER, self.provider),
+            gate=self.gate,
         )
         self.billing.listeners.append(self.heard)
         self.service, self.payments = self.billing.service, self.billing.payments

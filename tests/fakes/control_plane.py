@@ -23,7 +23,7 @@ from cryptography.x509.oid import NameOID
 from agent.platform.clock import SystemClock
 from wire.entitlement_codec import ERROR_DETAIL_METADATA, encode_claims, key_set_signing_input, signing_input
 from wire.instants import from_us, to_us
-from wire.v1 import common_pb2, device_pb2, enrollment_pb2
+from wire.v1 import command_pb2, common_pb2, device_pb2, enrollment_pb2
 from wire.v1.device_pb2_grpc import DeviceServiceServicer, add_DeviceServiceServicer_to_server
 from wire.v1.enrollment_pb2_grpc import EnrollmentServiceServicer, add_EnrollmentServiceServicer_to_server
 from wire.v1.entitlement_pb2 import EntitlementClaims, FeatureGrant, KeySet, SignedEntitlement, SignedKeySet, SigningKey
@@ -110,6 +110,9 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
     incidents: dict[bytes, device_pb2.Incident] = field(default_factory=dict)
     reject: set[bytes] = field(default_factory=set)
     refreshes: int = 0
+    commands: list[command_pb2.Command] = field(default_factory=list)
+    given_up: list[str] = field(default_factory=list)
+    command_reports: list[command_pb2.CommandReport] = field(default_factory=list)
     rotations: int = 0
     kid: str = "key-1"
     authority: Authority = field(default_factory=Authority)
@@ -153,7 +156,10 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
             refresh_after_at_us=to_us(self.now + self.refresh_after),
             expires_at_us=to_us(self.now + self.lifetime),
             grace_until_at_us=to_us(self.now + self.lifetime + timedelta(days=14)),
-            features=[FeatureGrant(feature="blocking_mode", granted_down_to=common_pb2.ACCESS_LEVEL_GRACE)],
+            features=[
+                FeatureGrant(feature=feature, granted_down_to=common_pb2.ACCESS_LEVEL_GRACE)
+                for feature in ("blocking_mode", "remote_commands")
+            ],
         )
 
     def sign(self, claims: EntitlementClaims) -> SignedEntitlement:
@@ -222,7 +228,12 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
         if self.busy:
             await refuse(context, "RATE_LIMITED", "too many", retry_after_s=7)
         self.check_ins.append(request)
+        self.command_reports.extend(request.command_reports)
+        begun = {report.command_id for report in self.command_reports}
         return device_pb2.CheckInResponse(
+            commands=[command for command in self.commands if command.command_id not in begun],
+            cancelled_command_ids=self.given_up,
+            accepted_report_ids=[report.command_id for report in request.command_reports],
             server_time_at_us=to_us(self.now),
             entitlement_changed=request.entitlement_serial != seat.serial,
             check_in_interval_s=self.check_in_interval_s,

@@ -25,3 +25,10 @@ class FakeOwnScanner(FakeScanner):
 
     def process_ids(self) -> frozenset[int]:
         return frozenset()
+
+    def work_under_way(self) -> dict[int, str]:
+        return {}
+
+    def restart_worker(self, pid: int, reason: str) -> bool:
+        del pid, reason
+        return False

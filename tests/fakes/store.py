@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
+from agent.domain.commands import CommandEntry, CommandOutcome, CommandStage, RemoteCommand
 from agent.domain.exclusions import Exclusion
 from agent.domain.incident import Incident, IncidentAction
 from agent.domain.ports import Enrolment, Transaction
@@ -171,6 +172,38 @@ class MemorySettings:
         self.rows[name] = value
 
 
+@dataclass
+class MemoryCommands:
+    rows: dict[str, CommandEntry] = field(default_factory=dict)
+    known: set[str] = field(default_factory=set)
+
+    def receive(self, command: RemoteCommand) -> None:
+        self.rows.setdefault(command.id, CommandEntry(command, CommandStage.RECEIVED))
+        self.known.discard(command.id)
+
+    def advance(self, command_id: str, stage: CommandStage, outcome: CommandOutcome | None = None) -> None:
+        told = outcome or CommandOutcome(stage)
+        command = self.rows[command_id].command
+        self.rows[command_id] = CommandEntry(command, stage, told.code, told.message, dict(told.result))
+        self.known.discard(command_id)
+
+    def entries(self, stages: Iterable[CommandStage]) -> list[CommandEntry]:
+        wanted = set(stages)
+        return [entry for entry in self.rows.values() if entry.stage in wanted]
+
+    def untold(self, limit: int) -> list[CommandEntry]:
+        news = [
+            entry
+            for entry in self.rows.values()
+            if entry.command.id not in self.known and entry.stage is not CommandStage.RECEIVED
+        ]
+        return news[:limit]
+
+    def told(self, command_id: str, stage: CommandStage) -> None:
+        if self.rows[command_id].stage is stage:
+            self.known.add(command_id)
+
+
 class MemoryTables:
     """One state of all tables; port `agent.domain.ports.Transaction`."""
 
@@ -180,6 +213,7 @@ class MemoryTables:
         self.exclusions = MemoryExclusions()
         self.enrolment = MemoryEnrolment()
         self.settings = MemorySettings()
+        self.commands = MemoryCommands()
 
 
 class MemoryStore:

@@ -15,6 +15,8 @@ from controlplane.accounts.service import AccountService
 from controlplane.catalog.document import Catalog
 from controlplane.catalog.model import AccessLevel, Os, Plan, Term
 from controlplane.catalog.service import CatalogService
+from controlplane.commands.campaigns import Campaigns
+from controlplane.commands.service import CommandGround, CommandService
 from controlplane.detections.service import DetectionService
 from controlplane.devices.fleet import FleetReader
 from controlplane.devices.model import FingerprintComponent, Platform
@@ -45,6 +47,7 @@ from controlplane.subscriptions.service import SubscriptionService
 from tests.fakes.certificate_requests import DeviceKey
 from tests.fakes.clock import FakeClock
 from tests.fakes.notices import RecordingNotices
+from tests.fakes.nudges import RecordingNudges
 from tests.fakes.signer import FailingSigner
 
 #: Tests hash no secrets.
@@ -55,6 +58,7 @@ FEATURES: Mapping[str, AccessLevel] = {
     "real_time_protection": AccessLevel.LIMITED,
     "blocking_mode": AccessLevel.GRACE,
     "signature_updates": AccessLevel.GRACE,
+    "remote_commands": AccessLevel.GRACE,
 }
 ONE_IMAGE = frozenset({FingerprintComponent("machine_id", bytes(32))})
 LINUX = Platform("linux", "Debian GNU/Linux 12", "x86_64", "0.1.0")
@@ -149,6 +153,19 @@ class World:
         self.detections = DetectionService(
             database=self.database, registry=self.registry, audit=self.audit, clock=self.clock
         )
+        self._command()
+
+    def _command(self) -> None:
+        self.nudges = RecordingNudges()
+        ground = CommandGround(
+            database=self.database,
+            registry=self.registry,
+            access=self.licences,
+            nudges=self.nudges,
+            audit=self.audit,
+            clock=self.clock,
+        )
+        self.commands, self.campaigns = CommandService(ground), Campaigns(ground)
 
     async def customer(self, seats: int = 3, *, renewal: Renewal = Renewal.OFF, max_devices: int = 0) -> Customer:
         """A new organisation on a plan with so many seats, and its activation key."""

@@ -57,6 +57,7 @@ def scheduled(data: Path, folder: Path, database: AgentDatabase, pack: CompiledP
     vault = Vault(VaultSettings(locations.vault), database, clock, randomness)
     parts = ScheduleParts(
         open_scanner=lambda: TellingScanner(SETTINGS, pack, clock),
+        began=lambda _: None,
         open_cache=lambda: scan_cache(locations.scan_cache, pack, SETTINGS.limits),
         ground=lambda _kind: Ground((str(folder),)),
         consequences=Consequences(vault, StoredIncidentLog(database), clock, randomness),

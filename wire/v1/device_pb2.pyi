@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from wire.v1 import command_pb2 as _command_pb2
 from wire.v1 import common_pb2 as _common_pb2
 from wire.v1 import entitlement_pb2 as _entitlement_pb2
 import builtins as _builtins
@@ -144,19 +145,25 @@ class CheckInRequest(_message.Message):
 
     STATUS_FIELD_NUMBER: _builtins.int
     ENTITLEMENT_SERIAL_FIELD_NUMBER: _builtins.int
+    COMMAND_REPORTS_FIELD_NUMBER: _builtins.int
     entitlement_serial: _builtins.int
     """Serial of the entitlement the device trusts."""
     @_builtins.property
     def status(self) -> Global___DeviceStatus: ...
+    @_builtins.property
+    def command_reports(self) -> _containers.RepeatedCompositeFieldContainer[_command_pb2.CommandReport]:
+        """What became of commands, each told until it is accepted; at most 100."""
+
     def __init__(
         self,
         *,
         status: Global___DeviceStatus | None = ...,
         entitlement_serial: _builtins.int = ...,
+        command_reports: _abc.Iterable[_command_pb2.CommandReport] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entitlement_serial", b"entitlement_serial", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command_reports", b"command_reports", "entitlement_serial", b"entitlement_serial", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -169,20 +176,38 @@ class CheckInResponse(_message.Message):
     SERVER_TIME_AT_US_FIELD_NUMBER: _builtins.int
     ENTITLEMENT_CHANGED_FIELD_NUMBER: _builtins.int
     CHECK_IN_INTERVAL_S_FIELD_NUMBER: _builtins.int
+    COMMANDS_FIELD_NUMBER: _builtins.int
+    CANCELLED_COMMAND_IDS_FIELD_NUMBER: _builtins.int
+    ACCEPTED_REPORT_IDS_FIELD_NUMBER: _builtins.int
     server_time_at_us: _builtins.int
     entitlement_changed: _builtins.bool
     """True: something about this device's entitlement changed, ask RefreshEntitlement now."""
     check_in_interval_s: _builtins.int
+    @_builtins.property
+    def commands(self) -> _containers.RepeatedCompositeFieldContainer[_command_pb2.Command]:
+        """Commands to begin. One that was given before comes again until the device reports about it."""
+
+    @_builtins.property
+    def cancelled_command_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Commands to give up, if that is still possible."""
+
+    @_builtins.property
+    def accepted_report_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Reports that need not be told again."""
+
     def __init__(
         self,
         *,
         server_time_at_us: _builtins.int = ...,
         entitlement_changed: _builtins.bool = ...,
         check_in_interval_s: _builtins.int = ...,
+        commands: _abc.Iterable[_command_pb2.Command] | None = ...,
+        cancelled_command_ids: _abc.Iterable[_builtins.str] | None = ...,
+        accepted_report_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["check_in_interval_s", b"check_in_interval_s", "entitlement_changed", b"entitlement_changed", "server_time_at_us", b"server_time_at_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_report_ids", b"accepted_report_ids", "cancelled_command_ids", b"cancelled_command_ids", "check_in_interval_s", b"check_in_interval_s", "commands", b"commands", "entitlement_changed", b"entitlement_changed", "server_time_at_us", b"server_time_at_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,24 +22,47 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from wire.v1 import billing_pb2 as wire_dot_v1_dot_billing__pb2
 from wire.v1 import common_pb2 as wire_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1awire/v1/subscription.proto\x12\nbuckler.v1\x1a\x14wire/v1/common.proto\"1\n\x16GetSubscriptionRequest\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\"\xb7\x02\n\x0cSubscription\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\x0f\n\x07plan_id\x18\x02 \x01(\t\x12\x11\n\tplan_name\x18\x03 \x01(\t\x12\r\n\x05seats\x18\x04 \x01(\r\x12\x13\n\x0bseats_taken\x18\x05 \x01(\r\x12\x0f\n\x07\x62illing\x18\x06 \x01(\t\x12\x0f\n\x07renewal\x18\x07 \x01(\t\x12\'\n\x06\x61\x63\x63\x65ss\x18\x08 \x01(\x0e\x32\x17.buckler.v1.AccessLevel\x12\x15\n\raccess_reason\x18\t \x01(\t\x12\x1a\n\x12\x61\x63\x63\x65ss_until_at_us\x18\n \x01(\x03\x12\x1a\n\x12period_start_at_us\x18\x0b \x01(\x03\x12\x18\n\x10period_end_at_us\x18\x0c \x01(\x03\x12\x0c\n\x04term\x18\r \x01(\tJ\x04\x08\x0e\x10)\"@\n\x0cRenewRequest\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x02 \x01(\t\"P\n\rRenewResponse\x12.\n\x0csubscription\x18\x01 \x01(\x0b\x32\x18.buckler.v1.Subscription\x12\x0f\n\x07renewed\x18\x02 \x01(\x08\x32\xa4\x01\n\x13SubscriptionService\x12O\n\x0fGetSubscription\x12\".buckler.v1.GetSubscriptionRequest\x1a\x18.buckler.v1.Subscription\x12<\n\x05Renew\x12\x18.buckler.v1.RenewRequest\x1a\x19.buckler.v1.RenewResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1awire/v1/subscription.proto\x12\nbuckler.v1\x1a\x15wire/v1/billing.proto\x1a\x14wire/v1/common.proto\"1\n\x16GetSubscriptionRequest\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\"\xec\x03\n\x0cSubscription\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\x0f\n\x07plan_id\x18\x02 \x01(\t\x12\x11\n\tplan_name\x18\x03 \x01(\t\x12\r\n\x05seats\x18\x04 \x01(\r\x12\x13\n\x0bseats_taken\x18\x05 \x01(\r\x12\x0f\n\x07\x62illing\x18\x06 \x01(\t\x12\x0f\n\x07renewal\x18\x07 \x01(\t\x12\'\n\x06\x61\x63\x63\x65ss\x18\x08 \x01(\x0e\x32\x17.buckler.v1.AccessLevel\x12\x15\n\raccess_reason\x18\t \x01(\t\x12\x1a\n\x12\x61\x63\x63\x65ss_until_at_us\x18\n \x01(\x03\x12\x1a\n\x12period_start_at_us\x18\x0b \x01(\x03\x12\x18\n\x10period_end_at_us\x18\x0c \x01(\x03\x12\x0c\n\x04term\x18\r \x01(\t\x12\x10\n\x08\x63urrency\x18\x0e \x01(\t\x12\x17\n\x0fpending_plan_id\x18\x0f \x01(\t\x12\x14\n\x0cpending_term\x18\x10 \x01(\t\x12\x17\n\x0fopen_invoice_id\x18\x11 \x01(\t\x12\x17\n\x0f\x63\x61ncelled_at_us\x18\x12 \x01(\x03\x12\x18\n\x10kept_until_at_us\x18\x13 \x01(\x03\x12&\n\x0bnext_charge\x18\x14 \x01(\x0b\x32\x11.buckler.v1.MoneyJ\x04\x08\x15\x10)\"@\n\x0cRenewRequest\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x02 \x01(\t\"P\n\rRenewResponse\x12.\n\x0csubscription\x18\x01 \x01(\x0b\x32\x18.buckler.v1.Subscription\x12\x0f\n\x07renewed\x18\x02 \x01(\x08\"H\n\x0ePreviewRequest\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\x0f\n\x07plan_id\x18\x02 \x01(\t\x12\x0c\n\x04term\x18\x03 \x01(\t\"\xd9\x01\n\x05Quote\x12\x10\n\x08quote_id\x18\x01 \x01(\t\x12\x17\n\x0fsubscription_id\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0f\n\x07plan_id\x18\x04 \x01(\t\x12\x0c\n\x04term\x18\x05 \x01(\t\x12 \n\x05total\x18\x06 \x01(\x0b\x32\x11.buckler.v1.Money\x12&\n\x05lines\x18\x07 \x03(\x0b\x32\x17.buckler.v1.InvoiceLine\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_at_us\x18\x08 \x01(\x03\x12\x15\n\rexpires_at_us\x18\t \x01(\x03\">\n\x11\x41pplyQuoteRequest\x12\x10\n\x08quote_id\x18\x01 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x02 \x01(\t\"\x90\x01\n\x12\x41pplyQuoteResponse\x12.\n\x0csubscription\x18\x01 \x01(\x0b\x32\x18.buckler.v1.Subscription\x12$\n\x07invoice\x18\x02 \x01(\x0b\x32\x13.buckler.v1.Invoice\x12$\n\x07payment\x18\x03 \x01(\x0b\x32\x13.buckler.v1.Payment\"?\n\x0bUndoRequest\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x02 \x01(\t\"T\n\rCancelRequest\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\x11\n\tconfirmed\x18\x02 \x01(\x08\x12\x17\n\x0fidempotency_key\x18\x03 \x01(\t\"\x81\x01\n\x0e\x43\x61ncelResponse\x12.\n\x0csubscription\x18\x01 \x01(\x0b\x32\x18.buckler.v1.Subscription\x12\x12\n\nends_at_us\x18\x02 \x01(\x03\x12\x18\n\x10kept_until_at_us\x18\x03 \x01(\x03\x12\x11\n\tcancelled\x18\x04 \x01(\x08\"S\n\x13SetAutoRenewRequest\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\n\n\x02on\x18\x02 \x01(\x08\x12\x17\n\x0fidempotency_key\x18\x03 \x01(\t\":\n\x0fSimulateRequest\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\x0e\n\x06months\x18\x02 \x01(\r\">\n\x10SimulateResponse\x12*\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x19.buckler.v1.CalendarEntry\"\x8b\x01\n\rCalendarEntry\x12\r\n\x05\x61t_us\x18\x01 \x01(\x03\x12\x0c\n\x04what\x18\x02 \x01(\t\x12\x11\n\tplan_name\x18\x03 \x01(\t\x12!\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x11.buckler.v1.Money\x12\'\n\x06\x61\x63\x63\x65ss\x18\x05 \x01(\x0e\x32\x17.buckler.v1.AccessLevel2\xb9\x04\n\x13SubscriptionService\x12O\n\x0fGetSubscription\x12\".buckler.v1.GetSubscriptionRequest\x1a\x18.buckler.v1.Subscription\x12<\n\x05Renew\x12\x18.buckler.v1.RenewRequest\x1a\x19.buckler.v1.RenewResponse\x12\x38\n\x07Preview\x12\x1a.buckler.v1.PreviewRequest\x1a\x11.buckler.v1.Quote\x12K\n\nApplyQuote\x12\x1d.buckler.v1.ApplyQuoteRequest\x1a\x1e.buckler.v1.ApplyQuoteResponse\x12\x39\n\x04Undo\x12\x17.buckler.v1.UndoRequest\x1a\x18.buckler.v1.Subscription\x12?\n\x06\x43\x61ncel\x12\x19.buckler.v1.CancelRequest\x1a\x1a.buckler.v1.CancelResponse\x12I\n\x0cSetAutoRenew\x12\x1f.buckler.v1.SetAutoRenewRequest\x1a\x18.buckler.v1.Subscription\x12\x45\n\x08Simulate\x12\x1b.buckler.v1.SimulateRequest\x1a\x1c.buckler.v1.SimulateResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'wire.v1.subscription_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETSUBSCRIPTIONREQUEST']._serialized_start=64
-  _globals['_GETSUBSCRIPTIONREQUEST']._serialized_end=113
-  _globals['_SUBSCRIPTION']._serialized_start=116
-  _globals['_SUBSCRIPTION']._serialized_end=427
-  _globals['_RENEWREQUEST']._serialized_start=429
-  _globals['_RENEWREQUEST']._serialized_end=493
-  _globals['_RENEWRESPONSE']._serialized_start=495
-  _globals['_RENEWRESPONSE']._serialized_end=575
-  _globals['_SUBSCRIPTIONSERVICE']._serialized_start=578
-  _globals['_SUBSCRIPTIONSERVICE']._serialized_end=742
+  _globals['_GETSUBSCRIPTIONREQUEST']._serialized_start=87
+  _globals['_GETSUBSCRIPTIONREQUEST']._serialized_end=136
+  _globals['_SUBSCRIPTION']._serialized_start=139
+  _globals['_SUBSCRIPTION']._serialized_end=631
+  _globals['_RENEWREQUEST']._serialized_start=633
+  _globals['_RENEWREQUEST']._serialized_end=697
+  _globals['_RENEWRESPONSE']._serialized_start=699
+  _globals['_RENEWRESPONSE']._serialized_end=779
+  _globals['_PREVIEWREQUEST']._serialized_start=781
+  _globals['_PREVIEWREQUEST']._serialized_end=853
+  _globals['_QUOTE']._serialized_start=856
+  _globals['_QUOTE']._serialized_end=1073
+  _globals['_APPLYQUOTEREQUEST']._serialized_start=1075
+  _globals['_APPLYQUOTEREQUEST']._serialized_end=1137
+  _globals['_APPLYQUOTERESPONSE']._serialized_start=1140
+  _globals['_APPLYQUOTERESPONSE']._serialized_end=1284
+  _globals['_UNDOREQUEST']._serialized_start=1286
+  _globals['_UNDOREQUEST']._serialized_end=1349
+  _globals['_CANCELREQUEST']._serialized_start=1351
+  _globals['_CANCELREQUEST']._serialized_end=1435
+  _globals['_CANCELRESPONSE']._serialized_start=1438
+  _globals['_CANCELRESPONSE']._serialized_end=1567
+  _globals['_SETAUTORENEWREQUEST']._serialized_start=1569
+  _globals['_SETAUTORENEWREQUEST']._serialized_end=1652
+  _globals['_SIMULATEREQUEST']._serialized_start=1654
+  _globals['_SIMULATEREQUEST']._serialized_end=1712
+  _globals['_SIMULATERESPONSE']._serialized_start=1714
+  _globals['_SIMULATERESPONSE']._serialized_end=1776
+  _globals['_CALENDARENTRY']._serialized_start=1779
+  _globals['_CALENDARENTRY']._serialized_end=1918
+  _globals['_SUBSCRIPTIONSERVICE']._serialized_start=1921
+  _globals['_SUBSCRIPTIONSERVICE']._serialized_end=2490
 # @@protoc_insertion_point(module_scope)

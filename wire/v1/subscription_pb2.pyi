@@ -3,8 +3,11 @@
 isort:skip_file
 What an organisation pays for, and how that changes."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
+from wire.v1 import billing_pb2 as _billing_pb2
 from wire.v1 import common_pb2 as _common_pb2
 import builtins as _builtins
 import sys
@@ -56,6 +59,13 @@ class Subscription(_message.Message):
     PERIOD_START_AT_US_FIELD_NUMBER: _builtins.int
     PERIOD_END_AT_US_FIELD_NUMBER: _builtins.int
     TERM_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    PENDING_PLAN_ID_FIELD_NUMBER: _builtins.int
+    PENDING_TERM_FIELD_NUMBER: _builtins.int
+    OPEN_INVOICE_ID_FIELD_NUMBER: _builtins.int
+    CANCELLED_AT_US_FIELD_NUMBER: _builtins.int
+    KEPT_UNTIL_AT_US_FIELD_NUMBER: _builtins.int
+    NEXT_CHARGE_FIELD_NUMBER: _builtins.int
     subscription_id: _builtins.str
     plan_id: _builtins.str
     plan_name: _builtins.str
@@ -73,6 +83,20 @@ class Subscription(_message.Message):
     period_end_at_us: _builtins.int
     term: _builtins.str
     """monthly or yearly."""
+    currency: _builtins.str
+    """What it is charged in, ISO 4217; empty: it is paid for elsewhere."""
+    pending_plan_id: _builtins.str
+    """What holds from the next period on; empty: the same."""
+    pending_term: _builtins.str
+    open_invoice_id: _builtins.str
+    """Invoice of the next period that is not paid yet; empty: there is none."""
+    cancelled_at_us: _builtins.int
+    kept_until_at_us: _builtins.int
+    """Until when devices, settings and quarantine are kept; 0: for ever."""
+    @_builtins.property
+    def next_charge(self) -> _billing_pb2.Money:
+        """What the next period costs; unset: nothing is charged."""
+
     def __init__(
         self,
         *,
@@ -89,10 +113,17 @@ class Subscription(_message.Message):
         period_start_at_us: _builtins.int = ...,
         period_end_at_us: _builtins.int = ...,
         term: _builtins.str = ...,
+        currency: _builtins.str = ...,
+        pending_plan_id: _builtins.str = ...,
+        pending_term: _builtins.str = ...,
+        open_invoice_id: _builtins.str = ...,
+        cancelled_at_us: _builtins.int = ...,
+        kept_until_at_us: _builtins.int = ...,
+        next_charge: _billing_pb2.Money | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["next_charge", b"next_charge"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "access_reason", b"access_reason", "access_until_at_us", b"access_until_at_us", "billing", b"billing", "period_end_at_us", b"period_end_at_us", "period_start_at_us", b"period_start_at_us", "plan_id", b"plan_id", "plan_name", b"plan_name", "renewal", b"renewal", "seats", b"seats", "seats_taken", b"seats_taken", "subscription_id", b"subscription_id", "term", b"term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "access_reason", b"access_reason", "access_until_at_us", b"access_until_at_us", "billing", b"billing", "cancelled_at_us", b"cancelled_at_us", "currency", b"currency", "kept_until_at_us", b"kept_until_at_us", "next_charge", b"next_charge", "open_invoice_id", b"open_invoice_id", "pending_plan_id", b"pending_plan_id", "pending_term", b"pending_term", "period_end_at_us", b"period_end_at_us", "period_start_at_us", b"period_start_at_us", "plan_id", b"plan_id", "plan_name", b"plan_name", "renewal", b"renewal", "seats", b"seats", "seats_taken", b"seats_taken", "subscription_id", b"subscription_id", "term", b"term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -144,3 +175,316 @@ class RenewResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RenewResponse: _TypeAlias = RenewResponse  # noqa: Y015
+
+@_typing.final
+class PreviewRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBSCRIPTION_ID_FIELD_NUMBER: _builtins.int
+    PLAN_ID_FIELD_NUMBER: _builtins.int
+    TERM_FIELD_NUMBER: _builtins.int
+    subscription_id: _builtins.str
+    plan_id: _builtins.str
+    """Empty: the same plan. With the same term too: one more term, or coming back after it ran out."""
+    term: _builtins.str
+    """monthly or yearly; empty: the same."""
+    def __init__(
+        self,
+        *,
+        subscription_id: _builtins.str = ...,
+        plan_id: _builtins.str = ...,
+        term: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plan_id", b"plan_id", "subscription_id", b"subscription_id", "term", b"term"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewRequest: _TypeAlias = PreviewRequest  # noqa: Y015
+
+@_typing.final
+class Quote(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUOTE_ID_FIELD_NUMBER: _builtins.int
+    SUBSCRIPTION_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    PLAN_ID_FIELD_NUMBER: _builtins.int
+    TERM_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_AT_US_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_US_FIELD_NUMBER: _builtins.int
+    quote_id: _builtins.str
+    subscription_id: _builtins.str
+    kind: _builtins.str
+    """upgrade, downgrade, early_renewal or return."""
+    plan_id: _builtins.str
+    term: _builtins.str
+    effective_at_us: _builtins.int
+    expires_at_us: _builtins.int
+    @_builtins.property
+    def total(self) -> _billing_pb2.Money:
+        """What is charged when it is taken; unset: nothing."""
+
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[_billing_pb2.InvoiceLine]: ...
+    def __init__(
+        self,
+        *,
+        quote_id: _builtins.str = ...,
+        subscription_id: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        plan_id: _builtins.str = ...,
+        term: _builtins.str = ...,
+        total: _billing_pb2.Money | None = ...,
+        lines: _abc.Iterable[_billing_pb2.InvoiceLine] | None = ...,
+        effective_at_us: _builtins.int = ...,
+        expires_at_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["total", b"total"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_at_us", b"effective_at_us", "expires_at_us", b"expires_at_us", "kind", b"kind", "lines", b"lines", "plan_id", b"plan_id", "quote_id", b"quote_id", "subscription_id", b"subscription_id", "term", b"term", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Quote: _TypeAlias = Quote  # noqa: Y015
+
+@_typing.final
+class ApplyQuoteRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUOTE_ID_FIELD_NUMBER: _builtins.int
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    quote_id: _builtins.str
+    idempotency_key: _builtins.str
+    """Chosen by the caller, 8 to 64 characters: a repeat with the same key changes nothing more."""
+    def __init__(
+        self,
+        *,
+        quote_id: _builtins.str = ...,
+        idempotency_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "quote_id", b"quote_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApplyQuoteRequest: _TypeAlias = ApplyQuoteRequest  # noqa: Y015
+
+@_typing.final
+class ApplyQuoteResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBSCRIPTION_FIELD_NUMBER: _builtins.int
+    INVOICE_FIELD_NUMBER: _builtins.int
+    PAYMENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def subscription(self) -> Global___Subscription: ...
+    @_builtins.property
+    def invoice(self) -> _billing_pb2.Invoice:
+        """Unset: it cost nothing now."""
+
+    @_builtins.property
+    def payment(self) -> _billing_pb2.Payment:
+        """The last attempt; unset: there was none."""
+
+    def __init__(
+        self,
+        *,
+        subscription: Global___Subscription | None = ...,
+        invoice: _billing_pb2.Invoice | None = ...,
+        payment: _billing_pb2.Payment | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["invoice", b"invoice", "payment", b"payment", "subscription", b"subscription"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["invoice", b"invoice", "payment", b"payment", "subscription", b"subscription"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApplyQuoteResponse: _TypeAlias = ApplyQuoteResponse  # noqa: Y015
+
+@_typing.final
+class UndoRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBSCRIPTION_ID_FIELD_NUMBER: _builtins.int
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    subscription_id: _builtins.str
+    idempotency_key: _builtins.str
+    def __init__(
+        self,
+        *,
+        subscription_id: _builtins.str = ...,
+        idempotency_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "subscription_id", b"subscription_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UndoRequest: _TypeAlias = UndoRequest  # noqa: Y015
+
+@_typing.final
+class CancelRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBSCRIPTION_ID_FIELD_NUMBER: _builtins.int
+    CONFIRMED_FIELD_NUMBER: _builtins.int
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    subscription_id: _builtins.str
+    confirmed: _builtins.bool
+    idempotency_key: _builtins.str
+    """Needed when it is confirmed."""
+    def __init__(
+        self,
+        *,
+        subscription_id: _builtins.str = ...,
+        confirmed: _builtins.bool = ...,
+        idempotency_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirmed", b"confirmed", "idempotency_key", b"idempotency_key", "subscription_id", b"subscription_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelRequest: _TypeAlias = CancelRequest  # noqa: Y015
+
+@_typing.final
+class CancelResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBSCRIPTION_FIELD_NUMBER: _builtins.int
+    ENDS_AT_US_FIELD_NUMBER: _builtins.int
+    KEPT_UNTIL_AT_US_FIELD_NUMBER: _builtins.int
+    CANCELLED_FIELD_NUMBER: _builtins.int
+    ends_at_us: _builtins.int
+    """Until when everything works."""
+    kept_until_at_us: _builtins.int
+    """Until when devices, settings and quarantine are kept; 0: for ever."""
+    cancelled: _builtins.bool
+    """False: nothing was changed, this is what would happen."""
+    @_builtins.property
+    def subscription(self) -> Global___Subscription: ...
+    def __init__(
+        self,
+        *,
+        subscription: Global___Subscription | None = ...,
+        ends_at_us: _builtins.int = ...,
+        kept_until_at_us: _builtins.int = ...,
+        cancelled: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["subscription", b"subscription"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "ends_at_us", b"ends_at_us", "kept_until_at_us", b"kept_until_at_us", "subscription", b"subscription"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelResponse: _TypeAlias = CancelResponse  # noqa: Y015
+
+@_typing.final
+class SetAutoRenewRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBSCRIPTION_ID_FIELD_NUMBER: _builtins.int
+    ON_FIELD_NUMBER: _builtins.int
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    subscription_id: _builtins.str
+    on: _builtins.bool
+    idempotency_key: _builtins.str
+    def __init__(
+        self,
+        *,
+        subscription_id: _builtins.str = ...,
+        on: _builtins.bool = ...,
+        idempotency_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "on", b"on", "subscription_id", b"subscription_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetAutoRenewRequest: _TypeAlias = SetAutoRenewRequest  # noqa: Y015
+
+@_typing.final
+class SimulateRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBSCRIPTION_ID_FIELD_NUMBER: _builtins.int
+    MONTHS_FIELD_NUMBER: _builtins.int
+    subscription_id: _builtins.str
+    months: _builtins.int
+    """1 to 120."""
+    def __init__(
+        self,
+        *,
+        subscription_id: _builtins.str = ...,
+        months: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["months", b"months", "subscription_id", b"subscription_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimulateRequest: _TypeAlias = SimulateRequest  # noqa: Y015
+
+@_typing.final
+class SimulateResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___CalendarEntry]: ...
+    def __init__(
+        self,
+        *,
+        entries: _abc.Iterable[Global___CalendarEntry] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimulateResponse: _TypeAlias = SimulateResponse  # noqa: Y015
+
+@_typing.final
+class CalendarEntry(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_US_FIELD_NUMBER: _builtins.int
+    WHAT_FIELD_NUMBER: _builtins.int
+    PLAN_NAME_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    ACCESS_FIELD_NUMBER: _builtins.int
+    at_us: _builtins.int
+    what: _builtins.str
+    """renewal_notice, period_over and so on."""
+    plan_name: _builtins.str
+    access: _common_pb2.AccessLevel.ValueType
+    @_builtins.property
+    def amount(self) -> _billing_pb2.Money:
+        """What is announced or charged; unset: nothing."""
+
+    def __init__(
+        self,
+        *,
+        at_us: _builtins.int = ...,
+        what: _builtins.str = ...,
+        plan_name: _builtins.str = ...,
+        amount: _billing_pb2.Money | None = ...,
+        access: _common_pb2.AccessLevel.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "amount", b"amount", "at_us", b"at_us", "plan_name", b"plan_name", "what", b"what"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CalendarEntry: _TypeAlias = CalendarEntry  # noqa: Y015

@@ -26,8 +26,7 @@ if _version_not_supported:
 
 
 class SubscriptionServiceStub:
-    """Preview, Change, Cancel, Resume and auto-renewal join later.
-    """
+    """Missing associated documentation comment in .proto file."""
 
     def __init__(self, channel):
         """Constructor.
@@ -45,11 +44,40 @@ class SubscriptionServiceStub:
                 request_serializer=wire_dot_v1_dot_subscription__pb2.RenewRequest.SerializeToString,
                 response_deserializer=wire_dot_v1_dot_subscription__pb2.RenewResponse.FromString,
                 _registered_method=True)
+        self.Preview = channel.unary_unary(
+                '/buckler.v1.SubscriptionService/Preview',
+                request_serializer=wire_dot_v1_dot_subscription__pb2.PreviewRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_subscription__pb2.Quote.FromString,
+                _registered_method=True)
+        self.ApplyQuote = channel.unary_unary(
+                '/buckler.v1.SubscriptionService/ApplyQuote',
+                request_serializer=wire_dot_v1_dot_subscription__pb2.ApplyQuoteRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_subscription__pb2.ApplyQuoteResponse.FromString,
+                _registered_method=True)
+        self.Undo = channel.unary_unary(
+                '/buckler.v1.SubscriptionService/Undo',
+                request_serializer=wire_dot_v1_dot_subscription__pb2.UndoRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_subscription__pb2.Subscription.FromString,
+                _registered_method=True)
+        self.Cancel = channel.unary_unary(
+                '/buckler.v1.SubscriptionService/Cancel',
+                request_serializer=wire_dot_v1_dot_subscription__pb2.CancelRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_subscription__pb2.CancelResponse.FromString,
+                _registered_method=True)
+        self.SetAutoRenew = channel.unary_unary(
+                '/buckler.v1.SubscriptionService/SetAutoRenew',
+                request_serializer=wire_dot_v1_dot_subscription__pb2.SetAutoRenewRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_subscription__pb2.Subscription.FromString,
+                _registered_method=True)
+        self.Simulate = channel.unary_unary(
+                '/buckler.v1.SubscriptionService/Simulate',
+                request_serializer=wire_dot_v1_dot_subscription__pb2.SimulateRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_subscription__pb2.SimulateResponse.FromString,
+                _registered_method=True)
 
 
 class SubscriptionServiceServicer:
-    """Preview, Change, Cancel, Resume and auto-renewal join later.
-    """
+    """Missing associated documentation comment in .proto file."""
 
     def GetSubscription(self, request, context):
         """Missing associated documentation comment in .proto file."""
@@ -59,6 +87,49 @@ class SubscriptionServiceServicer:
 
     def Renew(self, request, context):
         """Adds one term. Keyed by the period it opens: a repeated call for the same period changes nothing.
+        For subscriptions that are charged use Preview and ApplyQuote.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Preview(self, request, context):
+        """What a change, an early renewal or coming back costs and when it takes effect. Charges nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApplyQuote(self, request, context):
+        """Does what a quote says for exactly what it says, or nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Undo(self, request, context):
+        """Takes back what waits for the end of the term, else a cancellation, else an upgrade of the last 14 days.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Cancel(self, request, context):
+        """Two steps: without `confirmed` it says what will happen and changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetAutoRenew(self, request, context):
+        """At once, with a receipt by mail.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Simulate(self, request, context):
+        """The customer's future calendar, if nobody does anything and every charge succeeds. Changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -77,6 +148,36 @@ def add_SubscriptionServiceServicer_to_server(servicer, server):
                     request_deserializer=wire_dot_v1_dot_subscription__pb2.RenewRequest.FromString,
                     response_serializer=wire_dot_v1_dot_subscription__pb2.RenewResponse.SerializeToString,
             ),
+            'Preview': grpc.unary_unary_rpc_method_handler(
+                    servicer.Preview,
+                    request_deserializer=wire_dot_v1_dot_subscription__pb2.PreviewRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_subscription__pb2.Quote.SerializeToString,
+            ),
+            'ApplyQuote': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApplyQuote,
+                    request_deserializer=wire_dot_v1_dot_subscription__pb2.ApplyQuoteRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_subscription__pb2.ApplyQuoteResponse.SerializeToString,
+            ),
+            'Undo': grpc.unary_unary_rpc_method_handler(
+                    servicer.Undo,
+                    request_deserializer=wire_dot_v1_dot_subscription__pb2.UndoRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_subscription__pb2.Subscription.SerializeToString,
+            ),
+            'Cancel': grpc.unary_unary_rpc_method_handler(
+                    servicer.Cancel,
+                    request_deserializer=wire_dot_v1_dot_subscription__pb2.CancelRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_subscription__pb2.CancelResponse.SerializeToString,
+            ),
+            'SetAutoRenew': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetAutoRenew,
+                    request_deserializer=wire_dot_v1_dot_subscription__pb2.SetAutoRenewRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_subscription__pb2.Subscription.SerializeToString,
+            ),
+            'Simulate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Simulate,
+                    request_deserializer=wire_dot_v1_dot_subscription__pb2.SimulateRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_subscription__pb2.SimulateResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'buckler.v1.SubscriptionService', rpc_method_handlers)
@@ -86,8 +187,7 @@ def add_SubscriptionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SubscriptionService:
-    """Preview, Change, Cancel, Resume and auto-renewal join later.
-    """
+    """Missing associated documentation comment in .proto file."""
 
     @staticmethod
     def GetSubscription(request,
@@ -133,6 +233,168 @@ class SubscriptionService:
             '/buckler.v1.SubscriptionService/Renew',
             wire_dot_v1_dot_subscription__pb2.RenewRequest.SerializeToString,
             wire_dot_v1_dot_subscription__pb2.RenewResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Preview(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.SubscriptionService/Preview',
+            wire_dot_v1_dot_subscription__pb2.PreviewRequest.SerializeToString,
+            wire_dot_v1_dot_subscription__pb2.Quote.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApplyQuote(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.SubscriptionService/ApplyQuote',
+            wire_dot_v1_dot_subscription__pb2.ApplyQuoteRequest.SerializeToString,
+            wire_dot_v1_dot_subscription__pb2.ApplyQuoteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Undo(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.SubscriptionService/Undo',
+            wire_dot_v1_dot_subscription__pb2.UndoRequest.SerializeToString,
+            wire_dot_v1_dot_subscription__pb2.Subscription.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Cancel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.SubscriptionService/Cancel',
+            wire_dot_v1_dot_subscription__pb2.CancelRequest.SerializeToString,
+            wire_dot_v1_dot_subscription__pb2.CancelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetAutoRenew(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.SubscriptionService/SetAutoRenew',
+            wire_dot_v1_dot_subscription__pb2.SetAutoRenewRequest.SerializeToString,
+            wire_dot_v1_dot_subscription__pb2.Subscription.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Simulate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.SubscriptionService/Simulate',
+            wire_dot_v1_dot_subscription__pb2.SimulateRequest.SerializeToString,
+            wire_dot_v1_dot_subscription__pb2.SimulateResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,28 +27,50 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class SubscriptionServiceStub:
-    """Preview, Change, Cancel, Resume and auto-renewal join later."""
-
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SubscriptionServiceAsyncStub: ...
     GetSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_pb2.GetSubscriptionRequest, _subscription_pb2.Subscription]
     Renew: _grpc.UnaryUnaryMultiCallable[_subscription_pb2.RenewRequest, _subscription_pb2.RenewResponse]
-    """Adds one term. Keyed by the period it opens: a repeated call for the same period changes nothing."""
+    """Adds one term. Keyed by the period it opens: a repeated call for the same period changes nothing.
+    For subscriptions that are charged use Preview and ApplyQuote.
+    """
+    Preview: _grpc.UnaryUnaryMultiCallable[_subscription_pb2.PreviewRequest, _subscription_pb2.Quote]
+    """What a change, an early renewal or coming back costs and when it takes effect. Charges nothing."""
+    ApplyQuote: _grpc.UnaryUnaryMultiCallable[_subscription_pb2.ApplyQuoteRequest, _subscription_pb2.ApplyQuoteResponse]
+    """Does what a quote says for exactly what it says, or nothing."""
+    Undo: _grpc.UnaryUnaryMultiCallable[_subscription_pb2.UndoRequest, _subscription_pb2.Subscription]
+    """Takes back what waits for the end of the term, else a cancellation, else an upgrade of the last 14 days."""
+    Cancel: _grpc.UnaryUnaryMultiCallable[_subscription_pb2.CancelRequest, _subscription_pb2.CancelResponse]
+    """Two steps: without `confirmed` it says what will happen and changes nothing."""
+    SetAutoRenew: _grpc.UnaryUnaryMultiCallable[_subscription_pb2.SetAutoRenewRequest, _subscription_pb2.Subscription]
+    """At once, with a receipt by mail."""
+    Simulate: _grpc.UnaryUnaryMultiCallable[_subscription_pb2.SimulateRequest, _subscription_pb2.SimulateResponse]
+    """The customer's future calendar, if nobody does anything and every charge succeeds. Changes nothing."""
 
 @_typing.type_check_only
 class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
-    """Preview, Change, Cancel, Resume and auto-renewal join later."""
-
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetSubscription: _aio.UnaryUnaryMultiCallable[_subscription_pb2.GetSubscriptionRequest, _subscription_pb2.Subscription]  # type: ignore[assignment]
     Renew: _aio.UnaryUnaryMultiCallable[_subscription_pb2.RenewRequest, _subscription_pb2.RenewResponse]  # type: ignore[assignment]
-    """Adds one term. Keyed by the period it opens: a repeated call for the same period changes nothing."""
+    """Adds one term. Keyed by the period it opens: a repeated call for the same period changes nothing.
+    For subscriptions that are charged use Preview and ApplyQuote.
+    """
+    Preview: _aio.UnaryUnaryMultiCallable[_subscription_pb2.PreviewRequest, _subscription_pb2.Quote]  # type: ignore[assignment]
+    """What a change, an early renewal or coming back costs and when it takes effect. Charges nothing."""
+    ApplyQuote: _aio.UnaryUnaryMultiCallable[_subscription_pb2.ApplyQuoteRequest, _subscription_pb2.ApplyQuoteResponse]  # type: ignore[assignment]
+    """Does what a quote says for exactly what it says, or nothing."""
+    Undo: _aio.UnaryUnaryMultiCallable[_subscription_pb2.UndoRequest, _subscription_pb2.Subscription]  # type: ignore[assignment]
+    """Takes back what waits for the end of the term, else a cancellation, else an upgrade of the last 14 days."""
+    Cancel: _aio.UnaryUnaryMultiCallable[_subscription_pb2.CancelRequest, _subscription_pb2.CancelResponse]  # type: ignore[assignment]
+    """Two steps: without `confirmed` it says what will happen and changes nothing."""
+    SetAutoRenew: _aio.UnaryUnaryMultiCallable[_subscription_pb2.SetAutoRenewRequest, _subscription_pb2.Subscription]  # type: ignore[assignment]
+    """At once, with a receipt by mail."""
+    Simulate: _aio.UnaryUnaryMultiCallable[_subscription_pb2.SimulateRequest, _subscription_pb2.SimulateResponse]  # type: ignore[assignment]
+    """The customer's future calendar, if nobody does anything and every charge succeeds. Changes nothing."""
 
 class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Preview, Change, Cancel, Resume and auto-renewal join later."""
-
     @_abc_1.abstractmethod
     def GetSubscription(
         self,
@@ -62,6 +84,56 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_pb2.RenewRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_pb2.RenewResponse, _abc.Awaitable[_subscription_pb2.RenewResponse]]:
-        """Adds one term. Keyed by the period it opens: a repeated call for the same period changes nothing."""
+        """Adds one term. Keyed by the period it opens: a repeated call for the same period changes nothing.
+        For subscriptions that are charged use Preview and ApplyQuote.
+        """
+
+    @_abc_1.abstractmethod
+    def Preview(
+        self,
+        request: _subscription_pb2.PreviewRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subscription_pb2.Quote, _abc.Awaitable[_subscription_pb2.Quote]]:
+        """What a change, an early renewal or coming back costs and when it takes effect. Charges nothing."""
+
+    @_abc_1.abstractmethod
+    def ApplyQuote(
+        self,
+        request: _subscription_pb2.ApplyQuoteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subscription_pb2.ApplyQuoteResponse, _abc.Awaitable[_subscription_pb2.ApplyQuoteResponse]]:
+        """Does what a quote says for exactly what it says, or nothing."""
+
+    @_abc_1.abstractmethod
+    def Undo(
+        self,
+        request: _subscription_pb2.UndoRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subscription_pb2.Subscription, _abc.Awaitable[_subscription_pb2.Subscription]]:
+        """Takes back what waits for the end of the term, else a cancellation, else an upgrade of the last 14 days."""
+
+    @_abc_1.abstractmethod
+    def Cancel(
+        self,
+        request: _subscription_pb2.CancelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subscription_pb2.CancelResponse, _abc.Awaitable[_subscription_pb2.CancelResponse]]:
+        """Two steps: without `confirmed` it says what will happen and changes nothing."""
+
+    @_abc_1.abstractmethod
+    def SetAutoRenew(
+        self,
+        request: _subscription_pb2.SetAutoRenewRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subscription_pb2.Subscription, _abc.Awaitable[_subscription_pb2.Subscription]]:
+        """At once, with a receipt by mail."""
+
+    @_abc_1.abstractmethod
+    def Simulate(
+        self,
+        request: _subscription_pb2.SimulateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subscription_pb2.SimulateResponse, _abc.Awaitable[_subscription_pb2.SimulateResponse]]:
+        """The customer's future calendar, if nobody does anything and every charge succeeds. Changes nothing."""
 
 def add_SubscriptionServiceServicer_to_server(servicer: SubscriptionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

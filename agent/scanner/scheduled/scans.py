@@ -50,6 +50,12 @@ class OwnScanner(Scanner, Protocol):
     def process_ids(self) -> frozenset[int]:
         """Its processes."""
 
+    def work_under_way(self) -> dict[int, str]:
+        """See `agent.scanner.service.ScannerService.work_under_way`."""
+
+    def restart_worker(self, pid: int, reason: str) -> bool:
+        """See `agent.scanner.service.ScannerService.restart_worker`."""
+
 
 @dataclass(frozen=True, slots=True)
 class ScheduleParts:
@@ -57,6 +63,7 @@ class ScheduleParts:
 
     Attributes:
         open_scanner: Makes a scanner, not yet started.
+        began: Given each such scanner once it has started.
         open_cache: Opens what is known to be clean.
         ground: What a scan of a kind walks; waits for the file system.
         consequences: What follows from a verdict.
@@ -68,6 +75,7 @@ class ScheduleParts:
     """
 
     open_scanner: Callable[[], OwnScanner]
+    began: Callable[[OwnScanner], None]
     open_cache: Callable[[], AbstractContextManager[ScanCache | None]]
     ground: Callable[[ScanKind], Ground]
     consequences: Consequences
@@ -201,6 +209,7 @@ class ScheduledScans:
         scanner = self._scanner = self._parts.open_scanner()
         try:
             await scanner.start()
+            self._parts.began(scanner)
             with self._parts.open_cache() as cache:
                 return await BackgroundScan(ground, self._scan_parts(scanner, cache)).run()
         finally:

@@ -1,7 +1,8 @@
 """`bucklerctl detection`: what was found."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 detection = typer.Typer(no_args_is_help=True, help="What was found, on every device.")
 
 PAGE_SIZE = 500
+DetectionArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the detection: bucklerctl detection list.")]
 
 
 @detection.command("list")
@@ -42,22 +44,33 @@ def list_detections(
 ) -> None:
     """Detections, the newest first."""
     with reporting(output):
-        from controlplane.cli.ctl.connection import connected
-        from controlplane.cli.ctl.session import load_session
-        from controlplane.cli.ctl.views import detection_row
-
-        begin = _since(since)
-        with connected(load_session(config_dir)) as connection:
-            found: list[dict[str, Any]] = []
-            for each in _detections(connection, device, begin, limit):
-                if len(found) == limit:
-                    note(f"there are more than {limit}: use --limit")
-                    break
-                found.append(detection_row(each))
+        found = list_detections_with(config_dir, device, _since(since), limit)
         if output is Output.JSON:
             say_json(found)
             return
         _show_list(found)
+
+
+def list_detections_with(
+    config_dir: Path,
+    device_id: str,
+    since: datetime | None,
+    limit: int,
+    wanted: Callable[[dict[str, Any]], bool] = lambda _: True,
+) -> list[dict[str, Any]]:
+    """Rows of detections, the newest first, as far as they are wanted; says if there are more than `limit`."""
+    from controlplane.cli.ctl.connection import connected
+    from controlplane.cli.ctl.session import load_session
+    from controlplane.cli.ctl.views import detection_row
+
+    found: list[dict[str, Any]] = []
+    with connected(load_session(config_dir)) as connection:
+        for row in filter(wanted, map(detection_row, _detections(connection, device_id, since, limit))):
+            if len(found) == limit:
+                note(f"there are more than {limit}: use --limit")
+                break
+            found.append(row)
+    return found
 
 
 def _since(text: str) -> datetime | None:
@@ -106,7 +119,7 @@ def _show_list(found: list[dict[str, Any]]) -> None:
             each["device_name"],
             ", ".join(each["threats"]),
             each["action"].replace("_", " "),
-            _path(each),
+            shown_path(each),
             each["uuid"],
         ]
         for each in found
@@ -114,14 +127,15 @@ def _show_list(found: list[dict[str, Any]]) -> None:
     say_table(["when", "device", "threat", "action", "path", "id"], rows, whole=["id"])
 
 
-def _path(row: dict[str, Any]) -> str:
+def shown_path(row: dict[str, Any]) -> str:
+    """The path of a detection, for people."""
     path: str = row["path"]
     return visible_path(path.encode("utf-8", "surrogateescape"))
 
 
 @detection.command("show")
 def show_detection(
-    detection_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the detection: bucklerctl detection list.")],
+    detection_id: DetectionArgument,
     config_dir: ConfigDirOption,
     *,
     output: OutputOption = Output.TEXT,
@@ -134,7 +148,7 @@ def show_detection(
         from wire.v1.fleet_pb2 import GetDetectionRequest
         from wire.v1.fleet_pb2_grpc import FleetServiceStub
 
-        uuid = _uuid(detection_id)
+        uuid = read_uuid(detection_id)
         with connected(load_session(config_dir)) as connection:
             stub = FleetServiceStub(connection.channel)
             row = detection_row(connection.call(stub.GetDetection, GetDetectionRequest(uuid=uuid.bytes)))
@@ -144,7 +158,12 @@ def show_detection(
         _show_one(row)
 
 
-def _uuid(text: str) -> UUID:
+def read_uuid(text: str) -> UUID:
+    """The id of a detection.
+
+    Raises:
+        Refusal: `DETECTION_ID_INVALID`.
+    """
     try:
         return UUID(text)
     except ValueError as error:
@@ -166,7 +185,7 @@ def _show_one(row: dict[str, Any]) -> None:
             "id": row["uuid"],
             "threat": ", ".join(row["threats"]),
             "device": f"{row['device_name']} ({row['device_id']})",
-            "path": _path(row),
+            "path": shown_path(row),
             "action": row["action"].replace("_", " ") + (f": {row['action_detail']}" if row["action_detail"] else ""),
             "quarantine_id": row["quarantine_id"] or "-",
             "sha256": row["sha256"] or "-",

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from controlplane.cli.ctl.asking import Ask, ReasonOption, WaitOption, ask_device, show_asked
 from controlplane.cli.ctl.fleet import reasons_of
 from controlplane.cli.ctl.output import (
     ConfigDirOption,
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 device = typer.Typer(no_args_is_help=True, help="Devices, one by one.")
 
 PAGE_SIZE = 500
+DeviceArgument = Annotated[str, typer.Argument(help="Id of the device: bucklerctl device list.")]
 
 
 class State(Enum):
@@ -39,6 +42,14 @@ class State(Enum):
     UNPROTECTED = "unprotected"
     OFFLINE = "offline"
     NEVER_SEEN = "never_seen"
+
+
+class Allowed(Enum):
+    """What can be left alone."""
+
+    SHA256 = "sha256"
+    RULE = "rule"
+    PATH = "path"
 
 
 @device.command("list")
@@ -109,7 +120,7 @@ def _show_list(found: list[dict[str, Any]]) -> None:
 
 @device.command("show")
 def show_device(
-    device_id: Annotated[str, typer.Argument(help="Id of the device: bucklerctl device list.")],
+    device_id: DeviceArgument,
     config_dir: ConfigDirOption,
     *,
     output: OutputOption = Output.TEXT,
@@ -169,7 +180,7 @@ def _show_one(row: dict[str, Any]) -> None:
 
 @device.command("rename")
 def rename_device(
-    device_id: Annotated[str, typer.Argument(help="Id of the device: bucklerctl device list.")],
+    device_id: DeviceArgument,
     name: Annotated[str, typer.Argument(help="What it is called from now on, whatever it calls itself.")],
     config_dir: ConfigDirOption,
     *,
@@ -191,3 +202,78 @@ def rename_device(
             say_json(row)
             return
         say(f"{row['device_id']} is called {row['name']} now.")
+
+
+@device.command("scan")
+def scan_device(
+    device_id: DeviceArgument,
+    config_dir: ConfigDirOption,
+    *,
+    full: Annotated[
+        bool, typer.Option("--full", help="All local file systems, not just what runs and arrives.")
+    ] = False,
+    path: Annotated[str, typer.Option(help="Only this file or folder of the device.")] = "",
+    reason: ReasonOption = "",
+    wait: WaitOption = 0,
+    idempotency_key: IdempotencyKeyOption = "",
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Have a device look for threats now."""
+    arguments = {"what": "path", "path": path} if path else {"what": "full" if full else "quick"}
+    _ask(config_dir, Ask(device_id, "scan", arguments, reason, idempotency_key, wait), output)
+
+
+@device.command("restart")
+def restart_device(
+    device_id: DeviceArgument,
+    config_dir: ConfigDirOption,
+    *,
+    reason: ReasonOption = "",
+    wait: WaitOption = 0,
+    idempotency_key: IdempotencyKeyOption = "",
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Have the agent of a device end and start again."""
+    _ask(config_dir, Ask(device_id, "restart", {}, reason, idempotency_key, wait), output)
+
+
+@device.command("deactivate")
+def deactivate_device(
+    device_id: DeviceArgument,
+    config_dir: ConfigDirOption,
+    *,
+    reason: ReasonOption = "",
+    wait: WaitOption = 0,
+    idempotency_key: IdempotencyKeyOption = "",
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Have a device give its seat back; `seat release` does it without asking the device."""
+    _ask(config_dir, Ask(device_id, "deactivate", {}, reason, idempotency_key, wait), output)
+
+
+@device.command("allow")
+def allow_on_device(  # noqa: PLR0913 -- options of a command line
+    device_id: DeviceArgument,
+    what: Annotated[Allowed, typer.Argument(help="sha256: a content; rule: a rule; path: a place.")],
+    value: Annotated[str, typer.Argument(help="Which.")],
+    config_dir: ConfigDirOption,
+    *,
+    days: Annotated[int, typer.Option(min=0, max=3_650, help="For so long; 0: for good.")] = 0,
+    reason: ReasonOption = "",
+    wait: WaitOption = 0,
+    idempotency_key: IdempotencyKeyOption = "",
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Have a device leave something alone."""
+    arguments = {"what": what.value, "value": value, **({"days": str(days)} if days else {})}
+    _ask(config_dir, Ask(device_id, "allow", arguments, reason, idempotency_key, wait), output)
+
+
+def _ask(config_dir: Path, ask: Ask, output: Output) -> None:
+    with reporting(output):
+        from controlplane.cli.ctl.connection import connected
+        from controlplane.cli.ctl.session import load_session
+
+        with connected(load_session(config_dir)) as connection:
+            row = ask_device(connection, ask)
+        show_asked(row, output)

@@ -110,8 +110,8 @@ def explain_invoice(
 ) -> None:
     """Why every amount is what it is, with the sum done again."""
     with reporting(output):
-        from controlplane.cli.ctl.amounts import amount_row
         from controlplane.cli.ctl.connection import connected
+        from controlplane.cli.ctl.money_rows import amount_row
         from controlplane.cli.ctl.session import load_session
         from wire.v1.billing_pb2 import ExplainInvoiceRequest
         from wire.v1.billing_pb2_grpc import BillingServiceStub
@@ -172,8 +172,8 @@ def identify_charge(
     """What a charge on a bank statement is: ours, charged twice, a reservation, a shop's, nobody's."""
     with reporting(output):
         from controlplane.billing.money import parse_decimal
-        from controlplane.cli.ctl.amounts import amount_row
         from controlplane.cli.ctl.connection import connected
+        from controlplane.cli.ctl.money_rows import amount_row
         from controlplane.cli.ctl.session import load_session
         from wire.v1 import billing_pb2
         from wire.v1.billing_pb2_grpc import BillingServiceStub

@@ -27,8 +27,8 @@ def check_refund(
 ) -> None:
     """Whether an invoice can be given back now, why, and until when. Changes nothing."""
     with reporting(output):
-        from controlplane.cli.ctl.amounts import amount_row
         from controlplane.cli.ctl.connection import connected
+        from controlplane.cli.ctl.money_rows import amount_row
         from controlplane.cli.ctl.session import load_session
         from wire.v1.billing_pb2 import CheckRefundRequest
         from wire.v1.billing_pb2_grpc import BillingServiceStub
@@ -76,8 +76,9 @@ def request_refund(
     """Give an invoice back, as far as the policy allows."""
     with reporting(output):
         from controlplane.billing.money import parse_decimal
-        from controlplane.cli.ctl.amounts import amount_row, refund_row
+        from controlplane.cli.ctl.amounts import refund_row
         from controlplane.cli.ctl.connection import connected
+        from controlplane.cli.ctl.money_rows import amount_row
         from controlplane.cli.ctl.session import load_session
         from controlplane.runtime.randomness import SystemRandomness, new_id
         from wire.v1.billing_pb2 import Money, RequestRefundRequest

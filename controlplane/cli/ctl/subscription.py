@@ -13,6 +13,7 @@ from controlplane.cli.ctl.output import (
     say,
     say_fields,
     say_json,
+    wish_name,
 )
 
 subscription = typer.Typer(no_args_is_help=True, help="What is paid for, and until when.")
@@ -38,7 +39,7 @@ def show_subscription(
             stub = SubscriptionServiceStub(connection.channel)
             request = GetSubscriptionRequest(subscription_id=subscription_id)
             row = subscription_row(connection.call(stub.GetSubscription, request))
-        _show(row, output)
+        show_row(row, output)
 
 
 @subscription.command("renew")
@@ -61,27 +62,35 @@ def renew_subscription(
         from controlplane.cli.ctl.connection import connected
         from controlplane.cli.ctl.moments import local
         from controlplane.cli.ctl.session import load_session
+        from controlplane.cli.ctl.subscription_changes import show_taken, take_quote
         from controlplane.cli.ctl.views import moment, subscription_row
-        from wire.v1.subscription_pb2 import GetSubscriptionRequest, RenewRequest
+        from wire.v1.subscription_pb2 import GetSubscriptionRequest, PreviewRequest, RenewRequest
         from wire.v1.subscription_pb2_grpc import SubscriptionServiceStub
 
         with connected(load_session(config_dir)) as connection:
             stub = SubscriptionServiceStub(connection.channel)
             before = connection.call(stub.GetSubscription, GetSubscriptionRequest(subscription_id=subscription_id))
+            if before.currency:
+                request = PreviewRequest(subscription_id=before.subscription_id)
+                wish = wish_name(idempotency_key)
+                answer = take_quote(connection, request, yes=yes, wish=wish, output=output)
+                show_taken(answer, output)
+                return
             if sys.stdin.isatty() and not yes:
                 ends = local(moment(before.period_end_at_us))
                 typer.confirm(f"Add one {before.term} term to {before.plan_name}, paid until {ends}?", abort=True)
             # By default named after the period that it follows: what was seen decides what is wished for.
             wish = idempotency_key or f"ctl-after-{before.period_end_at_us}"
-            request = RenewRequest(subscription_id=before.subscription_id, idempotency_key=wish)
-            answer = connection.call(stub.Renew, request)
-        row = subscription_row(answer.subscription)
+            renew = RenewRequest(subscription_id=before.subscription_id, idempotency_key=wish)
+            renewed = connection.call(stub.Renew, renew)
+        row = subscription_row(renewed.subscription)
         if output is Output.TEXT:
-            say("Renewed." if answer.renewed else "This term had been added before; nothing was changed.")
-        _show({**row, "renewed": answer.renewed}, output)
+            say("Renewed." if renewed.renewed else "This term had been added before; nothing was changed.")
+        show_row({**row, "renewed": renewed.renewed}, output)
 
 
-def _show(row: dict[str, Any], output: Output) -> None:
+def show_row(row: dict[str, Any], output: Output) -> None:
+    """A subscription, for people or for programs."""
     from controlplane.cli.ctl.moments import local
 
     if output is Output.JSON:
@@ -97,5 +106,22 @@ def _show(row: dict[str, Any], output: Output) -> None:
             "billing": row["billing"].replace("_", " "),
             "renewal": row["renewal"].replace("_", " "),
             "period": f"{local(row['period_start'])} to {local(row['period_end'])}",
+            **_ahead(row),
         }
     )
+
+
+def _ahead(row: dict[str, Any]) -> dict[str, str]:
+    """What comes, as far as there is something to say."""
+    from controlplane.cli.ctl.moments import local
+
+    fields = {}
+    if row["next_charge"]:
+        fields["next charge"] = f"{row['next_charge']['text']} on {local(row['period_end'])}"
+    if row["pending_plan_id"]:
+        fields["changes to"] = f"{row['pending_plan_id']}, {row['pending_term']} on {local(row['period_end'])}"
+    if row["open_invoice_id"]:
+        fields["open invoice"] = f"{row['open_invoice_id']} (bucklerctl invoice pay {row['open_invoice_id']})"
+    if row["cancelled_at"]:
+        fields["cancelled"] = local(row["cancelled_at"])
+    return fields

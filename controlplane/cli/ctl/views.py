@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from controlplane.cli.ctl.money_rows import amount_row
 from controlplane.storage.types import from_microseconds
-from wire.v1 import common_pb2, device_pb2, fleet_pb2, licensing_pb2, subscription_pb2
+from wire.v1 import command_pb2, common_pb2, device_pb2, fleet_pb2, licensing_pb2, subscription_pb2
 
 
 def moment(microseconds: int) -> datetime | None:
@@ -79,6 +80,52 @@ def fleet_row(status: fleet_pb2.FleetStatus) -> dict[str, Any]:
         "detections_last_24_h": status.detections_last_24_h,
         "as_of": moment(status.as_of_at_us),
         "attention": [device_row(device) for device in status.attention],
+    }
+
+
+def command_state_name(state: int) -> str:
+    """`pending`, `delivered`, `in_progress`, `succeeded`, `failed`, `timed_out`, `cancelled` or `expired`."""
+    return _short(command_pb2.CommandState.Name, state, "COMMAND_STATE_")
+
+
+def command_row(record: command_pb2.CommandRecord) -> dict[str, Any]:
+    """A command and what became of it."""
+    command = record.command
+    return {
+        "command_id": command.command_id,
+        "device_id": record.device_id,
+        "device_name": record.device_name,
+        "kind": command.kind,
+        "arguments": dict(sorted(command.arguments.items())),
+        "state": command_state_name(record.state),
+        "code": record.code,
+        "message": record.message,
+        "result": dict(sorted(record.result.items())),
+        "requester": command.requester,
+        "reason": command.reason,
+        "campaign_id": record.campaign_id or None,
+        "requested_at": moment(record.requested_at_us),
+        "expires_at": moment(command.expires_at_us),
+        "delivered_at": moment(record.delivered_at_us),
+        "started_at": moment(record.started_at_us),
+        "finished_at": moment(record.finished_at_us),
+        "cancel_requested_at": moment(record.cancel_requested_at_us),
+    }
+
+
+def campaign_row(campaign: command_pb2.Campaign) -> dict[str, Any]:
+    """One command for many devices."""
+    return {
+        "campaign_id": campaign.campaign_id,
+        "kind": campaign.kind,
+        "arguments": dict(sorted(campaign.arguments.items())),
+        "state": _short(command_pb2.CampaignState.Name, campaign.state, "CAMPAIGN_STATE_"),
+        "counts": dict(sorted(campaign.counts.items())),
+        "devices_per_minute": campaign.devices_per_minute,
+        "stop_after_failures": campaign.stop_after_failures,
+        "requester": campaign.requester,
+        "reason": campaign.reason,
+        "requested_at": moment(campaign.requested_at_us),
     }
 
 
@@ -171,6 +218,12 @@ def subscription_row(subscription: subscription_pb2.Subscription) -> dict[str, A
         "access_until": moment(subscription.access_until_at_us),
         "period_start": moment(subscription.period_start_at_us),
         "period_end": moment(subscription.period_end_at_us),
+        "pending_plan_id": subscription.pending_plan_id or None,
+        "pending_term": subscription.pending_term or None,
+        "next_charge": amount_row(subscription.next_charge) if subscription.HasField("next_charge") else None,
+        "open_invoice_id": subscription.open_invoice_id or None,
+        "cancelled_at": moment(subscription.cancelled_at_us),
+        "kept_until": moment(subscription.kept_until_at_us),
     }
 
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from controlplane.cli.bucklerctl import app
 from tests.integration.controlplane.served import PASSWORD, Device, Served, served_control_plane
-from wire.v1 import device_pb2
+from wire.v1 import command_pb2, device_pb2
 
 
 class Ctl:
@@ -235,3 +235,116 @@ def test_help_names_every_group() -> None:
         "sandbox",
     ):
         assert group in shown
+
+
+# ------------------------------------------------------------ commands
+
+
+async def test_a_device_is_asked_to_scan_and_its_answer_is_read(ctl: Ctl, served: Served) -> None:
+    device = await served.activate("Anna's laptop")
+    device_id = device.activated.device_id
+    asked = await ctl.json("device", "scan", device_id, "--reason", "Friday", "--idempotency-key", "friday-scan")
+    assert (asked["kind"], asked["arguments"], asked["state"]) == ("scan", {"what": "quick"}, "pending")
+    again = await ctl.json("device", "scan", device_id, "--reason", "Friday", "--idempotency-key", "friday-scan")
+    assert again["command_id"] == asked["command_id"]
+    fetched = await device.calls.CheckIn(device_pb2.CheckInRequest(status=device_pb2.DeviceStatus()))
+    [command] = fetched.commands
+    report = command_pb2.CommandReport(
+        command_id=command.command_id,
+        state=command_pb2.COMMAND_STATE_SUCCEEDED,
+        result={"files": "12", "infected": "1"},
+    )
+    answer = await device.calls.CheckIn(
+        device_pb2.CheckInRequest(status=device_pb2.DeviceStatus(), command_reports=[report])
+    )
+    assert list(answer.accepted_report_ids) == [command.command_id]
+    shown = await ctl.text("command", "show", command.command_id)
+    for line in ("state", "succeeded", "result_infected", "Friday", "scan what=quick"):
+        assert line in shown
+    assert "files 12, infected 1" in await ctl.text("command", "list", "--device", device_id)
+    assert "Nothing to cancel: scan on Anna's laptop succeeded." in await ctl.text(
+        "command", "cancel", command.command_id
+    )
+
+
+async def test_what_does_not_succeed_while_it_is_waited_for_ends_with_1(ctl: Ctl, served: Served) -> None:
+    device = await served.activate()
+
+    async def answer() -> None:
+        asked: list[device_pb2.CheckInResponse] = []
+        while not any(answer.commands for answer in asked):
+            asked.append(await device.calls.CheckIn(device_pb2.CheckInRequest(status=device_pb2.DeviceStatus())))
+        [found] = await ctl.json("command", "list", "--state", "delivered")
+        report = command_pb2.CommandReport(
+            command_id=found["command_id"], state=command_pb2.COMMAND_STATE_FAILED, code="PATH_MISSING", message="gone"
+        )
+        await device.calls.CheckIn(
+            device_pb2.CheckInRequest(status=device_pb2.DeviceStatus(), command_reports=[report])
+        )
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(answer())
+        result = await ctl.run("device", "scan", device.activated.device_id, "--path", "/srv", "--wait", "60")
+    assert (result.exit_code, result.stdout) == (1, "scan on laptop: failed (PATH_MISSING: gone)\n")
+
+
+async def test_a_campaign_is_begun_looked_at_and_stopped(ctl: Ctl, served: Served) -> None:
+    for name in ("one", "two"):
+        await served.activate(name)
+    begun = await ctl.json("command", "campaign", "scan", "--argument", "what=quick", "--per-minute", "1")
+    assert (begun["state"], begun["counts"]["waiting"]) == ("running", 2)
+    stopped = await ctl.json("command", "steer", begun["campaign_id"], "stop")
+    assert (stopped["state"], stopped["counts"]["waiting"]) == ("stopped", 0)
+    assert "stopped" in await ctl.text("command", "campaigns")
+    result = await ctl.run("command", "steer", begun["campaign_id"], "resume")
+    assert (result.exit_code, result.stderr.partition(":")[0]) == (1, "CAMPAIGN_OVER")
+
+
+async def test_a_quarantined_file_is_restored_by_its_detection(ctl: Ctl, served: Served) -> None:
+    device = await served.activate()
+    incident = device_pb2.Incident(
+        uuid=b"\1" * 16,
+        detected_at_us=1,
+        path=b"/home/anna/eicar.com",
+        findings=[device_pb2.Finding(rule="Eicar", namespace="test", severity="high")],
+        action=device_pb2.INCIDENT_ACTION_QUARANTINED,
+        origin="real_time",
+        quarantine_id="q_1",
+    )
+    reported = device_pb2.Incident(
+        uuid=b"\2" * 16,
+        detected_at_us=1,
+        path=b"/e",
+        findings=incident.findings,
+        action=device_pb2.INCIDENT_ACTION_REPORTED,
+        origin="scan",
+    )
+    await device.calls.ReportEvents(device_pb2.ReportEventsRequest(incidents=[incident, reported]))
+    [taken] = await ctl.json("quarantine", "list")
+    asked = await ctl.json("quarantine", "restore", taken["uuid"], "--allow")
+    assert (asked["kind"], asked["arguments"]) == ("restore", {"allow": "yes", "quarantine_id": "q_1"})
+    assert (await ctl.json("quarantine", "delete", taken["uuid"]))["kind"] == "delete"
+    for wrong, code in (
+        ("02" * 16, "NOT_QUARANTINED"),
+        ("x", "DETECTION_ID_INVALID"),
+        ("03" * 16, "DETECTION_NOT_FOUND"),
+    ):
+        result = await ctl.run("quarantine", "restore", wrong)
+        assert (result.exit_code == 0, result.stderr.partition(":")[0]) == (False, code)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("device", "scan", "dev_none"), "DEVICE_NOT_FOUND"),
+        (("command", "show", "cmd_none"), "COMMAND_NOT_FOUND"),
+        (("command", "steer", "cmp_none", "pause"), "CAMPAIGN_NOT_FOUND"),
+        (("command", "campaign", "format_disk"), "COMMAND_KIND_UNKNOWN"),
+        (("command", "campaign", "scan", "--argument", "quick"), "ARGUMENT_INVALID"),
+        (("command", "campaign", "scan", "--argument", "what=quick"), "CAMPAIGN_EMPTY"),
+    ],
+)
+async def test_wrong_commands_are_refused_in_one_sentence(ctl: Ctl, arguments: tuple[str, ...], code: str) -> None:
+    result = await ctl.run(*arguments)
+    assert result.stderr.partition(":")[0] == code
+    assert result.exit_code in {1, 2}

@@ -15,7 +15,7 @@ from agent.domain.quarantine import CaptureFailure, CaptureState
 from agent.platform.secure_files import PINNING_FLAGS, read_inode_flags, write_inode_flags
 from agent.quarantine.steps import Step
 from agent.storage.database import open_database
-from tests.unit.agent.quarantine.scene import INFECTED, Scene, scanned
+from tests.unit.agent.quarantine.scene import INFECTED, PowerCutError, Scene, crash, scanned
 
 pytestmark = [
     pytest.mark.root,
@@ -46,6 +46,14 @@ def scene(tmp_path: Path) -> Scene:
     return Scene(tmp_path)
 
 
+async def left_by_a_crash(scene: Scene, path: Path) -> str:
+    """The first file that a process takes on a mount has its row before it is moved, and a crash comes then."""
+    await crash(scene, path, Step.PLANNED)
+    (entry,) = scene.entries()
+    assert (entry.state, entry.staged_path) == (CaptureState.PLANNED, f"{path.parent}/{SHARED}/{entry.id}")
+    return entry.id
+
+
 def make_read_only(target: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(target)], check=True)
 
@@ -59,10 +67,6 @@ def plant(folder: Path, name: str = "evil") -> Path:
     path = folder / name
     path.write_bytes(INFECTED)
     return path
-
-
-class PowerCutError(BaseException):
-    """Nothing of ours may catch it."""
 
 
 def cut(entry_id: str, step: Step) -> None:
@@ -321,3 +325,48 @@ async def test_an_unprivileged_agent_stages_in_the_highest_folder_that_is_its_us
             os.seteuid(0)
         assert (entry.state, entry.detail) == (CaptureState.DONE, "")
         assert sorted(item.name for item in home.iterdir()) == [".buckler-vault-1234", "Downloads"]
+
+
+async def test_a_planned_file_is_taken_after_a_restart(scene: Scene) -> None:
+    with tmpfs(scene.root / "stick") as stick:
+        path = plant(stick)
+        entry_id = await left_by_a_crash(scene, path)
+        assert await scene.new_vault(seed=1).resume() == 1
+        assert scene.entry(entry_id).state is CaptureState.DONE
+        assert not path.exists()
+
+
+async def test_a_planned_file_that_vanished_while_we_were_away_is_reported_as_such(scene: Scene) -> None:
+    with tmpfs(scene.root / "stick") as stick:
+        path = plant(stick)
+        entry_id = await left_by_a_crash(scene, path)
+        path.unlink()
+        assert await scene.new_vault(seed=1).resume() == 1
+        assert scene.entry(entry_id).detail.startswith("vanished: ")
+        assert [row.action for row in scene.incidents()] == [IncidentAction.QUARANTINE_FAILED]
+
+
+async def test_a_planned_file_that_changed_while_we_were_away_stays(scene: Scene) -> None:
+    with tmpfs(scene.root / "stick") as stick:
+        path = plant(stick)
+        entry_id = await left_by_a_crash(scene, path)
+        path.write_bytes(INFECTED[::-1])
+        assert await scene.new_vault(seed=1).resume() == 1
+        assert scene.entry(entry_id).detail.startswith("changed: ")
+        assert path.read_bytes() == INFECTED[::-1]
+
+
+async def test_the_second_file_of_a_mount_leaves_before_it_has_a_row(scene: Scene) -> None:
+    rows_at_the_move: list[int] = []
+
+    def look(entry_id: str, step: Step) -> None:
+        if step is Step.MOVED:
+            rows_at_the_move.append(sum(entry.id == entry_id for entry in scene.entries()))
+
+    scene.after_step = look
+    with tmpfs(scene.root / "stick") as stick:
+        for number in range(2):
+            entry = await scene.vault.capture(scanned(plant(stick, f"evil-{number}"), number))
+            assert entry.state is CaptureState.DONE
+        assert list((stick / SHARED).iterdir()) == []
+    assert rows_at_the_move == [1, 0]

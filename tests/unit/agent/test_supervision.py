@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from agent import app
+from agent import supervision
 from agent.domain.errors import BucklerError
 from tests.fakes.waiting import until
 
@@ -15,8 +15,8 @@ from tests.fakes.waiting import until
 async def test_a_part_that_ends_is_started_again_with_growing_pauses(
     failure: Exception | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "_FIRST_PAUSE_S", 0.002)
-    monkeypatch.setattr(app, "_LONGEST_PAUSE_S", 0.5)
+    monkeypatch.setattr(supervision, "_FIRST_PAUSE_S", 0.002)
+    monkeypatch.setattr(supervision, "_LONGEST_PAUSE_S", 0.5)
     restarts: Counter[str] = Counter()
     begun: list[float] = []
 
@@ -25,7 +25,7 @@ async def test_a_part_that_ends_is_started_again_with_growing_pauses(
         if failure is not None:
             raise failure
 
-    task = asyncio.ensure_future(app._kept_running("part", part, restarts))
+    task = asyncio.ensure_future(supervision.kept_running("part", part, restarts))
     await until(lambda: restarts["part"] >= 5)
     task.cancel()
     with suppress(asyncio.CancelledError):

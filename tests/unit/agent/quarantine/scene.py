@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import UUID
 
+import pytest
+
 from agent.domain.facts import Finding, ScanFacts, Severity
 from agent.domain.files import FileIdentity
 from agent.domain.incident import Incident, Origin
@@ -109,3 +111,20 @@ class Scene:
     def _after(self, entry_id: str, step: Step) -> None:
         self.steps.append(step)
         self.after_step(entry_id, step)
+
+
+class PowerCutError(BaseException):
+    """Nothing of ours may catch it."""
+
+
+async def crash(scene: Scene, path: Path, at: Step) -> None:
+    """Capture until a step is durable."""
+
+    def cut(entry_id: str, step: Step) -> None:
+        if step is at:
+            raise PowerCutError
+
+    scene.after_step = cut
+    with pytest.raises(PowerCutError):
+        await scene.vault.capture(scanned(path))
+    scene.after_step = nothing_after

@@ -4,15 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from agent.domain.errors import BucklerError
 from agent.domain.exclusions import file_subject
 from agent.domain.incident import IncidentAction
 from agent.domain.quarantine import CaptureState
 from agent.quarantine.steps import Step
-from tests.unit.agent.quarantine.scene import INFECTED, Scene, scanned
-
-
-class PowerCutError(BaseException):
-    """Nothing of ours may catch it."""
+from tests.fakes.store import MemoryStore
+from tests.unit.agent.quarantine.scene import INFECTED, PowerCutError, Scene, crash, scanned
 
 
 @pytest.fixture
@@ -20,35 +18,19 @@ def scene(tmp_path: Path) -> Scene:
     return Scene(tmp_path)
 
 
-async def crash(scene: Scene, path: Path, at: Step) -> str:
-    """Capture until a step is durable; returns the id of the entry that is left."""
-
-    def cut(entry_id: str, step: Step) -> None:
-        if step is at:
-            raise PowerCutError
-
-    scene.after_step = cut
-    with pytest.raises(PowerCutError):
-        await scene.vault.capture(scanned(path))
-    scene.after_step = lambda entry_id, step: None
-    (entry,) = scene.entries()
-    return entry.id
-
-
 async def restarted(scene: Scene) -> int:
     return await scene.new_vault(seed=1).resume()
 
 
-@pytest.mark.parametrize(
-    "at", [Step.PLANNED, Step.MOVED, Step.CAPTURED, Step.SEALED, Step.STORED, Step.REMOVED], ids=lambda step: step.value
-)
+@pytest.mark.parametrize("at", [Step.CAPTURED, Step.SEALED, Step.STORED, Step.REMOVED], ids=lambda step: step.value)
 async def test_a_capture_is_finished_from_every_step(scene: Scene, at: Step) -> None:
-    entry_id = await crash(scene, scene.infected(), at)
+    await crash(scene, scene.infected(), at)
+    (entry,) = scene.entries()
     assert scene.incidents() == []
     assert await restarted(scene) == 1
-    assert scene.entry(entry_id).state is CaptureState.DONE
+    assert scene.entry(entry.id).state is CaptureState.DONE
     assert [row.action for row in scene.incidents()] == [IncidentAction.QUARANTINED]
-    assert (scene.names(), scene.staged(), scene.sealed()) == ([], [], [f"{entry_id}.bkq"])
+    assert (scene.names(), scene.staged(), scene.sealed()) == ([], [], [f"{entry.id}.bkq"])
     assert await restarted(scene) == 0
 
 
@@ -58,22 +40,59 @@ async def test_a_capture_that_is_finished_needs_nothing(scene: Scene) -> None:
     assert len(scene.incidents()) == 1
 
 
-async def test_a_file_that_vanished_while_we_were_away_is_reported_as_such(scene: Scene) -> None:
+@pytest.mark.parametrize("at", [Step.PLANNED, Step.MOVED], ids=lambda step: step.value)
+async def test_a_file_without_a_row_goes_back_and_can_be_taken_again(scene: Scene, at: Step) -> None:
     path = scene.infected()
-    entry_id = await crash(scene, path, Step.PLANNED)
-    path.unlink()
-    assert await restarted(scene) == 1
-    assert scene.entry(entry_id).detail.startswith("vanished: ")
-    assert [row.action for row in scene.incidents()] == [IncidentAction.QUARANTINE_FAILED]
+    before = path.stat()
+    await crash(scene, path, at)
+    assert scene.entries() == []
+    assert await restarted(scene) == (at is Step.MOVED)
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert (path.read_bytes(), scene.staged(), scene.incidents()) == (INFECTED, [], [])
+    entry = await scene.vault.capture(scanned(path))
+    assert entry.state is CaptureState.DONE
 
 
-async def test_a_file_that_changed_while_we_were_away_stays(scene: Scene) -> None:
+async def test_a_file_without_a_row_overwrites_nothing_on_its_way_back(scene: Scene) -> None:
     path = scene.infected()
-    entry_id = await crash(scene, path, Step.PLANNED)
-    path.write_bytes(INFECTED[::-1])
+    await crash(scene, path, Step.MOVED)
+    assert scene.entries() == []
+    path.write_bytes(b"somebody else's by now")
     assert await restarted(scene) == 1
-    assert scene.entry(entry_id).detail.startswith("changed: ")
-    assert path.read_bytes() == INFECTED[::-1]
+    assert path.read_bytes() == b"somebody else's by now"
+    (beside,) = set(scene.names()) - {path.name}
+    assert (scene.home / beside).read_bytes() == INFECTED
+    assert scene.staged() == []
+
+
+async def test_a_file_whose_folder_is_gone_waits_with_its_note_for_the_folder(scene: Scene) -> None:
+    path = scene.infected()
+    await crash(scene, path, Step.MOVED)
+    assert scene.entries() == []
+    scene.home.rmdir()
+    assert await restarted(scene) == 0
+    assert len(scene.staged()) == 2
+    scene.home.symlink_to(scene.root)
+    assert await restarted(scene) == 0
+    scene.home.unlink()
+    scene.home.mkdir()
+    assert await restarted(scene) == 1
+    assert (path.read_bytes(), scene.staged()) == (INFECTED, [])
+
+
+async def test_a_file_for_which_no_row_can_be_written_is_back_in_its_place(tmp_path: Path) -> None:
+    store = MemoryStore()
+    scene = Scene(tmp_path, store)
+
+    def disk_full(entry_id: str, step: Step) -> None:
+        if step is Step.MOVED:
+            store.fail_next = BucklerError("DATABASE_FULL", "the disk is full", next_step="free some space")
+
+    scene.after_step = disk_full
+    path = scene.infected()
+    with pytest.raises(BucklerError, match=r"^the disk is full"):
+        await scene.vault.capture(scanned(path))
+    assert (path.read_bytes(), scene.staged(), scene.entries()) == (INFECTED, [], [])
 
 
 async def test_another_file_that_had_been_moved_goes_back_after_the_restart(scene: Scene) -> None:

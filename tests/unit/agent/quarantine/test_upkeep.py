@@ -99,7 +99,7 @@ async def test_a_capture_that_a_full_disk_interrupted_is_finished_without_a_rest
     scene = Scene(tmp_path, store)
 
     def disk_full(entry_id: str, step: Step) -> None:
-        if step is Step.MOVED:
+        if step is Step.CAPTURED:
             store.fail_next = BucklerError("DATABASE_FULL", "the disk is full", next_step="free some space")
 
     scene.after_step = disk_full

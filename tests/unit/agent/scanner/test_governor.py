@@ -51,9 +51,20 @@ class FakeService(FakeScanner):
         return True
 
 
+class ServiceWithoutWorkers(FakeService):
+    def work_under_way(self) -> dict[int, str]:
+        return {}
+
+    def restart_worker(self, pid: int, reason: str) -> bool:
+        del pid, reason
+        return False
+
+
 class Bench:
-    def __init__(self, folder: Path, limits: ResourceLimits, *, held: bool = False) -> None:
-        self.service = FakeService()
+    def __init__(
+        self, folder: Path, limits: ResourceLimits, *, held: bool = False, service: FakeService | None = None
+    ) -> None:
+        self.service = service or FakeService()
         self.clock = CountingClock()
         self.governor = ScanGovernor(self.service, limits, self.clock, lambda: held, every_s=0.005)
         self.file = folder / "file"
@@ -118,6 +129,34 @@ async def test_a_restart_is_ordered_once_and_names_the_file(tmp_path: Path) -> N
     assert len(bench.service.restarted) == 1
     assert f"while scanning {bench.file}" in bench.service.restarted[0]
     assert bench.governor.facts().restarts == 1
+
+
+class FakeBackground:
+    """A worker of a scheduled scan, which is the parent of this process."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.restarted: list[str] = []
+
+    def work_under_way(self) -> dict[int, str]:
+        return {os.getppid(): self.path} if self.path else {}
+
+    def restart_worker(self, pid: int, reason: str) -> bool:
+        assert pid == os.getppid()
+        self.restarted.append(reason)
+        return True
+
+
+async def test_a_worker_in_the_background_is_watched_while_it_works_and_replaced_with_its_file_named(
+    tmp_path: Path,
+) -> None:
+    bench = Bench(tmp_path, NOTHING_ALLOWED, service=ServiceWithoutWorkers())
+    background = FakeBackground("/far/away.iso")
+    async with bench.running():
+        bench.governor.watch(background)
+        await until(lambda: bench.governor.facts().restarts == 1)
+        background.path = ""
+    assert "while scanning /far/away.iso" in background.restarted[0]
 
 
 async def test_on_an_idle_machine_nothing_is_measured(tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ async def test_an_activation_gives_a_seat_a_certificate_and_signed_claims_about_
     assert {grant.feature for grant in claims.features} == {
         "real_time_protection",
         "blocking_mode",
+        "remote_commands",
         "signature_updates",
     }
     assert activated.device_certificate_pem.startswith(b"-----BEGIN CERTIFICATE-----")

@@ -6,15 +6,28 @@ from controlplane.runtime.refusal import Refusal
 from wire.v1 import (
     account_pb2,
     billing_pb2,
+    command_pb2,
     device_pb2,
     enrollment_pb2,
     fleet_pb2,
     licensing_pb2,
+    notice_pb2,
     sandbox_pb2,
     subscription_pb2,
 )
 
-SERVED = (account_pb2, billing_pb2, device_pb2, enrollment_pb2, fleet_pb2, licensing_pb2, sandbox_pb2, subscription_pb2)
+SERVED = (
+    account_pb2,
+    billing_pb2,
+    command_pb2,
+    device_pb2,
+    enrollment_pb2,
+    fleet_pb2,
+    licensing_pb2,
+    notice_pb2,
+    sandbox_pb2,
+    subscription_pb2,
+)
 DEVICE = DevicePrincipal("dev_1", "org_1", b"key")
 
 
@@ -80,7 +93,7 @@ def test_nobody_passes_only_where_anyone_may(method: str) -> None:
 def test_a_viewer_may_look_but_change_nothing() -> None:
     viewer = {name for name, permission in PERMISSIONS.items() if Role.VIEWER in permission.roles}
     verbs = {name.rpartition("/")[2] for name in viewer}
-    assert all(verb.startswith(("Get", "List", "WhoAmI", "Explain", "Check", "Classify")) for verb in verbs)
+    assert all(verb.startswith(("Get", "List", "WhoAmI", "Explain", "Check", "Classify", "Simulate")) for verb in verbs)
 
 
 def test_a_refused_role_is_told_which_roles_may() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.domain.entitlement import Access, AccessLevel, Feature
+from agent.domain.errors import BucklerError
 from agent.domain.exclusions import Exclusion, ExclusionKind
 from agent.domain.files import FileIdentity
 from agent.domain.incident import IncidentAction, Origin
@@ -17,6 +18,7 @@ from agent.domain.schedule import ScanKind, Schedule, finished_setting
 from agent.scanner.consequences import Consequences
 from agent.scanner.pacing import CpuBudget, Pace
 from agent.scanner.scheduled.agenda import Hold, ScanCounts, baseline_setting
+from agent.scanner.scheduled.requested import RequestedScans
 from agent.scanner.scheduled.scan import BackgroundScan, Ground, ScanParts
 from agent.scanner.scheduled.scans import ScheduledScans, ScheduleParts
 from agent.scanner.scheduled.settings import ScheduleSettings
@@ -56,8 +58,7 @@ class Device:
         self.scanner = FakeOwnScanner()
         self.grounds: list[ScanKind] = []
 
-    @asynccontextmanager
-    async def agent(self) -> AsyncIterator[ScheduledScans]:
+    def parts(self) -> ScheduleParts:
         def ground(kind: ScanKind) -> Ground:
             self.grounds.append(kind)
             return Ground((str(self.folder),), frozenset({str(self.folder / "own")}))
@@ -65,8 +66,9 @@ class Device:
         def is_own_test(identity: FileIdentity) -> bool:
             return identity.inode in self.own_tests
 
-        parts = ScheduleParts(
+        return ScheduleParts(
             open_scanner=lambda: self.scanner,
+            began=lambda _: None,
             open_cache=nullcontext,
             ground=ground,
             consequences=Consequences(self.quarantine, self.incidents, self.clock, SeededRandomness()),
@@ -76,7 +78,14 @@ class Device:
             is_own_test=is_own_test,
             zone=UTC,
         )
-        scans = ScheduledScans(self.settings, parts, self.store, self.clock, SeededRandomness())
+
+    def requested(self) -> RequestedScans:
+        """Scans that somebody asks for."""
+        return RequestedScans(self.parts(), (str(self.folder / "own"),), 100, self.store, self.clock)
+
+    @asynccontextmanager
+    async def agent(self) -> AsyncIterator[ScheduledScans]:
+        scans = ScheduledScans(self.settings, self.parts(), self.store, self.clock, SeededRandomness())
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(scans.run())
             # From here on it is known since when scans are due.
@@ -308,3 +317,40 @@ async def test_what_could_not_be_looked_at_is_counted_and_not_called_clean(devic
     )
     assert await BackgroundScan(ground, parts).run()
     assert counts[-1] == ScanCounts(files=3, infected=1, errors=1)
+
+
+# ------------------------------------------------------------ scans that somebody asked for
+
+
+async def test_a_scan_that_was_asked_for_acts_counts_and_is_remembered(device: Device) -> None:
+    (device.folder / "e.com").write_bytes(EICAR)
+    counts = await device.requested().scan(ScanKind.FULL)
+    assert counts == {"files": 2, "infected": 1, "incomplete": 0, "errors": 0}
+    assert device.quarantine.taken() == {str(device.folder / "e.com")}
+    assert device.finished_at(ScanKind.FULL) == SOME_MONDAY
+    assert device.scanner.closed == 1
+
+
+async def test_one_place_is_scanned_and_own_folders_are_left_alone(device: Device) -> None:
+    (device.folder / "own").mkdir()
+    (device.folder / "own" / "e.com").write_bytes(EICAR)
+    counts = await device.requested().scan_path(str(device.folder))
+    assert counts["files"] == 1
+    assert device.finished_at() is None
+    with pytest.raises(BucklerError) as refused:
+        await device.requested().scan_path(str(device.folder / "nothing"))
+    assert refused.value.code == "PATH_MISSING"
+
+
+async def test_scans_that_were_asked_for_follow_one_another_and_can_be_given_up(device: Device) -> None:
+    device.scanner.hold()
+    requested = device.requested()
+    async with asyncio.TaskGroup() as tasks:
+        first = tasks.create_task(requested.scan(ScanKind.QUICK))
+        await until(lambda: device.scanner.running == 1)
+        second = tasks.create_task(requested.scan(ScanKind.QUICK))
+        first.cancel()
+        await until(lambda: device.scanner.closed == 1)
+        device.scanner.release()
+        assert (await second)["files"] == 1
+    assert requested.process_ids() == frozenset()

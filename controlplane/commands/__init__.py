@@ -1,0 +1,1 @@
+"""Commands to devices, with durable state."""

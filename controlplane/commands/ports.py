@@ -1,0 +1,28 @@
+"""What commands need from capabilities above them; wired in `app.py`."""
+
+from typing import Protocol
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from controlplane.devices.model import Device
+
+
+class RemoteAccess(Protocol):
+    """Whether a device may be given commands; implemented by licensing."""
+
+    async def refusal_of(self, connection: AsyncConnection, device: Device, feature: str) -> str:
+        """Why its access does not hold a feature now, as a stable code; empty: it does."""
+
+
+class Nudges(Protocol):
+    """Tells a connected device that there is something for it; a hint, lost without harm."""
+
+    def nudge(self, org_id: str, device_id: str) -> None:
+        """Have it ask now, if it is connected."""
+
+
+class NoNudges:
+    """Devices come by themselves."""
+
+    def nudge(self, org_id: str, device_id: str) -> None:
+        """Nobody is connected."""

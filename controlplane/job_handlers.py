@@ -1,0 +1,107 @@
+"""What the control plane does at its own instants: every kind of durable job, and who does it."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
+
+from controlplane.app import Billing, ControlPlane, Lives
+from controlplane.billing.payments import COLLECT_INVOICE, SETTLE_PAYMENT
+from controlplane.billing.refunds import SUBMIT_REFUND
+from controlplane.commands.campaigns import TAKE_TURN
+from controlplane.commands.service import END_OVERDUE
+from controlplane.licensing.allotments import SETTLE_SURPLUS
+from controlplane.licensing.attempts import forget_full
+from controlplane.notices.service import DELIVER_NOTICE
+from controlplane.runtime.jobs import Handler, Job, JobRunner, MoveClock, ensure_recurring
+from controlplane.runtime.randomness import new_id
+from controlplane.subscriptions.charging import DROP_PURCHASE, NEXT_STEP
+
+#: Finishes entitlements that a crash left planned; DESIGN section 4, step 4.
+SWEEP_ENTITLEMENTS: Final = "licensing.sweep_entitlements"
+SWEEP_EVERY: Final = timedelta(minutes=1)
+#: Compares the provider's charges with ours; ADR 21.
+COMPARE_CHARGES: Final = "billing.compare_charges"
+COMPARE_CHARGES_EVERY: Final = timedelta(days=1)
+#: Ends commands that nobody fetched or answered.
+END_OVERDUE_EVERY: Final = timedelta(minutes=1)
+
+
+async def job_runner(plane: ControlPlane, move_clock: MoveClock | None = None) -> JobRunner:
+    """The runner of every durable job, with the recurring ones armed."""
+    async with plane.database.transaction() as uow:
+        now = plane.clocks.business.now()
+        await ensure_recurring(uow, kind=SWEEP_ENTITLEMENTS, every=SWEEP_EVERY, first_at=now)
+        await ensure_recurring(uow, kind=END_OVERDUE, every=END_OVERDUE_EVERY, first_at=now)
+        await ensure_recurring(uow, kind=COMPARE_CHARGES, every=COMPARE_CHARGES_EVERY, first_at=now)
+    await plane.lives.lifecycle.arm_everything()
+    return JobRunner(
+        database=plane.database,
+        clock=plane.clocks.business,
+        wall=plane.clocks.wall,
+        owner=new_id(plane.randomness, "srv"),
+        handlers=_job_handlers(plane),
+        move_clock=move_clock,
+    )
+
+
+def _job_handlers(plane: ControlPlane) -> Mapping[str, Handler]:
+    async def sweep_entitlements(_job: Job) -> None:
+        await plane.issuer.sweep()
+        async with plane.database.transaction() as uow:
+            await forget_full(uow, plane.clocks.business.now())
+
+    async def settle_surplus(job: Job) -> None:
+        await plane.seating.settle_surplus(job.org_id, job.subject)
+
+    async def end_overdue(_job: Job) -> None:
+        await plane.commands.end_overdue()
+
+    async def take_turn(job: Job) -> None:
+        await plane.campaigns.take_turn(job.org_id, job.subject)
+
+    return {
+        END_OVERDUE: end_overdue,
+        TAKE_TURN: take_turn,
+        SWEEP_ENTITLEMENTS: sweep_entitlements,
+        SETTLE_SURPLUS: settle_surplus,
+        **billing_jobs(plane.billing),
+        **lives_jobs(plane.lives),
+    }
+
+
+def lives_jobs(lives: Lives) -> Mapping[str, Handler]:
+    """What subscriptions and notices do at their own instants."""
+
+    async def next_step(job: Job) -> None:
+        await lives.lifecycle.advance(job.org_id, job.subject)
+
+    async def drop_purchase(job: Job) -> None:
+        await lives.charging.drop_late(job.org_id, job.subject)
+
+    async def deliver_notice(job: Job) -> None:
+        await lives.notices.deliver(job.org_id, job.subject)
+
+    return {NEXT_STEP: next_step, DROP_PURCHASE: drop_purchase, DELIVER_NOTICE: deliver_notice}
+
+
+def billing_jobs(billing: Billing) -> Mapping[str, Handler]:
+    """What billing does at its own instants."""
+
+    async def settle_payment(job: Job) -> None:
+        await billing.payments.settle(job.org_id, job.subject)
+
+    async def collect_invoice(job: Job) -> None:
+        await billing.payments.collect(job.org_id, job.subject, job.due_at)
+
+    async def submit_refund(job: Job) -> None:
+        await billing.refunds.submit(job.org_id, job.subject)
+
+    async def compare_charges(_job: Job) -> None:
+        await billing.payments.compare()
+
+    return {
+        SETTLE_PAYMENT: settle_payment,
+        COLLECT_INVOICE: collect_invoice,
+        SUBMIT_REFUND: submit_refund,
+        COMPARE_CHARGES: compare_charges,
+    }

@@ -1,0 +1,85 @@
+"""An admin asks a device to do things, the device does them, also when it was away."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.dropper import drop
+from tests.e2e.installation import Admin, Device, Server, wait_until
+from tests.e2e.processes import Finished
+
+
+class Household:
+    """A served subscription with one device, protected."""
+
+    def __init__(self, scratch: Path) -> None:
+        self.folder, self.archive = scratch / "Downloads", scratch / "Archive"
+        for folder in (self.folder, self.archive):
+            folder.mkdir()
+        self.server = Server(scratch / "server")
+        self.admin = Admin(self.server, scratch / "admin")
+        self.device = Device(self.server, scratch / "device")
+        key = self.server.init("home-3")["activation_key"]
+        self.server.start()
+        self.admin.login().expect()
+        self.device_id: str = self.device.activate(key).expect().json()["device_id"]
+        self.device.start(self.folder)
+
+    def ask(self, *arguments: str) -> Finished:
+        return self.admin.ctl("device", *arguments, "--wait", "60")
+
+    def states(self) -> list[tuple[str, str]]:
+        rows: list[dict[str, Any]] = self.admin.ctl("command", "list").expect().json()
+        return [(row["kind"], row["state"]) for row in rows]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Household]:
+    household = Household(tmp_path)
+    yield household
+    household.device.kill()
+    household.server.kill()
+
+
+@pytest.mark.timeout(180)
+def test_a_device_scans_restores_and_restarts_when_it_is_asked_to(home: Household) -> None:
+    path, _ = drop(home.archive, "eicar.com")
+    scanned = home.ask("scan", home.device_id, "--path", str(home.archive)).expect().json()
+    assert (scanned["state"], scanned["result"]["infected"]) == ("succeeded", "1")
+    assert not path.exists()
+
+    wait_until(lambda: bool(home.admin.ctl("quarantine", "list").expect().json()), "the detection arrives")
+    [detection] = home.admin.ctl("quarantine", "list").expect().json()
+    restored = home.admin.ctl("quarantine", "restore", detection["uuid"], "--allow", "--wait", "60").expect().json()
+    assert (restored["state"], restored["result"]) == ("succeeded", {"path": str(path)})
+    assert path.exists()
+
+    assert home.device.service is not None
+    pid = home.device.service.pid
+    home.ask("restart", home.device_id).expect()
+    wait_until(
+        lambda: home.device.service is not None and home.device.service.log.count("protected roots=") > 1, "again"
+    )
+    assert home.device.service.pid == pid
+
+    refused = home.ask("scan", home.device_id, "--path", "/no/such/place")
+    assert (refused.status, refused.json()["code"]) == (1, "PATH_MISSING")
+
+
+@pytest.mark.timeout(180)
+def test_a_device_that_was_off_gets_its_command_when_it_returns(home: Household) -> None:
+    home.device.stop()
+    home.admin.ctl("device", "scan", home.device_id, "--path", str(home.archive)).expect()
+    assert home.states() == [("scan", "pending")]
+    home.device.start(home.folder)
+    wait_until(lambda: home.states() == [("scan", "succeeded")], "the command is done")
+
+
+@pytest.mark.timeout(180)
+def test_a_device_gives_its_seat_back_when_it_is_told_to(home: Household) -> None:
+    home.ask("deactivate", home.device_id, "--reason", "sold").expect()
+    wait_until(lambda: home.device.field("access") == "unlicensed", "the device knows")
+    assert home.states() == [("deactivate", "succeeded")]
+    assert home.device.field("real_time_protection_enabled") == "true"

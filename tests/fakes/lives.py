@@ -1,0 +1,204 @@
+"""Lives of customers without the network: the real rooms on a real database, a fake bank, and mails on paper."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from controlplane.accounts.audit import AuditLog
+from controlplane.accounts.passwords import Argon2Passwords
+from controlplane.accounts.service import AccountService
+from controlplane.app import Clocks, Commerce, build_billing, build_lives
+from controlplane.billing.model import Invoice
+from controlplane.catalog.document import Catalog
+from controlplane.catalog.model import Plan, Term
+from controlplane.catalog.service import CatalogService
+from controlplane.job_handlers import billing_jobs, lives_jobs
+from controlplane.licensing.allotments import Allotments
+from controlplane.notices.mail import MailDelayedError, MailRefusedError
+from controlplane.notices.model import Notice
+from controlplane.notices.service import NoticeService
+from controlplane.runtime.jobs import JobRunner
+from controlplane.runtime.paging import Page
+from controlplane.runtime.principal import Role
+from controlplane.storage.database import Database
+from controlplane.storage.schema import upgrade
+from controlplane.subscriptions.model import Subscription
+from controlplane.subscriptions.purchases import Quote
+from controlplane.subscriptions.quote_desk import Applied, Wish
+from controlplane.subscriptions.selling import SaleOrder
+from controlplane.subscriptions.service import SubscriptionState
+from tests.fakes.billing import SELLER
+from tests.fakes.clock import FakeClock
+from tests.fakes.payment_provider.bank import FakeBank
+from tests.fakes.payment_provider.transport import fake_stripe
+from tests.fakes.randomness import SeededRandomness
+from tests.fakes.subscriptions import PLAN
+from tests.fakes.world import CHEAP
+
+SMALL = replace(
+    PLAN, plan_id="home-3", name="Home 3", devices=3, prices={Term.YEARLY: {"EUR": 4999}, Term.MONTHLY: {"EUR": 499}}
+)
+LARGE = replace(
+    PLAN, plan_id="home-5", name="Home 5", devices=5, prices={Term.YEARLY: {"EUR": 9999}, Term.MONTHLY: {"EUR": 999}}
+)
+EVERYTHING = Page(500)
+
+
+class PaperMail:
+    """Honest fake of `notices.mail.Mail`: keeps what it took; can be away, or refuse."""
+
+    def __init__(self) -> None:
+        self.taken: list[Notice] = []
+        self.away = False
+        self.refuses = False
+
+    async def deliver(self, notice: Notice) -> None:
+        if self.away:
+            raise MailDelayedError("away")
+        if self.refuses:
+            raise MailRefusedError("recipient_550")
+        self.taken.append(notice)
+
+
+class LivesWorld:
+    """Everything built once, as `app.py` does; the same ids in every world."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.clock = FakeClock()
+        self.bank = FakeBank(self.clock)
+        self.mail = PaperMail()
+        randomness = SeededRandomness()
+        clocks = Clocks(self.clock, self.clock)
+        audit = AuditLog(self.clock, randomness)
+        self.catalog = CatalogService(self.clock)
+        self.accounts = AccountService(
+            database=database, wall=self.clock, randomness=randomness, passwords=Argon2Passwords(CHEAP), audit=audit
+        )
+        self.notices = NoticeService(
+            database=database,
+            clock=self.clock,
+            randomness=randomness,
+            accounts=self.accounts,
+            audit=audit,
+            mail=self.mail,
+        )
+        self.billing = build_billing(
+            database=database,
+            clocks=clocks,
+            randomness=randomness,
+            audit=audit,
+            accounts=self.accounts,
+            commerce=Commerce(SELLER, fake_stripe(self.bank)),
+            gate=self.notices,
+        )
+        self.subscriptions, self.lives = build_lives(
+            database=database,
+            clocks=clocks,
+            randomness=randomness,
+            audit=audit,
+            catalog=self.catalog,
+            billing=self.billing,
+            notices=self.notices,
+            seats=Allotments(self.notices),
+        )
+        self.desk, self.quotes = self.lives.desk, self.lives.quotes
+        self.runner = JobRunner(
+            database=database,
+            clock=self.clock,
+            wall=self.clock,
+            owner="srv_test",
+            handlers={**billing_jobs(self.billing), **lives_jobs(self.lives)},
+            move_clock=self._move,
+        )
+        self._wishes = 0
+
+    async def _move(self, instant: datetime) -> None:
+        if instant > self.clock.now():
+            self.clock.set_wall(instant)
+
+    async def publish(self, version: int, *plans: Plan) -> None:
+        published = tuple(replace(plan, catalog_version=version) for plan in plans)
+        async with self.database.transaction() as uow:
+            await self.catalog.apply(uow, Catalog(version, published))
+
+    async def customer(
+        self,
+        term: Term = Term.YEARLY,
+        *,
+        plan: Plan = SMALL,
+        trial_days: int = 0,
+        card: str = "pm_good",
+        owner: bool = True,
+    ) -> Subscription:
+        """A household with a card and a subscription whose first period, if it is no trial, is paid."""
+        async with self.database.transaction() as uow:
+            org_id = (await self.accounts.create_organisation(uow, name="Some household")).org_id
+            if owner:
+                await self.accounts.create_person(
+                    uow, org_id=org_id, email=f"{org_id}@example.com", password_hash="x", role=Role.OWNER
+                )
+        if card:
+            await self.billing.wallet.add(org_id, f"{card}-{org_id}", "first-card")
+        order = SaleOrder(org_id, plan.plan_id, term, "EUR", trial_days)
+        async with self.database.transaction() as uow:
+            sold = await self.lives.selling.sell(uow, order)
+        if sold.invoice_id and card:
+            await self.billing.service.pay(org_id, sold.invoice_id)
+        await self.advance(timedelta(0))
+        return await self.look(sold.state.subscription)
+
+    async def state(self, subscription: Subscription) -> SubscriptionState:
+        async with self.database.reading() as connection:
+            return await self.subscriptions.get(
+                connection, org_id=subscription.org_id, subscription_id=subscription.subscription_id
+            )
+
+    async def look(self, subscription: Subscription) -> Subscription:
+        return (await self.state(subscription)).subscription
+
+    async def advance(self, span: timedelta) -> None:
+        report = await self.runner.advance_to(self.clock.now() + span)
+        assert report.failed == 0
+
+    async def advance_to(self, instant: datetime) -> None:
+        await self.advance(max(timedelta(0), instant - self.clock.now()))
+
+    async def invoices(self, subscription: Subscription) -> list[Invoice]:
+        """The oldest first."""
+        async with self.database.reading() as connection:
+            found = await self.billing.service.invoices(connection, subscription.org_id, EVERYTHING)
+        return list(reversed(found))
+
+    async def told(self, subscription: Subscription) -> Sequence[Notice]:
+        """The oldest first."""
+        async with self.database.reading() as connection:
+            return list(reversed(await self.notices.newest(connection, subscription.org_id, EVERYTHING)))
+
+    async def preview(self, subscription: Subscription, plan_id: str = "", term: Term | None = None) -> Quote:
+        return await self.quotes.preview(subscription.org_id, Wish(subscription.subscription_id, plan_id, term))
+
+    async def take(self, quote: Quote) -> Applied:
+        return await self.quotes.apply(quote.org_id, quote.quote_id, self.wish())
+
+    async def change(self, subscription: Subscription, plan_id: str = "", term: Term | None = None) -> Applied:
+        return await self.take(await self.preview(subscription, plan_id, term))
+
+    def wish(self) -> str:
+        self._wishes += 1
+        return f"wish-{self._wishes:06d}"
+
+
+@asynccontextmanager
+async def lives_on_sqlite(folder: Path, name: str = "server.db") -> AsyncIterator[LivesWorld]:
+    """A world on a fresh SQLite database, with two plans on sale."""
+    database = Database(f"sqlite+aiosqlite:///{folder / name}")
+    await upgrade(database)
+    world = LivesWorld(database)
+    await world.publish(1, SMALL, LARGE)
+    try:
+        yield world
+    finally:
+        await database.close()
