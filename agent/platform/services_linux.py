@@ -15,7 +15,7 @@ from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.services import DefinitionState, ServiceState, ServiceStatus, exit_reason
 from agent.platform.files import replace_whole
 from agent.platform.service_definitions import shipped
-from agent.platform.system_tools import Ran, RunTool, need_root, refused, run_tool
+from agent.platform.system_tools import Ran, RunTool, is_root, need_root, refused, run_tool
 
 UNIT = "buckler.service"
 #: SD_MESSAGE_UNIT_PROCESS_EXIT of systemd's catalogue.
@@ -51,10 +51,12 @@ class Systemd:
     Args:
         run: Runs `systemctl` and `journalctl`.
         top: Where the system's file tree begins.
+        root: Whether this process may change services.
     """
 
-    def __init__(self, run: RunTool = run_tool, top: Path = Path("/")) -> None:
+    def __init__(self, run: RunTool = run_tool, top: Path = Path("/"), root: Callable[[], bool] = is_root) -> None:
         self._run = run
+        self._is_root = root
         self._written = top / "etc/systemd/system" / UNIT
         self._packaged = top / "usr/lib/systemd/system" / UNIT
         self._booted = top / "run/systemd/system"
@@ -69,7 +71,7 @@ class Systemd:
     def install(self, command: Sequence[str]) -> None:
         """Write the unit, unless a package brought it, and enable it."""
         self._need_systemd()
-        need_root("install")
+        need_root("install", self._is_root)
         if self._written.is_file() or not self._packaged.is_file():
             replace_whole(self._written, unit_text(command).encode("utf-8"), 0o644)
         self._tell("daemon-reload")
@@ -78,7 +80,7 @@ class Systemd:
     def uninstall(self) -> None:
         """Stop and disable it, and remove the unit if it is ours."""
         self._need_systemd()
-        need_root("uninstall")
+        need_root("uninstall", self._is_root)
         self._tell("disable", "--now", UNIT)
         if self._written.is_file():
             self._written.unlink()
@@ -89,13 +91,13 @@ class Systemd:
     def start(self) -> None:
         """Begin; the unit is active once the agent has proven its protection."""
         self._need_systemd()
-        need_root("start")
+        need_root("start", self._is_root)
         self._tell("start", "--no-block", UNIT)
 
     def stop(self) -> None:
         """Stop, and wait."""
         self._need_systemd()
-        need_root("stop")
+        need_root("stop", self._is_root)
         self._tell("stop", UNIT)
 
     def status(self) -> ServiceStatus:

@@ -10,7 +10,7 @@ from agent.domain.services import DefinitionState, ServiceState, ServiceStatus, 
 from agent.platform.files import replace_whole
 from agent.platform.process_age import started_at
 from agent.platform.service_definitions import shipped
-from agent.platform.system_tools import RunTool, need_root, refused, run_tool
+from agent.platform.system_tools import RunTool, is_root, need_root, refused, run_tool
 
 LABEL = "net.buckler.agent"
 _TARGET = f"system/{LABEL}"
@@ -31,6 +31,7 @@ class Launchd:
         run: Runs `launchctl`.
         top: Where the system's file tree begins.
         started: When a process began; None: it is gone.
+        root: Whether this process may change services.
     """
 
     def __init__(
@@ -38,8 +39,10 @@ class Launchd:
         run: RunTool = run_tool,
         top: Path = Path("/"),
         started: Callable[[int], datetime | None] = started_at,
+        root: Callable[[], bool] = is_root,
     ) -> None:
         self._run = run
+        self._is_root = root
         self._file = top / "Library/LaunchDaemons" / f"{LABEL}.plist"
         self._started = started
 
@@ -52,7 +55,7 @@ class Launchd:
 
     def install(self, command: Sequence[str]) -> None:
         """Write the job's file and enable it; launchd reads it at `start`, and when the machine starts."""
-        need_root("install")
+        need_root("install", self._is_root)
         # A job that is loaded keeps the definition it was loaded with.
         self._unload()
         replace_whole(self._file, job_file(command), 0o644)
@@ -60,19 +63,19 @@ class Launchd:
 
     def uninstall(self) -> None:
         """Unload it and remove its file."""
-        need_root("uninstall")
+        need_root("uninstall", self._is_root)
         self._unload()
         self._file.unlink(missing_ok=True)
 
     def start(self) -> None:
         """Load it, which starts it."""
-        need_root("start")
+        need_root("start", self._is_root)
         if not self._is_loaded():
             self._tell("bootstrap", "system", str(self._file))
 
     def stop(self) -> None:
         """Unload it: launchd would start again whatever is merely ended."""
-        need_root("stop")
+        need_root("stop", self._is_root)
         self._unload()
 
     def status(self) -> ServiceStatus:

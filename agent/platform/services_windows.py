@@ -16,7 +16,7 @@ from agent.domain.services import DefinitionState, ServiceState, ServiceStatus, 
 from agent.platform.files import replace_whole
 from agent.platform.process_age import started_at
 from agent.platform.service_definitions import shipped
-from agent.platform.system_tools import RunTool, need_root, refused, run_tool
+from agent.platform.system_tools import RunTool, is_root, need_root, refused, run_tool
 
 NAME = "Buckler"
 HOST = "buckler-service.exe"
@@ -45,6 +45,7 @@ class WindowsServices:
         run: Runs `sc`.
         started: When a process began; None: it is gone.
         pause: Waits for some seconds.
+        root: Whether this process may change services.
     """
 
     def __init__(
@@ -52,8 +53,10 @@ class WindowsServices:
         run: RunTool = run_tool,
         started: Callable[[int], datetime | None] = started_at,
         pause: Callable[[float], None] = time.sleep,
+        root: Callable[[], bool] = is_root,
     ) -> None:
         self._run = run
+        self._is_root = root
         self._started = started
         self._pause = pause
 
@@ -67,7 +70,7 @@ class WindowsServices:
 
     def install(self, command: Sequence[str]) -> None:
         """Write the host's definition, make the service known, and have it start with the machine."""
-        need_root("install")
+        need_root("install", self._is_root)
         host = Path(command[0]).with_name(HOST)
         if not host.is_file():
             raise BucklerError(
@@ -83,7 +86,7 @@ class WindowsServices:
 
     def uninstall(self) -> None:
         """Stop it and take it out of the list of services; the host's definition goes with it."""
-        need_root("uninstall")
+        need_root("uninstall", self._is_root)
         definition = self._definition_file()
         self.stop()
         self._tell("delete", NAME)
@@ -92,12 +95,12 @@ class WindowsServices:
 
     def start(self) -> None:
         """Start it, without waiting."""
-        need_root("start")
+        need_root("start", self._is_root)
         self._tell("start", NAME, fine=(_RUNS_ALREADY,))
 
     def stop(self) -> None:
         """Stop it, and wait: `sc` itself does not."""
-        need_root("stop")
+        need_root("stop", self._is_root)
         self._tell("stop", NAME, fine=(_NOT_ACTIVE,))
         waited_s = 0.0
         while self.status().state is not ServiceState.STOPPED and waited_s < _LONGEST_STOP_S:

@@ -82,13 +82,17 @@ def refused(supervisor: str, command: Sequence[str], ran: Ran) -> BucklerError:
     )
 
 
-def need_root(what: str) -> None:
+def need_root(what: str, may: Callable[[], bool]) -> None:
     """Insist on the rights of root, or of an elevated prompt on Windows.
+
+    Args:
+        what: `start`, `stop`, and so on.
+        may: Whether this process has them; `is_root`.
 
     Raises:
         BucklerError: `NOT_PERMITTED`.
     """
-    if is_root():
+    if may():
         return
     how = "from an elevated prompt" if sys.platform == "win32" else "as root, with sudo for example"
     raise BucklerError(
