@@ -13,7 +13,7 @@ from deploy.building.command_tree import Command, read_program
 from deploy.building.completions import bash_completion, fish_completion, zsh_completion
 from deploy.building.manual import Context, manual_page
 
-_PROGRAMS = {"buckler": buckler, "bucklerctl": bucklerctl, "buckler-server": buckler_server}
+PROGRAMS = {"buckler": buckler, "bucklerctl": bucklerctl, "buckler-server": buckler_server}
 _PURPOSES = {
     "buckler": "protect the files of this device",
     "bucklerctl": "look after a fleet of devices and its subscription",
@@ -57,7 +57,7 @@ _VARIABLES = {
 
 def write_share(folder: Path, date: str) -> None:
     """Write all of it below a folder."""
-    for name, app in _PROGRAMS.items():
+    for name, app in PROGRAMS.items():
         program = read_program(name, app)
         for path, text in share_files(program, date).items():
             file = folder / path
@@ -75,7 +75,7 @@ def share_files(program: Command, date: str) -> dict[str, str]:
         statuses=_STATUSES,
         files=_FILES[name],
         variables=_VARIABLES[name],
-        see_also=tuple(other for other in _PROGRAMS if other != name),
+        see_also=tuple(other for other in PROGRAMS if other != name),
     )
     return {
         f"man/man1/{name}.1": manual_page(program, context),

@@ -50,6 +50,7 @@ def test_an_abstract_address_is_understood() -> None:
 def test_where_nobody_listens_nothing_happens(tmp_path: Path) -> None:
     ServiceNotice().ready("protected")
     ServiceNotice(str(tmp_path / "gone")).ready("protected")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_systemd_left_is_taken_and_handed_on_only_to_a_successor() -> None:
