@@ -80,14 +80,18 @@ def test_scripts_of_the_package_are_posix_shell_and_stop_at_errors(script: str) 
     subprocess.run(["/bin/sh", "-n", str(file)], check=True)
 
 
-def test_settings_that_come_with_the_package_are_valid_and_so_are_those_it_shows(tmp_path: Path) -> None:
+def test_what_the_settings_of_the_package_show_is_valid_and_the_default(tmp_path: Path) -> None:
     from agent.config import Overrides
 
     text = (DEPLOY / "agent.toml").read_text()
     shown = tmp_path / "shown.toml"
     shown.write_text(re.sub(r"(?m)^#(\[|\w+ = )", r"\1", text))
-    for file in (DEPLOY / "agent.toml", shown):
-        assert not load_config(Overrides(tmp_path, file, (), (), None)).realtime.block
+    as_it_comes, as_shown = (
+        load_config(Overrides(tmp_path, file, (), (), None)) for file in (DEPLOY / "agent.toml", shown)
+    )
+    assert as_shown.schedule == as_it_comes.schedule
+    assert as_shown.policy == as_it_comes.policy
+    assert as_shown.realtime.source == as_it_comes.realtime.source
 
 
 # ---------------------------------------------------------------- the compose file
