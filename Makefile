@@ -1,6 +1,6 @@
 # Every public target carries its one-line help after `##`; plain `make` prints them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench proto
+.PHONY: help setup demo test lint bench proto wheel deb
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,6 +10,8 @@ INSTALLED := $(VENV)/installed
 PYTEST_ARGS ?= -n logical
 # Where the stubs go; tests/contract/test_generated_stubs.py regenerates them elsewhere and compares.
 WIRE_OUT ?= .
+# Builds of one commit are alike: files carry its time, not that of the build.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 946684800)
 PROTOS := $(sort $(wildcard proto/wire/v1/*.proto))
 
 help:
@@ -33,6 +35,15 @@ lint: $(INSTALLED) ## ruff, mypy --strict, import-linter, codespell and the hous
 
 bench: $(INSTALLED) ## run every benchmark and print its table
 	$(BIN)/python -m benchmarks
+
+wheel: $(INSTALLED) ## build dist/buckler-VERSION-py3-none-any.whl, with manual pages and completions
+	rm -rf build/share build/wheel
+	$(BIN)/python -m deploy.building.share build/share
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheel .
+	mkdir -p dist && cp build/wheel/*.whl dist/
+
+deb: wheel ## build dist/buckler_VERSION_ARCH.deb, self-contained but for Debian's Python
+	$(BIN)/python -m deploy.building.deb build/wheel/*.whl dist
 
 proto: $(INSTALLED) ## regenerate wire/ from proto/
 	$(BIN)/python -m grpc_tools.protoc -I proto --python_out=$(WIRE_OUT) --grpc_python_out=$(WIRE_OUT) \

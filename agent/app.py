@@ -59,6 +59,7 @@ from agent.platform.priority import on_battery
 from agent.platform.processes import StoppedProcess, stop_processes
 from agent.platform.program import app_version
 from agent.platform.randomness import SystemRandomness
+from agent.platform.service_notice import ServiceNotice
 from agent.platform.system_facts import SystemFacts, read_system_facts
 from agent.platform.watch_register import register_folder, watching
 from agent.quarantine.upkeep import VaultUpkeep
@@ -78,6 +79,7 @@ from agent.scanner.scheduled.requested import RequestedScans
 from agent.scanner.scheduled.scans import ScheduledScans, ScheduleParts, ScheduleState
 from agent.scanner.scheduled.settings import ScheduleSettings
 from agent.scanner.service import ScannerService
+from agent.service.life_signs import LifeSigns
 from agent.storage.announcing import AnnouncingStore
 from agent.storage.database import open_database
 from agent.supervision import Parts, kept_running, supervise
@@ -159,6 +161,7 @@ class Agent:
     local_api: LocalApi
     scheduled: ScheduledScans
     commands: CommandRunner
+    life_signs: LifeSigns
 
 
 class Ending(Enum):
@@ -170,11 +173,12 @@ class Ending(Enum):
     RESTART = "restart"
 
 
-async def run_agent(config: AgentConfig, announce: Callable[[str], None]) -> Ending:
+async def run_agent(config: AgentConfig, notice: ServiceNotice, announce: Callable[[str], None]) -> Ending:
     """Protect until SIGTERM or SIGINT, or until an admin has it restart.
 
     Args:
         config: Everything that can be chosen.
+        notice: The way to the supervisor that started this process.
         announce: Given the line that says that protection is proven, whenever it is.
 
     Raises:
@@ -187,15 +191,19 @@ async def run_agent(config: AgentConfig, announce: Callable[[str], None]) -> End
         ending = Ending.RESTART
         stopping.set()
 
+    def stop() -> None:
+        notice.stopping()
+        stopping.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        asyncio.get_running_loop().add_signal_handler(number, stop)
     prepare_data_dir(config.locations.data_dir)
     with (
         AgentLock(config.locations.lock),
         watching(register_folder(), config.realtime.roots, config.locations.data_dir),
         open_device(config) as device,
     ):
-        agent = build_agent(device, announce, restart)
+        agent = build_agent(device, notice, announce, restart)
         try:
             await agent.scanner.start()
             await device.vault.resume()
@@ -207,7 +215,9 @@ async def run_agent(config: AgentConfig, announce: Callable[[str], None]) -> End
     return ending
 
 
-def build_agent(device: Device, announce: Callable[[str], None], restart: Callable[[], None]) -> Agent:
+def build_agent(
+    device: Device, notice: ServiceNotice, announce: Callable[[str], None], restart: Callable[[], None]
+) -> Agent:
     """Build every part, in the order in which they need each other.
 
     Raises:
@@ -246,7 +256,7 @@ def build_agent(device: Device, announce: Callable[[str], None], restart: Callab
         randomness,
         book.current,
         keeper.access,
-        on_proven=lambda: announce(_proven_line(realtime.state())),
+        on_proven=lambda: _tell_proven(_proven_line(realtime.state()), announce, life_signs.proven),
         is_own=device.vault.is_vault_path,
     )
     parts = _background_parts(device, pack, own_folders, realtime.is_self_test, governor.watch)
@@ -280,9 +290,11 @@ def build_agent(device: Device, announce: Callable[[str], None], restart: Callab
         lambda action: _steer(action, scheduled, device),
     )
     upkeep = VaultUpkeep(device.vault, randomness)
+    life_signs = LifeSigns(notice, lambda: _issues_of_service(device, scanner, realtime.state()))
     return Agent(
-        device, pack, scanner, governor, realtime, upkeep, restarts, link, sender, watch, local_api, scheduled, commands
-    )
+        device, pack, scanner, governor, realtime, upkeep, restarts, link, sender, watch, local_api, scheduled,
+        commands, life_signs,
+    )  # fmt: skip
 
 
 def _command_handlers(
@@ -338,6 +350,7 @@ def _parts_of(agent: Agent) -> Parts:
         "realtime": agent.realtime.run(),
         "local_api": agent.local_api.run(),
         "access_watch": agent.watch.run(),
+        "life_signs": agent.life_signs.run(),
         **{
             name: kept_running(name, run, agent.restarts)
             for name, run in (
@@ -350,6 +363,11 @@ def _parts_of(agent: Agent) -> Parts:
             )
         },
     }
+
+
+def _tell_proven(line: str, *listeners: Callable[[str], None]) -> None:
+    for tell in listeners:
+        tell(line)
 
 
 def _proven_line(state: RealtimeState) -> str:

@@ -21,7 +21,7 @@ JUNK_DRAWERS = frozenset({"utils", "util", "helpers", "helper", "common", "manag
 CLOCK_FILES = frozenset({"agent/platform/clock.py", "controlplane/runtime/clock.py"})
 #: Rooms and files that count money: whole minor units and exact fractions, never a float.
 MONEY_ROOMS = ("controlplane/billing/",)
-_ROOTS = ("agent", "controlplane", "wire", "tests", "benchmarks")
+_ROOTS = ("agent", "controlplane", "wire", "deploy", "tests", "benchmarks")
 _PATCH = re.compile(r"monkeypatch\.setattr|mock\.patch|mocker\.patch|patch\.object")
 
 

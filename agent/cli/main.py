@@ -2,25 +2,27 @@
 
 import sys
 import traceback
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 # The exceptions of command-line parsing, which Typer keeps in its own copy of Click and does not re-export.
-from typer._click.exceptions import ClickException
+from typer._click.exceptions import ClickException, NoArgsIsHelpError
 
 from agent.cli.activate import activate
 from agent.cli.deactivate import deactivate
 from agent.cli.exclusion import exclusion_app
 from agent.cli.invocation import Common, ConfigOption, DataDirOption, OutputOption
 from agent.cli.mode import mode
-from agent.cli.printing import note_error, say
+from agent.cli.printing import note, note_error, say
 from agent.cli.quarantine import quarantine_app
 from agent.cli.run import run
 from agent.cli.scan import scan_command
 from agent.cli.scan_wiring import scan_wiring
 from agent.cli.schedule import schedule_app
+from agent.cli.service import service_app
 from agent.cli.status import status
 from agent.cli.subscription import subscription
 from agent.domain.errors import BucklerError, ExitStatus
@@ -48,6 +50,7 @@ buckler.command()(subscription)
 buckler.add_typer(quarantine_app, name="quarantine")
 buckler.add_typer(exclusion_app, name="exclusion")
 buckler.add_typer(schedule_app, name="schedule")
+buckler.add_typer(service_app, name="service")
 buckler.command()(mode)
 
 
@@ -90,6 +93,9 @@ def run_command(arguments: list[str]) -> int:
     except BucklerError as error:
         note_error(error, as_json=as_json)
         return int(error.exit_status)
+    except NoArgsIsHelpError as error:
+        note(error.format_message())
+        return int(ExitStatus.BAD_INPUT)
     except ClickException as error:
         note_error(_bad_usage(error.format_message(), arguments), as_json=as_json)
         return int(ExitStatus.BAD_INPUT)
@@ -107,7 +113,7 @@ def run_command(arguments: list[str]) -> int:
 
 def _wants_json(arguments: list[str]) -> bool:
     """Looked up by hand, because bad usage is exactly when the parser cannot tell."""
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    pairs = pairwise([*arguments, ""])
     return any(word == "--output=json" or (word, following) == ("--output", "json") for word, following in pairs)
 
 

@@ -34,11 +34,14 @@ def run(
     from agent.app import Ending, run_agent
     from agent.cli.log import configure_log
     from agent.config import Overrides, load_config
+    from agent.platform.service_notice import ServiceNotice
 
     configure_log(service=True)
+    notice = ServiceNotice.from_environment(os.environ)
     common = common_options(context, output, data_dir, config)
     overrides = Overrides(common.data_dir, common.config, tuple(root or ()), tuple(rules or ()), mode)
-    ending = asyncio.run(run_agent(load_config(overrides), announce=note))
+    ending = asyncio.run(run_agent(load_config(overrides), notice, announce=note))
     if ending is Ending.RESTART:
         # The same process, so that whoever supervises it need not notice.
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 -- our own program
+        command, environment = [sys.executable, *sys.orig_argv[1:]], {**os.environ, **notice.environment}
+        os.execve(sys.executable, command, environment)  # noqa: S606 -- our own program

@@ -20,6 +20,7 @@ from agent.domain.incident import Incident, Origin
 from agent.domain.quarantine import CaptureState, HistoryNote, QuarantineEntry, RestoreReceipt, Retained
 from agent.domain.retention import HeldFile
 from agent.domain.schedule import ScanKind
+from agent.domain.services import DefinitionState, ServiceStatus
 
 
 class Clock(Protocol):
@@ -460,3 +461,37 @@ class Store(Protocol):
 
         May be used from any thread; transactions follow one another.
         """
+
+
+# ---------------------------------------------------------------- the background service
+
+
+class ServiceSupervisor(Protocol):
+    """What starts the agent with the machine and keeps it running: systemd, launchd, the services of Windows.
+
+    Every method but `status` raises BucklerError: `NOT_PERMITTED` for an ordinary user, and `SERVICE_REFUSED` with what
+    the supervisor said when it does not do as it is told. All of them raise `SERVICE_NO_SUPERVISOR` on a system that is
+    run by something else.
+    """
+
+    def definition(self, command: Sequence[str]) -> DefinitionState:
+        """How what is installed compares with a service that runs this command."""
+
+    def install(self, command: Sequence[str]) -> None:
+        """Define the service, or define it anew, and have it start with the machine; one of a package is only enabled.
+
+        Args:
+            command: The program, absolute, and its arguments.
+        """
+
+    def uninstall(self) -> None:
+        """Stop it, have it not start any more, and take the definition away, unless that belongs to a package."""
+
+    def start(self) -> None:
+        """Start it, without waiting until it protects; one that runs is left alone."""
+
+    def stop(self) -> None:
+        """Stop it, and wait until it has stopped; it still starts with the machine."""
+
+    def status(self) -> ServiceStatus:
+        """How it is; for every user."""

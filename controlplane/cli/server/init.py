@@ -8,7 +8,7 @@ import typer
 from controlplane.catalog.model import Term
 from controlplane.cli.server.options import DataDirOption
 from controlplane.cli.server.output import Output, OutputOption, read_secret, reporting, show
-from controlplane.config import DataDir
+from controlplane.config import DATABASE_URL_VARIABLE, DataDir
 from controlplane.runtime.randomness import SystemRandomness
 from controlplane.runtime.refusal import Kind, Refusal
 
@@ -30,7 +30,10 @@ def init(  # noqa: PLR0913 -- each is an option of the command
     plan: Annotated[str, typer.Option(help="Plan of the first subscription.")] = "home-3",
     term: Annotated[Term, typer.Option(help="Term of the first subscription.")] = Term.YEARLY,
     database_url: Annotated[
-        str | None, typer.Option(help="postgresql+asyncpg://…; left out: SQLite in the data directory.")
+        str | None,
+        typer.Option(
+            envvar=DATABASE_URL_VARIABLE, help="postgresql+asyncpg://…; left out: SQLite in the data directory."
+        ),
     ] = None,
     output: OutputOption = Output.TEXT,
 ) -> None:

@@ -48,15 +48,25 @@ def serve(
 
 
 async def _serve(config: ServerConfig, options: "ServeOptions") -> None:
+    from controlplane.runtime.service_notice import tell_supervisor
     from controlplane.serving import serve as serve_until
 
     stop = asyncio.Event()
+
+    def end() -> None:
+        tell_supervisor("STOPPING=1")
+        stop.set()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, end)
     await serve_until(config, options, stop=stop, ready=_say_ready)
     typer.echo("stopped", err=True)
 
 
 def _say_ready(tls: "Address", mtls: "Address") -> None:
-    typer.echo(f"serving tls={tls} mtls={mtls}", err=True)
+    from controlplane.runtime.service_notice import tell_supervisor
+
+    line = f"serving tls={tls} mtls={mtls}"
+    typer.echo(line, err=True)
+    tell_supervisor("READY=1", f"STATUS={line}")

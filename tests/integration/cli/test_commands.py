@@ -59,6 +59,16 @@ def test_wrong_arguments_are_one_sentence_and_status_2(arguments: list[str], cap
     assert second.startswith("next: see `buckler")
 
 
+@pytest.mark.parametrize("arguments", [[], ["quarantine"]])
+def test_a_program_called_without_a_command_shows_its_help(
+    arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(arguments) == 2
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"Usage: {' '.join(['buckler', *arguments])} ")
+
+
 def test_an_error_for_programs_is_json_on_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
     assert run_command(["mode", "block", "--output", "json"]) == ExitStatus.NEGATIVE
     error = json.loads(capfd.readouterr().err)["error"]

@@ -1,0 +1,1 @@
+"""What it takes to install Buckler: definitions of its services, packages, containers."""

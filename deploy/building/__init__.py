@@ -1,0 +1,1 @@
+"""Building the wheel and the Debian package; nothing of this is installed."""
