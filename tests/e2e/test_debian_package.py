@@ -61,6 +61,7 @@ def test_two_builds_of_one_commit_are_alike(package: Path, tmp_path: Path) -> No
 def test_from_nothing_to_protected_and_away_again(debian: FreshDebian, package: Path) -> None:
     _it_protects_once_it_is_installed(debian, package)
     entry = _it_takes_a_threat(debian)
+    assert (debian.top / f"var/lib/buckler/vault/{entry}.bkq").is_file()
     _it_is_started_again_when_it_is_killed(debian)
     _people_stop_and_start_it(debian)
     _an_upgrade_keeps_data_and_what_was_stopped(debian, package)
