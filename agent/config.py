@@ -24,6 +24,7 @@ from agent.domain.policy import Action, Mode
 from agent.domain.retention import SHORTEST_NOTICE, RetentionLimits
 from agent.domain.schedule import ScanKind, Schedule
 from agent.local_api.settings import LocalApiSettings
+from agent.platform.people import home_folder
 from agent.realtime.settings import BlockSettings
 from agent.realtime.territory import Territory
 from agent.scanner.pacing import DEFAULT_CPU_PERCENT
@@ -335,7 +336,7 @@ def find_locations(overrides: Overrides) -> Locations:
         BucklerError: `CONFIG_UNREADABLE` when a file that was asked for does not exist.
     """
     as_root = os.geteuid() == 0
-    home = Path(os.environ.get("HOME") or Path.home())
+    home = home_folder()
     given = overrides.data_dir or _path("BUCKLER_DATA_DIR")
     if as_root:
         data_dir, config_file = given or Path("/var/lib/buckler"), Path("/etc/buckler/agent.toml")
@@ -361,7 +362,7 @@ def default_roots() -> list[str]:
     elif os.geteuid() == 0:
         wanted = ["/Users", tempfile.gettempdir()]
     else:
-        wanted = [os.environ.get("HOME") or str(Path.home()), tempfile.gettempdir()]
+        wanted = [str(home_folder()), tempfile.gettempdir()]
     return [path for path in dict.fromkeys(wanted) if Path(path).is_dir()]
 
 

@@ -14,9 +14,22 @@ _XDG_FOLDER = re.compile(r'^XDG_(?:DOWNLOAD|DESKTOP)_DIR="([^"\n]+)"', re.MULTIL
 _LONGEST_CONFIG = 64 * 1024
 
 
+def home_folder() -> Path:
+    """This user's own; `su` and its like may leave us the variable of somebody whose home is closed to us."""
+    named = os.environ.get("HOME", "")
+    if sys.platform == "win32" or os.access(named, os.X_OK):
+        return Path(named or Path.home())
+    import pwd
+
+    try:
+        return Path(pwd.getpwuid(os.geteuid()).pw_dir)
+    except KeyError:
+        return Path(named or os.sep)
+
+
 def home_folders() -> tuple[str, ...]:
     """Of everybody for root, one's own otherwise; those that are there."""
-    own = os.environ.get("HOME") or str(Path.home())
+    own = str(home_folder())
     if sys.platform == "win32" or os.geteuid() != 0:
         return _folders((own,))
     import pwd

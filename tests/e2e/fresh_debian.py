@@ -110,7 +110,7 @@ def _bootstrap(top: Path) -> None:
     command = (
         "debootstrap",
         "--variant=minbase",
-        "--include=systemd,systemd-sysv",
+        "--include=systemd,systemd-sysv,dbus",
         release[1] if release else "stable",
     )
     done = subprocess.run([*command, str(top)], capture_output=True, text=True, check=False)

@@ -77,6 +77,8 @@ def _it_protects_once_it_is_installed(debian: FreshDebian, package: Path) -> Non
     assert debian.field("says").startswith("protected roots=")
     assert "source=fanotify" in debian.field("says")
     assert [debian.field(name) for name in ("enabled", "running", "restarts", "last_exit")] == ["true", "true", "0", ""]
+    # What was there before is looked through next; until then the device is degraded, and says so.
+    wait_until(lambda: debian.run("buckler", "status").status == 0, "all of the device is protected", 60.0)
     assert debian.run("buckler", "status", "--field", "real_time_protection_proven_at").expect().stdout.strip()
     assert debian.run("buckler", "service", "install").expect(1).stderr.startswith("SERVICE_ALREADY_INSTALLED")
     refused = debian.run("setpriv", "--reuid=nobody", "--clear-groups", "buckler", "service", "stop").expect(5)

@@ -1,7 +1,10 @@
 import os
+import pwd
 from pathlib import Path
 
-from agent.platform.people import download_folders, home_folders, temporary_folders
+import pytest
+
+from agent.platform.people import download_folders, home_folder, home_folders, temporary_folders
 
 
 def test_downloads_are_found_in_every_language(tmp_path: Path) -> None:
@@ -24,3 +27,10 @@ def test_there_are_homes_and_temporary_folders() -> None:
     assert all(os.path.isdir(folder) for folder in (*home_folders(), *temporary_folders()))  # noqa: PTH112
     assert temporary_folders()
     assert "/" not in home_folders()
+
+
+def test_a_home_that_is_closed_to_us_is_not_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert home_folder() == tmp_path
+    monkeypatch.setenv("HOME", str(tmp_path / "closed"))
+    assert home_folder() == Path(pwd.getpwuid(os.geteuid()).pw_dir)
