@@ -27,6 +27,7 @@ from controlplane.billing.refunds import Refunds
 from controlplane.billing.rpc import BillingRpc
 from controlplane.billing.service import BillingService
 from controlplane.billing.wallet import Wallet
+from controlplane.billing.webhook import payment_hook
 from controlplane.catalog.service import CatalogService
 from controlplane.commands.campaigns import Campaigns
 from controlplane.commands.ports import NoNudges
@@ -74,6 +75,7 @@ from controlplane.runtime.server import (
     Register,
     server_credentials,
 )
+from controlplane.runtime.web import Hook
 from controlplane.storage.database import Database
 from controlplane.subscriptions.charging import Charging
 from controlplane.subscriptions.desk import SubscriptionDesk
@@ -556,6 +558,11 @@ def people_listener(
         services=services,
         max_message_bytes=MAX_PEOPLE_MESSAGE_BYTES,
     )
+
+
+def web_hooks(plane: ControlPlane) -> Sequence[Hook]:
+    """What others post over HTTP."""
+    return [payment_hook(plane.billing.service)]
 
 
 # ---------------------------------------------------------------- keys that sign

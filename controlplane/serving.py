@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -16,6 +16,7 @@ from controlplane.runtime.refusal import Kind, Refusal
 from controlplane.runtime.sandbox import SandboxClock, stored_offset
 from controlplane.runtime.sandbox_rpc import SandboxRpc
 from controlplane.runtime.server import Address, start_server
+from controlplane.runtime.web import start_web
 from controlplane.storage.database import Database
 from controlplane.storage.schema import current_revision, newest_revision
 
@@ -27,12 +28,14 @@ class ServeOptions:
     Attributes:
         listen: The port of people and of activations.
         device_listen: The port of activated devices; None: the next one on the same host.
+        web_listen: The port of the payment provider's webhooks; None: none.
         demo: Whether people may move the business clock.
         check_in_interval_s: Seconds between check-ins that devices are asked to keep to.
     """
 
     listen: Address
     device_listen: Address | None
+    web_listen: Address | None
     demo: bool
     check_in_interval_s: int
 
@@ -46,8 +49,26 @@ class Opened:
     shifted: ShiftedClock | None
 
 
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Where a control plane answers.
+
+    Attributes:
+        tls: People and activations.
+        mtls: Activated devices.
+        web: Webhooks; None: they are not taken.
+    """
+
+    tls: Address
+    mtls: Address
+    web: Address | None
+
+    def __str__(self) -> str:
+        return f"serving tls={self.tls} mtls={self.mtls}" + ("" if self.web is None else f" web={self.web}")
+
+
 async def serve(
-    config: ServerConfig, options: ServeOptions, *, stop: asyncio.Event, ready: Callable[[Address, Address], None]
+    config: ServerConfig, options: ServeOptions, *, stop: asyncio.Event, ready: Callable[[Serving], None]
 ) -> None:
     """Serve until `stop` is set.
 
@@ -55,37 +76,41 @@ async def serve(
         config: The installation.
         options: How.
         stop: Set by a signal.
-        ready: Told once both ports answer: TLS, then mutual TLS.
+        ready: Told once every port answers.
 
     Raises:
         Refusal: SCHEMA_OUTDATED, SCHEMA_NEWER, SANDBOX_DATABASE, PORT_IN_USE, LISTEN_FORBIDDEN, LISTEN_FAILED, or what
             is wrong with a key file.
     """
-    async with opened(config, demo=options.demo) as server:
-        around = app.interceptor(server.plane)
-        device_address = options.device_listen or _next_port(options.listen)
-        devices = await start_server(
-            app.device_listener(server.plane, device_address, check_in_interval_s=options.check_in_interval_s),
-            around,
-        )
-        try:
-            enrollment = EnrollmentSettings(
-                check_in_interval_s=options.check_in_interval_s, device_address=f":{devices.address.port}"
-            )
-            sandbox = None if server.shifted is None else SandboxRpc(server.shifted, server.runner)
-            people = await start_server(
-                app.people_listener(server.plane, options.listen, enrollment=enrollment, sandbox=sandbox), around
-            )
-            try:
-                ready(people.address, devices.address)
-                async with asyncio.TaskGroup() as tasks:
-                    jobs = tasks.create_task(server.runner.run_forever())
-                    await stop.wait()
-                    jobs.cancel()
-            finally:
-                await people.stop()
-        finally:
-            await devices.stop()
+    async with opened(config, demo=options.demo) as server, AsyncExitStack() as running:
+        ready(await _start(server, options, running))
+        async with asyncio.TaskGroup() as tasks:
+            jobs = tasks.create_task(server.runner.run_forever())
+            await stop.wait()
+            jobs.cancel()
+
+
+async def _start(server: Opened, options: ServeOptions, running: AsyncExitStack) -> Serving:
+    """Start every port; each is stopped with `running`, the last one first."""
+    plane, around = server.plane, app.interceptor(server.plane)
+    device_address = options.device_listen or _next_port(options.listen)
+    devices = await start_server(
+        app.device_listener(plane, device_address, check_in_interval_s=options.check_in_interval_s), around
+    )
+    running.push_async_callback(devices.stop)
+    web = None
+    if options.web_listen is not None:
+        web = await start_web(options.web_listen, app.web_hooks(plane), plane.randomness)
+        running.push_async_callback(web.stop)
+    enrollment = EnrollmentSettings(
+        check_in_interval_s=options.check_in_interval_s, device_address=f":{devices.address.port}"
+    )
+    sandbox = None if server.shifted is None else SandboxRpc(server.shifted, server.runner)
+    people = await start_server(
+        app.people_listener(plane, options.listen, enrollment=enrollment, sandbox=sandbox), around
+    )
+    running.push_async_callback(people.stop)
+    return Serving(people.address, devices.address, None if web is None else web.address)
 
 
 async def run_jobs(config: ServerConfig, until: datetime | None) -> AdvanceReport:

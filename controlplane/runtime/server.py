@@ -124,15 +124,15 @@ async def start_server(listener: Listener, interceptor: grpc.aio.ServerIntercept
     try:
         port = server.add_secure_port(str(listener.address), listener.credentials)
     except RuntimeError as error:
-        raise _cannot_listen(listener.address) from error
+        raise cannot_listen(listener.address) from error
     if port == 0:
-        raise _cannot_listen(listener.address)
+        raise cannot_listen(listener.address)
     await server.start()
     return RunningServer(server, Address(listener.address.host, port))
 
 
-def _cannot_listen(address: Address) -> Refusal:
-    """Why; gRPC does not say, so the operating system is asked again."""
+def cannot_listen(address: Address) -> Refusal:
+    """Why an address cannot be had; servers do not say, so the operating system is asked again."""
     reason = _bind_error(address)
     facts = {"address": str(address)}
     if reason == errno.EADDRINUSE:

@@ -15,6 +15,8 @@ from controlplane.storage.types import to_microseconds
 
 #: As the provider recommends; in both directions.
 TOLERANCE: Final = timedelta(minutes=5)
+#: Carries the timestamp and the signatures.
+SIGNATURE_HEADER: Final = "Stripe-Signature"
 #: Far above any event.
 MAX_BODY_BYTES: Final = 1024 * 1024
 _MAX_HEADER_CHARACTERS: Final = 4096

@@ -11,8 +11,7 @@ from controlplane.cli.server.output import Output, configure_logs, reporting
 from controlplane.config import ServerConfig, read_config
 
 if TYPE_CHECKING:
-    from controlplane.runtime.server import Address
-    from controlplane.serving import ServeOptions
+    from controlplane.serving import ServeOptions, Serving
 
 #: Fits the 60-second heartbeats that the published figures of other fleets speak of.
 CHECK_IN_INTERVAL_S = 60
@@ -25,6 +24,10 @@ def serve(
     device_listen: Annotated[
         str | None, typer.Option(help="HOST:PORT of activated devices (mutual TLS); by default the next port.")
     ] = None,
+    web_listen: Annotated[
+        str | None,
+        typer.Option(help="HOST:PORT of the payment provider's webhooks (HTTP; end TLS in front of it); else none."),
+    ] = None,
     demo: Annotated[
         bool, typer.Option("--demo", help="Let administrators move the business clock forward, for good.")
     ] = False,
@@ -32,7 +35,7 @@ def serve(
         int, typer.Option(min=1, max=86_400, help="Seconds between the check-ins of a device.")
     ] = CHECK_IN_INTERVAL_S,
 ) -> None:
-    """Serve until SIGTERM or Ctrl-C; says `serving tls=HOST:PORT mtls=HOST:PORT` on stderr when both ports answer."""
+    """Serve until SIGTERM or Ctrl-C; says `serving tls=HOST:PORT mtls=HOST:PORT` on stderr when all ports answer."""
     configure_logs()
     with reporting(Output.TEXT):
         from controlplane.runtime.server import parse_address
@@ -41,6 +44,7 @@ def serve(
         options = ServeOptions(
             listen=parse_address(listen),
             device_listen=None if device_listen is None else parse_address(device_listen),
+            web_listen=None if web_listen is None else parse_address(web_listen),
             demo=demo,
             check_in_interval_s=check_in_interval,
         )
@@ -64,9 +68,9 @@ async def _serve(config: ServerConfig, options: "ServeOptions") -> None:
     typer.echo("stopped", err=True)
 
 
-def _say_ready(tls: "Address", mtls: "Address") -> None:
+def _say_ready(serving: "Serving") -> None:
     from controlplane.runtime.service_notice import tell_supervisor
 
-    line = f"serving tls={tls} mtls={mtls}"
+    line = str(serving)
     typer.echo(line, err=True)
     tell_supervisor("READY=1", f"STATUS={line}")

@@ -15,7 +15,7 @@ from controlplane.config import DataDir, read_config
 from controlplane.installation import Customer, FirstCustomer, initialise
 from controlplane.runtime.randomness import SystemRandomness
 from controlplane.runtime.server import Address
-from controlplane.serving import ServeOptions, serve
+from controlplane.serving import ServeOptions, Serving, serve
 from tests.fakes.certificate_requests import DeviceKey
 from wire.entitlement_codec import ERROR_DETAIL_METADATA
 from wire.v1 import account_pb2, common_pb2, enrollment_pb2, sandbox_pb2
@@ -46,14 +46,16 @@ class Device:
 class Served:
     """Clients of a running control plane."""
 
-    def __init__(self, data_dir: DataDir, customer: Customer, tls: Address, mtls: Address) -> None:
+    def __init__(self, data_dir: DataDir, customer: Customer, serving: Serving) -> None:
+        assert serving.web is not None
         self.data_dir = data_dir
         self.customer = customer
-        self.tls = tls
-        self.mtls = mtls
+        self.tls = serving.tls
+        self.mtls = serving.mtls
+        self.web = serving.web
         self.authorities = data_dir.authorities.read_bytes()
         self._channels: list[grpc.aio.Channel] = []
-        people = self.channel(tls)
+        people = self.channel(self.tls)
         self.enrollment = EnrollmentServiceStub(people)
         self.accounts = AccountServiceStub(people)
         self.subscriptions = SubscriptionServiceStub(people)
@@ -138,15 +140,17 @@ async def served_control_plane(
     )
     assert installed.customer is not None
     any_port = Address("127.0.0.1", 0)
-    options = ServeOptions(listen=any_port, device_listen=any_port, demo=True, check_in_interval_s=60)
-    ready: asyncio.Future[tuple[Address, Address]] = asyncio.get_running_loop().create_future()
+    options = ServeOptions(
+        listen=any_port, device_listen=any_port, web_listen=any_port, demo=True, check_in_interval_s=60
+    )
+    ready: asyncio.Future[Serving] = asyncio.get_running_loop().create_future()
     stop = asyncio.Event()
     with data_dir.settings.open("a", encoding="utf-8") as file:
         file.write(settings)
     config = read_config(data_dir.path, environment or {})
     async with asyncio.TaskGroup() as group:
-        group.create_task(serve(config, options, stop=stop, ready=lambda tls, mtls: ready.set_result((tls, mtls))))
-        served = Served(data_dir, installed.customer, *(await ready))
+        group.create_task(serve(config, options, stop=stop, ready=ready.set_result))
+        served = Served(data_dir, installed.customer, await ready)
         try:
             yield served
         finally:

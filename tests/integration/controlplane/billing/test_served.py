@@ -7,8 +7,11 @@ from pathlib import Path
 
 import grpc
 import pytest
+from aiohttp import ClientSession
 
 from controlplane.billing.model import Invoice
+from controlplane.billing.providers.signature import SIGNATURE_HEADER
+from controlplane.billing.webhook import PATH
 from controlplane.config import STRIPE_KEY_VARIABLE, WEBHOOK_SECRETS_VARIABLE
 from controlplane.runtime.clock import SystemClock
 from controlplane.storage.database import Database
@@ -107,6 +110,28 @@ async def test_an_invoice_is_paid_explained_printed_and_given_back(shop: Shop) -
         format=billing_pb2.DOCUMENT_FORMAT_TEXT,
     )
     assert (await calls.GetInvoice(note, metadata=owner)).document.startswith(b"Credit note CN-")
+
+
+async def test_a_webhook_settles_what_the_bank_took_its_time_for(shop: Shop) -> None:
+    invoice = await shop.invoice()
+    await shop.add_card("pm_slow")
+    pay = billing_pb2.PayInvoiceRequest(invoice_id=invoice.number, idempotency_key="my-wish-1")
+    payment = (await shop.served.billing.PayInvoice(pay, metadata=shop.owner)).payment
+    assert payment.state == "pending"
+    (attempt,) = await shop.world.payments_of(shop.org_id, invoice.invoice_id)
+    shop.world.bank.settle(attempt.provider_payment_id)
+    body, signature = shop.world.bank.webhook(shop.world.bank.events[-1])
+    url = f"http://{shop.served.web}{PATH}"
+    async with ClientSession() as sender:
+        async with sender.post(url, data=body + b" ", headers={SIGNATURE_HEADER: signature}) as answer:
+            assert (answer.status, (await answer.json())["code"]) == (401, "WEBHOOK_REFUSED")
+        for news in (True, False):
+            async with sender.post(url, data=body, headers={SIGNATURE_HEADER: signature}) as answer:
+                assert (answer.status, await answer.json()) == (200, {"news": news})
+    listed = await shop.served.billing.GetInvoice(
+        billing_pb2.GetInvoiceRequest(invoice_id=invoice.number), metadata=shop.owner
+    )
+    assert listed.invoice.state == "paid"
 
 
 async def test_lists_come_in_pages_the_newest_first(shop: Shop) -> None:
