@@ -11,6 +11,7 @@ from controlplane.accounts.passwords import Argon2Passwords
 from controlplane.accounts.service import AccountService
 from controlplane.app import Clocks, Commerce, build_billing, build_lives
 from controlplane.billing.model import Invoice
+from controlplane.billing.ports import PaymentProvider
 from controlplane.catalog.document import Catalog
 from controlplane.catalog.model import Plan, Term
 from controlplane.catalog.service import CatalogService
@@ -22,6 +23,7 @@ from controlplane.notices.service import NoticeService
 from controlplane.runtime.jobs import JobRunner
 from controlplane.runtime.paging import Page
 from controlplane.runtime.principal import Role
+from controlplane.runtime.randomness import Randomness
 from controlplane.storage.database import Database
 from controlplane.storage.schema import upgrade
 from controlplane.subscriptions.model import Subscription
@@ -63,14 +65,22 @@ class PaperMail:
 
 
 class LivesWorld:
-    """Everything built once, as `app.py` does; the same ids in every world."""
+    """Everything built once, as `app.py` does.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        database: Migrated.
+        provider: None: the real adapter on a fake bank.
+        randomness: None: the same ids in every world; a second server on one database needs others.
+    """
+
+    def __init__(
+        self, database: Database, provider: PaymentProvider | None = None, randomness: Randomness | None = None
+    ) -> None:
         self.database = database
         self.clock = FakeClock()
         self.bank = FakeBank(self.clock)
         self.mail = PaperMail()
-        randomness = SeededRandomness()
+        randomness = randomness or SeededRandomness()
         clocks = Clocks(self.clock, self.clock)
         audit = AuditLog(self.clock, randomness)
         self.catalog = CatalogService(self.clock)
@@ -91,7 +101,7 @@ class LivesWorld:
             randomness=randomness,
             audit=audit,
             accounts=self.accounts,
-            commerce=Commerce(SELLER, fake_stripe(self.bank)),
+            commerce=Commerce(SELLER, provider or fake_stripe(self.bank)),
             gate=self.notices,
         )
         self.subscriptions, self.lives = build_lives(
