@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import BigInteger, case, delete, select, type_coerce
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningInsert
 
 from controlplane.runtime.rate_limit import Rate
 from controlplane.runtime.tables import refused_attempts
@@ -64,20 +65,23 @@ async def first_empty(
 
 
 async def count(uow: UnitOfWork, buckets: Sequence[Bucket], now: datetime) -> None:
-    """Take one attempt out of each bucket."""
-    columns = refused_attempts.c
+    """Take one attempt out of each bucket, also out of one that has none left."""
     for bucket in buckets:
-        every = bucket.rate.every
-        statement = insert_into(uow.connection, refused_attempts).values(
-            kind=bucket.kind, subject=bucket.name, full_at=now + every
-        )
-        later = type_coerce(columns.full_at, BigInteger) + every // _MICROSECOND
-        full_at = case((columns.full_at > now, later), else_=type_coerce(to_microseconds(now + every), BigInteger))
-        await uow.connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["kind", "subject"], set_={"full_at": type_coerce(full_at, BigInteger)}
-            )
-        )
+        await uow.connection.execute(_counted(uow.connection, bucket, now))
+
+
+async def take(uow: UnitOfWork, buckets: Sequence[Bucket], now: datetime) -> tuple[Bucket, timedelta] | None:
+    """Take one attempt out of each bucket that has one; of many callers at once no more get one than there are.
+
+    Returns:
+        The first bucket that had none, and how long until it has: the caller rolls back. None: every bucket had.
+    """
+    for bucket in buckets:
+        latest = now + (bucket.rate.burst - 1) * bucket.rate.every
+        taken = await uow.connection.execute(_counted(uow.connection, bucket, now, latest=latest))
+        if taken.first() is None:
+            return await first_empty(uow.connection, [bucket], now) or (bucket, bucket.rate.every)
+    return None
 
 
 async def forgive(uow: UnitOfWork, bucket: Bucket) -> None:
@@ -92,3 +96,22 @@ async def forget_full(uow: UnitOfWork, now: datetime) -> int:
     """Delete buckets that are full again; a sweeper calls this. How many there were."""
     deleted = await uow.connection.execute(delete(refused_attempts).where(refused_attempts.c.full_at <= now))
     return deleted.rowcount
+
+
+def _counted(
+    connection: AsyncConnection, bucket: Bucket, now: datetime, *, latest: datetime | None = None
+) -> ReturningInsert[tuple[str]]:
+    """One attempt less; with `latest`, only if the bucket is full again by then as it is."""
+    columns, every = refused_attempts.c, bucket.rate.every
+    later = type_coerce(columns.full_at, BigInteger) + every // _MICROSECOND
+    full_at = case((columns.full_at > now, later), else_=type_coerce(to_microseconds(now + every), BigInteger))
+    return (
+        insert_into(connection, refused_attempts)
+        .values(kind=bucket.kind, subject=bucket.name, full_at=now + every)
+        .on_conflict_do_update(
+            index_elements=["kind", "subject"],
+            set_={"full_at": type_coerce(full_at, BigInteger)},
+            where=None if latest is None else columns.full_at <= latest,
+        )
+        .returning(columns.subject)
+    )
