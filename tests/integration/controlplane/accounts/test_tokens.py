@@ -26,9 +26,13 @@ async def test_a_token_has_its_scopes_and_its_persons_role_of_the_moment(account
     owner = await accounts.session()
     bob = await accounts.person(anna.org_id, "bob@example.com", Role.ADMIN)
     token, secret = await accounts.tokens.create(await accounts.session("bob@example.com"), WISH, "wish-of-bob")
-    assert (token.name, token.email, token.scopes) == ("build machine", bob.email, {Scope.READ, Scope.DEVICES})
+    assert (token.name, token.email, token.scopes) == (
+        "build machine",
+        bob.email,
+        frozenset({Scope.READ, Scope.DEVICES}),
+    )
     caller = await accounts.tokens.authenticate(secret)
-    assert (caller.role, caller.scopes) == (Role.ADMIN, {Scope.READ, Scope.DEVICES})
+    assert (caller.role, caller.scopes) == (Role.ADMIN, frozenset({Scope.READ, Scope.DEVICES}))
     await accounts.people.change_role(owner, bob.email, "viewer", "")
     assert (await accounts.tokens.authenticate(secret)).role is Role.VIEWER
 
@@ -49,7 +53,7 @@ async def test_the_secret_is_shown_once_and_a_repeat_makes_no_second_token(accou
 async def test_a_token_cannot_make_one_that_may_do_more(accounts: Accounts) -> None:
     await accounts.anna()
     narrow = await accounts.token(await accounts.session(), "accounts", "read")
-    assert (await accounts.token(narrow, "read")).scopes == {Scope.READ}
+    assert (await accounts.token(narrow, "read")).scopes == frozenset({Scope.READ})
     with pytest.raises(Refusal, match="SCOPE_EXCEEDED"):
         await accounts.token(narrow, "read", "billing")
 
