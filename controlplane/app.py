@@ -300,6 +300,23 @@ def build_account_desks(
     return AccountDesks(accounts, sign_in, tokens, people)
 
 
+def _build_accounts(
+    database: Database, keys: Keys, wall: Clock, randomness: Randomness, audit: AuditLog
+) -> tuple[AccountService, AccountDesks]:
+    passwords = Argon2Passwords()
+    accounts = AccountService(wall=wall, randomness=randomness, passwords=passwords, audit=audit)
+    desks = build_account_desks(
+        database=database,
+        wall=wall,
+        randomness=randomness,
+        accounts=accounts,
+        passwords=passwords,
+        sealer=keys.sealer,
+        audit=audit,
+    )
+    return accounts, desks
+
+
 def build_billing(
     *,
     database: Database,
@@ -458,8 +475,7 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
     clock = clocks.business
     audit = AuditLog(clock, randomness)
     usual: _Usual = {"database": database, "audit": audit, "clock": clock}
-    passwords = Argon2Passwords()
-    accounts = AccountService(wall=clocks.wall, randomness=randomness, passwords=passwords, audit=audit)
+    accounts, account_desks = _build_accounts(database, keys, clocks.wall, randomness, audit)
     notices, billing = _build_money(
         database=database,
         clocks=clocks,
@@ -505,15 +521,7 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         keys=keys,
         audit=audit,
         accounts=accounts,
-        account_desks=build_account_desks(
-            database=database,
-            wall=clocks.wall,
-            randomness=randomness,
-            accounts=accounts,
-            passwords=passwords,
-            sealer=keys.sealer,
-            audit=audit,
-        ),
+        account_desks=account_desks,
         catalog=catalog,
         billing=billing,
         subscriptions=subscriptions,
