@@ -13,9 +13,14 @@ from pathlib import Path
 from typing import Final, TypedDict
 
 from controlplane.accounts.audit import AuditLog
-from controlplane.accounts.passwords import Argon2Passwords
-from controlplane.accounts.rpc import AccountRpc
+from controlplane.accounts.factors import SecondFactors
+from controlplane.accounts.passwords import Argon2Passwords, Passwords
+from controlplane.accounts.people import PeopleDesk
+from controlplane.accounts.ports import Sealer
+from controlplane.accounts.rpc import AccountDesks, AccountRpc
 from controlplane.accounts.service import AccountService
+from controlplane.accounts.sign_in import SignIn
+from controlplane.accounts.tokens import Tokens
 from controlplane.billing.document import Party
 from controlplane.billing.invoicing import Invoicing
 from controlplane.billing.payments import Payments
@@ -44,6 +49,7 @@ from controlplane.devices.service import DeviceService
 from controlplane.keys import authority, root
 from controlplane.keys.authority import CertificateAuthority
 from controlplane.keys.root import RootKey
+from controlplane.keys.sealing import SealingKey
 from controlplane.keys.signing import EntitlementKeys
 from controlplane.licensing.allotments import Allotments
 from controlplane.licensing.issuing import EntitlementIssuer
@@ -108,10 +114,11 @@ RATES: Final[Mapping[str, Rate]] = {
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What signs: certificates and entitlements."""
+    """What signs certificates and entitlements, and what seals people's secrets."""
 
     authority: CertificateAuthority
     signer: EntitlementKeys
+    sealer: SealingKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +211,7 @@ class ControlPlane:
     keys: Keys
     audit: AuditLog
     accounts: AccountService
+    account_desks: AccountDesks
     catalog: CatalogService
     billing: Billing
     subscriptions: SubscriptionService
@@ -238,7 +246,8 @@ def create_keys(folder: Path, hostnames: Sequence[str]) -> Keys:
     make_private_folder(folder)
     wall, randomness = SystemClock(), SystemRandomness()
     issuing = CertificateAuthority.create(folder, hostnames=hostnames, wall=wall, randomness=randomness)
-    return Keys(issuing, EntitlementKeys.create(folder, wall, RootKey.create(folder / root.FILE_NAME)))
+    signer = EntitlementKeys.create(folder, wall, RootKey.create(folder / root.FILE_NAME))
+    return Keys(issuing, signer, SealingKey.create(folder, randomness))
 
 
 def is_host_name(name: str) -> bool:
@@ -250,10 +259,62 @@ def load_keys(folder: Path) -> Keys:
     """Read the keys of an installation.
 
     Raises:
-        Refusal: KEY_FILE_MISSING, KEY_FILE_UNREADABLE or KEY_FILE_EXPOSED.
+        Refusal: KEY_FILE_MISSING, KEY_FILE_UNREADABLE, KEY_FILE_EXPOSED or KEY_FILE_DAMAGED.
     """
-    issuing = CertificateAuthority.load(folder, wall=SystemClock(), randomness=SystemRandomness())
-    return Keys(issuing, EntitlementKeys.load(folder))
+    randomness = SystemRandomness()
+    issuing = CertificateAuthority.load(folder, wall=SystemClock(), randomness=randomness)
+    return Keys(issuing, EntitlementKeys.load(folder), SealingKey.load(folder, randomness))
+
+
+def build_account_desks(
+    *,
+    database: Database,
+    wall: Clock,
+    randomness: Randomness,
+    accounts: AccountService,
+    passwords: Passwords,
+    sealer: Sealer,
+    audit: AuditLog,
+) -> AccountDesks:
+    """Build what people do about themselves and each other."""
+    tokens = Tokens(database=database, wall=wall, randomness=randomness, audit=audit)
+    factors = SecondFactors(wall=wall, randomness=randomness, sealer=sealer, audit=audit)
+    sign_in = SignIn(
+        database=database,
+        wall=wall,
+        accounts=accounts,
+        passwords=passwords,
+        factors=factors,
+        tokens=tokens,
+        audit=audit,
+    )
+    people = PeopleDesk(
+        database=database,
+        wall=wall,
+        randomness=randomness,
+        accounts=accounts,
+        factors=factors,
+        tokens=tokens,
+        audit=audit,
+    )
+    return AccountDesks(accounts, sign_in, tokens, people)
+
+
+def _build_accounts(
+    database: Database, keys: Keys, wall: Clock, randomness: Randomness, audit: AuditLog
+) -> tuple[AccountService, AccountDesks]:
+    passwords = Argon2Passwords()
+    accounts = AccountService(wall=wall, randomness=randomness, passwords=passwords, audit=audit)
+    desks = build_account_desks(
+        database=database,
+        wall=wall,
+        randomness=randomness,
+        accounts=accounts,
+        passwords=passwords,
+        sealer=keys.sealer,
+        audit=audit,
+    )
+    return accounts, desks
 
 
 def build_billing(
@@ -414,9 +475,7 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
     clock = clocks.business
     audit = AuditLog(clock, randomness)
     usual: _Usual = {"database": database, "audit": audit, "clock": clock}
-    accounts = AccountService(
-        database=database, wall=clocks.wall, randomness=randomness, passwords=Argon2Passwords(), audit=audit
-    )
+    accounts, account_desks = _build_accounts(database, keys, clocks.wall, randomness, audit)
     notices, billing = _build_money(
         database=database,
         clocks=clocks,
@@ -462,6 +521,7 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         keys=keys,
         audit=audit,
         accounts=accounts,
+        account_desks=account_desks,
         catalog=catalog,
         billing=billing,
         subscriptions=subscriptions,
@@ -486,7 +546,7 @@ def interceptor(plane: ControlPlane) -> CallInterceptor:
     """What happens around every call, the same on both ports."""
     return CallInterceptor(
         CallEntry(
-            tokens=plane.accounts,
+            tokens=plane.account_desks.tokens,
             limiter=RateLimiter(RATES),
             clock=plane.clocks.wall,
             randomness=plane.randomness,
@@ -534,7 +594,7 @@ def people_listener(
     fleet = FleetRpc(fleet=plane.fleet, devices=plane.devices, detections=DetectionRpc(plane.detections))
     services: list[Register] = [
         partial(add_EnrollmentServiceServicer_to_server, enroll),
-        partial(add_AccountServiceServicer_to_server, AccountRpc(plane.database, plane.accounts)),
+        partial(add_AccountServiceServicer_to_server, AccountRpc(plane.database, plane.account_desks)),
         partial(
             add_SubscriptionServiceServicer_to_server,
             SubscriptionRpc(plane.database, plane.subscriptions, plane.lives.desk, plane.lives.quotes),

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 
 from controlplane import app
 from controlplane.accounts.errors import email_invalid
-from controlplane.accounts.model import normalise_email
+from controlplane.accounts.model import OrganisationKind, normalise_email
 from controlplane.accounts.passwords import made_up_password
 from controlplane.accounts.tables import organisations
 from controlplane.catalog.document import Catalog, read_catalog
@@ -38,11 +38,12 @@ class FirstCustomer:
     """Who is served first.
 
     Attributes:
-        org_name: Household or company.
+        org_name: Of the household or company.
         admin_email: Its first administrator.
         admin_password: As they chose it; None: one is made up and shown once.
         plan_id: A plan of the sample catalog.
         term: How long the first period is.
+        org_kind: Household or company.
     """
 
     org_name: str
@@ -50,6 +51,7 @@ class FirstCustomer:
     admin_password: str | None
     plan_id: str
     term: Term
+    org_kind: OrganisationKind = OrganisationKind.HOUSEHOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +139,16 @@ async def _fill(
     password_hash = await plane.accounts.hash_password(made_up or first_customer.admin_password or "")
     async with plane.database.transaction() as uow:
         await plane.catalog.apply(uow, sample_catalog())
-        organisation = await plane.accounts.create_organisation(uow, name=first_customer.org_name)
+        organisation = await plane.accounts.create_organisation(
+            uow, name=first_customer.org_name, kind=first_customer.org_kind
+        )
         admin = await plane.accounts.create_person(
             uow,
             org_id=organisation.org_id,
             email=first_customer.admin_email,
             password_hash=password_hash,
             role=Role.OWNER,
+            initial=made_up is not None,
         )
         # Nobody has told us how to collect money yet: renewal is a decision somebody takes, not one that is promised.
         bought = await plane.subscriptions.create(

@@ -10,8 +10,8 @@ from controlplane.billing.refunds import SUBMIT_REFUND
 from controlplane.commands.campaigns import TAKE_TURN
 from controlplane.commands.service import END_OVERDUE
 from controlplane.licensing.allotments import SETTLE_SURPLUS
-from controlplane.licensing.attempts import forget_full
 from controlplane.notices.service import DELIVER_NOTICE
+from controlplane.runtime.attempts import forget_full
 from controlplane.runtime.jobs import Handler, Job, JobRunner, MoveClock, ensure_recurring
 from controlplane.runtime.randomness import new_id
 from controlplane.subscriptions.charging import DROP_PURCHASE, NEXT_STEP

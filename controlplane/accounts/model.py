@@ -4,14 +4,23 @@ import base64
 import hashlib
 import hmac
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 
-from controlplane.accounts.limits import LOCKED_FOR, MAX_EMAIL_CHARACTERS, MAX_FAILED_SIGN_INS
-from controlplane.runtime.principal import Role
+from controlplane.accounts.limits import MAX_EMAIL_CHARACTERS, USED_EVERY
+from controlplane.runtime.principal import Role, Scope
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
 _TOKEN = re.compile(r"bkt1\.(?P<org>org_[0-9a-f]{20})\.(?P<token>tok_[0-9a-f]{20})\.(?P<secret>[A-Za-z0-9_-]{43})")
+
+
+class OrganisationKind(Enum):
+    """What sort of customer."""
+
+    HOUSEHOLD = "household"
+    COMPANY = "company"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,17 +29,51 @@ class Organisation:
 
     org_id: str
     name: str
+    kind: OrganisationKind
     created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A person in an organisation."""
+    """A person in an organisation.
+
+    Attributes:
+        second_factor: Whether signing in takes more than the password.
+        password_is_initial: Somebody else has seen the password.
+        last_signed_in_at: None: never.
+    """
 
     user_id: str
     org_id: str
     email: str
     role: Role
+    created_at: datetime
+    second_factor: bool = False
+    password_is_initial: bool = False
+    last_signed_in_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A bearer token without its secret.
+
+    Attributes:
+        email: Of the person.
+        scopes: None: a session.
+        last_used_at: To within `limits.USED_EVERY`; None: never.
+        revoked_at: None: it is not.
+    """
+
+    org_id: str
+    token_id: str
+    user_id: str
+    email: str
+    name: str
+    scopes: frozenset[Scope] | None
+    created_at: datetime
+    expires_at: datetime
+    last_used_at: datetime | None
+    revoked_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +117,22 @@ def normalise_email(untrusted_email: str) -> str | None:
     return email
 
 
-def after_wrong_password(failed_before: int, now: datetime) -> tuple[int, datetime | None]:
-    """The count and lock after one more wrong password; the count begins again with each lock."""
-    failed = failed_before + 1
-    if failed >= MAX_FAILED_SIGN_INS:
-        return 0, now + LOCKED_FOR
-    return failed, None
+def may_manage(actor: Role, other: Role) -> bool:
+    """Whether somebody may add, change or remove people of a role: owners everybody, admins everybody but owners."""
+    return actor is Role.OWNER or (actor is Role.ADMIN and other is not Role.OWNER)
+
+
+def scopes_text(scopes: Iterable[Scope]) -> str:
+    """Scopes as they are stored and shown, always in the same order."""
+    wanted = frozenset(scopes)
+    return ",".join(scope.value for scope in Scope if scope in wanted)
+
+
+def scopes_from(stored: str | None) -> frozenset[Scope] | None:
+    """Back from what `scopes_text` made; None stays None: a session."""
+    return None if stored is None else frozenset(Scope(name) for name in stored.split(","))
+
+
+def is_news(last_used_at: datetime | None, now: datetime) -> bool:
+    """Whether a use of a token is worth a write: not every call is."""
+    return last_used_at is None or now - last_used_at >= USED_EVERY

@@ -1,16 +1,18 @@
 """Organisations, people, their tokens, and the audit."""
 
 from sqlalchemy import (
+    BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
-    Integer,
     LargeBinary,
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 from controlplane.storage.metadata import metadata
@@ -21,6 +23,8 @@ organisations = Table(
     metadata,
     Column("org_id", Text, primary_key=True),
     Column("name", Text, nullable=False),
+    # household or company.
+    Column("kind", Text, nullable=False, server_default="household"),
     Column("created_at", Instant, nullable=False),
 )
 
@@ -32,9 +36,31 @@ people = Table(
     # Normalised by `accounts.model.normalise_email`.
     Column("email", Text, nullable=False, unique=True),
     Column("password_hash", Text, nullable=False),
-    Column("failed_sign_ins", Integer, nullable=False, server_default="0"),
-    Column("locked_until", Instant),
+    # Made up and handed over: somebody else has seen it.
+    Column("password_is_initial", Boolean, nullable=False, server_default=false()),
     Column("created_at", Instant, nullable=False),
+    Column("last_signed_in_at", Instant),
+)
+
+#: What signing in takes besides the password.
+second_factors = Table(
+    "second_factors",
+    metadata,
+    Column("user_id", Text, ForeignKey("people.user_id"), primary_key=True),
+    Column("sealed_secret", LargeBinary, nullable=False),
+    # NULL: shown, and no code of it came back yet; signing in does not ask for it.
+    Column("confirmed_at", Instant),
+    # Of the newest code that was used: neither it nor an older one counts again.
+    Column("last_step", BigInteger),
+)
+
+#: For whoever lost the app; each signs in once.
+recovery_codes = Table(
+    "recovery_codes",
+    metadata,
+    Column("user_id", Text, ForeignKey("people.user_id"), primary_key=True),
+    Column("code_sha256", LargeBinary, primary_key=True),
+    Column("used_at", Instant),
 )
 
 #: What a person is to an organisation; today to exactly one, which the unique constraint says.
@@ -57,15 +83,19 @@ api_tokens = Table(
     Column("token_id", Text, primary_key=True),
     Column("user_id", Text, nullable=False),
     Column("name", Text, nullable=False),
+    # Separated by commas; NULL: a session, which may do everything its person may.
+    Column("scopes", Text),
     Column("secret_sha256", LargeBinary, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
+    Column("last_used_at", Instant),
     Column("revoked_at", Instant),
     ForeignKeyConstraint(["org_id", "user_id"], ["members.org_id", "members.user_id"]),
     Index("ix_api_tokens_org_id_user_id", "org_id", "user_id"),
+    Index("ix_api_tokens_newest", "org_id", "created_at", "token_id"),
 )
 
-#: One row per change, written in the change's own transaction; never updated or deleted.
+#: One row per change, written in the change's own transaction; triggers (revision 0021) refuse to change or delete any.
 audit = Table(
     "audit",
     metadata,
@@ -81,5 +111,6 @@ audit = Table(
     # JSON object of strings; never a secret.
     Column("details", Text, nullable=False),
     Column("request_id", Text, nullable=False),
-    Index("ix_audit_org_id_at", "org_id", "at"),
+    Index("ix_audit_newest", "org_id", "at", "audit_id"),
+    Index("ix_audit_by_subject", "org_id", "subject", "at", "audit_id"),
 )

@@ -13,6 +13,7 @@ from controlplane.cli.server.init import init
 from controlplane.cli.server.jobs import jobs
 from controlplane.cli.server.keys import keys
 from controlplane.cli.server.migrate import migrate
+from controlplane.cli.server.organisation import organisation
 from controlplane.cli.server.serve import serve
 from controlplane.cli.server.subscription import subscription
 from controlplane.cli.server.transfer import transfer
@@ -29,6 +30,7 @@ app.command()(serve)
 app.command()(migrate)
 app.add_typer(catalog, name="catalog")
 app.add_typer(jobs, name="jobs")
+app.add_typer(organisation, name="organisation")
 app.add_typer(user, name="user")
 app.add_typer(keys, name="keys")
 app.add_typer(subscription, name="subscription")

@@ -7,6 +7,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import typer
 
+from controlplane.cli.ctl.audit import audit
 from controlplane.cli.ctl.command import command
 from controlplane.cli.ctl.detection import detection
 from controlplane.cli.ctl.device import device
@@ -14,14 +15,17 @@ from controlplane.cli.ctl.fleet import fleet
 from controlplane.cli.ctl.invoice import invoice
 from controlplane.cli.ctl.key import key
 from controlplane.cli.ctl.licence import licence
-from controlplane.cli.ctl.login import login
+from controlplane.cli.ctl.login import login, logout, password, whoami
 from controlplane.cli.ctl.notice import notice
 from controlplane.cli.ctl.payment_method import payment_method
 from controlplane.cli.ctl.quarantine import quarantine
 from controlplane.cli.ctl.refund import refund
 from controlplane.cli.ctl.sandbox import sandbox
 from controlplane.cli.ctl.seat import seat
+from controlplane.cli.ctl.second_factor import second_factor
 from controlplane.cli.ctl.subscription_changes import subscription
+from controlplane.cli.ctl.token import token
+from controlplane.cli.ctl.user import user
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,6 +34,8 @@ app = typer.Typer(
     help="Is every device protected, and what am I paying for? Exit statuses: docs/exit-status.md.",
 )
 app.command()(login)
+app.command()(logout)
+app.command()(whoami)
 app.add_typer(fleet, name="fleet")
 app.add_typer(device, name="device")
 app.add_typer(detection, name="detection")
@@ -43,6 +49,11 @@ app.add_typer(invoice, name="invoice")
 app.add_typer(payment_method, name="payment-method")
 app.add_typer(refund, name="refund")
 app.add_typer(notice, name="notice")
+app.add_typer(user, name="user")
+app.add_typer(token, name="token")
+app.add_typer(password, name="password")
+app.add_typer(second_factor, name="second-factor")
+app.add_typer(audit, name="audit")
 app.add_typer(sandbox, name="sandbox")
 
 

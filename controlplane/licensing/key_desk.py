@@ -6,13 +6,13 @@ from datetime import datetime
 
 from controlplane.accounts.audit import AuditLog
 from controlplane.catalog.model import AccessLevel
-from controlplane.licensing.answers import Repeatable
 from controlplane.licensing.errors import subscription_ended
 from controlplane.licensing.keys import ActivationKey, IssuedKey
 from controlplane.licensing.parts import LicensingParts
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.fields import invalid
 from controlplane.runtime.principal import PersonPrincipal
+from controlplane.runtime.repeatable import Repeatable
 from controlplane.storage.database import Database, UnitOfWork
 
 #: The key itself, in the answer to a repeat: it was shown once, and is stored nowhere.

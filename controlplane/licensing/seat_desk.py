@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from controlplane.accounts.audit import AuditLog
 from controlplane.devices.errors import device_deactivated, device_revoked
 from controlplane.licensing.allotments import Allotment
-from controlplane.licensing.answers import Repeatable
 from controlplane.licensing.errors import (
     seat_changed_hands,
     seat_free,
@@ -20,6 +19,7 @@ from controlplane.licensing.seats import PastChange, Seat, SeatChange
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.principal import PersonPrincipal
 from controlplane.runtime.refusal import Holder
+from controlplane.runtime.repeatable import Repeatable
 from controlplane.storage.database import Database, UnitOfWork
 
 

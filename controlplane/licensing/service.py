@@ -9,7 +9,7 @@ from controlplane.devices.evidence import Resemblance
 from controlplane.devices.identity import CertificateRequest, read_certificate_request
 from controlplane.devices.model import Device, FingerprintComponent, Platform
 from controlplane.devices.registry import NewDevice, Registered
-from controlplane.licensing.attempts import Guessing, Subject, count_refusal, refuse_guessing
+from controlplane.licensing.attempts import Guessing, guesses, refuse_guessing
 from controlplane.licensing.errors import key_mistyped, not_activated, subscription_ended, subscription_expired
 from controlplane.licensing.issuing import SignedStatement
 from controlplane.licensing.keys import ActivationKey, key_digest
@@ -18,6 +18,7 @@ from controlplane.licensing.parts import LicensingParts
 from controlplane.licensing.ports import CertificateAuthority, Notice, NoticeKind
 from controlplane.licensing.seat_rules import Change
 from controlplane.licensing.seats import Seat, SeatChange
+from controlplane.runtime.attempts import Bucket, count
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, current_peer
 from controlplane.runtime.refusal import Refusal
@@ -127,12 +128,12 @@ class LicensingService:
         try:
             digest = _digest_of(activation.untrusted_key)
             request = read_certificate_request(activation.untrusted_certificate_request)
-            callers.append(Subject(Guessing.DEVICE, request.public_key_sha256.hex()))
+            callers.append(guesses(Guessing.DEVICE, request.public_key_sha256.hex()))
             async with self._database.transaction() as uow:
                 await refuse_guessing(uow.connection, callers, self._clock.now())
                 key = await self._keys.lock_by_digest(uow, digest)
                 # From here on the key is a real one: what is refused is the organisation's affair, not guessing.
-                callers = [*callers[-1:], Subject(Guessing.ORGANISATION, key.org_id)]
+                callers = [*callers[-1:], guesses(Guessing.ORGANISATION, key.org_id)]
                 terms = await self._terms_of(uow, key.org_id, key.subscription_id, activation.platform)
                 new = NewDevice(
                     activation.device_name, activation.platform, request.public_key_sha256, activation.fingerprint
@@ -270,7 +271,7 @@ class LicensingService:
         if not may_take_new_seat(terms.access):
             raise subscription_expired(terms.access_reason)
         if key is not None:
-            await refuse_guessing(uow.connection, [Subject(Guessing.ORGANISATION, key.org_id)], change.at)
+            await refuse_guessing(uow.connection, [guesses(Guessing.ORGANISATION, key.org_id)], change.at)
             await self._keys.use(uow, key, device.device_id, change.at)
         claimed = await self._seating.take(uow, device, terms, change, leaving=held)
         await self._audit.record(
@@ -286,12 +287,12 @@ class LicensingService:
         )
         return claimed
 
-    async def _count(self, refusal: Refusal, callers: list[Subject]) -> None:
+    async def _count(self, refusal: Refusal, callers: list[Bucket]) -> None:
         """Count a refusal, unless it was the counting itself that refused."""
         if refusal.reason == "RATE_LIMITED" or not callers:
             return
         async with self._database.transaction() as uow:
-            await count_refusal(uow, callers, self._clock.now())
+            await count(uow, callers, self._clock.now())
 
     def _answer(self, device: Device, request: CertificateRequest, entitlement: SignedStatement) -> Activated:
         certificate = self._authority.issue_device(request.der, device_id=device.device_id, org_id=device.org_id)
@@ -307,10 +308,10 @@ def _basis(terms: SubscriptionTerms, seat: Seat, device: Device) -> Basis:
     )
 
 
-def _callers() -> list[Subject]:
+def _callers() -> list[Bucket]:
     """Whose attempts are counted before anything is known about the key."""
     address = current_peer()
-    return [Subject(Guessing.ADDRESS, address)] if address else []
+    return [guesses(Guessing.ADDRESS, address)] if address else []
 
 
 def _digest_of(untrusted_key: str) -> bytes:

@@ -142,19 +142,6 @@ seat_changes = Table(
     Index("ix_seat_changes_by_subscription", "org_id", "subscription_id", "happened_at"),
 )
 
-#: Refused attempts to activate, one row per caller, device or organisation, so that guessing is slow after a restart
-#: and on every replica. See `licensing.attempts`.
-refused_attempts = Table(
-    "refused_attempts",
-    metadata,
-    # address, device or organisation.
-    Column("kind", Text, primary_key=True),
-    Column("subject", Text, primary_key=True),
-    # When the bucket is full again; in the past: it is.
-    Column("full_at", Instant, nullable=False),
-    Index("ix_refused_attempts_by_full_at", "full_at"),
-)
-
 #: What was or will be signed, byte for byte.
 entitlements = Table(
     "entitlements",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, Principal, Role
+from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, Principal, Role, Scope
 from controlplane.runtime.refusal import Kind, Refusal
 
 
@@ -23,26 +23,52 @@ class Permission:
     Attributes:
         caller: The sort of caller.
         roles: Roles that may; only with `Caller.PERSON`.
+        scope: What a token has to be good for; None: any token will do.
     """
 
     caller: Caller
     roles: frozenset[Role] = frozenset()
+    scope: Scope | None = None
 
 
 _ANYONE = Permission(Caller.ANYONE)
 _DEVICE = Permission(Caller.DEVICE)
+_EVERYBODY = frozenset(Role)
+_ADMINS = frozenset({Role.OWNER, Role.ADMIN})
+_HELPERS = frozenset({Role.OWNER, Role.ADMIN, Role.SUPPORT})
 #: Everybody in the organisation may look.
-_READ = Permission(Caller.PERSON, frozenset(Role))
+_READ = Permission(Caller.PERSON, _EVERYBODY, Scope.READ)
+#: About oneself.
+_SELF = Permission(Caller.PERSON, _EVERYBODY)
+_OWN_ACCOUNT = Permission(Caller.PERSON, _EVERYBODY, Scope.ACCOUNTS)
+#: People, and what they did. Who may change whom is decided by rank in `accounts.model`.
+_PEOPLE = Permission(Caller.PERSON, _ADMINS, Scope.ACCOUNTS)
 #: Devices, seats and keys: the daily work of an administrator.
-_MANAGE = Permission(Caller.PERSON, frozenset({Role.OWNER, Role.ADMIN}))
+_MANAGE = Permission(Caller.PERSON, _ADMINS, Scope.DEVICES)
 #: Money and plan: whoever pays, and whom they made administrator.
-_SUBSCRIBE = Permission(Caller.PERSON, frozenset({Role.OWNER, Role.ADMIN}))
+_SUBSCRIBE = Permission(Caller.PERSON, _ADMINS, Scope.BILLING)
 #: Support frees seats on a customer's word; it never issues keys or changes plans.
-_ASSIST = Permission(Caller.PERSON, frozenset({Role.OWNER, Role.ADMIN, Role.SUPPORT}))
+_ASSIST = Permission(Caller.PERSON, _HELPERS, Scope.DEVICES)
+#: The policy decides, not the person: support may ask for a refund on a customer's word.
+_ASSIST_PAYER = Permission(Caller.PERSON, _HELPERS, Scope.BILLING)
 
 PERMISSIONS: Mapping[str, Permission] = {
     "/buckler.v1.AccountService/SignIn": _ANYONE,
-    "/buckler.v1.AccountService/WhoAmI": _READ,
+    "/buckler.v1.AccountService/SignOut": _SELF,
+    "/buckler.v1.AccountService/WhoAmI": _SELF,
+    "/buckler.v1.AccountService/ChangePassword": _OWN_ACCOUNT,
+    "/buckler.v1.AccountService/EnrolSecondFactor": _OWN_ACCOUNT,
+    "/buckler.v1.AccountService/ConfirmSecondFactor": _OWN_ACCOUNT,
+    "/buckler.v1.AccountService/RemoveSecondFactor": _OWN_ACCOUNT,
+    "/buckler.v1.AccountService/ListPeople": _PEOPLE,
+    "/buckler.v1.AccountService/AddPerson": _PEOPLE,
+    "/buckler.v1.AccountService/ChangeRole": _PEOPLE,
+    "/buckler.v1.AccountService/RemovePerson": _PEOPLE,
+    "/buckler.v1.AccountService/ResetPerson": _PEOPLE,
+    "/buckler.v1.AccountService/CreateToken": _OWN_ACCOUNT,
+    "/buckler.v1.AccountService/ListTokens": _OWN_ACCOUNT,
+    "/buckler.v1.AccountService/RevokeToken": _OWN_ACCOUNT,
+    "/buckler.v1.AccountService/ListAudit": _PEOPLE,
     "/buckler.v1.EnrollmentService/PrepareActivation": _ANYONE,
     "/buckler.v1.EnrollmentService/Activate": _ANYONE,
     "/buckler.v1.DeviceService/CheckIn": _DEVICE,
@@ -94,8 +120,7 @@ PERMISSIONS: Mapping[str, Permission] = {
     "/buckler.v1.BillingService/AddPaymentMethod": _SUBSCRIBE,
     "/buckler.v1.BillingService/RemovePaymentMethod": _SUBSCRIBE,
     "/buckler.v1.BillingService/CheckRefund": _READ,
-    # The policy decides, not the person: support may ask for it on a customer's word.
-    "/buckler.v1.BillingService/RequestRefund": _ASSIST,
+    "/buckler.v1.BillingService/RequestRefund": _ASSIST_PAYER,
     "/buckler.v1.BillingService/ListRefunds": _READ,
     "/buckler.v1.BillingService/ClassifyCharge": _READ,
     "/buckler.v1.SandboxService/AdvanceClock": _MANAGE,
@@ -110,7 +135,7 @@ def authorise(method: str, principal: Principal | None) -> None:
         principal: Who is calling; None: nobody in particular.
 
     Raises:
-        Refusal: UNAUTHENTICATED or FORBIDDEN.
+        Refusal: UNAUTHENTICATED, FORBIDDEN, ROLE_MISSING or SCOPE_MISSING.
     """
     permission = PERMISSIONS.get(method)
     if permission is None:
@@ -127,12 +152,25 @@ def authorise(method: str, principal: Principal | None) -> None:
         raise Refusal(
             Kind.UNAUTHENTICATED, "UNAUTHENTICATED", "this call needs a signed-in person", "Sign in: bucklerctl login"
         )
-    if principal.role not in permission.roles:
+    _check_person(method, permission, principal)
+
+
+def _check_person(method: str, permission: Permission, person: PersonPrincipal) -> None:
+    if person.role not in permission.roles:
         allowed = ", ".join(role.value for role in Role if role in permission.roles)
         raise Refusal(
             Kind.FORBIDDEN,
             "ROLE_MISSING",
-            f"the role {principal.role.value} may not do this",
+            f"the role {person.role.value} may not do this",
             f"Ask somebody with one of these roles: {allowed}",
-            facts={"role": principal.role.value, "allowed_roles": allowed, "method": method},
+            facts={"role": person.role.value, "allowed_roles": allowed, "method": method},
+        )
+    scope = permission.scope
+    if person.scopes is not None and scope is not None and scope not in person.scopes:
+        raise Refusal(
+            Kind.FORBIDDEN,
+            "SCOPE_MISSING",
+            f"this token is not good for this: it lacks the scope {scope.value}",
+            f"Make one that is: bucklerctl token create NAME --scope {scope.value}",
+            facts={"scope": scope.value, "method": method},
         )

@@ -18,14 +18,32 @@ class Role(Enum):
     VIEWER = "viewer"
 
 
+class Scope(Enum):
+    """What a token may be good for; which call needs which is in `runtime.permissions`."""
+
+    #: Looking at everything but people, their tokens and the audit.
+    READ = "read"
+    #: Devices, seats, keys and commands.
+    DEVICES = "devices"
+    #: Plan, payments and refunds.
+    BILLING = "billing"
+    #: People, tokens and the audit.
+    ACCOUNTS = "accounts"
+
+
 @dataclass(frozen=True, slots=True)
 class PersonPrincipal:
-    """Somebody with an API token."""
+    """Somebody with a token.
+
+    Attributes:
+        scopes: What the token may be used for; None: a session, which may do everything its person may.
+    """
 
     user_id: str
     org_id: str
     role: Role
     token_id: str
+    scopes: frozenset[Scope] | None = None
 
     @property
     def actor(self) -> str:

@@ -1,4 +1,4 @@
-"""Tables of the machinery: remembered answers, durable jobs, the sandbox's clock."""
+"""Tables of the machinery: remembered answers, counted attempts, durable jobs, the sandbox's clock."""
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, LargeBinary, Table, Text
 
@@ -17,6 +17,17 @@ idempotent_requests = Table(
     # NULL only inside the transaction that is making it.
     Column("response", LargeBinary),
     Column("created_at", Instant, nullable=False),
+)
+
+#: Attempts that may not come too often; see `runtime.attempts`.
+refused_attempts = Table(
+    "refused_attempts",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    # When the bucket is full again; in the past: it is.
+    Column("full_at", Instant, nullable=False),
+    Index("ix_refused_attempts_by_full_at", "full_at"),
 )
 
 #: Work that must happen at its own instant, once; see `runtime.jobs`. Jobs of no tenant have an empty org_id.

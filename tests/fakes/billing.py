@@ -98,7 +98,7 @@ class BillingWorld:
         randomness = SystemRandomness()
         audit = AuditLog(self.clock, randomness)
         self.accounts = AccountService(
-            database=database, wall=self.clock, randomness=randomness, passwords=Argon2Passwords(CHEAP), audit=audit
+            wall=self.clock, randomness=randomness, passwords=Argon2Passwords(CHEAP), audit=audit
         )
         self.provider = provider or fake_stripe(self.bank)
         self.billing = build_billing(

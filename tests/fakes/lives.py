@@ -85,7 +85,7 @@ class LivesWorld:
         audit = AuditLog(self.clock, randomness)
         self.catalog = CatalogService(self.clock)
         self.accounts = AccountService(
-            database=database, wall=self.clock, randomness=randomness, passwords=Argon2Passwords(CHEAP), audit=audit
+            wall=self.clock, randomness=randomness, passwords=Argon2Passwords(CHEAP), audit=audit
         )
         self.notices = NoticeService(
             database=database,

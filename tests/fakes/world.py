@@ -107,7 +107,7 @@ class World:
             seats=self.allotments,
         )
         self.accounts = AccountService(
-            database=self.database, wall=wall, randomness=randomness, passwords=Argon2Passwords(CHEAP), audit=self.audit
+            wall=wall, randomness=randomness, passwords=Argon2Passwords(CHEAP), audit=self.audit
         )
         terms = TermsReader(self.subscriptions)
         self.keys = ActivationKeys(randomness)

@@ -22,23 +22,90 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from wire.v1 import common_pb2 as wire_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15wire/v1/account.proto\x12\nbuckler.v1\"J\n\rSignInRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x12\n\ntoken_name\x18\x03 \x01(\tJ\x04\x08\x04\x10\t\"6\n\x0eSignInResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12\x15\n\rexpires_at_us\x18\x02 \x01(\x03\"\x0f\n\rWhoAmIRequest\"`\n\x0eWhoAmIResponse\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x0e\n\x06org_id\x18\x03 \x01(\t\x12\x10\n\x08org_name\x18\x04 \x01(\t\x12\x0c\n\x04role\x18\x05 \x01(\t2\x92\x01\n\x0e\x41\x63\x63ountService\x12?\n\x06SignIn\x12\x19.buckler.v1.SignInRequest\x1a\x1a.buckler.v1.SignInResponse\x12?\n\x06WhoAmI\x12\x19.buckler.v1.WhoAmIRequest\x1a\x1a.buckler.v1.WhoAmIResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15wire/v1/account.proto\x12\nbuckler.v1\x1a\x14wire/v1/common.proto\"a\n\rSignInRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x12\n\ntoken_name\x18\x03 \x01(\t\x12\x15\n\rsecond_factor\x18\x04 \x01(\tJ\x04\x08\x05\x10\t\"6\n\x0eSignInResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12\x15\n\rexpires_at_us\x18\x02 \x01(\x03\"\x10\n\x0eSignOutRequest\"\x11\n\x0fSignOutResponse\"\x0f\n\rWhoAmIRequest\"\xb6\x01\n\x0eWhoAmIResponse\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x0e\n\x06org_id\x18\x03 \x01(\t\x12\x10\n\x08org_name\x18\x04 \x01(\t\x12\x0c\n\x04role\x18\x05 \x01(\t\x12\x15\n\rsecond_factor\x18\x06 \x01(\x08\x12\x1b\n\x13password_is_initial\x18\x07 \x01(\x08\x12\x0e\n\x06scopes\x18\x08 \x03(\t\x12\x10\n\x08org_kind\x18\t \x01(\t\"?\n\x15\x43hangePasswordRequest\x12\x10\n\x08password\x18\x01 \x01(\t\x12\x14\n\x0cnew_password\x18\x02 \x01(\t\"0\n\x16\x43hangePasswordResponse\x12\x16\n\x0esessions_ended\x18\x01 \x01(\r\",\n\x18\x45nrolSecondFactorRequest\x12\x10\n\x08password\x18\x01 \x01(\t\"8\n\x19\x45nrolSecondFactorResponse\x12\x0e\n\x06secret\x18\x01 \x01(\t\x12\x0b\n\x03uri\x18\x02 \x01(\t\"*\n\x1a\x43onfirmSecondFactorRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\"5\n\x1b\x43onfirmSecondFactorResponse\x12\x16\n\x0erecovery_codes\x18\x01 \x03(\t\";\n\x19RemoveSecondFactorRequest\x12\x10\n\x08password\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\"\x1c\n\x1aRemoveSecondFactorResponse\"\x9f\x01\n\x06Person\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x0c\n\x04role\x18\x03 \x01(\t\x12\x15\n\rsecond_factor\x18\x04 \x01(\x08\x12\x1b\n\x13password_is_initial\x18\x05 \x01(\x08\x12\x15\n\rcreated_at_us\x18\x06 \x01(\x03\x12\x1c\n\x14last_signed_in_at_us\x18\x07 \x01(\x03\":\n\x11ListPeopleRequest\x12%\n\x04page\x18\x01 \x01(\x0b\x32\x17.buckler.v1.PageRequest\"Q\n\x12ListPeopleResponse\x12\"\n\x06people\x18\x01 \x03(\x0b\x32\x12.buckler.v1.Person\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"H\n\x10\x41\x64\x64PersonRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x03 \x01(\t\"Q\n\x11\x41\x64\x64PersonResponse\x12\"\n\x06person\x18\x01 \x01(\x0b\x32\x12.buckler.v1.Person\x12\x18\n\x10initial_password\x18\x02 \x01(\t\"A\n\x11\x43hangeRoleRequest\x12\x0e\n\x06person\x18\x01 \x01(\t\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"8\n\x12\x43hangeRoleResponse\x12\"\n\x06person\x18\x01 \x01(\x0b\x32\x12.buckler.v1.Person\"5\n\x13RemovePersonRequest\x12\x0e\n\x06person\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x16\n\x14RemovePersonResponse\"4\n\x12ResetPersonRequest\x12\x0e\n\x06person\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"S\n\x13ResetPersonResponse\x12\"\n\x06person\x18\x01 \x01(\x0b\x32\x12.buckler.v1.Person\x12\x18\n\x10initial_password\x18\x02 \x01(\t\"\xb5\x01\n\x05Token\x12\x10\n\x08token_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\r\n\x05\x65mail\x18\x04 \x01(\t\x12\x0e\n\x06scopes\x18\x05 \x03(\t\x12\x15\n\rcreated_at_us\x18\x06 \x01(\x03\x12\x15\n\rexpires_at_us\x18\x07 \x01(\x03\x12\x17\n\x0flast_used_at_us\x18\x08 \x01(\x03\x12\x15\n\rrevoked_at_us\x18\t \x01(\x03\"_\n\x12\x43reateTokenRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06scopes\x18\x02 \x03(\t\x12\x12\n\nlifetime_s\x18\x03 \x01(\x03\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\t\"G\n\x13\x43reateTokenResponse\x12 \n\x05token\x18\x01 \x01(\x0b\x32\x11.buckler.v1.Token\x12\x0e\n\x06secret\x18\x02 \x01(\t\":\n\x11ListTokensRequest\x12%\n\x04page\x18\x01 \x01(\x0b\x32\x17.buckler.v1.PageRequest\"P\n\x12ListTokensResponse\x12!\n\x06tokens\x18\x01 \x03(\x0b\x32\x11.buckler.v1.Token\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x12RevokeTokenRequest\x12\x10\n\x08token_id\x18\x01 \x01(\t\"\x15\n\x13RevokeTokenResponse\"\xec\x01\n\nAuditEntry\x12\x10\n\x08\x61udit_id\x18\x01 \x01(\t\x12\r\n\x05\x61t_us\x18\x02 \x01(\x03\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x13\n\x0b\x61\x63tor_email\x18\x04 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x05 \x01(\t\x12\x0f\n\x07subject\x18\x06 \x01(\t\x12\x34\n\x07\x64\x65tails\x18\x07 \x03(\x0b\x32#.buckler.v1.AuditEntry.DetailsEntry\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x1a.\n\x0c\x44\x65tailsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"p\n\x10ListAuditRequest\x12%\n\x04page\x18\x01 \x01(\x0b\x32\x17.buckler.v1.PageRequest\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x15\n\raction_prefix\x18\x04 \x01(\t\"U\n\x11ListAuditResponse\x12\'\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x16.buckler.v1.AuditEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x9c\n\n\x0e\x41\x63\x63ountService\x12?\n\x06SignIn\x12\x19.buckler.v1.SignInRequest\x1a\x1a.buckler.v1.SignInResponse\x12\x42\n\x07SignOut\x12\x1a.buckler.v1.SignOutRequest\x1a\x1b.buckler.v1.SignOutResponse\x12?\n\x06WhoAmI\x12\x19.buckler.v1.WhoAmIRequest\x1a\x1a.buckler.v1.WhoAmIResponse\x12W\n\x0e\x43hangePassword\x12!.buckler.v1.ChangePasswordRequest\x1a\".buckler.v1.ChangePasswordResponse\x12`\n\x11\x45nrolSecondFactor\x12$.buckler.v1.EnrolSecondFactorRequest\x1a%.buckler.v1.EnrolSecondFactorResponse\x12\x66\n\x13\x43onfirmSecondFactor\x12&.buckler.v1.ConfirmSecondFactorRequest\x1a\'.buckler.v1.ConfirmSecondFactorResponse\x12\x63\n\x12RemoveSecondFactor\x12%.buckler.v1.RemoveSecondFactorRequest\x1a&.buckler.v1.RemoveSecondFactorResponse\x12K\n\nListPeople\x12\x1d.buckler.v1.ListPeopleRequest\x1a\x1e.buckler.v1.ListPeopleResponse\x12H\n\tAddPerson\x12\x1c.buckler.v1.AddPersonRequest\x1a\x1d.buckler.v1.AddPersonResponse\x12K\n\nChangeRole\x12\x1d.buckler.v1.ChangeRoleRequest\x1a\x1e.buckler.v1.ChangeRoleResponse\x12Q\n\x0cRemovePerson\x12\x1f.buckler.v1.RemovePersonRequest\x1a .buckler.v1.RemovePersonResponse\x12N\n\x0bResetPerson\x12\x1e.buckler.v1.ResetPersonRequest\x1a\x1f.buckler.v1.ResetPersonResponse\x12N\n\x0b\x43reateToken\x12\x1e.buckler.v1.CreateTokenRequest\x1a\x1f.buckler.v1.CreateTokenResponse\x12K\n\nListTokens\x12\x1d.buckler.v1.ListTokensRequest\x1a\x1e.buckler.v1.ListTokensResponse\x12N\n\x0bRevokeToken\x12\x1e.buckler.v1.RevokeTokenRequest\x1a\x1f.buckler.v1.RevokeTokenResponse\x12H\n\tListAudit\x12\x1c.buckler.v1.ListAuditRequest\x1a\x1d.buckler.v1.ListAuditResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'wire.v1.account_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SIGNINREQUEST']._serialized_start=37
-  _globals['_SIGNINREQUEST']._serialized_end=111
-  _globals['_SIGNINRESPONSE']._serialized_start=113
-  _globals['_SIGNINRESPONSE']._serialized_end=167
-  _globals['_WHOAMIREQUEST']._serialized_start=169
-  _globals['_WHOAMIREQUEST']._serialized_end=184
-  _globals['_WHOAMIRESPONSE']._serialized_start=186
-  _globals['_WHOAMIRESPONSE']._serialized_end=282
-  _globals['_ACCOUNTSERVICE']._serialized_start=285
-  _globals['_ACCOUNTSERVICE']._serialized_end=431
+  _globals['_AUDITENTRY_DETAILSENTRY']._loaded_options = None
+  _globals['_AUDITENTRY_DETAILSENTRY']._serialized_options = b'8\001'
+  _globals['_SIGNINREQUEST']._serialized_start=59
+  _globals['_SIGNINREQUEST']._serialized_end=156
+  _globals['_SIGNINRESPONSE']._serialized_start=158
+  _globals['_SIGNINRESPONSE']._serialized_end=212
+  _globals['_SIGNOUTREQUEST']._serialized_start=214
+  _globals['_SIGNOUTREQUEST']._serialized_end=230
+  _globals['_SIGNOUTRESPONSE']._serialized_start=232
+  _globals['_SIGNOUTRESPONSE']._serialized_end=249
+  _globals['_WHOAMIREQUEST']._serialized_start=251
+  _globals['_WHOAMIREQUEST']._serialized_end=266
+  _globals['_WHOAMIRESPONSE']._serialized_start=269
+  _globals['_WHOAMIRESPONSE']._serialized_end=451
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_start=453
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_end=516
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_start=518
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_end=566
+  _globals['_ENROLSECONDFACTORREQUEST']._serialized_start=568
+  _globals['_ENROLSECONDFACTORREQUEST']._serialized_end=612
+  _globals['_ENROLSECONDFACTORRESPONSE']._serialized_start=614
+  _globals['_ENROLSECONDFACTORRESPONSE']._serialized_end=670
+  _globals['_CONFIRMSECONDFACTORREQUEST']._serialized_start=672
+  _globals['_CONFIRMSECONDFACTORREQUEST']._serialized_end=714
+  _globals['_CONFIRMSECONDFACTORRESPONSE']._serialized_start=716
+  _globals['_CONFIRMSECONDFACTORRESPONSE']._serialized_end=769
+  _globals['_REMOVESECONDFACTORREQUEST']._serialized_start=771
+  _globals['_REMOVESECONDFACTORREQUEST']._serialized_end=830
+  _globals['_REMOVESECONDFACTORRESPONSE']._serialized_start=832
+  _globals['_REMOVESECONDFACTORRESPONSE']._serialized_end=860
+  _globals['_PERSON']._serialized_start=863
+  _globals['_PERSON']._serialized_end=1022
+  _globals['_LISTPEOPLEREQUEST']._serialized_start=1024
+  _globals['_LISTPEOPLEREQUEST']._serialized_end=1082
+  _globals['_LISTPEOPLERESPONSE']._serialized_start=1084
+  _globals['_LISTPEOPLERESPONSE']._serialized_end=1165
+  _globals['_ADDPERSONREQUEST']._serialized_start=1167
+  _globals['_ADDPERSONREQUEST']._serialized_end=1239
+  _globals['_ADDPERSONRESPONSE']._serialized_start=1241
+  _globals['_ADDPERSONRESPONSE']._serialized_end=1322
+  _globals['_CHANGEROLEREQUEST']._serialized_start=1324
+  _globals['_CHANGEROLEREQUEST']._serialized_end=1389
+  _globals['_CHANGEROLERESPONSE']._serialized_start=1391
+  _globals['_CHANGEROLERESPONSE']._serialized_end=1447
+  _globals['_REMOVEPERSONREQUEST']._serialized_start=1449
+  _globals['_REMOVEPERSONREQUEST']._serialized_end=1502
+  _globals['_REMOVEPERSONRESPONSE']._serialized_start=1504
+  _globals['_REMOVEPERSONRESPONSE']._serialized_end=1526
+  _globals['_RESETPERSONREQUEST']._serialized_start=1528
+  _globals['_RESETPERSONREQUEST']._serialized_end=1580
+  _globals['_RESETPERSONRESPONSE']._serialized_start=1582
+  _globals['_RESETPERSONRESPONSE']._serialized_end=1665
+  _globals['_TOKEN']._serialized_start=1668
+  _globals['_TOKEN']._serialized_end=1849
+  _globals['_CREATETOKENREQUEST']._serialized_start=1851
+  _globals['_CREATETOKENREQUEST']._serialized_end=1946
+  _globals['_CREATETOKENRESPONSE']._serialized_start=1948
+  _globals['_CREATETOKENRESPONSE']._serialized_end=2019
+  _globals['_LISTTOKENSREQUEST']._serialized_start=2021
+  _globals['_LISTTOKENSREQUEST']._serialized_end=2079
+  _globals['_LISTTOKENSRESPONSE']._serialized_start=2081
+  _globals['_LISTTOKENSRESPONSE']._serialized_end=2161
+  _globals['_REVOKETOKENREQUEST']._serialized_start=2163
+  _globals['_REVOKETOKENREQUEST']._serialized_end=2201
+  _globals['_REVOKETOKENRESPONSE']._serialized_start=2203
+  _globals['_REVOKETOKENRESPONSE']._serialized_end=2224
+  _globals['_AUDITENTRY']._serialized_start=2227
+  _globals['_AUDITENTRY']._serialized_end=2463
+  _globals['_AUDITENTRY_DETAILSENTRY']._serialized_start=2417
+  _globals['_AUDITENTRY_DETAILSENTRY']._serialized_end=2463
+  _globals['_LISTAUDITREQUEST']._serialized_start=2465
+  _globals['_LISTAUDITREQUEST']._serialized_end=2577
+  _globals['_LISTAUDITRESPONSE']._serialized_start=2579
+  _globals['_LISTAUDITRESPONSE']._serialized_end=2664
+  _globals['_ACCOUNTSERVICE']._serialized_start=2667
+  _globals['_ACCOUNTSERVICE']._serialized_end=3975
 # @@protoc_insertion_point(module_scope)

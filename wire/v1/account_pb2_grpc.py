@@ -39,10 +39,80 @@ class AccountServiceStub:
                 request_serializer=wire_dot_v1_dot_account__pb2.SignInRequest.SerializeToString,
                 response_deserializer=wire_dot_v1_dot_account__pb2.SignInResponse.FromString,
                 _registered_method=True)
+        self.SignOut = channel.unary_unary(
+                '/buckler.v1.AccountService/SignOut',
+                request_serializer=wire_dot_v1_dot_account__pb2.SignOutRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_account__pb2.SignOutResponse.FromString,
+                _registered_method=True)
         self.WhoAmI = channel.unary_unary(
                 '/buckler.v1.AccountService/WhoAmI',
                 request_serializer=wire_dot_v1_dot_account__pb2.WhoAmIRequest.SerializeToString,
                 response_deserializer=wire_dot_v1_dot_account__pb2.WhoAmIResponse.FromString,
+                _registered_method=True)
+        self.ChangePassword = channel.unary_unary(
+                '/buckler.v1.AccountService/ChangePassword',
+                request_serializer=wire_dot_v1_dot_account__pb2.ChangePasswordRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_account__pb2.ChangePasswordResponse.FromString,
+                _registered_method=True)
+        self.EnrolSecondFactor = channel.unary_unary(
+                '/buckler.v1.AccountService/EnrolSecondFactor',
+                request_serializer=wire_dot_v1_dot_account__pb2.EnrolSecondFactorRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_account__pb2.EnrolSecondFactorResponse.FromString,
+                _registered_method=True)
+        self.ConfirmSecondFactor = channel.unary_unary(
+                '/buckler.v1.AccountService/ConfirmSecondFactor',
+                request_serializer=wire_dot_v1_dot_account__pb2.ConfirmSecondFactorRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_account__pb2.ConfirmSecondFactorResponse.FromString,
+                _registered_method=True)
+        self.RemoveSecondFactor = channel.unary_unary(
+                '/buckler.v1.AccountService/RemoveSecondFactor',
+                request_serializer=wire_dot_v1_dot_account__pb2.RemoveSecondFactorRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_account__pb2.RemoveSecondFactorResponse.FromString,
+                _registered_method=True)
+        self.ListPeople = channel.unary_unary(
+                '/buckler.v1.AccountService/ListPeople',
+                request_serializer=wire_dot_v1_dot_account__pb2.ListPeopleRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_account__pb2.ListPeopleResponse.FromString,
+                _registered_method=True)
+        self.AddPerson = channel.unary_unary(
+                '/buckler.v1.AccountService/AddPerson',
+                request_serializer=wire_dot_v1_dot_account__pb2.AddPersonRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_account__pb2.AddPersonResponse.FromString,
+                _registered_method=True)
+        self.ChangeRole = channel.unary_unary(
+                '/buckler.v1.AccountService/ChangeRole',
+                request_serializer=wire_dot_v1_dot_account__pb2.ChangeRoleRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_account__pb2.ChangeRoleResponse.FromString,
+                _registered_method=True)
+        self.RemovePerson = channel.unary_unary(
+                '/buckler.v1.AccountService/RemovePerson',
+                request_serializer=wire_dot_v1_dot_account__pb2.RemovePersonRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_account__pb2.RemovePersonResponse.FromString,
+                _registered_method=True)
+        self.ResetPerson = channel.unary_unary(
+                '/buckler.v1.AccountService/ResetPerson',
+                request_serializer=wire_dot_v1_dot_account__pb2.ResetPersonRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_account__pb2.ResetPersonResponse.FromString,
+                _registered_method=True)
+        self.CreateToken = channel.unary_unary(
+                '/buckler.v1.AccountService/CreateToken',
+                request_serializer=wire_dot_v1_dot_account__pb2.CreateTokenRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_account__pb2.CreateTokenResponse.FromString,
+                _registered_method=True)
+        self.ListTokens = channel.unary_unary(
+                '/buckler.v1.AccountService/ListTokens',
+                request_serializer=wire_dot_v1_dot_account__pb2.ListTokensRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_account__pb2.ListTokensResponse.FromString,
+                _registered_method=True)
+        self.RevokeToken = channel.unary_unary(
+                '/buckler.v1.AccountService/RevokeToken',
+                request_serializer=wire_dot_v1_dot_account__pb2.RevokeTokenRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_account__pb2.RevokeTokenResponse.FromString,
+                _registered_method=True)
+        self.ListAudit = channel.unary_unary(
+                '/buckler.v1.AccountService/ListAudit',
+                request_serializer=wire_dot_v1_dot_account__pb2.ListAuditRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_account__pb2.ListAuditResponse.FromString,
                 _registered_method=True)
 
 
@@ -50,7 +120,16 @@ class AccountServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def SignIn(self, request, context):
-        """Exchanges an e-mail address and a password for a token. The same refusal for every wrong pair: SIGN_IN_FAILED.
+        """Exchanges an e-mail address and a password for a token. The same refusal for every wrong pair: SIGN_IN_FAILED; after
+        too many of them SIGN_IN_LOCKED, whether the address is known or not. SECOND_FACTOR_NEEDED: the same call again with
+        a code.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SignOut(self, request, context):
+        """Makes the token of this call worthless.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -58,6 +137,90 @@ class AccountServiceServicer:
 
     def WhoAmI(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangePassword(self, request, context):
+        """Ends every other session of this person.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EnrolSecondFactor(self, request, context):
+        """A secret for an authenticator app. It counts once a code of it was confirmed; until then nothing changes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConfirmSecondFactor(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveSecondFactor(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPeople(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AddPerson(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangeRole(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemovePerson(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResetPerson(self, request, context):
+        """For somebody who lost password or second factor: a new initial password, no second factor, every session ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateToken(self, request, context):
+        """A token that may do less than its person, for programs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTokens(self, request, context):
+        """One's own; everybody's for owners and admins.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeToken(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAudit(self, request, context):
+        """Every change in the organisation, the newest first.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -70,10 +233,80 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     request_deserializer=wire_dot_v1_dot_account__pb2.SignInRequest.FromString,
                     response_serializer=wire_dot_v1_dot_account__pb2.SignInResponse.SerializeToString,
             ),
+            'SignOut': grpc.unary_unary_rpc_method_handler(
+                    servicer.SignOut,
+                    request_deserializer=wire_dot_v1_dot_account__pb2.SignOutRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_account__pb2.SignOutResponse.SerializeToString,
+            ),
             'WhoAmI': grpc.unary_unary_rpc_method_handler(
                     servicer.WhoAmI,
                     request_deserializer=wire_dot_v1_dot_account__pb2.WhoAmIRequest.FromString,
                     response_serializer=wire_dot_v1_dot_account__pb2.WhoAmIResponse.SerializeToString,
+            ),
+            'ChangePassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangePassword,
+                    request_deserializer=wire_dot_v1_dot_account__pb2.ChangePasswordRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_account__pb2.ChangePasswordResponse.SerializeToString,
+            ),
+            'EnrolSecondFactor': grpc.unary_unary_rpc_method_handler(
+                    servicer.EnrolSecondFactor,
+                    request_deserializer=wire_dot_v1_dot_account__pb2.EnrolSecondFactorRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_account__pb2.EnrolSecondFactorResponse.SerializeToString,
+            ),
+            'ConfirmSecondFactor': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmSecondFactor,
+                    request_deserializer=wire_dot_v1_dot_account__pb2.ConfirmSecondFactorRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_account__pb2.ConfirmSecondFactorResponse.SerializeToString,
+            ),
+            'RemoveSecondFactor': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveSecondFactor,
+                    request_deserializer=wire_dot_v1_dot_account__pb2.RemoveSecondFactorRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_account__pb2.RemoveSecondFactorResponse.SerializeToString,
+            ),
+            'ListPeople': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPeople,
+                    request_deserializer=wire_dot_v1_dot_account__pb2.ListPeopleRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_account__pb2.ListPeopleResponse.SerializeToString,
+            ),
+            'AddPerson': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddPerson,
+                    request_deserializer=wire_dot_v1_dot_account__pb2.AddPersonRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_account__pb2.AddPersonResponse.SerializeToString,
+            ),
+            'ChangeRole': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangeRole,
+                    request_deserializer=wire_dot_v1_dot_account__pb2.ChangeRoleRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_account__pb2.ChangeRoleResponse.SerializeToString,
+            ),
+            'RemovePerson': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemovePerson,
+                    request_deserializer=wire_dot_v1_dot_account__pb2.RemovePersonRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_account__pb2.RemovePersonResponse.SerializeToString,
+            ),
+            'ResetPerson': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResetPerson,
+                    request_deserializer=wire_dot_v1_dot_account__pb2.ResetPersonRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_account__pb2.ResetPersonResponse.SerializeToString,
+            ),
+            'CreateToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateToken,
+                    request_deserializer=wire_dot_v1_dot_account__pb2.CreateTokenRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_account__pb2.CreateTokenResponse.SerializeToString,
+            ),
+            'ListTokens': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTokens,
+                    request_deserializer=wire_dot_v1_dot_account__pb2.ListTokensRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_account__pb2.ListTokensResponse.SerializeToString,
+            ),
+            'RevokeToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeToken,
+                    request_deserializer=wire_dot_v1_dot_account__pb2.RevokeTokenRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_account__pb2.RevokeTokenResponse.SerializeToString,
+            ),
+            'ListAudit': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAudit,
+                    request_deserializer=wire_dot_v1_dot_account__pb2.ListAuditRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_account__pb2.ListAuditResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -114,6 +347,33 @@ class AccountService:
             _registered_method=True)
 
     @staticmethod
+    def SignOut(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.AccountService/SignOut',
+            wire_dot_v1_dot_account__pb2.SignOutRequest.SerializeToString,
+            wire_dot_v1_dot_account__pb2.SignOutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def WhoAmI(request,
             target,
             options=(),
@@ -130,6 +390,357 @@ class AccountService:
             '/buckler.v1.AccountService/WhoAmI',
             wire_dot_v1_dot_account__pb2.WhoAmIRequest.SerializeToString,
             wire_dot_v1_dot_account__pb2.WhoAmIResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangePassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.AccountService/ChangePassword',
+            wire_dot_v1_dot_account__pb2.ChangePasswordRequest.SerializeToString,
+            wire_dot_v1_dot_account__pb2.ChangePasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EnrolSecondFactor(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.AccountService/EnrolSecondFactor',
+            wire_dot_v1_dot_account__pb2.EnrolSecondFactorRequest.SerializeToString,
+            wire_dot_v1_dot_account__pb2.EnrolSecondFactorResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmSecondFactor(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.AccountService/ConfirmSecondFactor',
+            wire_dot_v1_dot_account__pb2.ConfirmSecondFactorRequest.SerializeToString,
+            wire_dot_v1_dot_account__pb2.ConfirmSecondFactorResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveSecondFactor(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.AccountService/RemoveSecondFactor',
+            wire_dot_v1_dot_account__pb2.RemoveSecondFactorRequest.SerializeToString,
+            wire_dot_v1_dot_account__pb2.RemoveSecondFactorResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPeople(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.AccountService/ListPeople',
+            wire_dot_v1_dot_account__pb2.ListPeopleRequest.SerializeToString,
+            wire_dot_v1_dot_account__pb2.ListPeopleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddPerson(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.AccountService/AddPerson',
+            wire_dot_v1_dot_account__pb2.AddPersonRequest.SerializeToString,
+            wire_dot_v1_dot_account__pb2.AddPersonResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangeRole(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.AccountService/ChangeRole',
+            wire_dot_v1_dot_account__pb2.ChangeRoleRequest.SerializeToString,
+            wire_dot_v1_dot_account__pb2.ChangeRoleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemovePerson(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.AccountService/RemovePerson',
+            wire_dot_v1_dot_account__pb2.RemovePersonRequest.SerializeToString,
+            wire_dot_v1_dot_account__pb2.RemovePersonResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResetPerson(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.AccountService/ResetPerson',
+            wire_dot_v1_dot_account__pb2.ResetPersonRequest.SerializeToString,
+            wire_dot_v1_dot_account__pb2.ResetPersonResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.AccountService/CreateToken',
+            wire_dot_v1_dot_account__pb2.CreateTokenRequest.SerializeToString,
+            wire_dot_v1_dot_account__pb2.CreateTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTokens(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.AccountService/ListTokens',
+            wire_dot_v1_dot_account__pb2.ListTokensRequest.SerializeToString,
+            wire_dot_v1_dot_account__pb2.ListTokensResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.AccountService/RevokeToken',
+            wire_dot_v1_dot_account__pb2.RevokeTokenRequest.SerializeToString,
+            wire_dot_v1_dot_account__pb2.RevokeTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAudit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.AccountService/ListAudit',
+            wire_dot_v1_dot_account__pb2.ListAuditRequest.SerializeToString,
+            wire_dot_v1_dot_account__pb2.ListAuditResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -57,6 +57,11 @@ def save_session(config_dir: Path, session: Session) -> None:
         ) from error
 
 
+def forget_session(config_dir: Path) -> None:
+    """Remove the sign-in of this folder; one that is not there is forgotten already."""
+    (config_dir / FILE_NAME).unlink(missing_ok=True)
+
+
 def load_session(config_dir: Path) -> Session:
     """The sign-in of this folder.
 

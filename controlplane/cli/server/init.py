@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from controlplane.accounts.model import OrganisationKind
 from controlplane.catalog.model import Term
 from controlplane.cli.server.options import DataDirOption
 from controlplane.cli.server.output import Output, OutputOption, read_secret, reporting, show
@@ -23,6 +24,9 @@ def init(  # noqa: PLR0913 -- each is an option of the command
         list[str] | None, typer.Option(help="A name or address that devices use for this server; repeatable.")
     ] = None,
     org: Annotated[str | None, typer.Option(help="First organisation.")] = None,
+    org_kind: Annotated[
+        OrganisationKind, typer.Option(help="What sort of customer it is.")
+    ] = OrganisationKind.HOUSEHOLD,
     admin_email: Annotated[str | None, typer.Option(help="Its first owner, who signs in with bucklerctl.")] = None,
     admin_password_stdin: Annotated[
         bool, typer.Option("--admin-password-stdin", help="Read the password from stdin; else one is made up.")
@@ -41,7 +45,7 @@ def init(  # noqa: PLR0913 -- each is an option of the command
     with reporting(output):
         from controlplane.installation import initialise
 
-        customer = _first_customer(org, admin_email, stdin=admin_password_stdin, plan=plan, term=term)
+        customer = _first_customer(org, admin_email, kind=org_kind, stdin=admin_password_stdin, plan=plan, term=term)
         installed = asyncio.run(
             initialise(
                 DataDir(data_dir.absolute()),
@@ -55,7 +59,7 @@ def init(  # noqa: PLR0913 -- each is an option of the command
 
 
 def _first_customer(
-    org: str | None, admin_email: str | None, *, stdin: bool, plan: str, term: Term
+    org: str | None, admin_email: str | None, *, kind: OrganisationKind, stdin: bool, plan: str, term: Term
 ) -> "FirstCustomer | None":
     if org is None and admin_email is None:
         return None
@@ -69,7 +73,7 @@ def _first_customer(
     from controlplane.installation import FirstCustomer
 
     password = read_secret("password") if stdin else None
-    return FirstCustomer(org, admin_email, password, plan, term)
+    return FirstCustomer(org, admin_email, password, plan, term, kind)
 
 
 def _answer(installed: "Installed") -> dict[str, object]:

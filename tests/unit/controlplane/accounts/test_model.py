@@ -1,8 +1,16 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from controlplane.accounts.limits import LOCKED_FOR, MAX_FAILED_SIGN_INS
-from controlplane.accounts.model import after_wrong_password, new_token, normalise_email, parse_token
-from tests.fakes.clock import SOME_MONDAY as NOW
+from controlplane.accounts.model import (
+    may_manage,
+    new_token,
+    normalise_email,
+    parse_token,
+    scopes_from,
+    scopes_text,
+)
+from controlplane.runtime.principal import Role, Scope
 
 ORG, TOKEN = "org_" + "0" * 20, "tok_" + "1" * 20
 
@@ -37,10 +45,17 @@ def test_addresses_are_compared_without_case_and_what_is_none_is_refused(text: s
     assert normalise_email(text) == expected
 
 
-def test_the_tenth_wrong_password_locks_and_the_count_begins_again() -> None:
-    failed, locked_until = 0, None
-    for _ in range(MAX_FAILED_SIGN_INS - 1):
-        failed, locked_until = after_wrong_password(failed, NOW)
-        assert locked_until is None
-    failed, locked_until = after_wrong_password(failed, NOW)
-    assert (failed, locked_until) == (0, NOW + LOCKED_FOR)
+def test_owners_manage_everybody_and_admins_everybody_but_owners() -> None:
+    managed = {actor: {other for other in Role if may_manage(actor, other)} for actor in Role}
+    assert managed == {
+        Role.OWNER: set(Role),
+        Role.ADMIN: {Role.ADMIN, Role.SUPPORT, Role.VIEWER},
+        Role.SUPPORT: set(),
+        Role.VIEWER: set(),
+    }
+
+
+@given(st.sets(st.sampled_from(Scope), min_size=1))
+def test_scopes_come_back_from_their_text(scopes: set[Scope]) -> None:
+    assert scopes_from(scopes_text(scopes)) == frozenset(scopes)
+    assert scopes_from(None) is None

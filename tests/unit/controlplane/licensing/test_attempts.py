@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from controlplane.licensing.attempts import RATES, Guessing, forget_full, wait_of
+from controlplane.licensing.attempts import RATES, Guessing
+from controlplane.runtime.attempts import forget_full, wait_of
 from controlplane.runtime.principal import calling
 from controlplane.runtime.rate_limit import Rate
 from controlplane.runtime.refusal import Refusal

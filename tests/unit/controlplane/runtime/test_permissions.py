@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from controlplane.runtime.permissions import PERMISSIONS, Caller, authorise
-from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, Role
+from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, Role, Scope
 from controlplane.runtime.refusal import Refusal
 from wire.v1 import (
     account_pb2,
@@ -90,10 +92,46 @@ def test_nobody_passes_only_where_anyone_may(method: str) -> None:
     assert refused.value.reason == "UNAUTHENTICATED"
 
 
-def test_a_viewer_may_look_but_change_nothing() -> None:
+#: What people do about themselves; it touches nobody else.
+ABOUT_ONESELF = {
+    "SignOut",
+    "WhoAmI",
+    "ChangePassword",
+    "EnrolSecondFactor",
+    "ConfirmSecondFactor",
+    "RemoveSecondFactor",
+    "CreateToken",
+    "ListTokens",
+    "RevokeToken",
+}
+
+
+def test_a_viewer_may_look_but_change_nothing_of_others() -> None:
     viewer = {name for name, permission in PERMISSIONS.items() if Role.VIEWER in permission.roles}
-    verbs = {name.rpartition("/")[2] for name in viewer}
-    assert all(verb.startswith(("Get", "List", "WhoAmI", "Explain", "Check", "Classify", "Simulate")) for verb in verbs)
+    verbs = {name.rpartition("/")[2] for name in viewer} - ABOUT_ONESELF
+    assert all(verb.startswith(("Get", "List", "Explain", "Check", "Classify", "Simulate")) for verb in verbs)
+
+
+@pytest.mark.parametrize("method", sorted(PERMISSIONS))
+@pytest.mark.parametrize("scope", list(Scope))
+def test_a_token_passes_exactly_where_the_table_names_a_scope_of_it(method: str, scope: Scope) -> None:
+    permission = PERMISSIONS[method]
+    owner = replace(person(Role.OWNER), scopes=frozenset({scope}))
+    if permission.caller is Caller.DEVICE:
+        return
+    if permission.caller is Caller.ANYONE or permission.scope in {None, scope}:
+        authorise(method, owner)
+        return
+    with pytest.raises(Refusal) as refused:
+        authorise(method, owner)
+    assert refused.value.reason == "SCOPE_MISSING"
+
+
+def test_what_only_looks_needs_no_scope_that_changes() -> None:
+    for name, permission in PERMISSIONS.items():
+        looks = name.rpartition("/")[2].startswith(("Get", "List", "Explain", "Check", "Classify", "Simulate"))
+        if permission.scope is Scope.READ:
+            assert looks, name
 
 
 def test_a_refused_role_is_told_which_roles_may() -> None:

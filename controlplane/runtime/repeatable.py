@@ -10,7 +10,7 @@ from controlplane.storage.database import UnitOfWork
 
 
 class Repeatable:
-    """One request of a person that changes seats or keys, made once however often it is sent.
+    """One request of a person that changes something, made once however often it is sent.
 
     Args:
         person: Who asks.
