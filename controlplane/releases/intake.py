@@ -29,7 +29,9 @@ _LICENCES = (
     ("BSD-3-Clause", "Neither the name of"),
     ("BSD-2-Clause", "Redistributions in binary form must reproduce the above copyright notice"),
 )
-_COPYRIGHT = re.compile(r"^\W*copyright\s*(?:\(c\)|©)?\s*[-\d,\s]*(?P<holder>[^\d\s].{1,200})$", re.I | re.M)
+_COPYRIGHT = re.compile(
+    r"^\W*copyright\s*(?:\(c\)|©)?\s*[-\d,\s]*(?P<holder>[^\d\s].{1,200})$", re.IGNORECASE | re.MULTILINE
+)
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+()-]")
 
 

@@ -99,7 +99,12 @@ class ScannerJudge:
         settings = ("--data-dir", str(home / "data"), "--config", str(home / "agent.toml"))
         with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as complaints:
             process = await asyncio.create_subprocess_exec(
-                *self._scanner, *settings, *arguments, stdin=asyncio.subprocess.DEVNULL, stdout=answer, stderr=complaints
+                *self._scanner,
+                *settings,
+                *arguments,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=answer,
+                stderr=complaints,
             )
             try:
                 async with asyncio.timeout(PATIENCE_S):

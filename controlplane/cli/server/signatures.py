@@ -3,7 +3,6 @@
 import asyncio
 import sysconfig
 from collections import Counter
-from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +15,8 @@ from controlplane.config import ServerConfig, read_config
 from controlplane.runtime.refusal import Kind, Refusal
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from controlplane.releases.model import RulePack
     from controlplane.releases.selection import Selection
     from controlplane.releases.service import BuiltBundle, SignatureLibrary
@@ -38,7 +39,9 @@ def import_pack(
         list[Path] | None,
         typer.Option(metavar="DIR", help="Clean software to try it on; left out: the Python packages of this program."),
     ] = None,
-    clean_check: Annotated[bool, typer.Option("--clean-check/--no-clean-check", help="Try it on clean software.")] = True,
+    clean_check: Annotated[
+        bool, typer.Option("--clean-check/--no-clean-check", help="Try it on clean software.")
+    ] = True,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Take a pack in, with its licence; say what does not compile and what it finds in clean software."""
@@ -63,7 +66,7 @@ def list_packs(data_dir: DataDirOption, *, output: OutputOption = Output.TEXT) -
     with reporting(output):
         import json
 
-        from controlplane.cli.visible import table
+        from controlplane.cli.ctl.output import say_table
 
         config = read_config(data_dir.absolute())
 
@@ -79,8 +82,7 @@ def list_packs(data_dir: DataDirOption, *, output: OutputOption = Output.TEXT) -
             typer.echo("There are no packs. Import one: buckler-server signatures import NAME FILE|DIR|ZIP")
         else:
             columns = ("name", "version", "licence", "rules", "left_out", "attribution")
-            for line in table(columns, [[str(row[column]) for column in columns] for row in rows]):
-                typer.echo(line)
+            say_table(columns, [[str(row[column]) for column in columns] for row in rows], whole=["name"])
 
 
 @signatures.command("show")
@@ -207,7 +209,13 @@ def _show_pack(pack: "RulePack", selection: "Selection", output: Output) -> None
                 for item in pack.compiled.problems
             ],
             "clean_hits": [
-                {"rule": hit.rule, "path": hit.path, "severity": hit.severity, "files": hit.files, "example": hit.example}
+                {
+                    "rule": hit.rule,
+                    "path": hit.path,
+                    "severity": hit.severity,
+                    "files": hit.files,
+                    "example": hit.example,
+                }
                 for hit in pack.clean.hits
             ],
             "rules_left_out": [
@@ -218,9 +226,17 @@ def _show_pack(pack: "RulePack", selection: "Selection", output: Output) -> None
         }
         show(output, summary | lists)
         return
-    lines = [f"does not compile: {p.path}, line {p.line}: {p.rule or 'the whole file'}: {p.reason}" for p in pack.compiled.problems]
-    lines += [f"hits clean software: {h.rule} ({h.severity}, {h.path}): {h.files} files, e.g. {h.example}" for h in pack.clean.hits]
-    lines += [f"repeats: {item.rule} ({item.path}) is {item.because}" for item in left_out if item.reason.value == "duplicate"]
+    lines = [
+        f"does not compile: {p.path}, line {p.line}: {p.rule or 'the whole file'}: {p.reason}"
+        for p in pack.compiled.problems
+    ]
+    lines += [
+        f"hits clean software: {h.rule} ({h.severity}, {h.path}): {h.files} files, e.g. {h.example}"
+        for h in pack.clean.hits
+    ]
+    lines += [
+        f"repeats: {item.rule} ({item.path}) is {item.because}" for item in left_out if item.reason.value == "duplicate"
+    ]
     lines += [f"same name, other rule: {item.name} in {', '.join(item.places)}; all are kept" for item in conflicts]
     more = [f"and {len(lines) - _SHOWN} more: --output json"] if len(lines) > _SHOWN else []
     show(output, summary, hints=(*lines[:_SHOWN], *more))
