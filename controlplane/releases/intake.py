@@ -80,6 +80,7 @@ class _Contents:
 
     def __init__(self) -> None:
         self._rules: dict[str, str] = {}
+        self._taken: set[str] = set()
         self._bytes = 0
         self.licence_text = ""
 
@@ -114,11 +115,11 @@ class _Contents:
 
     def _free(self, stem: str) -> str:
         """A path that no other file of the pack has; case does not tell files apart everywhere."""
-        taken = {path.lower() for path in self._rules} if f"{stem}.yar" in self._rules else ()
         number, path = 1, f"{stem}.yar"
-        while path.lower() in taken:
+        while path.lower() in self._taken:
             number += 1
             path = f"{stem}-{number}.yar"
+        self._taken.add(path.lower())
         return path
 
 
