@@ -18,6 +18,7 @@ from agent.cli.invocation import Common, ConfigOption, DataDirOption, OutputOpti
 from agent.cli.mode import mode
 from agent.cli.printing import note, note_error, say
 from agent.cli.quarantine import quarantine_app
+from agent.cli.rules import rules_app
 from agent.cli.run import run
 from agent.cli.scan import scan_command
 from agent.cli.scan_wiring import scan_wiring
@@ -51,6 +52,7 @@ buckler.add_typer(quarantine_app, name="quarantine")
 buckler.add_typer(exclusion_app, name="exclusion")
 buckler.add_typer(schedule_app, name="schedule")
 buckler.add_typer(service_app, name="service")
+buckler.add_typer(rules_app, name="rules")
 buckler.command()(mode)
 
 

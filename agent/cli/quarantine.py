@@ -70,6 +70,8 @@ def show(
     shown = _as_json(file) | {"mode": oct(file.mode), "findings": _threats(file), "history": ""}
     for name, value in shown.items():
         say(f"{name:<15} : {'' if value is None else value}".rstrip())
+    for credit in dict.fromkeys(finding.credit for finding in file.findings if finding.credit):
+        say(f"rules by        : {credit}")
     for note in file.history:
         say(f"  {note.at:%Y-%m-%d %H:%M:%S} {note.event.value} by {note.actor} {note.detail}".rstrip())
 
@@ -209,6 +211,7 @@ def _as_json(file: "QuarantinedFile") -> dict[str, Any]:
                 "severity": finding.severity.value,
                 "member": "!".join(finding.member_path),
                 "threat_name": finding.threat_name,
+                "credit": finding.credit,
             }
             for finding in file.findings
         ],

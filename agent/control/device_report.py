@@ -90,6 +90,7 @@ def _incident(incident: Incident) -> device_pb2.Incident:
                 severity=finding.severity.value,
                 member_path=[clean_text(part) for part in finding.member_path],
                 threat_name=clean_text(finding.threat_name),
+                credit=clean_text(finding.credit),
             )
             for finding in incident.findings
         ],

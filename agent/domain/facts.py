@@ -29,6 +29,7 @@ class Finding:
         severity: How bad.
         member_path: Names from the outermost container to the member, e.g. `("a.zip", "b/c.txt")`; empty: the file.
         threat_name: Name for people, if the rule gives one.
+        credit: Whose rule it is and under which licence, if it came from others.
     """
 
     rule: str
@@ -36,6 +37,7 @@ class Finding:
     severity: Severity
     member_path: tuple[str, ...] = ()
     threat_name: str = ""
+    credit: str = ""
 
 
 @dataclass(frozen=True, slots=True)

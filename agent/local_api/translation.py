@@ -70,6 +70,7 @@ def file_to_wire(file: QuarantinedFile) -> local_pb2.QuarantinedFile:
                 severity=finding.severity.value,
                 member_path=[path_to_text(part) for part in finding.member_path],
                 threat_name=finding.threat_name,
+                credit=finding.credit,
             )
             for finding in file.findings
         ],
@@ -104,6 +105,7 @@ def file_from_wire(message: local_pb2.QuarantinedFile) -> QuarantinedFile:
                 severity=Severity(finding.severity),
                 member_path=tuple(path_from_text(part) for part in finding.member_path),
                 threat_name=finding.threat_name,
+                credit=finding.credit,
             )
             for finding in message.findings
         ),

@@ -16,10 +16,12 @@ from typing import BinaryIO
 
 from agent.domain.errors import BucklerError
 from agent.platform.anonymous_file import anonymous_file
+from agent.scanner.bundle_reading import Bundle, Credit, namespace_of, read_bundle
 from agent.scanner.cache_key import asks_for_names
 from agent.scanner.engines.port import Engine, RuleCompileError, RuleSource
 from agent.scanner.engines.registry import engine_named
 from agent.scanner.rule_salvage import LeftOut, salvage
+from wire.rule_bundle import BundleError
 
 _SUFFIXES = frozenset({".yar", ".yara"})
 _MANIFEST = "manifest.toml"
@@ -41,11 +43,13 @@ class RulePack:
         sources: In a fixed order, namespaces unique.
         version: Short hash of namespaces and texts, after the manifest's version if there is one.
         made_at: From the manifest, else the newest modification time of its files.
+        credits: Whom to credit for rules of others, from the manifests of bundles.
     """
 
     sources: tuple[RuleSource, ...]
     version: str
     made_at: datetime
+    credits: tuple[Credit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ class CompiledPack:
         made_at: Of the pack.
         image: Descriptor of the compiled rules, an anonymous file; open until `close`.
         names_matter: Some rule may ask what a file is called.
+        credits: Of the pack.
     """
 
     version: str
@@ -69,6 +74,7 @@ class CompiledPack:
     made_at: datetime
     image: int
     names_matter: bool = True
+    credits: tuple[Credit, ...] = ()
 
     @property
     def engine_label(self) -> str:
@@ -96,11 +102,12 @@ def load_rules(sources: Sequence[Path]) -> RulePack:
         BucklerError: `RULES_NOT_FOUND`, `RULES_EMPTY`, or `RULES_INVALID` for text that is no UTF-8 or a broken zip.
     """
     found: list[RuleSource] = []
+    bundles: list[Bundle] = []
     newest = 0.0
     for path in sources:
         try:
             newest = max(newest, path.stat().st_mtime)
-            found.extend(_read(path))
+            found.extend(_read(path, bundles))
         except FileNotFoundError as error:
             raise _not_found(path, "there are no rules there") from error
         except OSError as error:
@@ -118,7 +125,9 @@ def load_rules(sources: Sequence[Path]) -> RulePack:
     if manifest is not None:
         named, made_at = _read_manifest(manifest)
         version = f"{named}-{version}"
-    return RulePack(texts, version, made_at)
+    elif bundles:
+        version, made_at = f"{bundles[0].version}-{version}", bundles[0].made_at
+    return RulePack(texts, version, made_at, tuple(credit for bundle in bundles for credit in bundle.credits))
 
 
 def compile_pack(pack: RulePack, engine: str | Engine = "yara") -> CompiledPack:
@@ -170,7 +179,9 @@ def _compiled(pack: RulePack, engine: Engine) -> CompiledPack:
 
     image = anonymous_file("buckler-rules", write_image)
     names_matter = asks_for_names(source.text for source in pack.sources)
-    return CompiledPack(pack.version, engine.name, engine.version, rule_count, pack.made_at, image, names_matter)
+    return CompiledPack(
+        pack.version, engine.name, engine.version, rule_count, pack.made_at, image, names_matter, pack.credits
+    )
 
 
 def _read_manifest(path: Path) -> tuple[str, datetime]:
@@ -184,11 +195,11 @@ def _read_manifest(path: Path) -> tuple[str, datetime]:
     return version, made_at
 
 
-def _read(path: Path) -> Iterator[RuleSource]:
+def _read(path: Path, bundles: list[Bundle]) -> Iterator[RuleSource]:
     if path.is_dir():
         yield from _read_folder(path)
     elif zipfile.is_zipfile(path):
-        yield from _read_zip(path)
+        yield from _read_zip(path, bundles)
     else:
         yield _source(path.stem, str(path), path.read_bytes())
 
@@ -196,11 +207,11 @@ def _read(path: Path) -> Iterator[RuleSource]:
 def _read_folder(folder: Path) -> Iterator[RuleSource]:
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in _SUFFIXES and path.is_file():
-            namespace = path.relative_to(folder).with_suffix("").as_posix()
+            namespace = namespace_of(path.relative_to(folder).as_posix())
             yield _source(namespace, str(path), path.read_bytes())
 
 
-def _read_zip(path: Path) -> Iterator[RuleSource]:
+def _read_zip(path: Path, bundles: list[Bundle]) -> Iterator[RuleSource]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = [m for m in archive.infolist() if PurePosixPath(m.filename).suffix.lower() in _SUFFIXES]
@@ -211,10 +222,13 @@ def _read_zip(path: Path) -> Iterator[RuleSource]:
                     0,
                     f"more than {_MAX_PACK_FILES} rule files, or more than {_MAX_PACK_BYTES} bytes of them",
                 )
+            bundle = read_bundle(archive, members)
+            bundles.extend([bundle] if bundle else [])
             for member in sorted(members, key=lambda m: m.filename):
                 content = archive.read(member)
-                namespace = PurePosixPath(member.filename).with_suffix("").as_posix()
-                yield _source(namespace, f"{path}!{member.filename}", content)
+                yield _source(namespace_of(member.filename), f"{path}!{member.filename}", content)
+    except BundleError as error:
+        raise _invalid(str(path), 0, f"the bundle cannot be used: {error}") from error
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
         raise _invalid(str(path), 0, f"the zip archive cannot be read: {error}") from error
 

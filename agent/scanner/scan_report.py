@@ -142,6 +142,7 @@ def _judgement(facts: ScanFacts, verdict: Verdict) -> dict[str, object]:
                 "threat_name": finding.threat_name,
                 "member": _MEMBER_SEPARATOR.join(finding.member_path),
             }
+            | ({"credit": finding.credit} if finding.credit else {})
             for finding in verdict.findings
         ],
         "incomplete": [
@@ -207,6 +208,7 @@ def file_line(file: ScannedFile | ScannedProcess) -> str:
     details = [
         f"{finding.threat_name or finding.rule} ({finding.severity.value}, {finding.namespace}.{finding.rule})"
         + (f" in {_MEMBER_SEPARATOR.join(finding.member_path)}" if finding.member_path else "")
+        + (f", rule by {finding.credit}" if finding.credit else "")
         for finding in file.verdict.findings
     ]
     details += [

@@ -11,11 +11,12 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 
 from agent.domain.errors import BucklerError, ExitStatus
-from agent.domain.facts import Incomplete, ScanFacts
+from agent.domain.facts import Finding, Incomplete, ScanFacts
 from agent.domain.health import HealthIssue
 from agent.domain.ports import Clock
 from agent.platform.process_costs import usage_of
 from agent.platform.sandbox import SandboxReport
+from agent.scanner.bundle_reading import credit_of
 from agent.scanner.protocol import Answer, Hello, ProtocolError, WorkerOrders, decode_answer
 from agent.scanner.rulepack import CompiledPack
 from agent.scanner.settings import ScannerSettings
@@ -318,7 +319,7 @@ class ScannerService:
         return ScanFacts(
             sha256=answer.sha256,
             size_bytes=answer.size_bytes,
-            findings=answer.findings,
+            findings=self._credited(answer.findings),
             incomplete=answer.incomplete,
             error=answer.error,
             engine=self._pack.engine_label,
@@ -326,6 +327,12 @@ class ScannerService:
             elapsed_ms=(self._clock.monotonic_ns() - begun_ns) / 1_000_000,
             costs=answer.costs,
         )
+
+    def _credited(self, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+        """Licences of third-party rules ask that their authors are named where something is found."""
+        if not self._pack.credits:
+            return findings
+        return tuple(replace(item, credit=credit_of(item.namespace, self._pack.credits)) for item in findings)
 
     # ------------------------------------------------------------ the pool
 

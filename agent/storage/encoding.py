@@ -43,6 +43,7 @@ def findings_to_column(findings: tuple[Finding, ...]) -> str:
                 "severity": finding.severity.value,
                 "member_path": list(finding.member_path),
                 "threat_name": finding.threat_name,
+                "credit": finding.credit,
             }
             for finding in findings
         ]
@@ -58,6 +59,8 @@ def findings_from_column(value: str) -> tuple[Finding, ...]:
             severity=Severity(item["severity"]),
             member_path=tuple(item["member_path"]),
             threat_name=item["threat_name"],
+            # Rows that were written before there were credits have none.
+            credit=item.get("credit", ""),
         )
         for item in json.loads(value)
     )

@@ -15,6 +15,7 @@ from controlplane.cli.server.keys import keys
 from controlplane.cli.server.migrate import migrate
 from controlplane.cli.server.organisation import organisation
 from controlplane.cli.server.serve import serve
+from controlplane.cli.server.signatures import signatures
 from controlplane.cli.server.subscription import subscription
 from controlplane.cli.server.transfer import transfer
 from controlplane.cli.server.user import user
@@ -35,6 +36,7 @@ app.add_typer(user, name="user")
 app.add_typer(keys, name="keys")
 app.add_typer(subscription, name="subscription")
 app.add_typer(transfer, name="transfer")
+app.add_typer(signatures, name="signatures")
 app.command()(doctor)
 
 

@@ -9,13 +9,14 @@ MAX_INCIDENTS = 200
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A rule that matched, and where inside the file."""
+    """A rule that matched, where inside the file, and whose rule it is if it came from others."""
 
     rule: str
     namespace: str
     severity: str
     member_path: tuple[str, ...]
     threat_name: str
+    credit: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,6 +140,7 @@ def _read_finding(untrusted: device_pb2.Finding) -> Finding:
         severity=untrusted.severity,
         member_path=tuple(harmless_text(part, limit=MAX_MEMBER_CHARACTERS) for part in untrusted.member_path),
         threat_name=harmless_text(untrusted.threat_name, limit=MAX_NAME_CHARACTERS),
+        credit=harmless_text(untrusted.credit, limit=MAX_DETAIL_CHARACTERS),
     )
 
 
@@ -169,6 +170,7 @@ def _message(detection: Detection) -> fleet_pb2.Detection:
                     severity=finding.severity,
                     member_path=finding.member_path,
                     threat_name=finding.threat_name,
+                    credit=finding.credit,
                 )
                 for finding in incident.findings
             ],

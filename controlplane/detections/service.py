@@ -190,6 +190,7 @@ def _row(incident: ReportedIncident, org_id: str, device_id: str, received_at: d
                     "severity": finding.severity,
                     "member_path": finding.member_path,
                     "threat_name": finding.threat_name,
+                    "credit": finding.credit,
                 }
                 for finding in incident.findings
             ]
@@ -217,6 +218,7 @@ def _incident(row: Row[Any]) -> ReportedIncident:
                 severity=finding["severity"],
                 member_path=tuple(finding["member_path"]),
                 threat_name=finding["threat_name"],
+                credit=finding.get("credit", ""),
             )
             for finding in json.loads(row.findings)
         ),

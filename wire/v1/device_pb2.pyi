@@ -347,12 +347,15 @@ class Finding(_message.Message):
     SEVERITY_FIELD_NUMBER: _builtins.int
     MEMBER_PATH_FIELD_NUMBER: _builtins.int
     THREAT_NAME_FIELD_NUMBER: _builtins.int
+    CREDIT_FIELD_NUMBER: _builtins.int
     rule: _builtins.str
     namespace: _builtins.str
     severity: _builtins.str
     """critical, high, medium, low or info."""
     threat_name: _builtins.str
     """Name of the threat for people, if the rule gives one."""
+    credit: _builtins.str
+    """Whose rule it is and under which licence; empty: it came with the agent."""
     @_builtins.property
     def member_path(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Where inside the file, outermost first, e.g. ["a.zip", "b/c.txt"]; empty: the file itself."""
@@ -365,10 +368,11 @@ class Finding(_message.Message):
         severity: _builtins.str = ...,
         member_path: _abc.Iterable[_builtins.str] | None = ...,
         threat_name: _builtins.str = ...,
+        credit: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["member_path", b"member_path", "namespace", b"namespace", "rule", b"rule", "severity", b"severity", "threat_name", b"threat_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit", b"credit", "member_path", b"member_path", "namespace", b"namespace", "rule", b"rule", "severity", b"severity", "threat_name", b"threat_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

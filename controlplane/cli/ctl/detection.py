@@ -201,3 +201,5 @@ def _show_one(row: dict[str, Any]) -> None:
         for finding in row["findings"]
     ]
     say_table(["rule", "severity", "where", "namespace"], rows, whole=["rule"])
+    for credit in dict.fromkeys(finding["credit"] for finding in row["findings"] if finding["credit"]):
+        say(f"rules by {credit}")

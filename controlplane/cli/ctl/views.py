@@ -155,6 +155,7 @@ def detection_row(detection: fleet_pb2.Detection) -> dict[str, Any]:
                 "severity": finding.severity,
                 "member": "!".join(finding.member_path) or None,
                 "threat_name": finding.threat_name or None,
+                "credit": finding.credit or None,
             }
             for finding in incident.findings
         ],

@@ -1,0 +1,70 @@
+"""`buckler rules`: what is in a rule file, folder, archive or bundle, and what of it does not compile."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent.cli.invocation import ConfigOption, DataDirOption, OutputOption, common_options
+from agent.cli.printing import say
+from agent.domain.errors import ExitStatus
+
+if TYPE_CHECKING:
+    from agent.scanner.rule_listing import Listing
+    from agent.scanner.rulepack import RulePack
+
+rules_app = typer.Typer(help="Look into rules of your own before scanning with them.", no_args_is_help=True)
+
+
+@rules_app.command()
+def check(
+    context: typer.Context,
+    paths: Annotated[list[Path], typer.Argument(metavar="FILE|DIR|ZIP…", help="Rules, as for `scan --rules`.")],
+    engine: Annotated[str, typer.Option("--engine", metavar="NAME", help="Compile with yara or boreal.")] = "yara",
+    output: OutputOption = None,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+) -> int:
+    """Compile rules and say what does not; nothing is scanned and nothing is kept."""
+    from agent.scanner.engines.registry import engine_named
+    from agent.scanner.rule_listing import list_rules
+    from agent.scanner.rulepack import load_rules
+
+    pack = load_rules(paths)
+    listing = list_rules(pack.sources, engine_named(engine))
+    if common_options(context, output, data_dir, config).as_json:
+        _say_records(pack, listing)
+    else:
+        _say_summary(pack, listing)
+    return int(ExitStatus.BAD_INPUT if listing.left_out else ExitStatus.OK)
+
+
+def _say_records(pack: "RulePack", listing: "Listing") -> None:
+    import json
+
+    records: list[dict[str, object]] = [{"type": "rule"} | asdict(rule) for rule in listing.rules]
+    records += [{"type": "left_out"} | asdict(item) for item in listing.left_out]
+    records += [{"type": "whole_file", "namespace": namespace} for namespace in listing.whole_files]
+    records.append({"type": "summary"} | _counts(pack, listing))
+    say("\n".join(json.dumps(record) for record in records))
+
+
+def _say_summary(pack: "RulePack", listing: "Listing") -> None:
+    from agent.scanner.scan_report import printable
+
+    for item in listing.left_out:
+        say(f"does not compile: {printable(str(item))}")
+    for namespace in listing.whole_files:
+        say(f"compiles, but its rules cannot be told apart, so they run on every file: {printable(namespace)}")
+    for name, value in _counts(pack, listing).items():
+        say(f"{name} : {value}")
+
+
+def _counts(pack: "RulePack", listing: "Listing") -> dict[str, object]:
+    return {
+        "files": len(pack.sources),
+        "rules": len(listing.rules),
+        "left_out": len(listing.left_out),
+        "version": pack.version,
+    }

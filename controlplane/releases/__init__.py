@@ -1,0 +1,1 @@
+"""Signatures of others: taken in, judged, and built into bundles that devices scan with."""
