@@ -18,6 +18,7 @@ from typing import IO, BinaryIO
 
 from agent.platform.secure_files import make_private_folder, open_private_folder
 from agent.scanner.engines.port import Engine, Matcher, Readable, RuleProblem, RuleSource
+from agent.scanner.parts_hash import parts_sha256
 
 FOLDER = "compiled-rules"
 #: The two largest public packs together compile to 90 MB.
@@ -79,12 +80,9 @@ class CachedEngine:
 
     def _key(self, sources: Sequence[RuleSource]) -> str:
         """Name of the file: everything that an image depends on, the whole text of the rules before all."""
-        digest = hashlib.sha256(json.dumps([self._inner.name, self._inner.version, self._format]).encode())
-        for source in sources:
-            for part in (source.namespace.encode(), source.text.encode("utf-8", "surrogatepass")):
-                digest.update(len(part).to_bytes(8, "big"))
-                digest.update(part)
-        return digest.hexdigest()
+        made_by = json.dumps([self._inner.name, self._inner.version, self._format]).encode()
+        texts = (text for source in sources for text in (source.namespace, source.text))
+        return parts_sha256((text.encode("utf-8", "surrogatepass") for text in texts), seed=made_by)
 
     def _recall(self, name: str, image: IO[bytes]) -> int | None:
         """Write a kept image and return its number of rules; None, and nothing is written: there is none."""

@@ -1,10 +1,10 @@
 """What is in a rule pack: each rule, whether it can be used, and what tells it from rules of the same name."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from agent.scanner.engines.port import Engine, RuleProblem, RuleSource
+from agent.scanner.parts_hash import parts_sha256
 from agent.scanner.routing.analysis import references
 from agent.scanner.routing.reading import Rule, UnsplittableSourceError, read_rules
 from agent.scanner.rule_salvage import LeftOut, salvage
@@ -82,10 +82,5 @@ def _listed(namespace: str, rule: Rule, names: set[str]) -> ListedRule:
 
 
 def _body_hash(rule: Rule) -> str:
-    digest = hashlib.sha256()
     strings = (part for string in rule.strings for part in (string.name, string.value, *string.modifiers, ""))
-    for part in (*strings, *rule.tokens):
-        encoded = part.encode("utf-8", "surrogateescape")
-        digest.update(len(encoded).to_bytes(8, "big"))
-        digest.update(encoded)
-    return digest.hexdigest()
+    return parts_sha256(part.encode("utf-8", "surrogatepass") for part in (*strings, *rule.tokens))

@@ -4,7 +4,6 @@ A pack is source text. It is compiled here, in the parent, into an image that ex
 never read from anywhere else, because loading them is running foreign code.
 """
 
-import hashlib
 import os
 import tomllib
 import zipfile
@@ -20,6 +19,7 @@ from agent.scanner.bundle_reading import Bundle, Credit, namespace_of, read_bund
 from agent.scanner.cache_key import asks_for_names
 from agent.scanner.engines.port import Engine, RuleCompileError, RuleSource
 from agent.scanner.engines.registry import engine_named
+from agent.scanner.parts_hash import parts_sha256
 from agent.scanner.rule_salvage import LeftOut, salvage
 from wire.rule_bundle import BundleError
 
@@ -254,12 +254,8 @@ def _unique_namespaces(sources: Iterable[RuleSource]) -> tuple[RuleSource, ...]:
 
 
 def _hash(sources: Iterable[RuleSource]) -> str:
-    digest = hashlib.sha256()
-    for source in sources:
-        for part in (source.namespace.encode(), source.text.encode()):
-            digest.update(len(part).to_bytes(8, "big"))
-            digest.update(part)
-    return digest.hexdigest()[:_HASH_DIGITS]
+    parts = (part.encode() for source in sources for part in (source.namespace, source.text))
+    return parts_sha256(parts)[:_HASH_DIGITS]
 
 
 def _not_found(path: Path, reason: str) -> BucklerError:

@@ -5,7 +5,7 @@ Only text is read here; rules are compiled by `buckler`, in a process of its own
 
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from controlplane.releases.errors import attribution_missing, licence_missing, unreadable
@@ -15,6 +15,8 @@ from controlplane.releases.model import Intake
 MAX_BYTES = 256 * 1024 * 1024
 MAX_FILES = 50_000
 _MAX_LICENCE_BYTES = 256 * 1024
+#: Characters of a licence's name or an attribution; a bundle takes ten times as many.
+_MAX_LINE = 200
 _SUFFIXES = frozenset({".yar", ".yara"})
 _LICENCE_NAMES = re.compile(r"(licen[cs]e|copying|unlicense)(\.(txt|md|rst))?", re.IGNORECASE)
 # What the texts of common licences say, and nothing else does; the first that fits.
@@ -50,14 +52,16 @@ def read_pack(source: Path, *, licence: str, attribution: str) -> Intake:
         untrusted = _Contents.of(source)
     except OSError as error:
         raise unreadable(str(source), error.strerror or type(error).__name__) from error
+    except _TooMuchError as error:
+        raise unreadable(str(source), str(error)) from error
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
         raise unreadable(str(source), f"the archive is damaged: {error}") from error
     if not untrusted.rules:
         raise unreadable(str(source), "it holds no rule files")
-    licence = licence or licence_named(untrusted.licence_text)
+    licence = _line(licence) or licence_named(untrusted.licence_text)
     if not licence:
         raise licence_missing(str(source))
-    attribution = attribution or copyright_holder(untrusted.licence_text)
+    attribution = _line(attribution) or copyright_holder(untrusted.licence_text)
     if not attribution:
         raise attribution_missing(str(source))
     return Intake(untrusted.rules, licence, untrusted.licence_text, attribution, str(source))
@@ -72,14 +76,19 @@ def licence_named(text: str) -> str:
 def copyright_holder(text: str) -> str:
     """Who a licence text names; empty: nobody."""
     found = _COPYRIGHT.search(text)
-    return found["holder"].strip() if found else ""
+    return _line(found["holder"]) if found else ""
+
+
+class _TooMuchError(Exception):
+    def __str__(self) -> str:
+        return f"it holds more than {MAX_FILES} rule files, or more than {MAX_BYTES} bytes of them"
 
 
 class _Contents:
     """Rule texts by their safe paths, and the licence text."""
 
     def __init__(self) -> None:
-        self._rules: dict[str, str] = {}
+        self.rules: dict[str, str] = {}
         self._taken: set[str] = set()
         self._bytes = 0
         self.licence_text = ""
@@ -97,10 +106,6 @@ class _Contents:
             contents.take(untrusted_path, untrusted_content)
         return contents
 
-    @property
-    def rules(self) -> Mapping[str, str]:
-        return self._rules
-
     def take(self, untrusted_path: str, untrusted_content: bytes) -> None:
         path = PurePosixPath(untrusted_path)
         text = _text(untrusted_content)
@@ -109,9 +114,9 @@ class _Contents:
             self.licence_text = self.licence_text or text
             return
         self._bytes += len(untrusted_content)
-        if self._bytes > MAX_BYTES or len(self._rules) >= MAX_FILES:
-            raise ValueError(f"more than {MAX_FILES} rule files, or more than {MAX_BYTES} bytes of them")
-        self._rules[self._free(_safe(path))] = text
+        if self._bytes > MAX_BYTES or len(self.rules) >= MAX_FILES:
+            raise _TooMuchError
+        self.rules[self._free(_safe(path))] = text
 
     def _free(self, stem: str) -> str:
         """A path that no other file of the pack has; case does not tell files apart everywhere."""
@@ -140,7 +145,7 @@ def _in_archive(source: Path) -> Iterator[tuple[str, bytes]]:
 def _is_wanted(name: str, size_bytes: int) -> bool:
     if PurePosixPath(name).suffix.lower() in _SUFFIXES:
         if size_bytes > MAX_BYTES:
-            raise ValueError(f"{name} has more than {MAX_BYTES} bytes")
+            raise _TooMuchError
         return True
     return _LICENCE_NAMES.fullmatch(name) is not None and size_bytes <= _MAX_LICENCE_BYTES
 
@@ -149,6 +154,11 @@ def _safe(path: PurePosixPath) -> str:
     """Without suffix, and without anything a file system or a terminal could take for more than a name."""
     parts = [_UNSAFE.sub("_", part) for part in path.with_suffix("").parts]
     return "/".join(part for part in parts if part.strip("._")) or "rules"
+
+
+def _line(untrusted: str) -> str:
+    """One printable line, as the manifest of a bundle takes it."""
+    return " ".join("".join(char if char.isprintable() else " " for char in untrusted).split())[:_MAX_LINE]
 
 
 def _text(untrusted: bytes) -> str:

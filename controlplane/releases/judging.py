@@ -10,8 +10,8 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -66,20 +66,18 @@ class ScannerJudge:
     """Asks `buckler`.
 
     Args:
-        scanner: The program and what stands before its arguments.
+        find_scanner: Finds the program and what stands before its arguments; called when it is asked something.
     """
 
-    def __init__(self, scanner: Sequence[str]) -> None:
-        self._scanner = tuple(scanner)
+    def __init__(self, find_scanner: Callable[[], Sequence[str]] = installed_scanner) -> None:
+        self._find_scanner = find_scanner
 
     async def compile(self, files: Mapping[str, str]) -> CompileReport:
         """See `Judge`."""
         async with _written(files) as folder:
             records = await self._ask(("rules", "check", "--output", "json", str(folder)), folder, _CHECKED)
-        try:
+        with _understanding():
             return _compile_report(records, folder)
-        except (KeyError, TypeError, ValueError) as error:
-            raise scanner_failed("its answer is not understood; the versions of both must be the same") from error
 
     async def try_on_clean_software(self, files: Mapping[str, str], folders: Sequence[Path]) -> CleanReport:
         """See `Judge`."""
@@ -88,10 +86,8 @@ class ScannerJudge:
         async with _written(files) as folder:
             flags = ("--rules", str(folder), "--skip-broken-rules", "--no-cache", "--output", "json")
             records = await self._ask(("scan", *flags, *map(str, folders)), folder, _SCANNED)
-        try:
+        with _understanding():
             return _clean_report(records, tuple(map(str, folders)))
-        except (KeyError, TypeError, ValueError) as error:
-            raise scanner_failed("its answer is not understood; the versions of both must be the same") from error
 
     async def _ask(self, arguments: Sequence[str], folder: Path, good: frozenset[int]) -> list[dict[str, Any]]:
         # Neither the configuration nor the exclusions of an agent on this machine may have a say.
@@ -99,7 +95,7 @@ class ScannerJudge:
         settings = ("--data-dir", str(home / "data"), "--config", str(home / "agent.toml"))
         with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as complaints:
             process = await asyncio.create_subprocess_exec(
-                *self._scanner,
+                *self._find_scanner(),
                 *settings,
                 *arguments,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -115,20 +111,19 @@ class ScannerJudge:
                     await process.wait()
             answer.seek(0)
             complaints.seek(0)
-            records = list(_records(answer.read(_MAX_ANSWER_BYTES)))
+            with _understanding():
+                records = [json.loads(line) for line in answer.read(_MAX_ANSWER_BYTES).splitlines()]
             if status not in good or not records:
                 raise scanner_failed(_complaint(complaints.read(10_000)) or f"it ended with status {status}")
             return records
 
 
-def _records(answer: bytes) -> Iterator[dict[str, Any]]:
-    for line in answer.splitlines():
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise scanner_failed("its answer is not understood") from error
-        if isinstance(record, dict):
-            yield record
+@contextmanager
+def _understanding() -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, ValueError) as error:
+        raise scanner_failed("its answer is not understood; the versions of both must be the same") from error
 
 
 def _complaint(complaints: bytes) -> str:
@@ -195,6 +190,6 @@ async def _written(files: Mapping[str, str]) -> AsyncIterator[Path]:
         for path, text in files.items():
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            # As it is, so that positions in it stay what they are.
-            target.write_bytes(text.encode("utf-8", "surrogateescape"))
+            # Bytes, because text files may have their line ends changed, and positions must stay what they are.
+            target.write_bytes(text.encode())
         yield folder

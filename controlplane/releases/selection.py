@@ -113,7 +113,7 @@ class _Selecting:
             self._left_out += dropped.values()
             staying = [rule for rule in rules[path] if rule.name not in dropped]
             self._remember(pack.name, staying)
-            if any(not _is_silent(rule) for rule in staying):
+            if staying:
                 kept[path] = _without(text, (rule for rule in rules[path] if rule.name in dropped))
         self._texts[pack.name] = kept
 
@@ -178,10 +178,6 @@ def _drop_companions(pack: str, rules: Sequence[PackRule], dropped: dict[str, Le
     if lost_global is not None:
         for rule in rules:
             dropped.setdefault(rule.name, LeftOut(pack, rule.path, rule.name, Reason.COMPANION, lost_global))
-
-
-def _is_silent(rule: PackRule) -> bool:
-    return bool(rule.scope)
 
 
 def _without(text: str, rules: Iterable[PackRule]) -> str:

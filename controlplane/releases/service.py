@@ -1,6 +1,5 @@
 """The library of rules of others."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -8,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import delete, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controlplane.releases.bundle import pack_files, unpack_files, write_bundle
 from controlplane.releases.errors import bundle_unsound, name_invalid, nothing_left, pack_unknown
@@ -17,6 +15,7 @@ from controlplane.releases.model import CleanHit, CleanReport, CompileReport, In
 from controlplane.releases.selection import Selection, select_rules
 from controlplane.releases.tables import rule_packs
 from controlplane.runtime.clock import Clock
+from controlplane.runtime.parts_hash import parts_sha256
 from controlplane.storage.database import Database
 from controlplane.storage.upsert import insert_into
 from wire.rule_bundle import LICENCE_FOLDER, PACK_NAME
@@ -48,7 +47,7 @@ class SignatureLibrary:
         self._clock = clock
         self._judge = judge
 
-    async def import_pack(self, name: str, intake: Intake, clean_folders: Sequence[Path]) -> RulePack:
+    async def import_pack(self, name: str, intake: Intake, clean_folders: Sequence[Path]) -> None:
         """Judge a pack and keep it; an earlier one of the same name is replaced.
 
         Args:
@@ -62,7 +61,9 @@ class SignatureLibrary:
         if not PACK_NAME.fullmatch(name) or name == LICENCE_FOLDER:
             raise name_invalid(name)
         compiled = await self._judge.compile(intake.files)
-        clean = await self._judge.try_on_clean_software(intake.files, clean_folders)
+        # Rules of which none compiles find nothing; the report says why.
+        folders = clean_folders if _can_scan(compiled) else ()
+        clean = await self._judge.try_on_clean_software(intake.files, folders)
         now = self._clock.now()
         values = {
             "version": _version(intake.files),
@@ -78,29 +79,12 @@ class SignatureLibrary:
         async with self._database.transaction() as uow:
             statement = insert_into(uow.connection, rule_packs).values(name=name, first_imported_at=now, **values)
             await uow.connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
-        return await self.pack(name)
 
-    async def packs(self, names: Sequence[str] = ()) -> tuple[RulePack, ...]:
-        """Some packs, or all, in the order in which they first came.
-
-        Raises:
-            Refusal: PACK_UNKNOWN.
-        """
+    async def packs(self) -> tuple[RulePack, ...]:
+        """All packs, in the order in which they first came."""
+        in_order = select(rule_packs).order_by(rule_packs.c.first_imported_at, rule_packs.c.name)
         async with self._database.reading() as connection:
-            every = await _read_packs(connection)
-        unknown = next((name for name in names if name not in every), None)
-        if unknown is not None:
-            raise pack_unknown(unknown, ", ".join(every))
-        return tuple(pack for name, pack in every.items() if not names or name in names)
-
-    async def pack(self, name: str) -> RulePack:
-        """One pack.
-
-        Raises:
-            Refusal: PACK_UNKNOWN.
-        """
-        (pack,) = await self.packs((name,))
-        return pack
+            return tuple(_pack(row) for row in await connection.execute(in_order))
 
     async def remove(self, name: str) -> None:
         """Forget a pack; bundles that hold it stay what they are.
@@ -108,9 +92,11 @@ class SignatureLibrary:
         Raises:
             Refusal: PACK_UNKNOWN.
         """
-        await self.pack(name)
+        one = delete(rule_packs).where(rule_packs.c.name == name).returning(rule_packs.c.name)
         async with self._database.transaction() as uow:
-            await uow.connection.execute(delete(rule_packs).where(rule_packs.c.name == name))
+            if (await uow.connection.execute(one)).first() is None:
+                known = await uow.connection.scalars(select(rule_packs.c.name).order_by(rule_packs.c.name))
+                raise pack_unknown(name, ", ".join(known))
 
     async def build(
         self, name: str, version: str, packs: Sequence[str] = (), *, keep_clean_hits: bool = False
@@ -129,7 +115,10 @@ class SignatureLibrary:
         for word in (name, version):
             if not PACK_NAME.fullmatch(word):
                 raise name_invalid(word)
-        chosen = await self.packs(packs)
+        every = await self.packs()
+        for pack in packs:
+            named(every, pack)
+        chosen = tuple(pack for pack in every if not packs or pack.name in packs)
         selection = select_rules(chosen, keep_clean_hits=keep_clean_hits)
         texts = {f"{pack}/{path}": text for pack, files in selection.texts.items() for path, text in files.items()}
         if not texts:
@@ -142,9 +131,23 @@ class SignatureLibrary:
         return BuiltBundle(content, chosen, selection)
 
 
-async def _read_packs(connection: AsyncConnection) -> dict[str, RulePack]:
-    rows = await connection.execute(select(rule_packs).order_by(rule_packs.c.first_imported_at, rule_packs.c.name))
-    return {row.name: _pack(row) for row in rows}
+def named(packs: Sequence[RulePack], name: str) -> RulePack:
+    """The pack of that name.
+
+    Raises:
+        Refusal: PACK_UNKNOWN.
+    """
+    found = next((pack for pack in packs if pack.name == name), None)
+    if found is None:
+        raise pack_unknown(name, ", ".join(pack.name for pack in packs))
+    return found
+
+
+def _can_scan(compiled: CompileReport) -> bool:
+    lost_files = {problem.path for problem in compiled.problems if not problem.rule}
+    broken = {(problem.path, problem.rule) for problem in compiled.problems}
+    sound = (rule for rule in compiled.rules if rule.path not in lost_files and (rule.path, rule.name) not in broken)
+    return bool(compiled.whole_files) or any(sound)
 
 
 def _pack(row: Any) -> RulePack:
@@ -174,9 +177,4 @@ def _clean(document: Mapping[str, Any]) -> CleanReport:
 
 
 def _version(files: Mapping[str, str]) -> str:
-    digest = hashlib.sha256()
-    for path, text in sorted(files.items()):
-        for part in (path.encode(), text.encode()):
-            digest.update(len(part).to_bytes(8, "big"))
-            digest.update(part)
-    return digest.hexdigest()[:_HASH_DIGITS]
+    return parts_sha256(part for item in sorted(files.items()) for part in item).hex()[:_HASH_DIGITS]

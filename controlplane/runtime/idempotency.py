@@ -5,7 +5,6 @@ with the same key waits for that transaction (both databases make it), then find
 failed and left no trace, does the work itself.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +12,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from controlplane.runtime.parts_hash import parts_sha256
 from controlplane.runtime.refusal import Kind, Refusal
 from controlplane.runtime.tables import idempotent_requests
 from controlplane.storage.database import UnitOfWork
@@ -40,13 +40,8 @@ class RequestKey:
 
 
 def request_hash(parts: Sequence[str]) -> bytes:
-    """SHA-256 over the parts of a request; each is length-prefixed, so that no two requests look alike."""
-    digest = hashlib.sha256()
-    for part in parts:
-        encoded = part.encode()
-        digest.update(len(encoded).to_bytes(8, "big"))
-        digest.update(encoded)
-    return digest.digest()
+    """SHA-256 over the parts of a request; no two requests look alike."""
+    return parts_sha256(parts)
 
 
 async def claim(uow: UnitOfWork, request: RequestKey, request_sha256: bytes, now: datetime) -> bytes | None:

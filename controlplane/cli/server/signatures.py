@@ -4,6 +4,7 @@ import asyncio
 import sysconfig
 from collections import Counter
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +12,9 @@ import typer
 
 from controlplane.cli.server.options import DataDirOption
 from controlplane.cli.server.output import Output, OutputOption, reporting, show
+from controlplane.cli.visible import visible
 from controlplane.config import ServerConfig, read_config
+from controlplane.runtime.private_files import write_public
 from controlplane.runtime.refusal import Kind, Refusal
 
 if TYPE_CHECKING:
@@ -37,7 +40,11 @@ def import_pack(
     attribution: Annotated[str, typer.Option(help="Whom to credit; left out: told by its licence file.")] = "",
     clean: Annotated[
         list[Path] | None,
-        typer.Option(metavar="DIR", help="Clean software to try it on; left out: the Python packages of this program."),
+        typer.Option(
+            metavar="DIR",
+            exists=True,
+            help="Clean software to try it on; left out: the Python packages of this program.",
+        ),
     ] = None,
     clean_check: Annotated[
         bool, typer.Option("--clean-check/--no-clean-check", help="Try it on clean software.")
@@ -52,12 +59,12 @@ def import_pack(
         intake = read_pack(source, licence=licence, attribution=attribution)
         folders = tuple(folder.absolute() for folder in clean or [Path(sysconfig.get_path("purelib"))])
 
-        async def run() -> "tuple[RulePack, Selection]":
+        async def run() -> "tuple[RulePack, ...]":
             async with _library(config) as library:
-                pack = await library.import_pack(name, intake, folders if clean_check else ())
-                return pack, _selection(await library.packs())
+                await library.import_pack(name, intake, folders if clean_check else ())
+                return await library.packs()
 
-        _show_pack(*asyncio.run(run()), output)
+        _show_pack(name, asyncio.run(run()), output)
 
 
 @signatures.command("list")
@@ -70,12 +77,9 @@ def list_packs(data_dir: DataDirOption, *, output: OutputOption = Output.TEXT) -
 
         config = read_config(data_dir.absolute())
 
-        async def run() -> "tuple[RulePack, ...]":
-            async with _library(config) as library:
-                return await library.packs()
-
-        packs = asyncio.run(run())
-        rows = [_summary(pack, _selection(packs)) for pack in packs]
+        packs = asyncio.run(_packs(config))
+        selection = _selection(packs)
+        rows = [_summary(pack, selection) for pack in packs]
         if output is Output.JSON:
             typer.echo(json.dumps(rows))
         elif not rows:
@@ -96,11 +100,7 @@ def show_pack(
     with reporting(output):
         config = read_config(data_dir.absolute())
 
-        async def run() -> "tuple[RulePack, Selection]":
-            async with _library(config) as library:
-                return await library.pack(name), _selection(await library.packs())
-
-        _show_pack(*asyncio.run(run()), output)
+        _show_pack(name, asyncio.run(_packs(config)), output)
 
 
 @signatures.command("remove")
@@ -165,13 +165,17 @@ def build(
 
 @asynccontextmanager
 async def _library(config: ServerConfig) -> "AsyncIterator[SignatureLibrary]":
-    from controlplane.releases.judging import ScannerJudge, installed_scanner
+    from controlplane.releases.judging import ScannerJudge
     from controlplane.releases.service import SignatureLibrary
     from controlplane.serving import opened
 
     async with opened(config) as server:
-        judge = ScannerJudge(installed_scanner())
-        yield SignatureLibrary(server.plane.database, server.plane.clocks.business, judge)
+        yield SignatureLibrary(server.plane.database, server.plane.clocks.business, ScannerJudge())
+
+
+async def _packs(config: ServerConfig) -> "tuple[RulePack, ...]":
+    async with _library(config) as library:
+        return await library.packs()
 
 
 def _selection(packs: "tuple[RulePack, ...]") -> "Selection":
@@ -197,27 +201,19 @@ def _summary(pack: "RulePack", selection: "Selection") -> dict[str, Any]:
     }
 
 
-def _show_pack(pack: "RulePack", selection: "Selection", output: Output) -> None:
+def _show_pack(name: str, packs: "tuple[RulePack, ...]", output: Output) -> None:
+    from controlplane.releases.selection import Reason
+    from controlplane.releases.service import named
+
+    pack, selection = named(packs, name), _selection(packs)
     summary = _summary(pack, selection)
     prefix = f"{pack.name}/"
     conflicts = [item for item in selection.conflicts if any(place.startswith(prefix) for place in item.places)]
     left_out = [item for item in selection.left_out if item.pack == pack.name]
     if output is Output.JSON:
         lists = {
-            "problems": [
-                {"path": item.path, "line": item.line, "rule": item.rule, "reason": item.reason}
-                for item in pack.compiled.problems
-            ],
-            "clean_hits": [
-                {
-                    "rule": hit.rule,
-                    "path": hit.path,
-                    "severity": hit.severity,
-                    "files": hit.files,
-                    "example": hit.example,
-                }
-                for hit in pack.clean.hits
-            ],
+            "problems": [asdict(problem) for problem in pack.compiled.problems],
+            "clean_hits": [asdict(hit) for hit in pack.clean.hits],
             "rules_left_out": [
                 {"rule": item.rule, "path": item.path, "reason": item.reason.value, "because": item.because}
                 for item in left_out
@@ -235,11 +231,11 @@ def _show_pack(pack: "RulePack", selection: "Selection", output: Output) -> None
         for h in pack.clean.hits
     ]
     lines += [
-        f"repeats: {item.rule} ({item.path}) is {item.because}" for item in left_out if item.reason.value == "duplicate"
+        f"repeats: {item.rule} ({item.path}) is {item.because}" for item in left_out if item.reason is Reason.DUPLICATE
     ]
     lines += [f"same name, other rule: {item.name} in {', '.join(item.places)}; all are kept" for item in conflicts]
     more = [f"and {len(lines) - _SHOWN} more: --output json"] if len(lines) > _SHOWN else []
-    show(output, summary, hints=(*lines[:_SHOWN], *more))
+    show(output, summary, hints=(*map(visible, lines[:_SHOWN]), *more))
 
 
 def _told(reasons: Counter[str]) -> str:
@@ -248,12 +244,9 @@ def _told(reasons: Counter[str]) -> str:
 
 def _write(file: Path, content: bytes) -> None:
     """Whole or not at all."""
-    draft = file.with_name(f".{file.name}.new")
     try:
-        draft.write_bytes(content)
-        draft.replace(file)
+        write_public(file, content)
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise Refusal(
             Kind.ENVIRONMENT,
             "BUNDLE_UNWRITABLE",

@@ -53,6 +53,18 @@ async def test_rules_of_others_become_a_bundle_that_devices_scan_with(tmp_path: 
     assert (unknown.status, unknown.error["code"]) == (2, "PACK_UNKNOWN")
 
 
+async def test_a_pack_of_which_nothing_compiles_is_kept_with_the_reasons_and_builds_nothing(tmp_path: Path) -> None:
+    place = ("--data-dir", str(tmp_path / "server"), "--output", "json")
+    await init(tmp_path / "server")
+    (tmp_path / "a.yar").write_text("rule broken { condition: $missing }")
+    terms = ("--licence", "MIT", "--attribution", "Ann", "--clean", str(tmp_path))
+    imported = await run("signatures", "import", "pack", str(tmp_path / "a.yar"), *terms, *place)
+    assert [item["rule"] for item in imported.answer["problems"]] == ["broken"]
+    built = await run("signatures", "build", str(tmp_path / "bundle.zip"), *place)
+    assert (built.status, built.error["code"]) == (1, "BUNDLE_EMPTY")
+    assert not (tmp_path / "bundle.zip").exists()
+
+
 async def run_scanner(*arguments: str) -> str:
     program = (sys.executable, "-c", "from agent.cli.main import main; main()")
     process = await asyncio.create_subprocess_exec(
@@ -91,7 +103,7 @@ async def test_a_bundle_is_taken_whole_or_not_at_all(tmp_path: Path, change: str
     "program", ["print('no json')", 'print(\'{"type": "rule"}\')', "import sys; sys.exit(9)", "print('{\"type\": 1}')"]
 )
 async def test_a_judge_that_does_not_answer_is_an_error_and_not_a_verdict(program: str) -> None:
-    judge = ScannerJudge((sys.executable, "-c", program))
+    judge = ScannerJudge(lambda: (sys.executable, "-c", program))
     with pytest.raises(Refusal) as refused:
         await judge.compile({"a.yar": REPEATED})
     assert refused.value.reason == "SCANNER_FAILED"

@@ -58,6 +58,11 @@ def test_what_holds_no_rules_is_refused(tmp_path: Path, content: bytes) -> None:
     assert refused.value.reason == "PACK_UNREADABLE"
 
 
+def test_whom_to_credit_is_one_line_that_moves_no_cursor(tmp_path: Path) -> None:
+    (tmp_path / "a.yar").write_text(RULE)
+    assert read_pack(tmp_path, licence="MIT", attribution="Ann\n and\x1b[2J Bob").attribution == "Ann and [2J Bob"
+
+
 @pytest.mark.parametrize(
     ("text", "licence", "holder"),
     [

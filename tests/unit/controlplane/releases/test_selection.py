@@ -76,6 +76,10 @@ def test_without_its_global_rule_nothing_of_a_file_is_left() -> None:
     assert selection.texts == {"one": {}}
 
 
+def test_a_file_of_nothing_but_a_global_rule_is_kept() -> None:
+    assert select_rules([pack("one", rule("a", scope="global"))]).texts == {"one": {"a.yar": "<a>"}}
+
+
 def test_noise_is_left_out_unless_it_is_wanted() -> None:
     noisy = pack("one", rule("a"), rule("b"), noisy=["a"])
     assert select_rules([noisy]).texts == {"one": {"a.yar": "<b>"}}
@@ -113,7 +117,6 @@ def test_every_rule_is_kept_or_left_out_once_and_nothing_kept_refers_to_what_is_
     for one in packs:
         text = selection.texts[one.name].get("a.yar", "")
         for item in one.compiled.rules:
-            if text:
-                assert (f"<{item.name}>" in text) != ((one.name, item.name) in gone)
+            assert (f"<{item.name}>" in text) != ((one.name, item.name) in gone)
             if (one.name, item.name) not in gone:
                 assert not any((one.name, name) in gone for name in item.refers_to)
