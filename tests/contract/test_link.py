@@ -281,6 +281,8 @@ async def test_a_command_is_fetched_done_and_told_about(enrolled: Enrolled) -> N
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(enrolled.link.run()), group.create_task(runner.run())]
         await until(lambda: bool(enrolled.plane.command_reports) and _last_report(enrolled).result["path"] != "")
+        # The server has the report before the device has its answer.
+        await until(lambda: not runner.reports())
         for task in tasks:
             task.cancel()
     assert _last_report(enrolled).state == command_pb2.COMMAND_STATE_SUCCEEDED
