@@ -66,6 +66,9 @@ from controlplane.licensing.terms import TermsReader
 from controlplane.notices.mail import Mail, MailFolder, MailHeld, SmtpMail, SmtpSettings
 from controlplane.notices.rpc import NoticeRpc
 from controlplane.notices.service import NoticeService
+from controlplane.policies.delivery import PolicyDelivery
+from controlplane.policies.rpc import PolicyExchangeRpc, PolicyRpc
+from controlplane.policies.service import PolicyService
 from controlplane.runtime.clock import Clock, ShiftedClock, SystemClock
 from controlplane.runtime.interceptors import CallEntry, CallInterceptor
 from controlplane.runtime.private_files import make_private_folder
@@ -100,6 +103,7 @@ from wire.v1.enrollment_pb2_grpc import add_EnrollmentServiceServicer_to_server
 from wire.v1.fleet_pb2_grpc import add_FleetServiceServicer_to_server
 from wire.v1.licensing_pb2_grpc import add_LicensingServiceServicer_to_server
 from wire.v1.notice_pb2_grpc import add_NoticeServiceServicer_to_server
+from wire.v1.policy_pb2_grpc import add_PolicyServiceServicer_to_server
 from wire.v1.sandbox_pb2_grpc import add_SandboxServiceServicer_to_server
 from wire.v1.subscription_pb2_grpc import add_SubscriptionServiceServicer_to_server
 
@@ -226,6 +230,7 @@ class ControlPlane:
     detections: DetectionService
     commands: CommandService
     campaigns: Campaigns
+    policies: PolicyService
 
 
 def system_clocks() -> Clocks:
@@ -536,6 +541,7 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         detections=DetectionService(registry=registry, **usual),
         commands=CommandService(commanding),
         campaigns=Campaigns(commanding),
+        policies=PolicyService(registry=registry, **usual),
     )
 
 
@@ -563,6 +569,7 @@ def device_listener(plane: ControlPlane, address: Address, *, check_in_interval_
         entitlements=EntitlementRpc(service=plane.licensing, anchors=anchors, clock=plane.clocks.business),
         detections=DetectionRpc(plane.detections),
         commands=CommandExchangeRpc(plane.commands),
+        policies=PolicyExchangeRpc(PolicyDelivery(database=plane.database, clock=plane.clocks.business)),
         check_in_interval_s=check_in_interval_s,
     )
     return Listener(
@@ -603,6 +610,7 @@ def people_listener(
         partial(add_LicensingServiceServicer_to_server, licensing),
         partial(add_FleetServiceServicer_to_server, fleet),
         partial(add_CommandServiceServicer_to_server, CommandRpc(plane.commands, plane.campaigns)),
+        partial(add_PolicyServiceServicer_to_server, PolicyRpc(plane.policies)),
         partial(
             add_BillingServiceServicer_to_server,
             BillingRpc(plane.database, plane.billing.service, plane.billing.desk, plane.billing.wallet),

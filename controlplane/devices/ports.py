@@ -11,6 +11,7 @@ from controlplane.storage.database import UnitOfWork
 from wire.v1.device_pb2 import (
     CheckInRequest,
     CheckInResponse,
+    DevicePolicy,
     RefreshEntitlementRequest,
     RefreshEntitlementResponse,
     ReportEventsRequest,
@@ -58,6 +59,13 @@ class CommandCalls(Protocol):
 
     async def exchange(self, request: CheckInRequest, principal: DevicePrincipal) -> CheckInResponse:
         """An answer in which only the fields about commands are set."""
+
+
+class PolicyCalls(Protocol):
+    """The part of `CheckIn` that belongs to policies."""
+
+    async def policy_for(self, request: CheckInRequest, principal: DevicePrincipal) -> DevicePolicy | None:
+        """The policy that the device should have; None: the one it names."""
 
 
 class DetectionCalls(Protocol):

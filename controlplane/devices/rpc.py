@@ -10,7 +10,7 @@ import grpc
 from controlplane.catalog.wire_names import ACCESS_LEVEL_ON_THE_WIRE
 from controlplane.devices.fleet import DEVICE_KEY, DeviceView, FleetReader
 from controlplane.devices.model import DeviceReport, HealthIssue, Platform, ProtectionState
-from controlplane.devices.ports import CommandCalls, DetectionCalls, EntitlementCalls
+from controlplane.devices.ports import CommandCalls, DetectionCalls, EntitlementCalls, PolicyCalls
 from controlplane.devices.service import DeviceService
 from controlplane.runtime.fields import MAX_BIGINT, harmless_text, instant, invalid, text
 from controlplane.runtime.paging import page_token, read_page
@@ -50,6 +50,7 @@ class DeviceRpc(DeviceServiceServicer):
         entitlements: The call that belongs to licensing.
         detections: The call that belongs to detections.
         commands: The part of a check-in that belongs to commands.
+        policies: The part of it that belongs to policies.
         check_in_interval_s: What devices are asked to keep to, in seconds.
     """
 
@@ -60,12 +61,14 @@ class DeviceRpc(DeviceServiceServicer):
         entitlements: EntitlementCalls,
         detections: DetectionCalls,
         commands: CommandCalls,
+        policies: PolicyCalls,
         check_in_interval_s: int,
     ) -> None:
         self._service = service
         self._entitlements = entitlements
         self._detections = detections
         self._commands = commands
+        self._policies = policies
         self._check_in_interval_s = check_in_interval_s
 
     async def CheckIn(  # noqa: N802 -- the name is the protocol's
@@ -79,6 +82,9 @@ class DeviceRpc(DeviceServiceServicer):
         answer.server_time_at_us = to_microseconds(checked_in.now)
         answer.entitlement_changed = checked_in.entitlement_changed
         answer.check_in_interval_s = self._check_in_interval_s
+        policy = await self._policies.policy_for(request, current_device())
+        if policy is not None:
+            answer.policy.CopyFrom(policy)
         return answer
 
     async def ReportEvents(  # noqa: N802 -- the name is the protocol's
@@ -252,8 +258,11 @@ def _harmless(untrusted: device_pb2.DeviceStatus) -> device_pb2.DeviceStatus:
         "engine",
         "engine_version",
         "signatures_version",
+        "policy_version_desired",
+        "policy_version_applied",
     ):
         setattr(kept, name, harmless_text(getattr(untrusted, name), limit=255))
+    kept.policy_refusal = harmless_text(untrusted.policy_refusal, limit=_MAX_MESSAGE_CHARACTERS)
     if kept.HasField("platform"):
         for name in ("os", "os_version", "architecture", "agent_version"):
             setattr(kept.platform, name, harmless_text(getattr(untrusted.platform, name), limit=255))

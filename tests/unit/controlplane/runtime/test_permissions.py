@@ -14,6 +14,7 @@ from wire.v1 import (
     fleet_pb2,
     licensing_pb2,
     notice_pb2,
+    policy_pb2,
     sandbox_pb2,
     subscription_pb2,
 )
@@ -27,6 +28,7 @@ SERVED = (
     fleet_pb2,
     licensing_pb2,
     notice_pb2,
+    policy_pb2,
     sandbox_pb2,
     subscription_pb2,
 )
