@@ -51,6 +51,7 @@ from agent.local_api.status import (
 )
 from agent.local_api.status_board import StatusBoard, StatusSources
 from agent.local_api.steering import ScanAction
+from agent.managed import Managed, PolicyFollowers, follow, open_managed
 from agent.platform.clock import SystemClock, local_zone
 from agent.platform.data_dir import prepare_data_dir
 from agent.platform.interpreter import files_allowed, settle_in
@@ -104,11 +105,16 @@ class Device:
     keeper: EntitlementKeeper
     book: PolicyBook
     vault: Vault
+    managed: Managed
 
 
 @contextmanager
-def open_device(config: AgentConfig) -> Iterator[Device]:
+def open_device(config: AgentConfig, *, begins: bool = False) -> Iterator[Device]:
     """Open the data folder, making what is not there yet.
+
+    Args:
+        config: As configured here; the device works by what its organisation sets beside that.
+        begins: The service starts; a policy on trial is tried.
 
     Raises:
         BucklerError: `DATA_DIR_UNUSABLE`, `DATABASE_…`.
@@ -120,11 +126,18 @@ def open_device(config: AgentConfig) -> Iterator[Device]:
     try:
         store = AnnouncingStore(database)
         keeper = EntitlementKeeper(store, clock, config.locations.device_key)
+        managed = open_managed(store, keeper, config)
+        if begins:
+            managed.keeper.begin()
+        config = managed.config()
         book = PolicyBook(store, config.policy, keeper.access, lambda: keeper.claims)
+        book.manage(managed.keeper.in_force)
         store.when_exclusions_change(book.reload)
         settings = VaultSettings(config.locations.vault, config.retention)
         vault = Vault(settings, store, clock, randomness, stop=lambda *file: _stop_processes(book, *file))
-        yield Device(config, clock, randomness, store, keeper, book, vault)
+        yield Device(config, clock, randomness, store, keeper, book, vault, managed)
+        if begins:
+            managed.keeper.end()
     finally:
         database.close()
 
@@ -137,7 +150,14 @@ def _stop_processes(book: PolicyBook, identity: FileIdentity, path: str) -> tupl
 def direct_actions(device: Device, switch_mode: Callable[[Mode], Mode]) -> DirectActions:
     """The owner's actions, done in this process."""
     return DirectActions(
-        device.store, device.vault, device.clock, device.randomness, switch_mode, device.config.retention
+        device.store,
+        device.vault,
+        device.clock,
+        device.randomness,
+        switch_mode,
+        device.config.retention,
+        device.book.managed_exclusions,
+        device.book.check_removable,
     )
 
 
@@ -200,8 +220,8 @@ async def run_agent(config: AgentConfig, notice: ServiceNotice, announce: Callab
     prepare_data_dir(config.locations.data_dir)
     with (
         AgentLock(config.locations.lock),
-        watching(register_folder(), config.realtime.roots, config.locations.data_dir),
-        open_device(config) as device,
+        open_device(config, begins=True) as device,
+        watching(register_folder(), device.config.realtime.roots, config.locations.data_dir),
     ):
         agent = build_agent(device, notice, announce, restart)
         try:
@@ -256,7 +276,7 @@ def build_agent(
         randomness,
         book.current,
         keeper.access,
-        on_proven=lambda: _tell_proven(_proven_line(realtime.state()), announce, life_signs.proven),
+        on_proven=lambda: _proven(_proven_line(realtime.state()), device, announce, life_signs.proven),
         is_own=device.vault.is_vault_path,
     )
     parts = _background_parts(device, pack, own_folders, realtime.is_self_test, governor.watch)
@@ -272,12 +292,14 @@ def build_agent(
         lambda: link.last_error,
         lambda: _resource_facts(governor.facts(), restarts),
     )
-    watch = AccessWatch(keeper.access, lambda: _access_changed(realtime, sender))
+    watch = AccessWatch(keeper.access, lambda: _access_changed(device, realtime, sender))
     link = ControlLink(config.link, keeper, clock, randomness, _reporter(board), watch.wake)
     actions = direct_actions(device, lambda mode: _switch_mode(mode, realtime, book))
     handlers = _command_handlers(device, actions, requested, link, restart)
     commands = CommandRunner(store, handlers, keeper.access, clock, link.report_soon)
     link.attend(commands)
+    link.attend_policies(device.managed.keeper)
+    follow(device.managed, PolicyFollowers(book.manage, realtime.follow_policy, scheduled.reconfigure), restart)
     sender = Sender(store, link, clock, randomness)
     loop = asyncio.get_running_loop()
     # Captures write the outbox in threads; the sender lives on the loop.
@@ -286,7 +308,7 @@ def build_agent(
         config.locations.local_api,
         actions,
         board.fields,
-        lambda: _reload(keeper, link, watch),
+        lambda: _reload(device, link, watch),
         lambda action: _steer(action, scheduled, device),
     )
     upkeep = VaultUpkeep(device.vault, randomness)
@@ -365,7 +387,8 @@ def _parts_of(agent: Agent) -> Parts:
     }
 
 
-def _tell_proven(line: str, *listeners: Callable[[str], None]) -> None:
+def _proven(line: str, device: Device, *listeners: Callable[[str], None]) -> None:
+    device.managed.keeper.proven()
     for tell in listeners:
         tell(line)
 
@@ -381,9 +404,10 @@ def _switch_mode(mode: Mode, realtime: RealtimeProtection, book: PolicyBook) -> 
     return book.set_mode(mode)
 
 
-def _reload(keeper: EntitlementKeeper, link: ControlLink, watch: AccessWatch) -> None:
+def _reload(device: Device, link: ControlLink, watch: AccessWatch) -> None:
     """Another process activated or deactivated this device."""
-    keeper.reload()
+    device.keeper.reload()
+    device.managed.keeper.settle()
     link.wake()
     watch.wake()
 
@@ -404,7 +428,7 @@ def _steer(action: ScanAction, scheduled: ScheduledScans, device: Device) -> tup
                 )
         case ScanAction.TELL:
             pass
-    return schedule_fields(_schedule_facts(scheduled.state(), device.config.schedule))
+    return schedule_fields(_schedule_facts(scheduled.state(), scheduled.settings), device.managed.names())
 
 
 def _on_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
@@ -412,8 +436,9 @@ def _on_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
     loop.call_soon_threadsafe(call)
 
 
-def _access_changed(realtime: RealtimeProtection, sender: Sender) -> None:
+def _access_changed(device: Device, realtime: RealtimeProtection, sender: Sender) -> None:
     """Fall back from blocking, or return to it; what could not be sent before may be welcome now."""
+    device.managed.keeper.settle()
     realtime.refresh_access()
     sender.wake()
 
@@ -440,7 +465,8 @@ def _board_of_service(
         worker_pids=worker_pids,
         resources=resources,
         retention=device.config.retention,
-        schedule=lambda: _schedule_facts(scheduled.state(), device.config.schedule),
+        schedule=lambda: _schedule_facts(scheduled.state(), scheduled.settings),
+        policy=device.managed.facts,
     )
     return StatusBoard(device.store, device.clock, sources, app_version())
 
@@ -456,12 +482,14 @@ def _board_without_service(device: Device) -> StatusBoard:
         worker_pids=frozenset,
         resources=ResourceFacts,
         retention=device.config.retention,
+        policy=device.managed.facts,
     )
     return StatusBoard(device.store, device.clock, sources, app_version())
 
 
 def _issues_of_service(device: Device, scanner: ScannerService, state: RealtimeState) -> tuple[HealthIssue, ...]:
-    reported = (*state.issues, *scanner.health(), *device.keeper.issues, *device.book.issues())
+    book, managed = device.book.issues(), device.managed.issues()
+    reported = (*state.issues, *scanner.health(), *device.keeper.issues, *book, *managed)
     facts = ProtectionFacts(state.enabled, state.proven_at, state.degraded_because, reported)
     return health_issues(facts, device.clock.now())
 
@@ -554,6 +582,9 @@ def _device_report(facts: StatusFacts, machine: SystemFacts) -> DeviceReport:
         os_version=machine.os_version,
         architecture=machine.architecture,
         agent_version=facts.app_version,
+        policy_desired=facts.policy.desired,
+        policy_applied=facts.policy.applied,
+        policy_refusal=facts.policy.refusal,
     )
 
 
