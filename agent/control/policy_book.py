@@ -71,6 +71,10 @@ class PolicyBook:
         """The policy in force. What is granted of its mode is asked of `granted_mode`, at each moment anew."""
         return self._current
 
+    def local_version(self) -> str:
+        """Names the policy in force by its content, whoever set what of it."""
+        return self._current.version.rpartition("+")[2]
+
     def reload(self) -> None:
         """Something in the store changed."""
         with self._lock:
