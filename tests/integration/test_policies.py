@@ -45,7 +45,7 @@ class Office:
         return await self.policies.ApplyPolicy(request, metadata=self.metadata)
 
     async def remove(self) -> None:
-        request = policy_pb2.RemovePolicyRequest(name="baseline", idempotency_key="wish-gone")
+        request = policy_pb2.RemovePolicyRequest(name="baseline", idempotency_key=f"gone-{len(self.wishes):04}")
         await self.policies.RemovePolicy(request, metadata=self.metadata)
 
     async def rollout(self) -> policy_pb2.PolicyRollout:
@@ -82,7 +82,17 @@ async def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
         yield Office(served, config, folder, await served.sign_in())
 
 
-async def test_a_policy_reaches_a_device_and_stays_in_force_without_the_server(office: Office) -> None:
+async def test_a_policy_reaches_a_device_and_stays_in_force(office: Office, tmp_path: Path) -> None:
+    await _what_can_change_at_once_does(office)
+    await office.remove()
+    with office.agent() as agent:
+        await agent.link.check_in()
+        assert (await status(agent))["policy_version_applied"].startswith("local-")
+        await agent.link.close()
+    await _folders_change_with_a_restart_and_never_below_the_floor(office, tmp_path)
+
+
+async def _what_can_change_at_once_does(office: Office) -> None:
     excluded = f"[[exclusions]]\nkind = 'path'\nvalue = '{office.folder}/build'\nreason = 'compilers write here'\n"
     await office.apply(f"[schedule]\nquick = 'daily 12:30'\n[realtime]\nmode = 'notify'\n{excluded}")
     with office.agent() as agent:
@@ -113,9 +123,7 @@ async def test_a_policy_reaches_a_device_and_stays_in_force_without_the_server(o
         assert again.scheduled.settings.schedules
 
 
-async def test_folders_are_watched_after_a_restart_and_a_policy_below_the_floor_never_is_in_force(
-    office: Office, tmp_path: Path
-) -> None:
+async def _folders_change_with_a_restart_and_never_below_the_floor(office: Office, tmp_path: Path) -> None:
     more = tmp_path / "Projects"
     more.mkdir()
     roots = f"[realtime]\nroots = ['{more}', '{tmp_path}/missing']\n"
@@ -131,12 +139,12 @@ async def test_folders_are_watched_after_a_restart_and_a_policy_below_the_floor_
         assert "policy_roots_missing" in (await status(agent))["health_issues"]
         assert (await status(agent))["policy_version_applied"].startswith("local-"), "not proven yet"
         agent.device.managed.keeper.proven()
-        assert (await status(agent))["policy_version_applied"] == "baseline.1"
+        assert (await status(agent))["policy_version_applied"] == "baseline.2"
 
         await office.apply(f"{roots}[[exclusions]]\nkind = 'path'\nvalue = '{tmp_path}'\nreason = 'a mistake'\n")
         await agent.link.check_in()
         said = await status(agent)
-        assert (said["policy_version_desired"], said["policy_version_applied"]) == ("baseline.2", "baseline.1")
+        assert (said["policy_version_desired"], said["policy_version_applied"]) == ("baseline.3", "baseline.2")
         assert "policy_refused" in said["health_issues"]
         await agent.link.check_in()
         assert (await office.rollout()).refused == 1

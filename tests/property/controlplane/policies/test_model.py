@@ -73,7 +73,7 @@ def policies(draw: st.DrawFn, *, staged: bool = True) -> tuple[Policy, ...]:
     return tuple(found)
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(policies(), TARGETS)
 def test_each_setting_is_decided_by_the_most_specific_policy_that_makes_it(
     found: tuple[Policy, ...], target: Target
@@ -92,7 +92,7 @@ def test_each_setting_is_decided_by_the_most_specific_policy_that_makes_it(
     assert meant == told.document.settings.keys()
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(policies(), TARGETS, st.randoms(use_true_random=False))
 def test_the_order_in_which_policies_are_read_does_not_matter(
     found: tuple[Policy, ...], target: Target, random: Random
@@ -102,7 +102,7 @@ def test_the_order_in_which_policies_are_read_does_not_matter(
     assert effective(shuffled, target, NOW) == effective(found, target, NOW)
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(policies(), TARGETS)
 def test_the_validator_tells_apart_what_is_told(found: tuple[Policy, ...], target: Target) -> None:
     told = effective(found, target, NOW)
@@ -158,7 +158,7 @@ def test_a_rollout_that_was_taken_over_reaches_nobody_else(rollout: Rollout, spa
     assert over.state(NOW) in {RolloutState.SUPERSEDED, RolloutState.COMPLETE}
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(policies(staged=False), st.lists(TARGETS, max_size=5, unique_by=lambda target: target.device_id), DOCUMENTS)
 def test_a_preview_tells_of_exactly_the_devices_whose_document_changes(
     found: tuple[Policy, ...], targets: list[Target], document: PolicyDocument
