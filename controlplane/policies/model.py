@@ -13,6 +13,7 @@ questions, one after the other:
 """
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -184,8 +185,7 @@ class Effective:
     @property
     def version(self) -> str:
         """The revisions as one word; empty: there are none."""
-        joined = "+".join(self.revisions)
-        return joined if len(joined) <= _MAX_VERSION else hashlib.sha256(joined.encode()).hexdigest()
+        return version_of(self.revisions)
 
     @property
     def etag(self) -> str:
@@ -197,7 +197,10 @@ class Effective:
         return digest.hexdigest()
 
 
-NOTHING = Effective(PolicyDocument())
+def version_of(labels: Sequence[str]) -> str:
+    """Labels of revisions as one word."""
+    joined = "+".join(labels)
+    return joined if len(joined) <= _MAX_VERSION else hashlib.sha256(joined.encode()).hexdigest()
 
 
 def place_of(device_id: str) -> int:
@@ -207,7 +210,11 @@ def place_of(device_id: str) -> int:
 
 def is_reached(device_id: str, percent: int) -> bool:
     """Whether a stage of so many percent has come to a device."""
-    return place_of(device_id) < percent * (_PLACES // 100)
+    return place_of(device_id) < _places_of(percent)
+
+
+def _places_of(percent: int) -> int:
+    return percent * (_PLACES // 100)
 
 
 def revision_for(policy: Policy, device_id: str, now: datetime) -> Revision | None:
@@ -245,6 +252,33 @@ def revisions_for(policies: Iterable[Policy], target: Target, now: datetime) -> 
         if revision is not None and specificity is not None:
             ranked.append((-specificity, -revision.assignment.priority, revision.name, revision))
     return tuple(revision for *_, revision in sorted(ranked, key=lambda entry: entry[:3]))
+
+
+class Decider:
+    """`revisions_for` for many devices: those that no selector and no stage tells apart are decided once.
+
+    Args:
+        policies: Of one organisation.
+        now: Judges how far they are.
+    """
+
+    def __init__(self, policies: Sequence[Policy], now: datetime) -> None:
+        self._policies = policies
+        self._now = now
+        revisions = [revision for policy in policies for revision in policy.revisions]
+        selectors = [selector for revision in revisions for selector in revision.assignment.selectors]
+        self._named = frozenset(selector.device_id for selector in selectors if selector.device_id)
+        self._labels = frozenset(label for selector in selectors for label in selector.labels)
+        self._ends = sorted({_places_of(revision.rollout.percent(now)) for revision in revisions})
+        self._decided: dict[tuple[str, frozenset[str], int], tuple[Revision, ...]] = {}
+
+    def revisions_for(self, target: Target) -> tuple[Revision, ...]:
+        """As the function of that name."""
+        name = target.device_id if target.device_id in self._named else ""
+        key = name, target.labels & self._labels, bisect_right(self._ends, place_of(target.device_id))
+        if key not in self._decided:
+            self._decided[key] = revisions_for(self._policies, target, self._now)
+        return self._decided[key]
 
 
 def combine(deciding: Sequence[Revision]) -> Effective:
@@ -309,10 +343,11 @@ def effects(
 
     Devices for which the same revisions decide before and after are compared once.
     """
+    deciders = Decider(before, now), Decider(after, now)
     compared: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[str, ...]] = {}
     found: dict[tuple[str, ...], list[str]] = {}
     for target in targets:
-        old, new = revisions_for(before, target, now), revisions_for(after, target, now)
+        old, new = (decider.revisions_for(target) for decider in deciders)
         key = tuple(revision.label for revision in old), tuple(revision.label for revision in new)
         if key not in compared:
             compared[key] = differences(combine(old).document, combine(new).document)

@@ -154,19 +154,39 @@ async def reports_of(
     return {row.device_id: Report(row.desired, row.applied, row.refusal) for row in await connection.execute(query)}
 
 
-async def generation_and_report(connection: AsyncConnection, org_id: str, device_id: str) -> tuple[int, Report]:
-    """What each check-in asks: how often the policies changed (0: there never were any), and the last report."""
-    same = and_(policy_reports.c.org_id == policy_books.c.org_id, policy_reports.c.device_id == device_id)
-    columns = policy_reports.c
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What each check-in asks.
+
+    Attributes:
+        generation: How often the policies of the organisation changed; 0: there never were any.
+        report: What the device last said.
+        labels: Of the device.
+    """
+
+    generation: int = 0
+    report: Report = Report()
+    labels: frozenset[str] = frozenset()
+
+
+async def standing_of(connection: AsyncConnection, org_id: str, device_id: str) -> Standing:
+    """How things stand with a device, in one statement."""
+    reports, labels, book = policy_reports.c, device_labels.c, policy_books.c
     query = (
-        select(policy_books.c.generation, columns.desired, columns.applied, columns.refusal)
-        .select_from(policy_books.outerjoin(policy_reports, same))
-        .where(policy_books.c.org_id == org_id)
+        select(book.generation, reports.desired, reports.applied, reports.refusal, labels.label)
+        .select_from(
+            policy_books.outerjoin(
+                policy_reports, and_(reports.org_id == book.org_id, reports.device_id == device_id)
+            ).outerjoin(device_labels, and_(labels.org_id == book.org_id, labels.device_id == device_id))
+        )
+        .where(book.org_id == org_id)
     )
-    row = (await connection.execute(query)).one_or_none()
-    if row is None:
-        return 0, Report()
-    return row.generation, Report(row.desired or "", row.applied or "", row.refusal or "")
+    rows = (await connection.execute(query)).all()
+    if not rows:
+        return Standing()
+    first = rows[0]
+    report = Report(first.desired or "", first.applied or "", first.refusal or "")
+    return Standing(first.generation, report, frozenset(row.label for row in rows if row.label is not None))
 
 
 async def store_report(uow: UnitOfWork, org_id: str, device_id: str, report: Report, now: datetime) -> None:

@@ -21,6 +21,7 @@ from controlplane.policies.errors import (
 from controlplane.policies.model import (
     AT_ONCE,
     Assignment,
+    Decider,
     Effect,
     Effective,
     Policy,
@@ -33,6 +34,7 @@ from controlplane.policies.model import (
     effects,
     is_reached,
     specificity_of,
+    version_of,
     with_change,
 )
 from controlplane.policies.rows import Report
@@ -384,10 +386,10 @@ def _progress(
     newest, percent = policy.newest, policy.newest.rollout.percent(now)
     selected = [target for target in targets if specificity_of(newest.assignment, target) is not None]
     reached = [target for target in selected if is_reached(target.device_id, percent)]
-    applied, refusals = 0, {}
+    applied, refusals, decider = 0, {}, Decider(policies, now)
     for target in reached:
         report = reports.get(target.device_id, Report())
-        version = effective(policies, target, now).version
+        version = version_of([revision.label for revision in decider.revisions_for(target)])
         if newest.label in report.applied.split("+") or report.applied == version:
             applied += 1
         elif report.refusal and (newest.label in report.desired.split("+") or report.desired == version):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from controlplane.policies.model import (
     AT_ONCE,
     Assignment,
+    Decider,
     Policy,
     Revision,
     Rollout,
@@ -90,6 +91,16 @@ def test_each_setting_is_decided_by_the_most_specific_policy_that_makes_it(
         assert min(setters, key=lambda entry: entry[:3])[-1].document.settings[name] == value
     meant = {name for revision in reached if ranks[revision.name] is not None for name in revision.document.settings}
     assert meant == told.document.settings.keys()
+
+
+@settings(max_examples=30)
+@given(policies(), st.lists(TARGETS, max_size=6))
+def test_devices_that_nothing_tells_apart_are_decided_together(
+    found: tuple[Policy, ...], targets: list[Target]
+) -> None:
+    decider = Decider(found, NOW)
+    for target in targets:
+        assert decider.revisions_for(target) == revisions_for(found, target, NOW)
 
 
 @settings(max_examples=30)
