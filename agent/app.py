@@ -10,7 +10,7 @@ import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
@@ -44,7 +44,6 @@ from agent.local_api.status import (
     LicenceFacts,
     RealtimeFacts,
     ResourceFacts,
-    ScheduleFacts,
     StatusFacts,
     StatusField,
     schedule_fields,
@@ -52,6 +51,7 @@ from agent.local_api.status import (
 from agent.local_api.status_board import StatusBoard, StatusSources
 from agent.local_api.steering import ScanAction
 from agent.managed import Managed, PolicyFollowers, follow, open_managed
+from agent.observed import engine_facts, realtime_facts, resource_facts, schedule_facts
 from agent.platform.clock import SystemClock, local_zone
 from agent.platform.data_dir import prepare_data_dir
 from agent.platform.interpreter import files_allowed, settle_in
@@ -72,13 +72,12 @@ from agent.report.outbox import StoredIncidentLog
 from agent.report.sender import Sender
 from agent.scanner.consequences import Consequences
 from agent.scanner.engines.registry import engine_that_remembers
-from agent.scanner.governor import GovernedWorkers, GovernorFacts, ScanGovernor
+from agent.scanner.governor import GovernedWorkers, ScanGovernor
 from agent.scanner.machine_cache import scan_cache
 from agent.scanner.rulepack import CompiledPack, builtin_signatures, compile_pack, load_rules
 from agent.scanner.scheduled.ground import ground_of
 from agent.scanner.scheduled.requested import RequestedScans
-from agent.scanner.scheduled.scans import ScheduledScans, ScheduleParts, ScheduleState
-from agent.scanner.scheduled.settings import ScheduleSettings
+from agent.scanner.scheduled.scans import ScheduledScans, ScheduleParts
 from agent.scanner.service import ScannerService
 from agent.service.life_signs import LifeSigns
 from agent.storage.announcing import AnnouncingStore
@@ -245,8 +244,7 @@ def build_agent(
     """
     config, clock, randomness = device.config, device.clock, device.randomness
     keeper, book, store = device.keeper, device.book, device.store
-    engine = engine_that_remembers(config.scanner.engine, config.locations.data_dir)
-    pack = compile_pack(load_rules((builtin_signatures(), *config.extra_rules)), engine)
+    pack = _compile(config)
     scanner = ScannerService(config.scanner, pack, clock)
     own_folders = (str(config.locations.data_dir),)
     source = choose_source(
@@ -290,7 +288,7 @@ def build_agent(
         scheduled,
         lambda: _scan_processes(scanner, scheduled, requested),
         lambda: link.last_error,
-        lambda: _resource_facts(governor.facts(), restarts),
+        lambda: resource_facts(governor.facts(), restarts),
     )
     watch = AccessWatch(keeper.access, lambda: _access_changed(device, realtime, sender))
     link = ControlLink(config.link, keeper, clock, randomness, _reporter(board), watch.wake)
@@ -298,8 +296,7 @@ def build_agent(
     handlers = _command_handlers(device, actions, requested, link, restart)
     commands = CommandRunner(store, handlers, keeper.access, clock, link.report_soon)
     link.attend(commands)
-    link.attend_policies(device.managed.keeper)
-    follow(device.managed, PolicyFollowers(book.manage, realtime.follow_policy, scheduled.reconfigure), restart)
+    _follow_policy(device, link, realtime, scheduled, restart)
     sender = Sender(store, link, clock, randomness)
     loop = asyncio.get_running_loop()
     # Captures write the outbox in threads; the sender lives on the loop.
@@ -317,6 +314,22 @@ def build_agent(
         device, pack, scanner, governor, realtime, upkeep, restarts, link, sender, watch, local_api, scheduled,
         commands, life_signs,
     )  # fmt: skip
+
+
+def _compile(config: AgentConfig) -> CompiledPack:
+    engine = engine_that_remembers(config.scanner.engine, config.locations.data_dir)
+    return compile_pack(load_rules((builtin_signatures(), *config.extra_rules)), engine)
+
+
+def _follow_policy(
+    device: Device,
+    link: ControlLink,
+    realtime: RealtimeProtection,
+    scheduled: ScheduledScans,
+    restart: Callable[[], None],
+) -> None:
+    link.attend_policies(device.managed.keeper)
+    follow(device.managed, PolicyFollowers(device.book.manage, realtime.follow_policy, scheduled.reconfigure), restart)
 
 
 def _command_handlers(
@@ -428,7 +441,7 @@ def _steer(action: ScanAction, scheduled: ScheduledScans, device: Device) -> tup
                 )
         case ScanAction.TELL:
             pass
-    return schedule_fields(_schedule_facts(scheduled.state(), scheduled.settings), device.managed.names())
+    return schedule_fields(schedule_facts(scheduled.state(), scheduled.settings), device.managed.names())
 
 
 def _on_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
@@ -458,14 +471,14 @@ def _board_of_service(
 ) -> StatusBoard:
     sources = StatusSources(
         licence=lambda: _licence_facts(device, last_error()),
-        realtime=lambda: _realtime_facts(realtime.state()),
-        engine=lambda: _engine_facts(pack, scanner),
+        realtime=lambda: realtime_facts(realtime.state()),
+        engine=lambda: engine_facts(pack, scanner),
         issues=lambda: _issues_of_service(device, scanner, realtime.state()),
         policy_version=device.book.local_version,
         worker_pids=worker_pids,
         resources=resources,
         retention=device.config.retention,
-        schedule=lambda: _schedule_facts(scheduled.state(), scheduled.settings),
+        schedule=lambda: schedule_facts(scheduled.state(), scheduled.settings),
         policy=device.managed.facts,
     )
     return StatusBoard(device.store, device.clock, sources, app_version())
@@ -502,53 +515,6 @@ def _licence_facts(device: Device, last_error: BucklerError | None) -> LicenceFa
         enrolment=device.keeper.enrolment,
         last_error=f"{last_error.code}: {last_error.message}" if last_error else "",
         activation_in_progress=attempt[0] if attempt else "",
-    )
-
-
-def _realtime_facts(state: RealtimeState) -> RealtimeFacts:
-    return RealtimeFacts(
-        enabled=state.enabled,
-        subsystem=state.subsystem,
-        mode=state.mode.value,
-        proven_at=state.proven_at,
-        roots=state.roots,
-        events_lost=state.events_lost,
-        queue_depth=state.queue_depth,
-    )
-
-
-def _schedule_facts(state: ScheduleState, settings: ScheduleSettings) -> ScheduleFacts:
-    scan = state.unfinished
-    return ScheduleFacts(
-        state="running" if state.running else state.hold.value if state.hold else "waiting",
-        scan=scan.kind.value if scan else "",
-        started_at=scan.started_at if scan else None,
-        **(asdict(scan.counts) if scan else {}),
-        stops=scan.stops if scan else 0,
-        schedules={kind.value: str(schedule) for kind, schedule in settings.schedules.items()},
-        due={kind.value: at for kind, at in state.due.items()},
-    )
-
-
-def _resource_facts(governor: GovernorFacts, restarts: Counter[str]) -> ResourceFacts:
-    return ResourceFacts(
-        stage=governor.stage,
-        reason=governor.reason,
-        cpu_percent_peak=governor.cpu_percent_peak,
-        memory_mb_peak=governor.memory_mb_peak,
-        worker_restarts=governor.restarts,
-        part_restarts=tuple(sorted(restarts.items())),
-    )
-
-
-def _engine_facts(pack: CompiledPack, scanner: ScannerService) -> EngineFacts:
-    return EngineFacts(
-        engine=pack.engine,
-        engine_version=pack.engine_version,
-        signatures_version=pack.version,
-        signatures_made_at=pack.made_at,
-        workers=len(scanner.worker_pids()),
-        current_files=scanner.current_files(),
     )
 
 

@@ -74,9 +74,9 @@ async def test_a_policy_from_the_file_to_the_device_and_away_again(served: Serve
     assert "baseline is removed" in await ctl.text("policy", "remove", "baseline", "--reason", "over")
     gone = await check_in(device, told.etag, told.version)
     assert (gone.HasField("policy"), gone.policy.etag) == (True, "")
-    file.write_text("[schedule]\nqick = 'off'\n")
+    file.write_text("[schedule]\nfast = 'off'\n")
     wrong = await ctl.run("policy", "apply", str(file), "--all")
-    assert (wrong.exit_code, "schedule.qick is no setting of a policy" in wrong.output) == (2, True)
+    assert (wrong.exit_code, "schedule.fast is no setting of a policy" in wrong.output) == (2, True)
     audit = await ctl.json("audit", "list")
     assert {entry["action"] for entry in audit} >= {
         "policy.applied", "policy.assigned", "policy.removed", "policy.rollout_paused", "device.labelled",
