@@ -14,6 +14,7 @@ from controlplane.cli.ctl.output import (
     say_json,
     say_table,
 )
+from controlplane.cli.visible import visible
 
 policy = typer.Typer(no_args_is_help=True, help="What your organisation sets on its devices.")
 rollout = typer.Typer(no_args_is_help=True, help="How far the newest revision of a policy is; hold it, let it go on.")
@@ -191,7 +192,7 @@ def _show_rollout(answer: Any, output: Output) -> None:
         }
     )
     for refusal in row["refusals"]:
-        say(f"  {refusal['device_id']}: {refusal['reason']}")
+        say(visible(f"  {refusal['device_id']}: {refusal['reason']}"))
 
 
 def _far(row: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from controlplane.cli.ctl.output import Output, note, say, say_json
 from controlplane.cli.ctl.views import moment
+from controlplane.cli.visible import visible
 from wire.v1 import policy_pb2
 
 
@@ -83,7 +84,8 @@ def show_preview(row: dict[str, Any], output: Output) -> None:
     for effect in row["effects"]:
         names = ", ".join(each["name"] for each in effect["sample"])
         more = effect["devices"] - len(effect["sample"])
-        say(f"\n{effect['devices']} device(s): {names}" + (f" and {more} more" if more else ""))
+        say()
+        say(visible(f"{effect['devices']} device(s): {names}" + (f" and {more} more" if more else "")))
         for change in effect["changes"]:
             say(f"  {change}")
     note("this was a preview, nothing was changed")

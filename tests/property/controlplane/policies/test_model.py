@@ -91,6 +91,13 @@ def test_each_setting_is_decided_by_the_most_specific_policy_that_makes_it(
         assert min(setters, key=lambda entry: entry[:3])[-1].document.settings[name] == value
     meant = {name for revision in reached if ranks[revision.name] is not None for name in revision.document.settings}
     assert meant == told.document.settings.keys()
+    excluded = {
+        exclusion.subject
+        for revision in reached
+        if ranks[revision.name] is not None
+        for exclusion in revision.document.exclusions
+    }
+    assert excluded == {exclusion.subject for exclusion in told.document.exclusions}
 
 
 @settings(max_examples=30)
