@@ -1,5 +1,6 @@
 """Policies as people work with them: revisions, for whom they are, how far they are, and what a change would do."""
 
+import asyncio
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -163,7 +164,7 @@ class PolicyService:
             policy = _named(policies, name)
             targets = await self._targets(connection, org_id)
             reports = await rows.reports_of(connection, org_id)
-        return _progress(policies, policy, targets, reports, self._clock.now())
+        return await asyncio.to_thread(_progress, policies, policy, targets, reports, self._clock.now())
 
     async def device(self, org_id: str, device_id: str) -> DeviceView:
         """What a device should have now.
@@ -322,7 +323,8 @@ class PolicyService:
         devices = await self._registry.active_of(connection, org_id)
         labels = await rows.labels_of(connection, org_id)
         targets = [Target(device.device_id, labels.get(device.device_id, frozenset())) for device in devices]
-        found = effects(before, after, targets, self._clock.now())
+        # In a thread: a large fleet takes a second, and devices go on checking in meanwhile.
+        found = await asyncio.to_thread(effects, before, after, targets, self._clock.now())
         concerned = {device_id for effect in found for device_id in effect.device_ids}
         names = {device.device_id: device.name for device in devices if device.device_id in concerned}
         return Preview(found, names, len(devices))
