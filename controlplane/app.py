@@ -415,6 +415,7 @@ def build_lives(
     lifecycle = Lifecycle(
         database=database,
         clock=clock,
+        catalog=catalog,
         charging=charging,
         billing=billing.service,
         wallet=billing.wallet,

@@ -5,14 +5,14 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from controlplane.billing.money import parse_decimal
 from controlplane.catalog.errors import catalog_invalid
-from controlplane.catalog.model import AccessLevel, Os, Plan, Term
+from controlplane.catalog.model import AccessLevel, ExistingCustomers, Os, Plan, Term
 from controlplane.runtime.refusal import Refusal
 
 #: Far above any honest catalog.
@@ -40,9 +40,10 @@ class _PlanDocument(_Strict):
     # Shorter than the shortest month: an overdue term paid within its grace still covers today.
     grace_days: Annotated[int, Field(ge=0, le=27)] = 14
     ended: _Ended = _Ended()
-    features: dict[Literal["linux", "macos", "windows"], dict[_Name, _Level]]
+    features: dict[Literal["linux", "macos", "windows", "android", "ios"], dict[_Name, _Level]]
     # Per term and currency, as people write amounts: "49.99".
     prices: dict[Literal["monthly", "yearly"], dict[str, str]] = {}
+    existing_customers: Literal["keep", "move"] = "keep"
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -70,6 +71,8 @@ def _price(key: str, untrusted_amount: str, untrusted_currency: str) -> int:
 
 class _CatalogDocument(_Strict):
     version: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    # With its offset: whoever reads the file knows the instant. None (the key is left out): as soon as it is applied.
+    valid_from: AwareDatetime | None = None
     plans: Annotated[list[_PlanDocument], Field(min_length=1, max_length=1000)]
 
     @model_validator(mode="after")
@@ -83,15 +86,25 @@ class _CatalogDocument(_Strict):
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """One publication."""
+    """One publication.
+
+    Attributes:
+        version: Its number.
+        plans: By their ids.
+        valid_from: First instant at which it is on sale; None: as soon as it is applied.
+    """
 
     version: int
     plans: tuple[Plan, ...]
+    valid_from: datetime | None = None
 
     @property
     def content_sha256(self) -> str:
         """Hex; equal for catalogs that say the same, however they are written."""
-        return hashlib.sha256("\n".join(plan_json(plan) for plan in self.plans).encode()).hexdigest()
+        said = [plan_json(plan) for plan in self.plans]
+        if self.valid_from is not None:
+            said.append(self.valid_from.isoformat())
+        return hashlib.sha256("\n".join(said).encode()).hexdigest()
 
 
 def read_catalog(untrusted_toml: bytes) -> Catalog:
@@ -114,7 +127,8 @@ def read_catalog(untrusted_toml: bytes) -> Catalog:
         first = error.errors(include_url=False, include_input=False)[0]
         raise catalog_invalid(_key(first["loc"], content), _sentence(first)) from error
     plans = sorted((_plan(plan, document.version) for plan in document.plans), key=lambda plan: plan.plan_id)
-    return Catalog(document.version, tuple(plans))
+    valid_from = None if document.valid_from is None else document.valid_from.astimezone(UTC)
+    return Catalog(document.version, tuple(plans), valid_from)
 
 
 def plan_json(plan: Plan) -> str:
@@ -134,6 +148,8 @@ def plan_json(plan: Plan) -> str:
     if plan.prices:
         # Left out otherwise: the canonical form of a plan from before there were prices stays what it was.
         document["prices"] = {term.value: dict(prices) for term, prices in plan.prices.items()}
+    if plan.existing_customers is not ExistingCustomers.KEEP:
+        document["existing_customers"] = plan.existing_customers.value
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -154,6 +170,7 @@ def plan_from_json(document: str, catalog_version: int) -> Plan:
             for platform, features in content["features"].items()
         },
         prices={Term(term): prices for term, prices in content.get("prices", {}).items()},
+        existing_customers=ExistingCustomers(content.get("existing_customers", "keep")),
     )
 
 
@@ -174,6 +191,7 @@ def _plan(document: _PlanDocument, catalog_version: int) -> Plan:
             Term(term): {currency: _price("price", amount, currency) for currency, amount in prices.items()}
             for term, prices in document.prices.items()
         },
+        existing_customers=ExistingCustomers(document.existing_customers),
     )
 
 

@@ -114,7 +114,7 @@ class Selling:
         return Sold(state, invoice.invoice_id)
 
     async def reprice(self, uow: UnitOfWork, org_id: str, subscription_id: str) -> SubscriptionState:
-        """Move a subscription to its plan in the newest catalog, from the next period whose price is announced in time.
+        """Move a subscription to its plan as it is sold now, from the next period whose price is announced in time.
 
         Without a delivered notice of its own the new price does not hold: the next period is sold for the old one.
 

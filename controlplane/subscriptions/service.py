@@ -183,6 +183,10 @@ class SubscriptionService:
             connection, org_id=state.subscription.org_id, subscription_id=state.subscription.subscription_id
         )
 
+    async def count_by_version(self, connection: AsyncConnection) -> dict[int, int]:
+        """How many subscriptions, of all organisations, have a plan of which version of the catalog."""
+        return await repository.count_by_version(connection)
+
     async def renew(self, *, org_id: str, subscription_id: str, idempotency_key: str) -> Renewed:
         """Add one term that is paid for elsewhere, once.
 

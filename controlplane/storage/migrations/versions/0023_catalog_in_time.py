@@ -1,0 +1,15 @@
+"""Catalogs come on sale at an instant of their own."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0023"
+down_revision = "0022"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("catalog_versions", sa.Column("valid_from", sa.BigInteger, nullable=False, server_default="0"))
+    # Every version that is there was on sale as soon as it was applied.
+    op.execute("UPDATE catalog_versions SET valid_from = applied_at")
