@@ -123,6 +123,8 @@ PERMISSIONS: Mapping[str, Permission] = {
     "/buckler.v1.BillingService/RequestRefund": _ASSIST_PAYER,
     "/buckler.v1.BillingService/ListRefunds": _READ,
     "/buckler.v1.BillingService/ClassifyCharge": _READ,
+    "/buckler.v1.DownloadService/ListDownloads": _READ,
+    "/buckler.v1.DownloadService/GetDownload": _READ,
     "/buckler.v1.SandboxService/AdvanceClock": _MANAGE,
 }
 

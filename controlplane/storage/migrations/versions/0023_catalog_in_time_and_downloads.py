@@ -1,4 +1,4 @@
-"""Catalogs come on sale at an instant of their own."""
+"""Catalogs come on sale at an instant of their own; what to install where."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,3 +13,10 @@ def upgrade() -> None:
     op.add_column("catalog_versions", sa.Column("valid_from", sa.BigInteger, nullable=False, server_default="0"))
     # Every version that is there was on sale as soon as it was applied.
     op.execute("UPDATE catalog_versions SET valid_from = applied_at")
+    op.create_table(
+        "download_tables",
+        sa.Column("table_version", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("content_sha256", sa.Text, nullable=False),
+        sa.Column("document", sa.Text, nullable=False),
+        sa.Column("applied_at", sa.BigInteger, nullable=False),
+    )
