@@ -84,6 +84,7 @@ PERMISSIONS: Mapping[str, Permission] = {
     "/buckler.v1.SubscriptionService/Cancel": _SUBSCRIBE,
     "/buckler.v1.SubscriptionService/SetAutoRenew": _SUBSCRIBE,
     "/buckler.v1.SubscriptionService/Simulate": _READ,
+    "/buckler.v1.SubscriptionService/ListConsents": _READ,
     "/buckler.v1.NoticeService/ListNotices": _READ,
     "/buckler.v1.NoticeService/GetNotice": _READ,
     "/buckler.v1.LicensingService/ListSeats": _READ,
