@@ -46,6 +46,8 @@ from controlplane.devices.fleet import FleetReader
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.devices.rpc import DeviceRpc, FleetRpc
 from controlplane.devices.service import DeviceService
+from controlplane.downloads.rpc import DownloadRpc
+from controlplane.downloads.service import DownloadService
 from controlplane.keys import authority, root
 from controlplane.keys.authority import CertificateAuthority
 from controlplane.keys.root import RootKey
@@ -96,6 +98,7 @@ from wire.v1.account_pb2_grpc import add_AccountServiceServicer_to_server
 from wire.v1.billing_pb2_grpc import add_BillingServiceServicer_to_server
 from wire.v1.command_pb2_grpc import add_CommandServiceServicer_to_server
 from wire.v1.device_pb2_grpc import add_DeviceServiceServicer_to_server
+from wire.v1.download_pb2_grpc import add_DownloadServiceServicer_to_server
 from wire.v1.enrollment_pb2_grpc import add_EnrollmentServiceServicer_to_server
 from wire.v1.fleet_pb2_grpc import add_FleetServiceServicer_to_server
 from wire.v1.licensing_pb2_grpc import add_LicensingServiceServicer_to_server
@@ -226,6 +229,7 @@ class ControlPlane:
     detections: DetectionService
     commands: CommandService
     campaigns: Campaigns
+    downloads: DownloadService
 
 
 def system_clocks() -> Clocks:
@@ -415,6 +419,7 @@ def build_lives(
     lifecycle = Lifecycle(
         database=database,
         clock=clock,
+        catalog=catalog,
         charging=charging,
         billing=billing.service,
         wallet=billing.wallet,
@@ -536,6 +541,7 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         detections=DetectionService(registry=registry, **usual),
         commands=CommandService(commanding),
         campaigns=Campaigns(commanding),
+        downloads=DownloadService(clock, subscriptions),
     )
 
 
@@ -603,6 +609,7 @@ def people_listener(
         partial(add_LicensingServiceServicer_to_server, licensing),
         partial(add_FleetServiceServicer_to_server, fleet),
         partial(add_CommandServiceServicer_to_server, CommandRpc(plane.commands, plane.campaigns)),
+        partial(add_DownloadServiceServicer_to_server, DownloadRpc(plane.database, plane.downloads)),
         partial(
             add_BillingServiceServicer_to_server,
             BillingRpc(plane.database, plane.billing.service, plane.billing.desk, plane.billing.wallet),

@@ -7,6 +7,7 @@ from typing import Final
 from controlplane.app import Billing, ControlPlane, Lives
 from controlplane.billing.payments import COLLECT_INVOICE, SETTLE_PAYMENT
 from controlplane.billing.refunds import SUBMIT_REFUND
+from controlplane.catalog.service import VERSION_ON_SALE
 from controlplane.commands.campaigns import TAKE_TURN
 from controlplane.commands.service import END_OVERDUE
 from controlplane.licensing.allotments import SETTLE_SURPLUS
@@ -75,13 +76,21 @@ def lives_jobs(lives: Lives) -> Mapping[str, Handler]:
     async def next_step(job: Job) -> None:
         await lives.lifecycle.advance(job.org_id, job.subject)
 
+    async def version_on_sale(_job: Job) -> None:
+        await lives.lifecycle.arm_everything()
+
     async def drop_purchase(job: Job) -> None:
         await lives.charging.drop_late(job.org_id, job.subject)
 
     async def deliver_notice(job: Job) -> None:
         await lives.notices.deliver(job.org_id, job.subject)
 
-    return {NEXT_STEP: next_step, DROP_PURCHASE: drop_purchase, DELIVER_NOTICE: deliver_notice}
+    return {
+        NEXT_STEP: next_step,
+        DROP_PURCHASE: drop_purchase,
+        DELIVER_NOTICE: deliver_notice,
+        VERSION_ON_SALE: version_on_sale,
+    }
 
 
 def billing_jobs(billing: Billing) -> Mapping[str, Handler]:

@@ -84,6 +84,7 @@ PERMISSIONS: Mapping[str, Permission] = {
     "/buckler.v1.SubscriptionService/Cancel": _SUBSCRIBE,
     "/buckler.v1.SubscriptionService/SetAutoRenew": _SUBSCRIBE,
     "/buckler.v1.SubscriptionService/Simulate": _READ,
+    "/buckler.v1.SubscriptionService/ListConsents": _READ,
     "/buckler.v1.NoticeService/ListNotices": _READ,
     "/buckler.v1.NoticeService/GetNotice": _READ,
     "/buckler.v1.LicensingService/ListSeats": _READ,
@@ -123,6 +124,8 @@ PERMISSIONS: Mapping[str, Permission] = {
     "/buckler.v1.BillingService/RequestRefund": _ASSIST_PAYER,
     "/buckler.v1.BillingService/ListRefunds": _READ,
     "/buckler.v1.BillingService/ClassifyCharge": _READ,
+    "/buckler.v1.DownloadService/ListDownloads": _READ,
+    "/buckler.v1.DownloadService/GetDownload": _READ,
     "/buckler.v1.SandboxService/AdvanceClock": _MANAGE,
 }
 

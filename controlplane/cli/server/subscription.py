@@ -57,7 +57,7 @@ def reprice(
     org: OrgOption = "",
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Move a subscription to its plan in the newest catalog, from the next period whose price is announced in time."""
+    """Move a subscription to its plan as it is sold now, from the next period whose price is announced in time."""
     with reporting(output):
         state = asyncio.run(_reprice(read_config(data_dir.absolute()), org, subscription_id))
         pending = state.subscription.pending

@@ -216,8 +216,15 @@ async def test_operators_commands_answer_in_json_and_refuse_in_json(tmp_path: Pa
     apply = ("catalog", "apply", str(catalog), "--data-dir", data, "--output", "json")
     in_use = await run(*apply)
     assert (in_use.status, in_use.error["code"]) == (1, "CATALOG_VERSION_IN_USE")
-    catalog.write_text(sample.replace("version = 1", "version = 2"), encoding="utf-8")
+    catalog.write_text(sample.replace("version = 2", "version = 3"), encoding="utf-8")
+    rehearsed = (await run(*apply, "--dry-run")).answer
+    assert (rehearsed["outcome"], rehearsed["added"], rehearsed["removed"]) == ("published", [], [])
     assert (await run(*apply)).answer["outcome"] == "published"
+    listed = (await run("catalog", "list", "--data-dir", data, "--output", "json")).answer["versions"]
+    assert [(each["version"], each["state"], each["subscriptions"]) for each in listed] == [
+        (2, "past", 1),
+        (3, "on sale", 0),
+    ]
     migrated = await run("migrate", "--data-dir", data, "--output", "json")
     assert (migrated.status, migrated.answer["changed"]) == (0, False)
     future = await run("jobs", "run", "--until", "2100-01-01", "--data-dir", data, "--output", "json")
