@@ -1,6 +1,5 @@
 """`buckler doctor`: what is wrong with this device, what that means, and exactly what to do."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,8 @@ from agent.cli.printing import note, say, say_json
 from agent.domain.errors import ExitStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agent.support.checkup import CheckResult, Report
 
 #: So that a column of them lines up.

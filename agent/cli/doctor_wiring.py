@@ -29,7 +29,7 @@ from agent.support.surroundings import (
     Surroundings,
     WaySeen,
 )
-from agent.support.way import walk
+from agent.support.way import knock, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ def surroundings_of(common: Common, target: Target = Target(), clock: "Clock | N
         service=Once(_look_at_service),
         scan=Once(lambda: _scan_test_file(config, clock)),
         way=way,
-        device_way=Once(lambda: _walk(_device_address(device), locations, target)),
+        device_way=Once(lambda: _knock(_device_address(device))),
         server=Once(lambda: _ask_server(way, locations, target, clock)),
         repairs=LocalRepairs(
             place,
@@ -326,10 +326,9 @@ def _activation_address(device: "Callable[[], DeviceSeen]", target: Target, conf
 
 def _seen_server(device: "Callable[[], DeviceSeen]") -> str:
     try:
-        seen = device()
+        return device().server
     except (BucklerError, OSError):
         return ""
-    return seen.server or seen.attempt
 
 
 def _device_address(device: "Callable[[], DeviceSeen]") -> "Address | None":
@@ -346,6 +345,10 @@ def _walk(address: "Address | None", locations: "Locations", target: Target) -> 
     if address is None:
         return None
     return walk(address.host, address.port, _authorities(locations, target))
+
+
+def _knock(address: "Address | None") -> WaySeen | None:
+    return knock(address.host, address.port) if address else None
 
 
 def _authorities(locations: "Locations", target: Target) -> bytes:

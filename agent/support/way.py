@@ -36,19 +36,32 @@ def walk(host: str, port: int, authorities_pem: bytes, *, step_s: float = STEP_S
         authorities_pem: What the certificate has to chain to.
         step_s: For each step.
     """
+    opened, way = _open(host, port, step_s)
+    if opened is None:
+        return way
+    with opened as connection:
+        return _shake_hands(connection, host, way, authorities_pem)
+
+
+def knock(host: str, port: int, *, step_s: float = STEP_S) -> WaySeen:
+    """Name and port only, where going on would need the device's own certificate; never raises."""
+    opened, way = _open(host, port, step_s)
+    if opened is not None:
+        opened.close()
+    return way
+
+
+def _open(host: str, port: int, step_s: float) -> tuple[socket.socket | None, WaySeen]:
     target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     addresses, why = _resolve(host, port, step_s)
     if not addresses:
-        return WaySeen(target, Stage.NAME, Fault.NAME_UNKNOWN, why)
+        return None, WaySeen(target, Stage.NAME, Fault.NAME_UNKNOWN, why)
     shown = tuple(dict.fromkeys(addresses))
     try:
-        connection = _connect(addresses, port, step_s)
+        return _connect(addresses, port, step_s), WaySeen(target, Stage.TLS, addresses=shown)
     except OSError as error:
         fault = Fault.REFUSED if isinstance(error, ConnectionRefusedError) else Fault.SILENT
-        return WaySeen(target, Stage.PORT, fault, _words(error), shown)
-    with connection:
-        address = str(connection.getpeername()[0])
-        return _shake_hands(connection, host, address, WaySeen(target, Stage.TLS, addresses=shown), authorities_pem)
+        return None, WaySeen(target, Stage.PORT, fault, _words(error), shown)
 
 
 def _resolve(host: str, port: int, step_s: float) -> tuple[list[str], str]:
@@ -79,8 +92,8 @@ def _connect(addresses: Sequence[str], port: int, step_s: float) -> socket.socke
     raise last
 
 
-def _shake_hands(connection: socket.socket, host: str, address: str, way: WaySeen, authorities_pem: bytes) -> WaySeen:
-    port = int(connection.getpeername()[1])
+def _shake_hands(connection: socket.socket, host: str, way: WaySeen, authorities_pem: bytes) -> WaySeen:
+    address, port = connection.getpeername()[:2]
     connection.settimeout(STEP_S)
     context = ssl.create_default_context(cadata=authorities_pem.decode("ascii", "replace"))
     context.set_alpn_protocols(["h2", "http/1.1"])

@@ -20,6 +20,14 @@ def look(around: Surroundings) -> CheckResult:
     """The refusal as it was told, kept until an activation succeeds."""
     device = around.device()
     refusal = device.refusal
+    if device.attempt:
+        return warning(
+            "ACTIVATION_UNFINISHED",
+            f"an activation at {device.attempt} never got its answer",
+            effect=STILL_PROTECTED,
+            fixer=Fixer.USER,
+            next_step=f"run `buckler activate --server {device.attempt}` again with the same key; no seat is lost",
+        )
     if refusal is not None and not device.activated:
         return failing(
             refusal.code,
@@ -35,14 +43,6 @@ def look(around: Surroundings) -> CheckResult:
             effect=STILL_PROTECTED,
             fixer=_FIXERS.get(refusal.code, Fixer.OWNER),
             next_step=refusal.next_step,
-        )
-    if device.attempt:
-        return warning(
-            "ACTIVATION_UNFINISHED",
-            f"an activation at {device.attempt} never got its answer",
-            effect=STILL_PROTECTED,
-            fixer=Fixer.USER,
-            next_step=f"run `buckler activate --server {device.attempt}` again with the same key; no seat is lost",
         )
     if not device.activated:
         return unknown("this device was never activated", "buckler activate --server HOST:PORT")
