@@ -72,10 +72,10 @@ async def _explain_handshake(address: Address, authorities_pem: bytes) -> Buckle
 
 
 async def _close(writer: asyncio.StreamWriter) -> None:
-    """The loop may end with the answer; until then nothing of the connection is left behind."""
-    writer.close()
-    with contextlib.suppress(OSError, TimeoutError):
-        await asyncio.wait_for(writer.wait_closed(), PROBE_TIMEOUT_S)
+    """At once, without a farewell that the other side may never answer; nothing is left behind when the loop ends."""
+    writer.transport.abort()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 def _unreachable(address: Address, message: str) -> BucklerError:
