@@ -98,6 +98,8 @@ class Doctor:
                     fixed[check.name] = check.mend(self._surroundings, found)
                 except BucklerError as error:
                     fixed[check.name] = f"not mended: {error.message}; {error.next_step}"
+                except OSError as error:
+                    fixed[check.name] = f"not mended: {error.strerror or type(error).__name__}; {_AS_OWNER}"
                 self._surroundings.forget()
                 found = self._look([check], lambda _: None)[check.name]
             results[check.name] = found

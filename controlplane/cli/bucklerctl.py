@@ -11,6 +11,7 @@ from controlplane.cli.ctl.audit import audit
 from controlplane.cli.ctl.command import command
 from controlplane.cli.ctl.detection import detection
 from controlplane.cli.ctl.device import device
+from controlplane.cli.ctl.doctor import doctor
 from controlplane.cli.ctl.fleet import fleet
 from controlplane.cli.ctl.invoice import invoice
 from controlplane.cli.ctl.key import key
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.command()(login)
 app.command()(logout)
 app.command()(whoami)
+app.command()(doctor)
 app.add_typer(fleet, name="fleet")
 app.add_typer(device, name="device")
 app.add_typer(detection, name="detection")

@@ -39,7 +39,10 @@ def look(around: Surroundings) -> CheckResult:
 
 
 def _is_disposable(around: Surroundings) -> bool:
-    return any(around.machine.look_at(path) is not None for path in around.place.disposable)
+    try:
+        return any(around.machine.look_at(path) is not None for path in around.place.disposable)
+    except PermissionError:
+        return False
 
 
 def _full(folder: Path, evidence: str) -> CheckResult:

@@ -94,9 +94,10 @@ def _stranger(
     *,
     authority: Authority | None = None,
     protocols: tuple[str, ...] = ("h2",),
-    **dates: timedelta,
+    since: timedelta = timedelta(days=1),
+    until: timedelta = timedelta(days=30),
 ) -> Iterator[None]:
-    tls = (authority or patient.plane.authority).server_certificate(**dates)
+    tls = (authority or patient.plane.authority).server_certificate(since=since, until=until)
     with listening(answer, tls, protocols, patient.data_dir.parent) as server:
         _elsewhere(patient, server)
         yield

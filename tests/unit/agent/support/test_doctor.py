@@ -1,4 +1,5 @@
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,14 +79,14 @@ def test_only_what_is_wanted_is_looked_at() -> None:
 def test_fix_mends_causes_first_and_looks_again() -> None:
     broken = {"cause", "effect"}
 
-    def look(name: str) -> CheckResult:
-        return BROKEN if name in broken else passing("mended")
+    def look(name: str) -> Callable[[Surroundings], CheckResult]:
+        return lambda _: BROKEN if name in broken else passing("mended")
 
     def mend(_around: Surroundings, _result: CheckResult) -> str:
         broken.clear()
         return "all of it"
 
-    checks = [Check(name, "", lambda _, name=name: look(name), mend) for name in ("cause", "effect")]
+    checks = [Check(name, "", look(name), mend) for name in ("cause", "effect")]
     assert Doctor(AROUND, checks).examine().has_failures
     report = Doctor(AROUND, checks).examine(fix=True)
     assert report.fixed == {"cause": "all of it"}
