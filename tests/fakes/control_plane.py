@@ -177,6 +177,8 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
     ) -> enrollment_pb2.GreetResponse:
         if self.busy:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the database is away")
+        if not self.version:
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "older than this call")
         return enrollment_pb2.GreetResponse(
             server_time_at_us=to_us(self.now), version=self.version, oldest_agent_version=self.oldest_agent
         )
