@@ -95,7 +95,9 @@ def _tell_line(result: "CheckResult") -> None:
 
 
 def _note_line(result: "CheckResult") -> None:
-    note(_line(result))
+    """What does not apply to a device that is just being activated would bury the rest."""
+    if result.code != "UNKNOWN":
+        note(_line(result))
 
 
 def _line(result: "CheckResult") -> str:

@@ -46,7 +46,7 @@ ALL: tuple[Check, ...] = tuple(
 
 #: What is looked at when an activation failed: the way there, and what a refusal may be about.
 ON_THE_WAY = ("clock", "proxy", "dns", "port", "tls", "http2", "server", "versions")
-OF_THE_ACCOUNT = ("clock", "device_key", "certificate", "activation", "entitlement")
+OF_THE_ACCOUNT = ("clock", "device_key", "certificate", "entitlement")
 OF_THE_MACHINE = ("build", "disk_space", "data_folder", "database", "device_key")
 
 _WAY_CODES = frozenset({"SERVER_UNKNOWN", "SERVER_UNREACHABLE", "SERVER_NOT_TRUSTED", "SERVER_BUSY", "SERVER_ERROR"})

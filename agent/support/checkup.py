@@ -70,9 +70,9 @@ class CheckResult:
 
 
 #: What most findings mean for protection; said in the same words everywhere.
-STILL_PROTECTED = "files are watched and scanned as before"
+STILL_PROTECTED = "protection goes on as it is"
 NOT_PROTECTED = "files are not watched as they change"
-NO_CONTACT_EFFECT = "files are watched and scanned as before; the control plane does not hear of this device"
+NO_CONTACT_EFFECT = "protection goes on as it is; the control plane does not hear of this device"
 
 
 def passing(evidence: str) -> CheckResult:

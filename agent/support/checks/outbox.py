@@ -1,7 +1,7 @@
 """Do detections reach the control plane?"""
 
 from agent.support.check import Check
-from agent.support.checkup import NO_CONTACT_EFFECT, CheckResult, Fixer, passing, unknown, warning
+from agent.support.checkup import NO_CONTACT_EFFECT, STILL_PROTECTED, CheckResult, Fixer, passing, unknown, warning
 from agent.support.surroundings import Surroundings
 
 #: A device in contact reports within seconds; more than this is a jam.
@@ -18,7 +18,7 @@ def look(around: Surroundings) -> CheckResult:
         return warning(
             "OUTBOX_LOST",
             f"{lost} detections were dropped and {device.set_aside} refused for good by the control plane",
-            effect="files are watched and scanned as before; the control plane's history has gaps",
+            effect=f"{STILL_PROTECTED}; the control plane's history has gaps",
             fixer=Fixer.OPERATOR,
             next_step="update the control plane, and let this device reach it more often",
         )

@@ -16,7 +16,7 @@ def look(around: Surroundings) -> CheckResult:
     closed = next((way for way in ways if not way.reached(Stage.PORT)), None)
     if closed is not None:
         return _closed(closed, only_one=len(ways) > 1 and any(way.reached(Stage.PORT) for way in ways))
-    return passing(f"{' and '.join(way.target for way in ways)} accept connections")
+    return passing(f"connections are accepted at {' and '.join(way.target for way in ways)}")
 
 
 def _closed(way: WaySeen, *, only_one: bool) -> CheckResult:

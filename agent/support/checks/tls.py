@@ -1,5 +1,6 @@
 """Is whoever answers the control plane, or somebody in between?"""
 
+from agent.domain.errors import BucklerError
 from agent.support.check import Check
 from agent.support.checkup import NO_CONTACT_EFFECT, CheckResult, Fixer, failing, passing, unknown
 from agent.support.surroundings import Fault, Stage, Surroundings, WaySeen
@@ -14,7 +15,7 @@ def look(around: Surroundings) -> CheckResult:
         return passing(f"the certificate of {way.target} comes from {way.issuer}")
     match way.fault:
         case Fault.UNKNOWN_AUTHORITY:
-            return _intercepted(way)
+            return _intercepted(way, is_known=_is_activated(around))
         case Fault.EXPIRED:
             return _bad(
                 "SERVER_CERTIFICATE_EXPIRED",
@@ -42,15 +43,26 @@ def look(around: Surroundings) -> CheckResult:
             )
 
 
-def _intercepted(way: WaySeen) -> CheckResult:
+def _is_activated(around: Surroundings) -> bool:
+    """Then the authority is known, and was another one."""
+    try:
+        return around.device().activated
+    except (BucklerError, OSError):
+        return False
+
+
+def _intercepted(way: WaySeen, *, is_known: bool) -> CheckResult:
+    exempt = f"exempt {way.target} from TLS inspection"
+    give = "give the control plane's own authority with --ca FILE"
     return failing(
         "NET_TLS_INTERCEPT",
         f"{way.target} shows a certificate from {way.issuer or 'an authority without a name'}, which this device does "
-        "not know: TLS is opened on the way, or the control plane was set up anew",
+        "not know: TLS is opened on the way, or that is the control plane's own authority",
         effect=NO_CONTACT_EFFECT,
-        fixer=Fixer.NETWORK,
-        next_step=f"exempt {way.target} from TLS inspection; if that authority is the control plane's own, give its "
-        "certificate with `buckler activate --ca FILE`",
+        fixer=Fixer.NETWORK if is_known else Fixer.USER,
+        next_step=f"{exempt}; if the control plane was set up anew, {give}"
+        if is_known
+        else f"{give}; if the certificate is not from it, {exempt}",
     )
 
 
