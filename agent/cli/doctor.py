@@ -107,7 +107,7 @@ def _line(result: "CheckResult") -> str:
 
 def _say_summary(report: "Report") -> None:
     for name, done in report.fixed.items():
-        say(_printable(f"mended {name}: {done}"))
+        say(_printable(f"--fix   {name}: {done}"))
     for result in report.results:
         if _matters(result):
             say("")

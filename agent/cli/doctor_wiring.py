@@ -5,6 +5,7 @@ Nothing here changes anything, and nothing here needs anything: where a part can
 
 import asyncio
 import os
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from agent.domain.services import ServiceStatus
 
 _ENV = "BUCKLER_"
+#: How often an agent that was told to check in is asked whether it did, and how far apart, in seconds.
+_LOOKS_AFTER_WAKING, _PAUSE_S = 25, 0.2
 #: Not lost yet, and not where it was.
 _UNFINISHED = frozenset({CaptureState.PLANNED, CaptureState.CAPTURED, CaptureState.STORED})
 
@@ -123,7 +126,6 @@ def _place(config: "AgentConfig", problem: BucklerError | None, common: Common) 
         disposable=tuple(disposable(locations.data_dir, locations.scan_cache)),
         origins=(*given, *variables, *file),
         config_problem=problem,
-        roots=config.realtime.roots,
         version=app_version(),
     )
 
@@ -224,8 +226,6 @@ def _entitlement(keeper: "EntitlementKeeper") -> EntitlementSeen:
         seen,
         issued_at=claims.issued_at,
         refresh_after=claims.refresh_after,
-        expires_at=claims.expires_at,
-        grace_until=claims.grace_until,
         paid_until=claims.paid_until,
     )
 
@@ -265,7 +265,18 @@ def _wake_agent(locations: "Locations") -> None:
         async with remote_actions(locations.local_api.control_socket) as actions:
             await actions.reload_enrolment()
 
+    before = _contact(locations)
     asyncio.run(wake())
+    for _ in range(_LOOKS_AFTER_WAKING):
+        if _contact(locations) != before:
+            return
+        time.sleep(_PAUSE_S)
+
+
+def _contact(locations: "Locations") -> tuple[str, str]:
+    """What changes when the agent has checked in, or failed to in another way."""
+    agent = _look_at_agent(locations)
+    return agent.text("last_check_in"), agent.text("last_contact_error")
 
 
 def _rebuild(locations: "Locations", clock: "Clock") -> str:

@@ -62,7 +62,7 @@ class LocalRepairs:
     def ask_server_again(self) -> str:
         """Do not wait for the next check-in."""
         self.wake()
-        return "the agent checks in now; look again in a moment"
+        return "the agent was told to check in at once"
 
 
 def disposable(data_dir: Path, scan_cache: Path) -> Sequence[Path]:

@@ -71,7 +71,6 @@ class Place:
         disposable: What may be deleted at any time to make room.
         origins: Where settings come from, in order of precedence: files, names of environment variables.
         config_problem: Why the configuration cannot be read; None: it can.
-        roots: Watched folders.
         version: Of this program.
     """
 
@@ -82,7 +81,6 @@ class Place:
     disposable: tuple[Path, ...] = ()
     origins: tuple[str, ...] = ()
     config_problem: BucklerError | None = None
-    roots: tuple[str, ...] = ()
     version: str = ""
 
 
@@ -176,8 +174,6 @@ class EntitlementSeen:
         refused: Why the newest statement was not accepted; empty: it was.
         issued_at: By the control plane's clock.
         refresh_after: From when on a newer one should be fetched.
-        expires_at: Until when it holds without contact.
-        grace_until: Until when most holds without contact.
         paid_until: Last moment that is paid for.
         until: When access changes next if nothing happens.
     """
@@ -188,8 +184,6 @@ class EntitlementSeen:
     refused: str = ""
     issued_at: datetime | None = None
     refresh_after: datetime | None = None
-    expires_at: datetime | None = None
-    grace_until: datetime | None = None
     paid_until: datetime | None = None
     until: datetime | None = None
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from agent.app import activate_device
@@ -164,8 +164,3 @@ def served_in_background(
         loop.call_soon_threadsafe(stopping.set)
         thread.join()
         loop.close()
-
-
-def far_future() -> datetime:
-    """Later than anything here."""
-    return datetime(2099, 1, 1, tzinfo=UTC)

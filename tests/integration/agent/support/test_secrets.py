@@ -50,7 +50,7 @@ def test_no_secret_is_printed(
     said += printed(
         capfd, "doctor", "--fix", "--check", "data_folder", "--check", "device_key", "--check", "certificate"
     )
-    assert "mended data_folder" in said
+    assert "--fix   data_folder: permissions taken away" in said
     assert [secret for secret in secrets_of(patient) if secret in said] == []
 
 
