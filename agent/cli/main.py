@@ -13,6 +13,7 @@ from typer._click.exceptions import ClickException, NoArgsIsHelpError
 
 from agent.cli.activate import activate
 from agent.cli.deactivate import deactivate
+from agent.cli.doctor import doctor
 from agent.cli.exclusion import exclusion_app
 from agent.cli.invocation import Common, ConfigOption, DataDirOption, OutputOption
 from agent.cli.mode import mode
@@ -54,6 +55,7 @@ buckler.add_typer(schedule_app, name="schedule")
 buckler.add_typer(service_app, name="service")
 buckler.add_typer(rules_app, name="rules")
 buckler.command()(mode)
+buckler.command()(doctor)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 -- Typer calls it with the option's value

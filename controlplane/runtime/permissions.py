@@ -69,6 +69,7 @@ PERMISSIONS: Mapping[str, Permission] = {
     "/buckler.v1.AccountService/ListTokens": _OWN_ACCOUNT,
     "/buckler.v1.AccountService/RevokeToken": _OWN_ACCOUNT,
     "/buckler.v1.AccountService/ListAudit": _PEOPLE,
+    "/buckler.v1.EnrollmentService/Greet": _ANYONE,
     "/buckler.v1.EnrollmentService/PrepareActivation": _ANYONE,
     "/buckler.v1.EnrollmentService/Activate": _ANYONE,
     "/buckler.v1.DeviceService/CheckIn": _DEVICE,

@@ -56,6 +56,7 @@ def test_only_signing_in_and_activating_are_open_to_anyone() -> None:
     open_to_anyone = {name for name, permission in PERMISSIONS.items() if permission.caller is Caller.ANYONE}
     assert open_to_anyone == {
         "/buckler.v1.AccountService/SignIn",
+        "/buckler.v1.EnrollmentService/Greet",
         "/buckler.v1.EnrollmentService/PrepareActivation",
         "/buckler.v1.EnrollmentService/Activate",
     }
