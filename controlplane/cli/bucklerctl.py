@@ -11,12 +11,9 @@ from controlplane.cli.ctl.audit import audit
 from controlplane.cli.ctl.command import command
 from controlplane.cli.ctl.detection import detection
 from controlplane.cli.ctl.device import device
-<<<<<<< HEAD
+from controlplane.cli.ctl.doctor import doctor
 from controlplane.cli.ctl.download import download
 from controlplane.cli.ctl.export import export
-=======
-from controlplane.cli.ctl.doctor import doctor
->>>>>>> f-doctor
 from controlplane.cli.ctl.fleet import fleet
 from controlplane.cli.ctl.invoice import invoice
 from controlplane.cli.ctl.key import key
@@ -42,11 +39,8 @@ app = typer.Typer(
 app.command()(login)
 app.command()(logout)
 app.command()(whoami)
-<<<<<<< HEAD
 app.command()(export)
-=======
 app.command()(doctor)
->>>>>>> f-doctor
 app.add_typer(fleet, name="fleet")
 app.add_typer(device, name="device")
 app.add_typer(detection, name="detection")
