@@ -14,6 +14,7 @@ from controlplane import app
 from controlplane.billing.account import changed_documents
 from controlplane.config import DataDir, ServerConfig
 from controlplane.runtime.clock import Clock, SystemClock
+from controlplane.runtime.job_board import parked_jobs
 from controlplane.runtime.refusal import Refusal
 from controlplane.runtime.sandbox import stored_offset
 from controlplane.runtime.tables import jobs
@@ -165,15 +166,26 @@ async def _clock(database: Database, wall: Clock) -> Finding:
 async def _jobs(database: Database, wall: Clock) -> Finding:
     async with database.reading() as connection:
         offset = await stored_offset(connection)
-        oldest, failing = (await connection.execute(select(func.min(jobs.c.due_at), func.max(jobs.c.attempts)))).one()
+        parked = await parked_jobs(connection)
+        lively = select(func.min(jobs.c.due_at), func.max(jobs.c.attempts)).where(jobs.c.parked_at.is_(None))
+        oldest, failing = (await connection.execute(lively)).one()
     now = wall.now() + (offset or timedelta(0))
+    if parked:
+        return Finding(
+            "jobs",
+            Verdict.FAILED,
+            "JOBS_PARKED",
+            "given up after too many failures: "
+            + ", ".join(f"{how_many} × {kind} ({error})" for kind, error, how_many in parked),
+            "Look: buckler-server jobs list --state parked; mend the cause, then: buckler-server jobs retry --all",
+        )
     if failing:
         return Finding(
             "jobs",
             Verdict.WARNING,
             "JOBS_FAILING",
             f"a job failed {failing} times in a row",
-            "Look for job_failed in the server's log",
+            "Look: buckler-server jobs list --state resting, and for job_failed in the server's log",
         )
     if oldest is not None and now > oldest + JOBS_LATE_AFTER:
         return Finding(

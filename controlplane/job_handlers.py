@@ -12,7 +12,8 @@ from controlplane.commands.service import END_OVERDUE
 from controlplane.licensing.allotments import SETTLE_SURPLUS
 from controlplane.notices.service import DELIVER_NOTICE
 from controlplane.runtime.attempts import forget_full
-from controlplane.runtime.jobs import Handler, Job, JobRunner, MoveClock, ensure_recurring
+from controlplane.runtime.job_runner import JobRunner, MoveClock
+from controlplane.runtime.jobs import Handler, Job, ensure_recurring
 from controlplane.runtime.randomness import new_id
 from controlplane.subscriptions.charging import DROP_PURCHASE, NEXT_STEP
 

@@ -11,7 +11,7 @@ from controlplane.config import ServerConfig
 from controlplane.job_handlers import job_runner
 from controlplane.licensing.rpc import EnrollmentSettings
 from controlplane.runtime.clock import ShiftedClock
-from controlplane.runtime.jobs import AdvanceReport, JobRunner
+from controlplane.runtime.job_runner import AdvanceReport, JobRunner
 from controlplane.runtime.refusal import Kind, Refusal
 from controlplane.runtime.sandbox import SandboxClock, stored_offset
 from controlplane.runtime.sandbox_rpc import SandboxRpc

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from controlplane.runtime.clock import ShiftedClock
 from controlplane.runtime.interceptors import Context
-from controlplane.runtime.jobs import JobRunner
+from controlplane.runtime.job_runner import JobRunner
 from controlplane.runtime.refusal import Kind, Refusal
 from controlplane.storage.types import to_microseconds
 from wire.v1 import sandbox_pb2

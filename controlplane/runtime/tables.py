@@ -1,6 +1,6 @@
 """Tables of the machinery: remembered answers, counted attempts, durable jobs, the sandbox's clock."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Integer, LargeBinary, Table, Text, false
 
 from controlplane.storage.metadata import metadata
 from controlplane.storage.types import Instant
@@ -44,8 +44,15 @@ jobs = Table(
     Column("attempts", Integer, nullable=False, server_default="0"),
     # Wall time until which somebody is working on it, or until which it rests after a failure.
     Column("claimed_until", Instant),
+    # Names one claim of one process; NULL while it rests.
     Column("claimed_by", Text),
+    # Scheduled anew while somebody was working on it.
+    Column("moved", Boolean, nullable=False, server_default=false()),
+    # Failed too often: since then it waits for a person.
+    Column("parked_at", Instant),
+    # A stable code and a sentence; see `runtime.jobs.Failure`.
     Column("last_error", Text),
+    Column("last_error_sentence", Text),
     Column("last_run_at", Instant),
     Index("ix_jobs_due_at", "due_at"),
 )

@@ -20,7 +20,7 @@ from controlplane.licensing.allotments import Allotments
 from controlplane.notices.mail import MailDelayedError, MailRefusedError
 from controlplane.notices.model import Notice
 from controlplane.notices.service import NoticeService
-from controlplane.runtime.jobs import JobRunner
+from controlplane.runtime.job_runner import JobRunner
 from controlplane.runtime.paging import Page
 from controlplane.runtime.principal import Role
 from controlplane.runtime.randomness import Randomness

@@ -6,7 +6,20 @@ import pytest
 from sqlalchemy import select
 
 from controlplane.runtime.clock import ShiftedClock
-from controlplane.runtime.jobs import Handler, Job, JobRunner, MoveClock, ensure_recurring, schedule
+from controlplane.runtime.job_board import (
+    JobEntry,
+    JobQuery,
+    JobState,
+    jobs_on_board,
+    parked_jobs,
+    read_job_key,
+    retry_job,
+    retry_parked,
+)
+from controlplane.runtime.job_claims import CLAIMED_FOR, JobClaims
+from controlplane.runtime.job_runner import JobRunner, MoveClock
+from controlplane.runtime.jobs import LONGEST_RETRY, PARKED_AFTER, Failure, Handler, Job, ensure_recurring, schedule
+from controlplane.runtime.refusal import Refusal
 from controlplane.runtime.sandbox import SandboxClock, stored_offset
 from controlplane.runtime.tables import jobs
 from controlplane.storage.database import Database
@@ -48,6 +61,11 @@ def runner(
 async def plan(database: Database, kind: str, subject: str, due_at: datetime) -> None:
     async with database.transaction() as uow:
         await schedule(uow, kind=kind, subject=subject, due_at=due_at)
+
+
+async def board(database: Database, clock: FakeClock, *states: JobState) -> list[JobEntry]:
+    async with database.reading() as connection:
+        return list(await jobs_on_board(connection, JobQuery(frozenset(states)), now=clock.now()))
 
 
 async def test_jobs_run_once_in_the_order_of_their_instants_and_not_before(database: Database) -> None:
@@ -113,6 +131,101 @@ async def test_a_job_that_fails_rests_and_is_tried_again_while_others_go_on(data
     assert (await works.advance_to(SOME_MONDAY)).run == 0
     clock.advance(timedelta(seconds=2))
     assert (await works.advance_to(SOME_MONDAY)).run == 1
+
+
+async def test_a_job_that_goes_on_failing_is_parked_with_its_reason_until_somebody_wakes_it(database: Database) -> None:
+    clock = FakeClock()
+    diary = Diary(clock)
+    diary.broken.add("bad")
+    works = runner(database, clock, clock, {"note": diary.write})
+    await plan(database, "note", "bad", SOME_MONDAY)
+    for _ in range(PARKED_AFTER + 3):
+        await works.advance_to(SOME_MONDAY)
+        clock.advance(LONGEST_RETRY)
+    [entry] = await board(database, clock, JobState.PARKED)
+    assert (str(entry.key), entry.attempts, entry.error) == ("-/note/bad", PARKED_AFTER, "RuntimeError")
+    assert "on purpose" not in entry.sentence
+    async with database.reading() as connection:
+        assert await parked_jobs(connection) == [("note", "RuntimeError", 1)]
+    diary.broken.clear()
+    async with database.transaction() as uow:
+        assert await retry_parked(uow, "another") == []
+        assert await retry_parked(uow) == [entry.key]
+    assert [(each.state, each.attempts) for each in await board(database, clock)] == [(JobState.DUE, 0)]
+    assert (await works.advance_to(SOME_MONDAY)).run == 1
+
+
+async def test_the_board_says_how_each_job_is(database: Database) -> None:
+    clock = FakeClock()
+    diary = Diary(clock)
+    diary.broken.add("resting")
+    seen: list[tuple[str, JobState]] = []
+
+    async def look(_job: Job) -> None:
+        seen.extend((each.key.subject, each.state) for each in await board(database, clock))
+
+    await plan(database, "note", "resting", SOME_MONDAY - HOUR)
+    await plan(database, "other", "due", SOME_MONDAY)
+    await plan(database, "look", "running", SOME_MONDAY)
+    await plan(database, "note", "waiting", SOME_MONDAY + HOUR)
+    await runner(database, clock, clock, {"note": diary.write, "look": look}).advance_to(SOME_MONDAY)
+    assert seen == [
+        (state.value, state) for state in (JobState.RESTING, JobState.RUNNING, JobState.DUE, JobState.WAITING)
+    ]
+    assert [each.key.subject for each in await board(database, clock, JobState.DUE, JobState.WAITING)] == [
+        "due",
+        "waiting",
+    ]
+
+
+async def test_only_a_job_that_failed_is_tried_again(database: Database) -> None:
+    clock = FakeClock()
+    await plan(database, "note", "fine", SOME_MONDAY)
+    for subject, reason in (("fine", "JOB_NOT_FAILED"), ("none", "JOB_NOT_FOUND")):
+        with pytest.raises(Refusal) as refused:
+            async with database.transaction() as uow:
+                await retry_job(uow, read_job_key(f"-/note/{subject}"))
+        assert refused.value.reason == reason
+    diary = Diary(clock)
+    diary.broken.add("fine")
+    await runner(database, clock, clock, {"note": diary.write}).advance_to(SOME_MONDAY)
+    async with database.transaction() as uow:
+        await retry_job(uow, read_job_key("-/note/fine"))
+    assert [each.state for each in await board(database, clock)] == [JobState.DUE]
+
+
+async def test_a_job_that_is_scheduled_anew_while_it_runs_runs_once_more_but_not_at_the_same_time(
+    database: Database,
+) -> None:
+    clock = FakeClock()
+    diary = Diary(clock)
+    other = runner(database, clock, clock, {"note": diary.write}, owner="srv_other")
+    meanwhile: list[int] = []
+
+    async def moved(_job: Job) -> None:
+        if not meanwhile:
+            await plan(database, "note", "x", SOME_MONDAY)
+        meanwhile.append((await other.advance_to(SOME_MONDAY)).run)
+
+    await plan(database, "note", "x", SOME_MONDAY)
+    await runner(database, clock, clock, {"note": moved}).advance_to(SOME_MONDAY)
+    assert (meanwhile, diary.subjects) == ([0, 0], [])
+
+
+async def test_whoever_comes_back_after_its_claim_ran_out_changes_nothing(database: Database) -> None:
+    clock = FakeClock()
+    await plan(database, "note", "x", SOME_MONDAY)
+    claims = JobClaims(database=database, wall=clock, owner="srv_1", kinds=frozenset({"note"}))
+    late = await claims.take()
+    clock.advance(CLAIMED_FOR)
+    heir = await claims.take()
+    assert late is not None
+    assert heir is not None
+    await claims.finish(late, SOME_MONDAY)
+    assert not await claims.rest(late, Failure("ANY", "any"))
+    assert [(each.state, each.attempts) for each in await board(database, clock)] == [(JobState.RUNNING, 0)]
+    await claims.finish(heir, SOME_MONDAY)
+    assert await board(database, clock) == []
 
 
 async def test_replicas_that_look_at_once_run_each_job_once(database: Database) -> None:
