@@ -16,7 +16,6 @@ from controlplane.config import DataDir, ServerConfig
 from controlplane.runtime.clock import Clock, SystemClock
 from controlplane.runtime.job_board import parked_jobs
 from controlplane.runtime.refusal import Refusal
-from controlplane.runtime.sandbox import stored_offset
 from controlplane.runtime.tables import jobs
 from controlplane.serving import check_schema
 from controlplane.storage.database import Database
@@ -148,9 +147,8 @@ async def _schema(database: Database, _wall: Clock) -> Finding:
 
 async def _clock(database: Database, wall: Clock) -> Finding:
     async with database.reading() as connection:
-        offset = await stored_offset(connection)
         newest = await connection.scalar(select(func.max(jobs.c.last_run_at)))
-    now = wall.now() + (offset or timedelta(0))
+    now = wall.now()
     if newest is not None and now < newest - CLOCK_TOLERANCE:
         return Finding(
             "clock",
@@ -159,17 +157,14 @@ async def _clock(database: Database, wall: Clock) -> Finding:
             f"this machine says {now.isoformat(timespec='seconds')}, but work was done at {newest.isoformat()}",
             "Set the clock of this machine; a time service keeps it right",
         )
-    demo = "" if not offset else f", a demonstration {offset.days} days ahead"
-    return Finding("clock", Verdict.OK, "", f"{now.isoformat(timespec='seconds')}{demo}")
+    return Finding("clock", Verdict.OK, "", now.isoformat(timespec="seconds"))
 
 
 async def _jobs(database: Database, wall: Clock) -> Finding:
     async with database.reading() as connection:
-        offset = await stored_offset(connection)
         parked = await parked_jobs(connection)
         lively = select(func.min(jobs.c.due_at), func.max(jobs.c.attempts)).where(jobs.c.parked_at.is_(None))
         oldest, failing = (await connection.execute(lively)).one()
-    now = wall.now() + (offset or timedelta(0))
     if parked:
         return Finding(
             "jobs",
@@ -187,7 +182,7 @@ async def _jobs(database: Database, wall: Clock) -> Finding:
             f"a job failed {failing} times in a row",
             "Look: buckler-server jobs list --state resting, and for job_failed in the server's log",
         )
-    if oldest is not None and now > oldest + JOBS_LATE_AFTER:
+    if oldest is not None and wall.now() > oldest + JOBS_LATE_AFTER:
         return Finding(
             "jobs",
             Verdict.WARNING,

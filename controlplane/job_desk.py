@@ -5,10 +5,11 @@ from contextlib import asynccontextmanager
 
 from controlplane.accounts.audit import AuditLog
 from controlplane.config import ServerConfig
-from controlplane.runtime.clock import SystemClock
+from controlplane.runtime.clock import SystemClock, TenantClock
 from controlplane.runtime.job_board import JobEntry, JobKey, JobQuery, jobs_on_board, retry_job, retry_parked
 from controlplane.runtime.principal import OPERATOR_ACTOR, acting_as
 from controlplane.runtime.randomness import SystemRandomness
+from controlplane.runtime.tenant_time import TenantTimes
 from controlplane.serving import check_schema
 from controlplane.storage.database import Database
 
@@ -34,18 +35,19 @@ async def retry_jobs(config: ServerConfig, key: JobKey | None, kind: str = "") -
     Raises:
         Refusal: JOB_NOT_FOUND, JOB_NOT_FAILED, SCHEMA_OUTDATED or SCHEMA_NEWER.
     """
-    audit = AuditLog(SystemClock(), SystemRandomness())
+    audit = AuditLog(TenantClock(SystemClock()), SystemRandomness())
     async with _database(config) as database, database.transaction() as uow:
+        times = TenantTimes(database)
         if key is None:
             woken = await retry_parked(uow, kind)
         else:
             await retry_job(uow, key)
             woken = (key,)
-        with acting_as(OPERATOR_ACTOR):
-            for each in woken:
-                # An installation's own jobs are nobody's audit.
-                if each.org_id:
-                    details = {"kind": each.kind}
+        # An installation's own jobs are in nobody's audit.
+        for each in [each for each in woken if each.org_id]:
+            details = {"kind": each.kind}
+            async with times.of(each.org_id):
+                with acting_as(OPERATOR_ACTOR):
                     await audit.record(
                         uow, org_id=each.org_id, action="job.retried", subject=each.subject, details=details
                     )

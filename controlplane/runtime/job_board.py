@@ -6,12 +6,13 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, and_, case, func, select, update
+from sqlalchemy import BigInteger, ColumnElement, Row, and_, case, func, select, type_coerce, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controlplane.runtime.refusal import Kind, Refusal
-from controlplane.runtime.tables import jobs
+from controlplane.runtime.tables import jobs, sandbox_clocks
 from controlplane.storage.database import UnitOfWork
+from controlplane.storage.types import to_microseconds
 
 #: Stands for an empty tenant or subject in the id of a job.
 _NONE: Final = "-"
@@ -178,12 +179,14 @@ async def _woken(uow: UnitOfWork, *which: ColumnElement[bool]) -> Sequence[JobKe
 
 def _state(now: datetime) -> ColumnElement[str]:
     columns = jobs.c
+    ahead = select(sandbox_clocks.c.offset_us).where(sandbox_clocks.c.org_id == columns.org_id).scalar_subquery()
+    theirs = func.coalesce(ahead, 0) + to_microseconds(now)
     taken = and_(columns.claimed_until.is_not(None), columns.claimed_until > now)
     return case(
         (columns.parked_at.is_not(None), JobState.PARKED.value),
         (and_(taken, columns.claimed_by.is_not(None)), JobState.RUNNING.value),
         (taken, JobState.RESTING.value),
-        (columns.due_at <= now, JobState.DUE.value),
+        (type_coerce(columns.due_at, BigInteger) <= theirs, JobState.DUE.value),
         else_=JobState.WAITING.value,
     )
 

@@ -64,6 +64,11 @@ class JobClaims:
             )
             return job
 
+    async def give_back(self, job: Job) -> None:
+        """It is somebody else's after all: as if it had not been taken."""
+        async with self._database.transaction() as uow:
+            await uow.connection.execute(update(jobs).where(*_held(job)).values(**_FREE))
+
     async def finish(self, job: Job, horizon: datetime) -> None:
         """It ran: forget it, or arm it for its first instant after the horizon."""
         async with self._database.transaction() as uow:

@@ -123,6 +123,7 @@ PERMISSIONS: Mapping[str, Permission] = {
     "/buckler.v1.BillingService/RequestRefund": _ASSIST_PAYER,
     "/buckler.v1.BillingService/ListRefunds": _READ,
     "/buckler.v1.BillingService/ClassifyCharge": _READ,
+    "/buckler.v1.SandboxService/GetSandbox": _READ,
     "/buckler.v1.SandboxService/AdvanceClock": _MANAGE,
 }
 

@@ -1,4 +1,4 @@
-"""Tables of the machinery: remembered answers, counted attempts, durable jobs, the sandbox's clock."""
+"""Tables of the machinery: remembered answers, counted attempts, durable jobs, the clocks of sandboxes."""
 
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Integer, LargeBinary, Table, Text, false
 
@@ -57,12 +57,14 @@ jobs = Table(
     Index("ix_jobs_due_at", "due_at"),
 )
 
-#: How far the business clock of a demonstration server runs ahead; one row.
-sandbox_clock = Table(
-    "sandbox_clock",
+#: Which organisations are sandboxes, from their first day on or never, and how far each one's time runs ahead.
+sandbox_clocks = Table(
+    "sandbox_clocks",
     metadata,
-    Column("only_row", Integer, primary_key=True, autoincrement=False),
-    Column("offset_us", BigInteger, nullable=False),
-    CheckConstraint("only_row = 1", name="only_row"),
+    Column("org_id", Text, primary_key=True),
+    Column("offset_us", BigInteger, nullable=False, server_default="0"),
+    # Wall time until which somebody takes it through its jobs; nobody else runs them meanwhile.
+    Column("moving_until", Instant),
+    Column("moving_by", Text),
     CheckConstraint("offset_us >= 0", name="forward"),
 )

@@ -1,11 +1,11 @@
 """`buckler-server jobs`: durable jobs without a running server."""
 
 import asyncio
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
+from controlplane.cli.instants import read_instant
 from controlplane.cli.server.options import DataDirOption
 from controlplane.cli.server.output import ExitStatus, Output, OutputOption, reporting, show
 from controlplane.config import read_config
@@ -71,33 +71,27 @@ def run(
     data_dir: DataDirOption,
     *,
     until: Annotated[
-        str | None, typer.Option(help="ISO 8601, UTC unless it says otherwise; the future only in a demonstration.")
+        str | None, typer.Option(help="ISO 8601, UTC unless it says otherwise; the future only with --org.")
     ] = None,
+    org: Annotated[str, typer.Option(help="A sandbox: take it to --until, through its jobs only.")] = "",
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Run every job that is due, each at its own instant. Exit status 3: some failed and will be tried again."""
     with reporting(output):
-        from controlplane.serving import run_jobs
+        from controlplane.serving import move_sandbox, run_jobs
 
-        report = asyncio.run(run_jobs(read_config(data_dir.absolute()), _instant(until)))
+        config, instant = read_config(data_dir.absolute()), None if until is None else read_instant(until)
+        if org:
+            if instant is None:
+                raise Refusal(
+                    Kind.INVALID, "OPTION_MISSING", "a sandbox is taken to a moment", "Give --until with --org"
+                )
+            report = asyncio.run(move_sandbox(config, org, instant))
+        else:
+            report = asyncio.run(run_jobs(config, instant))
         show(output, {"run": report.run, "failed": report.failed})
         if report.failed:
             raise typer.Exit(int(ExitStatus.INCOMPLETE))
-
-
-def _instant(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise Refusal(
-            Kind.INVALID,
-            "INSTANT_INVALID",
-            f"{text!r} is not a moment",
-            "Write it as in 2027-03-31 or 2027-03-31T12:00:00Z",
-        ) from error
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
 
 
 def _object(entry: JobEntry) -> dict[str, Any]:

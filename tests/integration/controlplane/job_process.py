@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from controlplane.runtime.job_runner import JobRunner
 from controlplane.runtime.jobs import Job
+from controlplane.runtime.tenant_time import TenantTimes
 from controlplane.storage.database import Database
 from tests.fakes.clock import SOME_MONDAY, FakeClock
 
@@ -36,13 +37,14 @@ async def _obey(url: str) -> None:
         await asyncio.sleep(0)
         ran.append(job.subject)
 
-    runner = JobRunner(database=database, clock=clock, wall=clock, owner=f"srv_{os.getpid()}", handlers={KIND: note})
+    owner, times = f"srv_{os.getpid()}", TenantTimes(database)
+    runner = JobRunner(database=database, wall=clock, owner=owner, handlers={KIND: note}, times=times)
     _say("ready")
     while line := await asyncio.to_thread(sys.stdin.readline):
         order = json.loads(line)
         hangs = order["hang"]
         clock.set_wall(SOME_MONDAY + timedelta(minutes=order["minute"]))
-        await runner.advance_to(clock.now())
+        await runner.run_until(clock.now())
         _say(ran)
         ran.clear()
     await database.close()
