@@ -127,6 +127,7 @@ PERMISSIONS: Mapping[str, Permission] = {
     "/buckler.v1.BillingService/ClassifyCharge": _READ,
     "/buckler.v1.DownloadService/ListDownloads": _READ,
     "/buckler.v1.DownloadService/GetDownload": _READ,
+    "/buckler.v1.SandboxService/GetSandbox": _READ,
     "/buckler.v1.SandboxService/AdvanceClock": _MANAGE,
 }
 

@@ -125,7 +125,8 @@ class Lifecycle:
             for org_id, subscription_id in await repository.every_id(uow.connection):
                 found = await repository.find(uow.connection, org_id=org_id, subscription_id=subscription_id)
                 if found is not None:
-                    await self._charging.arm(uow, found)
+                    # At every start: what waits for a person goes on waiting.
+                    await self._charging.arm(uow, found, wakes_parked=False)
 
     async def _one(self, org_id: str, subscription_id: str) -> bool:
         """Do the next step if it is due; False: it is not, and the alarm is set."""
