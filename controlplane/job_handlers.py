@@ -7,7 +7,7 @@ from typing import Final
 from controlplane.app import Billing, ControlPlane, Lives
 from controlplane.billing.payments import COLLECT_INVOICE, SETTLE_PAYMENT
 from controlplane.billing.refunds import SUBMIT_REFUND
-from controlplane.catalog.service import VERSION_ON_SALE
+from controlplane.catalog.service import VERSION_APPLIED
 from controlplane.commands.campaigns import TAKE_TURN
 from controlplane.commands.service import END_OVERDUE
 from controlplane.licensing.allotments import SETTLE_SURPLUS
@@ -84,7 +84,7 @@ def lives_jobs(lives: Lives) -> Mapping[str, Handler]:
     async def next_step(job: Job) -> None:
         await lives.lifecycle.advance(job.org_id, job.subject)
 
-    async def version_on_sale(_job: Job) -> None:
+    async def version_applied(_job: Job) -> None:
         await lives.lifecycle.arm_everything()
 
     async def drop_purchase(job: Job) -> None:
@@ -97,7 +97,7 @@ def lives_jobs(lives: Lives) -> Mapping[str, Handler]:
         NEXT_STEP: next_step,
         DROP_PURCHASE: drop_purchase,
         DELIVER_NOTICE: deliver_notice,
-        VERSION_ON_SALE: version_on_sale,
+        VERSION_APPLIED: version_applied,
     }
 
 

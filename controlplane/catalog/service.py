@@ -18,8 +18,8 @@ from controlplane.runtime.jobs import schedule
 from controlplane.storage.database import UnitOfWork
 from controlplane.storage.upsert import insert_into
 
-#: The job of a version that moves existing customers, at the instant at which it comes on sale.
-VERSION_ON_SALE: Final = "catalog.version_on_sale"
+#: The job of a version that moves existing customers: they set their alarms for the instant at which it comes on sale.
+VERSION_APPLIED: Final = "catalog.version_applied"
 
 
 class Applied(Enum):
@@ -88,7 +88,7 @@ class CatalogService:
         await self._check_order(uow, catalog.version, valid_from)
         await self._insert_plans(uow, catalog)
         if any(plan.existing_customers is ExistingCustomers.MOVE for plan in catalog.plans):
-            await schedule(uow, kind=VERSION_ON_SALE, subject=str(catalog.version), due_at=valid_from)
+            await schedule(uow, kind=VERSION_APPLIED, subject=str(catalog.version), due_at=now)
         return outcome
 
     async def versions(self, connection: AsyncConnection) -> tuple[PublishedVersion, ...]:
@@ -132,6 +132,14 @@ class CatalogService:
             )
         ).one_or_none()
         return None if row is None else plan_from_json(row.document, row.catalog_version)
+
+    async def next_on_sale(self, connection: AsyncConnection) -> datetime | None:
+        """When the next version comes on sale; None: none is waiting."""
+        valid_from = catalog_versions.c.valid_from
+        instant: datetime | None = await connection.scalar(
+            select(valid_from).where(valid_from > self._clock.now()).order_by(valid_from).limit(1)
+        )
+        return instant
 
     async def plan(self, connection: AsyncConnection, *, plan_id: str, catalog_version: int) -> Plan:
         """A plan as a subscription bought it; the foreign key promises that it is there."""

@@ -142,9 +142,14 @@ class Lifecycle:
             if due is None:
                 return False
             if due.at > now:
-                await self._charging.arm(uow, subscription, due.at)
+                await self._charging.arm(uow, subscription, await self._wake_at(uow, due.at))
                 return False
             return await self._do(uow, scene, due)
+
+    async def _wake_at(self, uow: UnitOfWork, due_at: datetime) -> datetime:
+        """When the next step is due, but not after the next version of the catalog, which may move the customer."""
+        on_sale_at = await self._catalog.next_on_sale(uow.connection)
+        return due_at if on_sale_at is None else min(due_at, on_sale_at)
 
     async def _along(self, uow: UnitOfWork, subscription: Subscription) -> Subscription:
         """A subscription, with its plan as it is sold now waiting for the next period if the catalog moves it."""
