@@ -31,7 +31,9 @@ from agent.control.enrolment import ActivationOrder, ActivationOutcome, Enroller
 from agent.control.entitlements import EntitlementKeeper
 from agent.control.link import ControlLink, not_activated
 from agent.control.policy_book import PolicyBook
+from agent.domain.costs import BACKGROUND, CostBook
 from agent.domain.errors import BucklerError, ExitStatus
+from agent.domain.facts import ScanFacts
 from agent.domain.files import FileIdentity
 from agent.domain.health import HealthIssue, ProtectionFacts, health_issues
 from agent.domain.policy import Mode
@@ -238,6 +240,7 @@ def build_agent(
     )
     governor = ScanGovernor(scanner, config.resources, clock, lambda: realtime.state().mode is Mode.BLOCK)
     restarts: Counter[str] = Counter()
+    costs = CostBook(clock.monotonic_ns())
     realtime = RealtimeProtection(
         RealtimeSettings(
             config.realtime.roots,
@@ -258,8 +261,9 @@ def build_agent(
         keeper.access,
         on_proven=lambda: _tell_proven(_proven_line(realtime.state()), announce, life_signs.proven),
         is_own=device.vault.is_vault_path,
+        costs=costs,
     )
-    parts = _background_parts(device, pack, own_folders, realtime.is_self_test, governor.watch)
+    parts = _background_parts(device, pack, own_folders, realtime.is_self_test, governor.watch, costs)
     scheduled = ScheduledScans(config.schedule, parts, store, clock, randomness)
     requested = RequestedScans(parts, own_folders, config.schedule.cpu_percent, store, clock)
     board = _board_of_service(
@@ -288,6 +292,7 @@ def build_agent(
         board.fields,
         lambda: _reload(keeper, link, watch),
         lambda action: _steer(action, scheduled, device),
+        lambda window: costs.report(window, clock.monotonic_ns()),
     )
     upkeep = VaultUpkeep(device.vault, randomness)
     life_signs = LifeSigns(notice, lambda: _issues_of_service(device, scanner, realtime.state()))
@@ -320,13 +325,18 @@ def _background_parts(
     own_folders: tuple[str, ...],
     is_own_test: Callable[[FileIdentity], bool],
     began: Callable[[GovernedWorkers], None],
+    costs: CostBook,
 ) -> ScheduleParts:
     """Of scans in the background: with one worker of their own, which nothing else waits for."""
     config = device.config
     settings = replace(config.scanner, workers=1, background=True)
     consequences = Consequences(device.vault, StoredIncidentLog(device.store), device.clock, device.randomness)
+
+    def scanned(path: str, facts: ScanFacts) -> None:
+        costs.add(path, facts, BACKGROUND, device.clock.monotonic_ns())
+
     return ScheduleParts(
-        open_scanner=lambda: ScannerService(settings, pack, device.clock),
+        open_scanner=lambda: ScannerService(settings, pack, device.clock, scanned),
         began=began,
         open_cache=lambda: scan_cache(config.locations.scan_cache, pack, settings.limits),
         ground=lambda kind: ground_of(kind, own_folders, network=config.schedule.network_filesystems),

@@ -21,6 +21,7 @@ from agent.cli.quarantine import quarantine_app
 from agent.cli.rules import rules_app
 from agent.cli.run import run
 from agent.cli.scan import scan_command
+from agent.cli.scan_costs import scan_costs
 from agent.cli.scan_wiring import scan_wiring
 from agent.cli.schedule import schedule_app
 from agent.cli.service import service_app
@@ -44,6 +45,7 @@ buckler = typer.Typer(
 )
 buckler.command()(run)
 buckler.command("scan")(scan_command(scan_wiring()))
+buckler.command("scan-costs")(scan_costs)
 buckler.command()(status)
 buckler.command()(activate)
 buckler.command()(deactivate)
