@@ -29,6 +29,8 @@ _HOURS_IN_DAY = 24
 BACKGROUND = "(scan in the background)"
 WALK = "(walk over the watched folders)"
 UNKNOWN = "(not known)"
+#: It had ended when its event was read, some milliseconds later at most: scripts start such programs by the hundred.
+ENDED = "(programs that ended at once)"
 #: Where the time of a file went that was too quick to be asked; see `ScanFacts.costs`.
 NOT_ITEMISED = "(quick files, not itemised)"
 

@@ -1,6 +1,6 @@
 """Whose doing it was that a file had to be scanned, for what scanning costs."""
 
-from agent.domain.costs import UNKNOWN, WALK, CostBook
+from agent.domain.costs import ENDED, UNKNOWN, WALK, CostBook
 from agent.domain.facts import ScanFacts
 from agent.domain.files import EventKind, FileEvent
 from agent.domain.ports import Clock
@@ -32,5 +32,5 @@ class Causes:
         if command.kind is EventKind.RECONCILED:
             cause = WALK
         else:
-            cause = (self._names.name(command.pid) if command.pid else "") or UNKNOWN
+            cause = self._names.name(command.pid) or ENDED if command.pid else UNKNOWN
         self._book.add(command.path, facts, cause, self._clock.monotonic_ns())
