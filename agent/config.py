@@ -318,6 +318,36 @@ def load_config(overrides: Overrides) -> AgentConfig:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class SettingOrigin:
+    """A setting in force, and where it comes from: `default`, the file's path or the environment variable's name."""
+
+    value: Any
+    origin: str
+
+
+def settings_with_origins(overrides: Overrides) -> dict[str, SettingOrigin]:
+    """Every key of the configuration as `section.key`, for support.
+
+    Raises:
+        BucklerError: `CONFIG_INVALID`, `CONFIG_UNREADABLE`.
+    """
+    file = find_locations(overrides).config_file
+    content = _read_toml(file) if file else {}
+    found: dict[str, SettingOrigin] = {}
+    for section, values in _read_document(file).model_dump(mode="json").items():
+        for key, value in values.items():
+            variable = f"{ENV_PREFIX}{section}{_DELIMITER}{key}".upper()
+            if os.environ.get(variable):
+                origin = f"environment variable {variable}"
+            else:
+                origin = str(file) if key in content.get(section, {}) else "default"
+            found[f"{section}.{key}"] = SettingOrigin(value, origin)
+    if not found["realtime.roots"].value:
+        found["realtime.roots"] = SettingOrigin(default_roots(), found["realtime.roots"].origin)
+    return found
+
+
 def _block_settings(realtime: _Realtime, roots: list[str], file: Path | None) -> BlockSettings:
     """Openers can only be held where files are watched."""
     watched = Territory([os.path.realpath(root) for root in roots], ())

@@ -13,6 +13,7 @@ from typer._click.exceptions import ClickException, NoArgsIsHelpError
 
 from agent.cli.activate import activate
 from agent.cli.deactivate import deactivate
+from agent.cli.diagnostics import diagnostics_app
 from agent.cli.exclusion import exclusion_app
 from agent.cli.invocation import Common, ConfigOption, DataDirOption, OutputOption
 from agent.cli.mode import mode
@@ -55,6 +56,7 @@ buckler.add_typer(exclusion_app, name="exclusion")
 buckler.add_typer(schedule_app, name="schedule")
 buckler.add_typer(service_app, name="service")
 buckler.add_typer(rules_app, name="rules")
+buckler.add_typer(diagnostics_app, name="diagnostics")
 buckler.command()(mode)
 
 

@@ -1,0 +1,1 @@
+"""Finding out what is wrong with an installation, and taking it to somebody who can help."""
