@@ -10,6 +10,8 @@ from agent.cli.invocation import Common
 from agent.storage.database import open_database
 from agent.support.diagnostics.bundle import bundle_bytes
 from agent.support.redaction import RedactionPolicy
+from controlplane.diagnostics.analysis import likely_causes
+from controlplane.diagnostics.reading import read_bundle
 
 KEY_LINE = "MC4CAQAwBQYDK2VwBCIEIJ1zq7Zl0vY5c8Qb2mXw"
 SECRET = "tr0ub4dor-and-3-more"
@@ -58,6 +60,9 @@ def test_a_bundle_of_a_device_where_nothing_can_be_read(data_dir: Path, tmp_path
     assert status["doctor.json"] == ("collected", "")
     assert status["versions.json"] == ("collected", "")
     assert private_in("".join(item.text + item.error for item in bundle.items)) == []
+    causes = [cause.code for cause in likely_causes(read_bundle(bundle_bytes(bundle)))]
+    assert causes[:2] == ["CONFIG_INVALID", "DATABASE_DAMAGED"]
+    assert {"AGENT_NOT_RUNNING", "CRASHED"} <= set(causes)
 
 
 def test_looking_changes_nothing(data_dir: Path) -> None:

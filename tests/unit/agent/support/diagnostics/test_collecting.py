@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -78,5 +79,5 @@ def test_what_redaction_missed_stays_here(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_full_bundle_takes_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collecting, "BUNDLE_LIMIT", 10)
-    items = gathered(*(Collector(f"{size}.txt", "read", lambda size=size: "x" * size) for size in (8, 8, 2)))
+    items = gathered(*(Collector(f"{size}.txt", "read", partial("x".__mul__, size)) for size in (8, 8, 2)))
     assert [item.status for item in items] == [ItemStatus.COLLECTED, ItemStatus.HELD_BACK, ItemStatus.COLLECTED]
