@@ -23,6 +23,7 @@ from agent.control.command_runner import CommandRunner
 from agent.control.commands.allow import AllowHandler
 from agent.control.commands.deactivate import DeactivateHandler
 from agent.control.commands.delete import DeleteHandler
+from agent.control.commands.diagnostics import DiagnosticsHandler
 from agent.control.commands.restart import RestartHandler
 from agent.control.commands.restore import RestoreHandler
 from agent.control.commands.scan import ScanHandler
@@ -85,6 +86,7 @@ from agent.service.life_signs import LifeSigns
 from agent.storage.announcing import AnnouncingStore
 from agent.storage.database import open_database
 from agent.supervision import Parts, kept_running, supervise
+from agent.support.diagnostics.apart import make_bundle_apart
 
 log = structlog.get_logger()
 
@@ -312,7 +314,12 @@ def _command_handlers(
         AllowHandler(lambda *what: actions.add_exclusion(NewExclusion(*what)), device.clock),
         RestartHandler(restart),
         DeactivateHandler(link.deactivate),
+        DiagnosticsHandler(device.config.diagnostics, lambda hide: _bundle(device.config, hide_paths=hide), link),
     )
+
+
+async def _bundle(config: AgentConfig, *, hide_paths: bool) -> bytes:
+    return await make_bundle_apart(config.locations.options, config.locations.data_dir, hide_paths=hide_paths)
 
 
 def _scan_processes(scanner: ScannerService, scheduled: ScheduledScans, requested: RequestedScans) -> frozenset[int]:
