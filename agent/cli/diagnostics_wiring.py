@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 _Answer = TypeVar("_Answer")
 #: Names of each kind in an item on costs.
 _COST_LINES = 25
+#: Its check-ups have 20 s each, side by side.
+_DOCTORS_PATIENCE_S = 45.0
 #: What `buckler doctor --output json` says, if this version has it.
 DoctorReport = Callable[[], Json]
 
@@ -59,7 +61,7 @@ def _collectors(evidence: "_Evidence", doctor: DoctorReport | None) -> Sequence[
     return (
         Collector("versions.json", "ask the packages and the system for their versions", machine.versions),
         Collector("expected.json", "compare settings and promises with the status", evidence.comparison),
-        Collector("doctor.json", "buckler doctor --output json", doctor or _no_doctor),
+        Collector("doctor.json", "buckler doctor --output json", doctor or _no_doctor, patience_s=_DOCTORS_PATIENCE_S),
         Collector("status.json", "buckler status --output json", lambda: evidence.status),
         Collector("service.json", "buckler service status --output json", lambda: evidence.service),
         Collector("configuration.json", "read settings, each with its origin", lambda: evidence.settings),

@@ -171,14 +171,14 @@ def _permissions(bundle: ReadBundle) -> Iterator[Cause]:
 
 def _doctor(bundle: ReadBundle) -> Iterator[Cause]:
     """Check-ups that failed, whatever the doctor calls them: they looked at the live machine, we did not."""
-    report = bundle.value("doctor.json")
-    checks = objects(report.get("checks")) if isinstance(report, Mapping) else objects(report)
-    for check in checks:
-        if check.get("status") == "failing":
-            name = said(check.get("code") or check.get("name")) or "CHECK"
+    certainties = {"failing": Certainty.CERTAIN, "warning": Certainty.POSSIBLE}
+    for check in objects(bundle.facts("doctor.json").get("results")):
+        certainty = certainties.get(said(check.get("status")))
+        if certainty is not None:
+            name = said(check.get("code")) or "CHECK"
             yield Cause(
                 name,
-                Certainty.CERTAIN,
+                certainty,
                 said(check.get("effect")) or f"the check-up {name} fails",
                 (_quoted("doctor.json", said(check.get("evidence")) or name),),
                 said(check.get("next_step")) or "run `buckler doctor` on the device",

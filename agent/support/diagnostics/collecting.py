@@ -13,7 +13,7 @@ from agent.domain.errors import BucklerError
 from agent.domain.ports import Clock
 from agent.support.redaction import Json, Redactor
 
-#: How long one item may take, redaction included, in seconds.
+#: How long one item usually may take, redaction included, in seconds.
 PATIENCE_S = 20.0
 #: How large one may be, and all of them together, in bytes before compression.
 ITEM_LIMIT = 256 * 1024
@@ -58,6 +58,7 @@ class Collector:
         collect: Does it: a text, or a value that becomes JSON. May raise `NotHereError` or anything else.
         limit: Bytes kept.
         keep: Which.
+        patience_s: How long it may take.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Collector:
     collect: Callable[[], Json]
     limit: int = ITEM_LIMIT
     keep: Keep = Keep.BEGINNING
+    patience_s: float = PATIENCE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,22 +97,19 @@ class Item:
         return len(self.text.encode("utf-8", "backslashreplace"))
 
 
-def collect_all(
-    collectors: Sequence[Collector], redactor: Redactor, clock: Clock, patience_s: float = PATIENCE_S
-) -> tuple[Item, ...]:
+def collect_all(collectors: Sequence[Collector], redactor: Redactor, clock: Clock) -> tuple[Item, ...]:
     """Gather everything, in order.
 
     Args:
         collectors: What.
         redactor: Of this bundle.
         clock: Measures.
-        patience_s: For each.
     """
     items: list[Item] = []
     left = BUNDLE_LIMIT
     for collector in collectors:
         begun_ns = clock.monotonic_ns()
-        item = _in_time(collector, redactor, patience_s)
+        item = _in_time(collector, redactor)
         if item.size_bytes > left:
             item = Item(item.name, item.step, ItemStatus.HELD_BACK, "the bundle is as large as it may be")
         left -= item.size_bytes
@@ -119,15 +118,15 @@ def collect_all(
     return tuple(items)
 
 
-def _in_time(collector: Collector, redactor: Redactor, patience_s: float) -> Item:
+def _in_time(collector: Collector, redactor: Redactor) -> Item:
     """In a thread of its own: what hangs there hangs by itself, and ends with this process."""
     outcome: list[Item] = []
     thread = threading.Thread(target=lambda: outcome.append(_collect(collector, redactor)), daemon=True)
     thread.start()
-    thread.join(patience_s)
+    thread.join(collector.patience_s)
     if outcome:
         return outcome[0]
-    return Item(collector.name, collector.step, ItemStatus.FAILED, f"no answer within {patience_s:g} s")
+    return Item(collector.name, collector.step, ItemStatus.FAILED, f"no answer within {collector.patience_s:g} s")
 
 
 def _collect(collector: Collector, redactor: Redactor) -> Item:

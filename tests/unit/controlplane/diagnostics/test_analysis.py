@@ -78,7 +78,7 @@ def test_a_healthy_device_has_no_cause_of_trouble() -> None:
         (changed("status.json", last_check_in="2026-03-03T09:00:00+00:00"), "CLOCK_BEHIND"),
         (changed("status.json", last_check_in="2026-02-01T09:00:00+00:00"), "LONG_WITHOUT_CONTACT"),
         (changed("scan-costs-hour.json", ms=70_000), "ONE_PROCESS_COSTS_MOST"),
-        (bundle(HEALTHY | {"doctor.json": {"checks": [{"code": "DNS_BROKEN", "status": "failing"}]}}), "DNS_BROKEN"),
+        (bundle(HEALTHY | {"doctor.json": {"results": [{"code": "DNS_BROKEN", "status": "failing"}]}}), "DNS_BROKEN"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip

@@ -16,8 +16,8 @@ from tests.fakes.clock import FakeClock
 PRIVATE = Private(("margaret",), ("/home/margaret",), ("hunter22",))
 
 
-def gathered(*collectors: Collector, patience_s: float = 30.0) -> tuple[Item, ...]:
-    return collect_all(collectors, Redactor(PRIVATE, RedactionPolicy()), FakeClock(), patience_s)
+def gathered(*collectors: Collector) -> tuple[Item, ...]:
+    return collect_all(collectors, Redactor(PRIVATE, RedactionPolicy()), FakeClock())
 
 
 @pytest.fixture
@@ -43,12 +43,11 @@ def test_one_that_fails_is_told_and_the_others_come(held: threading.Event) -> No
         return ""
 
     items = gathered(
-        Collector("hangs.txt", "wait", hangs),
+        Collector("hangs.txt", "wait", hangs, patience_s=0.2),
         Collector("absent.json", "look", absent),
         Collector("refused.json", "open", refused),
         Collector("broken.json", "divide", broken),
         Collector("fine.json", "ask", lambda: {"root": "/home/margaret/src"}),
-        patience_s=0.2,
     )
     assert [(item.status, item.error) for item in items] == [
         (ItemStatus.FAILED, "no answer within 0.2 s"),
