@@ -241,8 +241,7 @@ def build_agent(
         block=config.realtime.block,
     )
     governor = ScanGovernor(scanner, config.resources, clock, lambda: realtime.state().mode is Mode.BLOCK)
-    restarts: Counter[str] = Counter()
-    costs = CostBook(clock.monotonic_ns())
+    restarts, costs = Counter[str](), CostBook(clock.monotonic_ns())
     realtime = RealtimeProtection(
         RealtimeSettings(
             config.realtime.roots,
@@ -285,9 +284,7 @@ def build_agent(
     commands = CommandRunner(store, handlers, keeper.access, clock, link.report_soon)
     link.attend(commands)
     sender = Sender(store, link, clock, randomness)
-    loop = asyncio.get_running_loop()
-    # Captures write the outbox in threads; the sender lives on the loop.
-    store.when_outbox_grows(lambda: _on_loop(loop, sender.wake))
+    _wake_when_outbox_grows(store, sender, asyncio.get_running_loop())
     local_api = LocalApi(
         config.locations.local_api,
         actions,
@@ -422,6 +419,11 @@ def _steer(action: ScanAction, scheduled: ScheduledScans, device: Device) -> tup
         case ScanAction.TELL:
             pass
     return schedule_fields(_schedule_facts(scheduled.state(), device.config.schedule))
+
+
+def _wake_when_outbox_grows(store: AnnouncingStore, sender: Sender, loop: asyncio.AbstractEventLoop) -> None:
+    """Captures write the outbox in threads; the sender lives on the loop."""
+    store.when_outbox_grows(lambda: _on_loop(loop, sender.wake))
 
 
 def _on_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:

@@ -40,6 +40,8 @@ class DiagnosticsHandler:
         self._make = make
         self._uplink = uplink
         self._pause = pause
+        #: Two that are asked for at once would make the same file.
+        self._one_at_a_time = asyncio.Lock()
 
     async def run(self, command: RemoteCommand) -> CommandOutcome:
         """Gather and send.
@@ -54,7 +56,8 @@ class DiagnosticsHandler:
                 next_step="ask its owner to send a bundle, or to change [support] diagnostics",
                 exit_status=ExitStatus.NEGATIVE,
             )
-        content = await self._make(self._consent is Consent.HIDE_PATHS)
+        async with self._one_at_a_time:
+            content = await self._make(self._consent is Consent.HIDE_PATHS)
         await self._send(command.id, content)
         return CommandOutcome(result={"bytes": str(len(content)), "names_below_homes": self._consent.value})
 

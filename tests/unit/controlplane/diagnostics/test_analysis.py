@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controlplane.diagnostics.analysis import likely_causes, not_collected
@@ -109,6 +109,7 @@ JSON: st.SearchStrategy[Json] = st.recursive(
 )
 
 
+@settings(max_examples=50)
 @given(st.sampled_from(sorted(HEALTHY)), JSON, st.data())
 def test_no_bundle_makes_the_rules_fail(name: str, value: Json, data: st.DataObject) -> None:
     before = HEALTHY[name]

@@ -41,12 +41,12 @@ def with_manifest(*entries: tuple[str, bytes], **changes: object) -> bytes:
     return zipped(("manifest.json", json.dumps(MANIFEST | changes).encode()), *entries)
 
 
-GOOD = with_manifest(("a.json", b'{"x": 1}'), ("log.txt", b"caf\xe9\n"))
+GOOD = with_manifest(("a.json", b'{"x": 1}'), ("log.txt", b"se\xf1or\n"))
 
 
 def test_a_bundle_is_read_with_what_is_missing() -> None:
     read = read_bundle(GOOD)
-    assert (read.app_version, read.facts("a.json"), read.text("log.txt")) == ("1.2.3", {"x": 1}, "caf\\xe9\n")
+    assert (read.app_version, read.facts("a.json"), read.text("log.txt")) == ("1.2.3", {"x": 1}, "se\\xf1or\n")
     assert (read.value("gone.json"), read.error("gone.json"), read.value("never.json")) == (None, "X: no", None)
 
 
