@@ -18,6 +18,7 @@ import structlog
 
 from agent.config import AgentConfig
 from agent.control.access_watch import AccessWatch
+from agent.control.activation_memory import refusals_remembered
 from agent.control.channel import read_authorities
 from agent.control.command_runner import CommandRunner
 from agent.control.commands.allow import AllowHandler
@@ -600,7 +601,8 @@ async def activate_device(config: AgentConfig, key: str, server: str, ca_file: P
     """Activate, and tell a running agent; see `agent.control.enrolment.Enroller.activate`."""
     with open_device(config) as device:
         order = ActivationOrder(key, server, read_authorities(ca_file))
-        outcome = await _enroller(config, device).activate(order)
+        with refusals_remembered(device.store, device.clock):
+            outcome = await _enroller(config, device).activate(order)
     await _tell_agent(config)
     return outcome
 

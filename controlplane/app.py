@@ -48,6 +48,8 @@ from controlplane.devices.rpc import DeviceRpc, FleetRpc
 from controlplane.devices.service import DeviceService
 from controlplane.diagnostics.rpc import DiagnosticsRpc, DiagnosticUploadsRpc
 from controlplane.diagnostics.service import DiagnosticsService
+from controlplane.downloads.rpc import DownloadRpc
+from controlplane.downloads.service import DownloadService
 from controlplane.keys import authority, root
 from controlplane.keys.authority import CertificateAuthority
 from controlplane.keys.root import RootKey
@@ -68,12 +70,13 @@ from controlplane.licensing.terms import TermsReader
 from controlplane.notices.mail import Mail, MailFolder, MailHeld, SmtpMail, SmtpSettings
 from controlplane.notices.rpc import NoticeRpc
 from controlplane.notices.service import NoticeService
-from controlplane.runtime.clock import Clock, ShiftedClock, SystemClock
+from controlplane.runtime.clock import Clock, SystemClock, TenantClock
 from controlplane.runtime.interceptors import CallEntry, CallInterceptor
 from controlplane.runtime.private_files import make_private_folder
 from controlplane.runtime.randomness import Randomness, SystemRandomness
 from controlplane.runtime.rate_limit import Rate, RateLimiter
 from controlplane.runtime.refusal import Kind, Refusal
+from controlplane.runtime.sandbox import SandboxDesk
 from controlplane.runtime.sandbox_rpc import SandboxRpc
 from controlplane.runtime.server import (
     MAX_DEVICE_MESSAGE_BYTES,
@@ -83,6 +86,7 @@ from controlplane.runtime.server import (
     Register,
     server_credentials,
 )
+from controlplane.runtime.tenant_time import TenantTimes
 from controlplane.runtime.web import Hook
 from controlplane.storage.database import Database
 from controlplane.subscriptions.charging import Charging
@@ -99,6 +103,7 @@ from wire.v1.billing_pb2_grpc import add_BillingServiceServicer_to_server
 from wire.v1.command_pb2_grpc import add_CommandServiceServicer_to_server
 from wire.v1.device_pb2_grpc import add_DeviceServiceServicer_to_server
 from wire.v1.diagnostics_pb2_grpc import add_DiagnosticsServiceServicer_to_server
+from wire.v1.download_pb2_grpc import add_DownloadServiceServicer_to_server
 from wire.v1.enrollment_pb2_grpc import add_EnrollmentServiceServicer_to_server
 from wire.v1.fleet_pb2_grpc import add_FleetServiceServicer_to_server
 from wire.v1.licensing_pb2_grpc import add_LicensingServiceServicer_to_server
@@ -210,6 +215,7 @@ class ControlPlane:
 
     database: Database
     clocks: Clocks
+    times: TenantTimes
     randomness: Randomness
     keys: Keys
     audit: AuditLog
@@ -230,19 +236,13 @@ class ControlPlane:
     commands: CommandService
     campaigns: Campaigns
     diagnostics: DiagnosticsService
+    downloads: DownloadService
 
 
 def system_clocks() -> Clocks:
-    """Business as the machine says."""
+    """Business as the machine says, ahead of it where a sandbox is at work."""
     wall = SystemClock()
-    return Clocks(wall, wall)
-
-
-def sandbox_clocks(offset: timedelta) -> tuple[Clocks, ShiftedClock]:
-    """Business runs ahead of the machine."""
-    wall = SystemClock()
-    shifted = ShiftedClock(wall, offset)
-    return Clocks(wall, shifted), shifted
+    return Clocks(wall, TenantClock(wall))
 
 
 def create_keys(folder: Path, hostnames: Sequence[str]) -> Keys:
@@ -346,7 +346,8 @@ def build_billing(
     )
     ground: _Ground = {"database": database, "clock": clock, "randomness": randomness, "audit": audit}
     refunds = Refunds(**ground, invoicing=invoicing, outside=outside)
-    payments = Payments(**ground, invoicing=invoicing, refunds=refunds, outside=outside)
+    times = TenantTimes(database)
+    payments = Payments(**ground, invoicing=invoicing, refunds=refunds, outside=outside, times=times)
     service = BillingService(
         database=database,
         wall=clocks.wall,
@@ -354,6 +355,7 @@ def build_billing(
         payments=payments,
         refunds=refunds,
         outside=outside,
+        times=times,
     )
     desk = RefundDesk(database=database, clock=clock, invoicing=invoicing, refunds=refunds, policies=policies)
     wallet = Wallet(**ground, invoicing=invoicing, payments=payments, provider=commerce.provider)
@@ -419,6 +421,7 @@ def build_lives(
     lifecycle = Lifecycle(
         database=database,
         clock=clock,
+        catalog=catalog,
         charging=charging,
         billing=billing.service,
         wallet=billing.wallet,
@@ -476,7 +479,7 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         commerce: None: by bank transfer.
     """
     randomness = SystemRandomness()
-    clock = clocks.business
+    clock, times = clocks.business, TenantTimes(database)
     audit = AuditLog(clock, randomness)
     usual: _Usual = {"database": database, "audit": audit, "clock": clock}
     accounts, account_desks = _build_accounts(database, keys, clocks.wall, randomness, audit)
@@ -522,6 +525,7 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
     return ControlPlane(
         database=database,
         clocks=clocks,
+        times=times,
         randomness=randomness,
         keys=keys,
         audit=audit,
@@ -531,7 +535,7 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         billing=billing,
         subscriptions=subscriptions,
         lives=lives,
-        licensing=LicensingService(parts=parts, authority=keys.authority, **usual),
+        licensing=LicensingService(parts=parts, authority=keys.authority, wall=clocks.wall, times=times, **usual),
         key_desk=KeyDesk(parts=parts, **usual),
         seat_desk=SeatDesk(parts=parts, **usual),
         seating=seating,
@@ -542,6 +546,7 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         commands=commands,
         campaigns=Campaigns(commanding),
         diagnostics=DiagnosticsService(commands=commands, sealer=keys.sealer, **usual),
+        downloads=DownloadService(clock, subscriptions),
     )
 
 
@@ -556,6 +561,7 @@ def interceptor(plane: ControlPlane) -> CallInterceptor:
             limiter=RateLimiter(RATES),
             clock=plane.clocks.wall,
             randomness=plane.randomness,
+            times=plane.times,
         )
     )
 
@@ -585,7 +591,7 @@ def device_listener(plane: ControlPlane, address: Address, *, check_in_interval_
 
 
 def people_listener(
-    plane: ControlPlane, address: Address, *, enrollment: EnrollmentSettings, sandbox: SandboxRpc | None
+    plane: ControlPlane, address: Address, *, enrollment: EnrollmentSettings, sandbox: SandboxDesk
 ) -> Listener:
     """The port of people and of devices that ask for a seat: TLS."""
     identity = plane.keys.authority.server_identity()
@@ -611,13 +617,13 @@ def people_listener(
         partial(add_FleetServiceServicer_to_server, fleet),
         partial(add_CommandServiceServicer_to_server, CommandRpc(plane.commands, plane.campaigns)),
         partial(add_DiagnosticsServiceServicer_to_server, DiagnosticsRpc(plane.diagnostics)),
+        partial(add_DownloadServiceServicer_to_server, DownloadRpc(plane.database, plane.downloads)),
         partial(
             add_BillingServiceServicer_to_server,
             BillingRpc(plane.database, plane.billing.service, plane.billing.desk, plane.billing.wallet),
         ),
+        partial(add_SandboxServiceServicer_to_server, SandboxRpc(sandbox)),
     ]
-    if sandbox is not None:
-        services.append(partial(add_SandboxServiceServicer_to_server, sandbox))
     return Listener(
         address=address,
         credentials=server_credentials(

@@ -138,6 +138,11 @@ class BillingConfig:
     secret_key: str = field(default="", repr=False)
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
 
+    @property
+    def moves_real_money(self) -> bool:
+        """Whether a charge may end on somebody's statement: the provider's keys say when it does not."""
+        return self.provider != "manual" and not self.secret_key.startswith(("sk_test_", "rk_test_"))
+
 
 @dataclass(frozen=True, slots=True)
 class MailConfig:

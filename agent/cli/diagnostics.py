@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agent.cli.doctor import checkup_record
 from agent.cli.invocation import ConfigOption, DataDirOption, OutputOption, common_options
 from agent.cli.printing import say, say_json, say_table
 from agent.domain.errors import BucklerError, ExitStatus
@@ -49,7 +50,7 @@ def create(
     common = common_options(context, output, data_dir, config)
     if item is not None and not preview:
         raise typer.BadParameter("--item belongs to --preview")
-    bundle = make_bundle(common, RedactionPolicy(below_homes=hide_paths))
+    bundle = make_bundle(common, RedactionPolicy(below_homes=hide_paths), lambda: checkup_record(common))
     if item is not None:
         say(_item_text(bundle, item))
         return

@@ -14,6 +14,7 @@ from typer._click.exceptions import ClickException, NoArgsIsHelpError
 from agent.cli.activate import activate
 from agent.cli.deactivate import deactivate
 from agent.cli.diagnostics import diagnostics_app
+from agent.cli.doctor import doctor
 from agent.cli.exclusion import exclusion_app
 from agent.cli.invocation import Common, ConfigOption, DataDirOption, OutputOption
 from agent.cli.mode import mode
@@ -58,6 +59,7 @@ buckler.add_typer(service_app, name="service")
 buckler.add_typer(rules_app, name="rules")
 buckler.add_typer(diagnostics_app, name="diagnostics")
 buckler.command()(mode)
+buckler.command()(doctor)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 -- Typer calls it with the option's value

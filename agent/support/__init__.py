@@ -1,1 +1,1 @@
-"""Finding out what is wrong with an installation, and taking it to somebody who can help."""
+"""Help that finds the cause itself: check-ups that name what to do, bundles of evidence for who can help."""

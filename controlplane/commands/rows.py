@@ -70,9 +70,11 @@ async def any_open_of(connection: AsyncConnection, org_id: str, device_id: str) 
     return (await connection.execute(query)).first() is not None
 
 
-async def lock_overdue(uow: UnitOfWork, now: datetime, limit: int) -> list[Command]:
-    """Commands whose state ended by itself; what another replica is looking at is left to it."""
+async def lock_overdue(uow: UnitOfWork, now: datetime, limit: int, org_id: str = "") -> list[Command]:
+    """Commands, of one organisation or of all, whose state ended by itself; what another looks at is left to it."""
     query = select(*commands.columns).where(commands.c.ends_at <= now).order_by(commands.c.ends_at).limit(limit)
+    if org_id:
+        query = query.where(commands.c.org_id == org_id)
     return [_command(row) for row in await uow.connection.execute(query.with_for_update(skip_locked=True))]
 
 

@@ -250,13 +250,17 @@ class CommandService:
                 begin.append(command)
         return Exchange(tuple(begin), tuple(give_up))
 
-    async def end_overdue(self) -> int:
-        """End what was not fetched or not answered in time; a durable job calls this. How many there were."""
+    async def end_overdue(self, org_id: str = "") -> int:
+        """End what was not fetched or not answered in time; a durable job calls this. How many there were.
+
+        Args:
+            org_id: Empty: of every organisation.
+        """
         ended = 0
         while True:
             async with self._database.transaction() as uow:
                 now = self._clock.now()
-                found = await rows.lock_overdue(uow, now, _SWEEP_AT_ONCE)
+                found = await rows.lock_overdue(uow, now, _SWEEP_AT_ONCE, org_id)
                 for before in found:
                     await rows.store(uow, overdue(before, now))
             ended += len(found)

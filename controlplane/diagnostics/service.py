@@ -203,13 +203,19 @@ class DiagnosticsService:
 
     # ------------------------------------------------------------ by time
 
-    async def destroy_expired(self) -> int:
-        """Destroy what is here of bundles whose time is over; a durable job calls this. How many there were."""
+    async def destroy_expired(self, org_id: str = "") -> int:
+        """Destroy what is here of bundles whose time is over; a durable job calls this. How many there were.
+
+        Args:
+            org_id: Only of this organisation; empty: of all.
+        """
         destroyed = 0
         while True:
             async with self._database.transaction() as uow:
                 now = self._clock.now()
                 query = select(*bundles.columns).where(bundles.c.expires_at <= now, bundles.c.destroyed_at.is_(None))
+                if org_id:
+                    query = query.where(bundles.c.org_id == org_id)
                 query = query.order_by(bundles.c.expires_at).limit(_AT_ONCE).with_for_update(skip_locked=True)
                 found = [_bundle(row) for row in await uow.connection.execute(query)]
                 for bundle in found:

@@ -69,6 +69,7 @@ PERMISSIONS: Mapping[str, Permission] = {
     "/buckler.v1.AccountService/ListTokens": _OWN_ACCOUNT,
     "/buckler.v1.AccountService/RevokeToken": _OWN_ACCOUNT,
     "/buckler.v1.AccountService/ListAudit": _PEOPLE,
+    "/buckler.v1.EnrollmentService/Greet": _ANYONE,
     "/buckler.v1.EnrollmentService/PrepareActivation": _ANYONE,
     "/buckler.v1.EnrollmentService/Activate": _ANYONE,
     "/buckler.v1.DeviceService/CheckIn": _DEVICE,
@@ -85,6 +86,7 @@ PERMISSIONS: Mapping[str, Permission] = {
     "/buckler.v1.SubscriptionService/Cancel": _SUBSCRIBE,
     "/buckler.v1.SubscriptionService/SetAutoRenew": _SUBSCRIBE,
     "/buckler.v1.SubscriptionService/Simulate": _READ,
+    "/buckler.v1.SubscriptionService/ListConsents": _READ,
     "/buckler.v1.NoticeService/ListNotices": _READ,
     "/buckler.v1.NoticeService/GetNotice": _READ,
     "/buckler.v1.LicensingService/ListSeats": _READ,
@@ -126,6 +128,9 @@ PERMISSIONS: Mapping[str, Permission] = {
     "/buckler.v1.BillingService/RequestRefund": _ASSIST_PAYER,
     "/buckler.v1.BillingService/ListRefunds": _READ,
     "/buckler.v1.BillingService/ClassifyCharge": _READ,
+    "/buckler.v1.DownloadService/ListDownloads": _READ,
+    "/buckler.v1.DownloadService/GetDownload": _READ,
+    "/buckler.v1.SandboxService/GetSandbox": _READ,
     "/buckler.v1.SandboxService/AdvanceClock": _MANAGE,
 }
 

@@ -127,6 +127,8 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
     shown_evidence: list[frozenset[tuple[str, bytes]]] = field(default_factory=list)
     address: str = ""
     device_address: str = ""
+    version: str = "0.1.0"
+    oldest_agent: str = ""
 
     # ------------------------------------------------------------ what tests do to it
 
@@ -170,6 +172,17 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
         return SignedEntitlement(claims=encoded, signature=signer.sign(signing_input(encoded)), kid=self.kid)
 
     # ------------------------------------------------------------ EnrollmentService
+
+    async def Greet(  # noqa: N802 -- named by the protocol
+        self, request: enrollment_pb2.GreetRequest, context: Context
+    ) -> enrollment_pb2.GreetResponse:
+        if self.busy:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the database is away")
+        if not self.version:
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "older than this call")
+        return enrollment_pb2.GreetResponse(
+            server_time_at_us=to_us(self.now), version=self.version, oldest_agent_version=self.oldest_agent
+        )
 
     async def PrepareActivation(  # noqa: N802 -- named by the protocol
         self, request: enrollment_pb2.PrepareActivationRequest, context: Context

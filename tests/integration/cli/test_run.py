@@ -58,6 +58,7 @@ def protected(tmp_path: Path) -> Iterator[Protected]:
 
 def test_a_device_that_was_never_activated_is_protected_and_says_so(protected: Protected) -> None:
     wait_for(lambda: bool(protected.ask("status")["healthy"]))
+    assert [found for found in protected.ask("doctor")["results"] if found["status"] == "failing"] == []
     status = protected.ask("status")
     assert (status["access"], status["licensed"]) == ("unlicensed", False)
     assert status["watched_roots"] == [str(protected.root)]

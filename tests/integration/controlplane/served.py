@@ -101,8 +101,13 @@ class Served:
         return Device(key, activated, calls)
 
     async def advance(self, span: timedelta) -> None:
-        request = sandbox_pb2.AdvanceClockRequest(advance_s=int(span.total_seconds()))
-        await self.sandbox.AdvanceClock(request, metadata=await self.sign_in())
+        """Move the customer, who is a sandbox."""
+        metadata = await self.sign_in()
+        present = await self.sandbox.GetSandbox(sandbox_pb2.GetSandboxRequest(), metadata=metadata)
+        until_at_us = present.now_at_us + span // timedelta(microseconds=1)
+        request = sandbox_pb2.AdvanceClockRequest(until_at_us=until_at_us)
+        while not (await self.sandbox.AdvanceClock(request, metadata=metadata)).reached:
+            pass
 
 
 def detail_of(error: grpc.aio.AioRpcError) -> common_pb2.ErrorDetail:
@@ -122,7 +127,7 @@ async def served_control_plane(
     settings: str = "",
     environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Served]:
-    """Install, serve with a movable clock, stop.
+    """Install with a customer that is a sandbox, serve, stop.
 
     Args:
         folder: For the data.
@@ -135,14 +140,14 @@ async def served_control_plane(
         data_dir,
         hostnames=[],
         database_url=database_url,
-        first_customer=FirstCustomer("Some household", "anna@example.com", PASSWORD, "home-3", Term.YEARLY),
+        first_customer=FirstCustomer(
+            "Some household", "anna@example.com", PASSWORD, "home-3", Term.YEARLY, sandbox=True
+        ),
         randomness=SystemRandomness(),
     )
     assert installed.customer is not None
     any_port = Address("127.0.0.1", 0)
-    options = ServeOptions(
-        listen=any_port, device_listen=any_port, web_listen=any_port, demo=True, check_in_interval_s=60
-    )
+    options = ServeOptions(listen=any_port, device_listen=any_port, web_listen=any_port, check_in_interval_s=60)
     ready: asyncio.Future[Serving] = asyncio.get_running_loop().create_future()
     stop = asyncio.Event()
     with data_dir.settings.open("a", encoding="utf-8") as file:

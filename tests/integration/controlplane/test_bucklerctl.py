@@ -118,6 +118,7 @@ async def test_wrong_usage_ends_with_2_before_anything_is_sent(ctl: Ctl, tmp_pat
         ("detection", "list", "--since", "yesterday"),
         ("key", "issue", "--expires-in", "soon"),
         ("sandbox", "advance"),
+        ("sandbox", "advance", "--by", "soon"),
         ("device", "list", "--state", "happy"),
         ("bogus",),
     ):
@@ -198,8 +199,13 @@ async def test_seats_are_listed_and_released(served: Served, ctl: Ctl) -> None:
 async def test_a_subscription_expires_in_the_sandbox_and_is_renewed(ctl: Ctl) -> None:
     before = await ctl.json("subscription", "show")
     assert (before["seats"], before["access"]) == (3, "full")
-    moved = await ctl.json("sandbox", "advance", "--days", "400")
+    moved = await ctl.json("sandbox", "advance", "--by", "400d")
     assert moved["now"] > before["period_end"]
+    shown = await ctl.json("sandbox", "show")
+    assert (400 * 86_400 - 120 < shown["ahead_s"] <= 400 * 86_400, shown["jobs_parked"]) == (True, 0)
+    assert " days, " in await ctl.text("sandbox", "show")
+    passed = await ctl.run("sandbox", "advance", "--to", "2020-01-01", "--output", "json")
+    assert (passed.exit_code, json.loads(passed.stderr)["error"]["code"]) == (2, "INSTANT_PASSED")
     assert "limited (SUBSCRIPTION_EXPIRED)" in await ctl.text("subscription", "show")
     renewed = await ctl.json("subscription", "renew", "--idempotency-key", "my-wish-1")
     assert (renewed["renewed"], renewed["access"]) == (True, "full")

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ from controlplane.config import (
     DATABASE_URL_VARIABLE,
     STRIPE_KEY_VARIABLE,
     WEBHOOK_SECRETS_VARIABLE,
+    BillingConfig,
     check_database_url,
     default_data_dir,
     read_config,
@@ -71,6 +73,9 @@ def test_secrets_of_the_payment_provider_come_from_the_environment_and_are_not_s
     environment = {STRIPE_KEY_VARIABLE: "sk_live_secret ", WEBHOOK_SECRETS_VARIABLE: "whsec_old, whsec_new,"}
     billing = read_config(write(tmp_path, text), environment).billing
     assert (billing.secret_key, billing.webhook_secrets) == ("sk_live_secret", ("whsec_old", "whsec_new"))
+    assert billing.moves_real_money
+    assert not replace(billing, secret_key="sk_test_secret").moves_real_money
+    assert not BillingConfig().moves_real_money
     assert billing.seller == ("Example", "Some street")
     assert "secret" not in repr(billing).replace("secret_key", "")
 
