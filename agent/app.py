@@ -24,6 +24,7 @@ from agent.control.command_runner import CommandRunner
 from agent.control.commands.allow import AllowHandler
 from agent.control.commands.deactivate import DeactivateHandler
 from agent.control.commands.delete import DeleteHandler
+from agent.control.commands.diagnostics import DiagnosticsHandler
 from agent.control.commands.restart import RestartHandler
 from agent.control.commands.restore import RestoreHandler
 from agent.control.commands.scan import ScanHandler
@@ -32,7 +33,9 @@ from agent.control.enrolment import ActivationOrder, ActivationOutcome, Enroller
 from agent.control.entitlements import EntitlementKeeper
 from agent.control.link import ControlLink, not_activated
 from agent.control.policy_book import PolicyBook
+from agent.domain.costs import BACKGROUND, CostBook
 from agent.domain.errors import BucklerError, ExitStatus
+from agent.domain.facts import ScanFacts
 from agent.domain.files import FileIdentity
 from agent.domain.health import HealthIssue, ProtectionFacts, health_issues
 from agent.domain.policy import Mode
@@ -84,6 +87,7 @@ from agent.service.life_signs import LifeSigns
 from agent.storage.announcing import AnnouncingStore
 from agent.storage.database import open_database
 from agent.supervision import Parts, kept_running, supervise
+from agent.support.diagnostics.apart import make_bundle_apart
 
 log = structlog.get_logger()
 
@@ -238,7 +242,7 @@ def build_agent(
         block=config.realtime.block,
     )
     governor = ScanGovernor(scanner, config.resources, clock, lambda: realtime.state().mode is Mode.BLOCK)
-    restarts: Counter[str] = Counter()
+    restarts, costs = Counter[str](), CostBook(clock.monotonic_ns())
     realtime = RealtimeProtection(
         RealtimeSettings(
             config.realtime.roots,
@@ -259,8 +263,9 @@ def build_agent(
         keeper.access,
         on_proven=lambda: _tell_proven(_proven_line(realtime.state()), announce, life_signs.proven),
         is_own=device.vault.is_vault_path,
+        costs=costs,
     )
-    parts = _background_parts(device, pack, own_folders, realtime.is_self_test, governor.watch)
+    parts = _background_parts(device, pack, own_folders, realtime.is_self_test, governor.watch, costs)
     scheduled = ScheduledScans(config.schedule, parts, store, clock, randomness)
     requested = RequestedScans(parts, own_folders, config.schedule.cpu_percent, store, clock)
     board = _board_of_service(
@@ -280,15 +285,14 @@ def build_agent(
     commands = CommandRunner(store, handlers, keeper.access, clock, link.report_soon)
     link.attend(commands)
     sender = Sender(store, link, clock, randomness)
-    loop = asyncio.get_running_loop()
-    # Captures write the outbox in threads; the sender lives on the loop.
-    store.when_outbox_grows(lambda: _on_loop(loop, sender.wake))
+    _wake_when_outbox_grows(store, sender, asyncio.get_running_loop())
     local_api = LocalApi(
         config.locations.local_api,
         actions,
         board.fields,
         lambda: _reload(keeper, link, watch),
         lambda action: _steer(action, scheduled, device),
+        lambda window: costs.report(window, clock.monotonic_ns()),
     )
     upkeep = VaultUpkeep(device.vault, randomness)
     life_signs = LifeSigns(notice, lambda: _issues_of_service(device, scanner, realtime.state()))
@@ -308,7 +312,12 @@ def _command_handlers(
         AllowHandler(lambda *what: actions.add_exclusion(NewExclusion(*what)), device.clock),
         RestartHandler(restart),
         DeactivateHandler(link.deactivate),
+        DiagnosticsHandler(device.config.diagnostics, lambda hide: _bundle(device.config, hide_paths=hide), link),
     )
+
+
+async def _bundle(config: AgentConfig, *, hide_paths: bool) -> bytes:
+    return await make_bundle_apart(config.locations.options, config.locations.data_dir, hide_paths=hide_paths)
 
 
 def _scan_processes(scanner: ScannerService, scheduled: ScheduledScans, requested: RequestedScans) -> frozenset[int]:
@@ -321,13 +330,18 @@ def _background_parts(
     own_folders: tuple[str, ...],
     is_own_test: Callable[[FileIdentity], bool],
     began: Callable[[GovernedWorkers], None],
+    costs: CostBook,
 ) -> ScheduleParts:
     """Of scans in the background: with one worker of their own, which nothing else waits for."""
     config = device.config
     settings = replace(config.scanner, workers=1, background=True)
     consequences = Consequences(device.vault, StoredIncidentLog(device.store), device.clock, device.randomness)
+
+    def scanned(path: str, facts: ScanFacts) -> None:
+        costs.add(path, facts, BACKGROUND, device.clock.monotonic_ns())
+
     return ScheduleParts(
-        open_scanner=lambda: ScannerService(settings, pack, device.clock),
+        open_scanner=lambda: ScannerService(settings, pack, device.clock, scanned),
         began=began,
         open_cache=lambda: scan_cache(config.locations.scan_cache, pack, settings.limits),
         ground=lambda kind: ground_of(kind, own_folders, network=config.schedule.network_filesystems),
@@ -406,6 +420,11 @@ def _steer(action: ScanAction, scheduled: ScheduledScans, device: Device) -> tup
         case ScanAction.TELL:
             pass
     return schedule_fields(_schedule_facts(scheduled.state(), device.config.schedule))
+
+
+def _wake_when_outbox_grows(store: AnnouncingStore, sender: Sender, loop: asyncio.AbstractEventLoop) -> None:
+    """Captures write the outbox in threads; the sender lives on the loop."""
+    store.when_outbox_grows(lambda: _on_loop(loop, sender.wake))
 
 
 def _on_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:

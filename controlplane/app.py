@@ -46,6 +46,8 @@ from controlplane.devices.fleet import FleetReader
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.devices.rpc import DeviceRpc, FleetRpc
 from controlplane.devices.service import DeviceService
+from controlplane.diagnostics.rpc import DiagnosticsRpc, DiagnosticUploadsRpc
+from controlplane.diagnostics.service import DiagnosticsService
 from controlplane.downloads.rpc import DownloadRpc
 from controlplane.downloads.service import DownloadService
 from controlplane.keys import authority, root
@@ -100,6 +102,7 @@ from wire.v1.account_pb2_grpc import add_AccountServiceServicer_to_server
 from wire.v1.billing_pb2_grpc import add_BillingServiceServicer_to_server
 from wire.v1.command_pb2_grpc import add_CommandServiceServicer_to_server
 from wire.v1.device_pb2_grpc import add_DeviceServiceServicer_to_server
+from wire.v1.diagnostics_pb2_grpc import add_DiagnosticsServiceServicer_to_server
 from wire.v1.download_pb2_grpc import add_DownloadServiceServicer_to_server
 from wire.v1.enrollment_pb2_grpc import add_EnrollmentServiceServicer_to_server
 from wire.v1.fleet_pb2_grpc import add_FleetServiceServicer_to_server
@@ -232,6 +235,7 @@ class ControlPlane:
     detections: DetectionService
     commands: CommandService
     campaigns: Campaigns
+    diagnostics: DiagnosticsService
     downloads: DownloadService
 
 
@@ -517,6 +521,7 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         notices=notices,
     )
     commanding = CommandGround(registry=registry, access=licences, nudges=NoNudges(), **usual)
+    commands = CommandService(commanding)
     return ControlPlane(
         database=database,
         clocks=clocks,
@@ -538,8 +543,9 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         devices=DeviceService(registry=registry, licences=licences, authority=keys.authority, **usual),
         fleet=FleetReader(database=database, licences=licences, clock=clock),
         detections=DetectionService(registry=registry, **usual),
-        commands=CommandService(commanding),
+        commands=commands,
         campaigns=Campaigns(commanding),
+        diagnostics=DiagnosticsService(commands=commands, sealer=keys.sealer, **usual),
         downloads=DownloadService(clock, subscriptions),
     )
 
@@ -569,6 +575,7 @@ def device_listener(plane: ControlPlane, address: Address, *, check_in_interval_
         entitlements=EntitlementRpc(service=plane.licensing, anchors=anchors, clock=plane.clocks.business),
         detections=DetectionRpc(plane.detections),
         commands=CommandExchangeRpc(plane.commands),
+        diagnostics=DiagnosticUploadsRpc(plane.diagnostics),
         check_in_interval_s=check_in_interval_s,
     )
     return Listener(
@@ -609,6 +616,7 @@ def people_listener(
         partial(add_LicensingServiceServicer_to_server, licensing),
         partial(add_FleetServiceServicer_to_server, fleet),
         partial(add_CommandServiceServicer_to_server, CommandRpc(plane.commands, plane.campaigns)),
+        partial(add_DiagnosticsServiceServicer_to_server, DiagnosticsRpc(plane.diagnostics)),
         partial(add_DownloadServiceServicer_to_server, DownloadRpc(plane.database, plane.downloads)),
         partial(
             add_BillingServiceServicer_to_server,

@@ -10,6 +10,7 @@ from controlplane.billing.refunds import SUBMIT_REFUND
 from controlplane.catalog.service import VERSION_APPLIED
 from controlplane.commands.campaigns import TAKE_TURN
 from controlplane.commands.service import END_OVERDUE
+from controlplane.diagnostics.service import DESTROY_EXPIRED
 from controlplane.licensing.allotments import SETTLE_SURPLUS
 from controlplane.notices.service import DELIVER_NOTICE
 from controlplane.runtime.attempts import forget_full
@@ -25,6 +26,8 @@ COMPARE_CHARGES: Final = "billing.compare_charges"
 COMPARE_CHARGES_EVERY: Final = timedelta(days=1)
 #: Ends commands that nobody fetched or answered.
 END_OVERDUE_EVERY: Final = timedelta(minutes=1)
+#: Destroys diagnostics bundles whose time is over.
+DESTROY_EXPIRED_EVERY: Final = timedelta(hours=1)
 
 
 async def job_runner(plane: ControlPlane, owner: str) -> JobRunner:
@@ -38,6 +41,7 @@ async def job_runner(plane: ControlPlane, owner: str) -> JobRunner:
         now = plane.clocks.wall.now()
         await ensure_recurring(uow, kind=SWEEP_ENTITLEMENTS, every=SWEEP_EVERY, first_at=now)
         await ensure_recurring(uow, kind=END_OVERDUE, every=END_OVERDUE_EVERY, first_at=now)
+        await ensure_recurring(uow, kind=DESTROY_EXPIRED, every=DESTROY_EXPIRED_EVERY, first_at=now)
         await ensure_recurring(uow, kind=COMPARE_CHARGES, every=COMPARE_CHARGES_EVERY, first_at=now)
     await plane.lives.lifecycle.arm_everything()
     return JobRunner(
@@ -65,11 +69,18 @@ def _job_handlers(plane: ControlPlane) -> Mapping[str, Handler]:
                 await plane.commands.end_overdue(org_id)
         await plane.commands.end_overdue()
 
+    async def destroy_expired(_job: Job) -> None:
+        for org_id in await plane.times.sandboxes():
+            async with plane.times.of(org_id):
+                await plane.diagnostics.destroy_expired(org_id)
+        await plane.diagnostics.destroy_expired()
+
     async def take_turn(job: Job) -> None:
         await plane.campaigns.take_turn(job.org_id, job.subject)
 
     return {
         END_OVERDUE: end_overdue,
+        DESTROY_EXPIRED: destroy_expired,
         TAKE_TURN: take_turn,
         SWEEP_ENTITLEMENTS: sweep_entitlements,
         SETTLE_SURPLUS: settle_surplus,

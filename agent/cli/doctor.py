@@ -1,7 +1,7 @@
 """`buckler doctor`: what is wrong with this device, what that means, and exactly what to do."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -88,6 +88,15 @@ def explain_failed_activation(common: Common, code: str, server: str | None, ca:
     for result in report.results:
         if _matters(result):
             note(_advice(result))
+
+
+def checkup_record(common: Common) -> dict[str, Any]:
+    """What all check-ups say, for a diagnostics bundle."""
+    from agent.cli.doctor_wiring import surroundings_of
+    from agent.support.check_list import ALL
+    from agent.support.doctor import Doctor
+
+    return _record(Doctor(surroundings_of(common), ALL).examine())
 
 
 def _tell_line(result: "CheckResult") -> None:

@@ -25,9 +25,9 @@ from agent.domain.commands import CommandEntry, RemoteCommand
 from agent.domain.entitlement import EntitlementError
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.incident import Incident
-from agent.domain.ports import Clock, Enrolment, Randomness, ReportReceipt, UplinkError
+from agent.domain.ports import BundlePiece, Clock, Enrolment, Randomness, ReportReceipt, UplinkError
 from wire.instants import from_us
-from wire.v1 import device_pb2
+from wire.v1 import device_pb2, diagnostics_pb2
 from wire.v1.device_pb2_grpc import DeviceServiceStub
 
 if TYPE_CHECKING:  # the generated file names this type for checkers only
@@ -266,6 +266,18 @@ class ControlLink:
             accepted=frozenset(UUID(bytes=uuid) for uuid in answer.accepted_uuids),
             rejected={UUID(bytes=row.uuid): row.reason for row in answer.rejected},
         )
+
+    async def send_piece(self, piece: BundlePiece) -> tuple[int, bool]:
+        """Send a piece of a bundle; port `agent.domain.ports.BundleUplink`."""
+        request = diagnostics_pb2.UploadDiagnosticsRequest(
+            command_id=piece.command_id,
+            total_bytes=piece.total_bytes,
+            sha256=piece.sha256,
+            offset=piece.offset,
+            content=piece.content,
+        )
+        answer = await self._ask(lambda stub: stub.UploadDiagnostics(request, timeout=CALL_TIMEOUT_S))
+        return answer.next_offset, answer.complete
 
     async def deactivate(self, reason: str) -> None:
         """Give the seat back and forget the enrolment; the floor of protection stays.

@@ -92,6 +92,44 @@ def judge(path: Path) -> str:
     return f"SQLite finds no fault in {path.name}, schema {version}"
 
 
+#: What is counted, by name.
+_COUNTS = {
+    "outbox_pending": "SELECT count(*) FROM outbox WHERE set_aside_because IS NULL",
+    "outbox_set_aside": "SELECT count(*) FROM outbox WHERE set_aside_because IS NOT NULL",
+    "oldest_detection": "SELECT min(detected_at) FROM outbox WHERE set_aside_because IS NULL",
+    "outbox_dropped": "SELECT coalesce(sum(rows), 0) FROM outbox_dropped",
+    "settings": "SELECT count(*) FROM setting",
+    "exclusions": "SELECT count(*) FROM exclusion",
+}
+_MOST_COMPLAINTS = 10
+
+
+def inspect_database(path: Path) -> dict[str, int | str | list[str] | dict[str, int] | None]:
+    """Size, schema, damage and counts, for support.
+
+    Raises:
+        FileNotFoundError: There is none.
+        BucklerError: `DATABASE_…`.
+    """
+    size = path.stat().st_size
+    with told_to_people(path):
+        connection = _connect(path)
+        try:
+            check = [str(row[0]) for row in connection.execute(f"PRAGMA quick_check({_MOST_COMPLAINTS})")]
+            states = dict(connection.execute("SELECT state, count(*) FROM quarantine GROUP BY 1").fetchall())
+            counts = {name: connection.execute(question).fetchone()[0] for name, question in _COUNTS.items()}
+            return {
+                "size": size,
+                "schema": schema_version(connection),
+                "schema_known": len(MIGRATIONS),
+                "damage": [] if check == ["ok"] else check,
+                "quarantine": states,
+                **counts,
+            }
+        finally:
+            connection.close()
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     """Without a file beside it, if nobody works on it; with a journal that a crash left, SQLite needs its index."""
     journal = path.with_name(path.name + "-wal")

@@ -1,1 +1,1 @@
-"""Help that finds the cause itself: check-ups of this device, each of which names what to do."""
+"""Help that finds the cause itself: check-ups that name what to do, bundles of evidence for who can help."""

@@ -11,6 +11,7 @@ from controlplane.cli.ctl.audit import audit
 from controlplane.cli.ctl.command import command
 from controlplane.cli.ctl.detection import detection
 from controlplane.cli.ctl.device import device
+from controlplane.cli.ctl.diagnostics import diagnostics
 from controlplane.cli.ctl.doctor import doctor
 from controlplane.cli.ctl.download import download
 from controlplane.cli.ctl.export import export
@@ -46,6 +47,7 @@ app.add_typer(device, name="device")
 app.add_typer(detection, name="detection")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(command, name="command")
+app.add_typer(diagnostics, name="diagnostics")
 app.add_typer(seat, name="seat")
 app.add_typer(subscription, name="subscription")
 app.add_typer(key, name="key")

@@ -30,11 +30,13 @@ class CommandFilter:
         device_id: Of this device.
         states: In one of these states.
         campaign_id: Of this campaign.
+        kind: Of this kind.
     """
 
     device_id: str = ""
     states: frozenset[CommandState] = frozenset()
     campaign_id: str = ""
+    kind: str = ""
 
 
 async def add(uow: UnitOfWork, new: Collection[Command]) -> None:
@@ -105,6 +107,8 @@ async def page(connection: AsyncConnection, org_id: str, wanted: Page, only: Com
         query = query.where(commands.c.device_id == only.device_id)
     if only.campaign_id:
         query = query.where(commands.c.campaign_id == only.campaign_id)
+    if only.kind:
+        query = query.where(commands.c.kind == only.kind)
     if only.states:
         query = query.where(commands.c.state.in_([state.value for state in only.states]))
     if wanted.after:

@@ -160,6 +160,13 @@ class CommandService:
                 raise command_not_found()
             return (await self._named(connection, org_id, [command]))[0]
 
+    async def lock_under_way(self, uow: UnitOfWork, principal: DevicePrincipal, command_id: str) -> Command | None:
+        """A command that this device has and has not finished, locked; None: there is no such."""
+        command = await rows.lock(uow, principal.org_id, command_id)
+        if command is None or command.device_id != principal.device_id or command.state not in UNDER_WAY:
+            return None
+        return command
+
     async def page(self, org_id: str, page: Page, only: CommandFilter) -> CommandPage:
         """Commands, the newest first.
 

@@ -16,6 +16,7 @@ from wire.v1.device_pb2 import (
     ReportEventsRequest,
     ReportEventsResponse,
 )
+from wire.v1.diagnostics_pb2 import UploadDiagnosticsRequest, UploadDiagnosticsResponse
 from wire.v1.fleet_pb2 import Detection, GetDetectionRequest, ListDetectionsRequest, ListDetectionsResponse
 
 
@@ -58,6 +59,13 @@ class CommandCalls(Protocol):
 
     async def exchange(self, request: CheckInRequest, principal: DevicePrincipal) -> CheckInResponse:
         """An answer in which only the fields about commands are set."""
+
+
+class DiagnosticCalls(Protocol):
+    """The call of DeviceService that belongs to diagnostics."""
+
+    async def upload(self, request: UploadDiagnosticsRequest, principal: DevicePrincipal) -> UploadDiagnosticsResponse:
+        """Answer `UploadDiagnostics`."""
 
 
 class DetectionCalls(Protocol):

@@ -10,13 +10,13 @@ import grpc
 from controlplane.catalog.wire_names import ACCESS_LEVEL_ON_THE_WIRE
 from controlplane.devices.fleet import DEVICE_KEY, DeviceView, FleetReader
 from controlplane.devices.model import DeviceReport, HealthIssue, Platform, ProtectionState
-from controlplane.devices.ports import CommandCalls, DetectionCalls, EntitlementCalls
+from controlplane.devices.ports import CommandCalls, DetectionCalls, DiagnosticCalls, EntitlementCalls
 from controlplane.devices.service import DeviceService
 from controlplane.runtime.fields import MAX_BIGINT, harmless_text, instant, invalid, text
 from controlplane.runtime.paging import page_token, read_page
 from controlplane.runtime.principal import current_device, current_person
 from controlplane.storage.types import to_microseconds
-from wire.v1 import common_pb2, device_pb2, fleet_pb2
+from wire.v1 import common_pb2, device_pb2, diagnostics_pb2, fleet_pb2
 from wire.v1.device_pb2_grpc import DeviceServiceServicer
 from wire.v1.fleet_pb2_grpc import FleetServiceServicer
 
@@ -50,6 +50,7 @@ class DeviceRpc(DeviceServiceServicer):
         entitlements: The call that belongs to licensing.
         detections: The call that belongs to detections.
         commands: The part of a check-in that belongs to commands.
+        diagnostics: The call that belongs to diagnostics.
         check_in_interval_s: What devices are asked to keep to, in seconds.
     """
 
@@ -60,12 +61,14 @@ class DeviceRpc(DeviceServiceServicer):
         entitlements: EntitlementCalls,
         detections: DetectionCalls,
         commands: CommandCalls,
+        diagnostics: DiagnosticCalls,
         check_in_interval_s: int,
     ) -> None:
         self._service = service
         self._entitlements = entitlements
         self._detections = detections
         self._commands = commands
+        self._diagnostics = diagnostics
         self._check_in_interval_s = check_in_interval_s
 
     async def CheckIn(  # noqa: N802 -- the name is the protocol's
@@ -101,6 +104,12 @@ class DeviceRpc(DeviceServiceServicer):
         return device_pb2.RotateCertificateResponse(
             device_certificate_pem=certificate, authorities_pem=self._service.authorities_pem()
         )
+
+    async def UploadDiagnostics(  # noqa: N802 -- the name is the protocol's
+        self, request: diagnostics_pb2.UploadDiagnosticsRequest, _context: Context
+    ) -> diagnostics_pb2.UploadDiagnosticsResponse:
+        """Keeps a piece of a bundle that this device was asked for."""
+        return await self._diagnostics.upload(request, current_device())
 
     async def Deactivate(  # noqa: N802 -- the name is the protocol's
         self, request: device_pb2.DeactivateRequest, _context: Context

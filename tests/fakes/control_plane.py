@@ -23,7 +23,7 @@ from cryptography.x509.oid import NameOID
 from agent.platform.clock import SystemClock
 from wire.entitlement_codec import ERROR_DETAIL_METADATA, encode_claims, key_set_signing_input, signing_input
 from wire.instants import from_us, to_us
-from wire.v1 import command_pb2, common_pb2, device_pb2, enrollment_pb2
+from wire.v1 import command_pb2, common_pb2, device_pb2, diagnostics_pb2, enrollment_pb2
 from wire.v1.device_pb2_grpc import DeviceServiceServicer, add_DeviceServiceServicer_to_server
 from wire.v1.enrollment_pb2_grpc import EnrollmentServiceServicer, add_EnrollmentServiceServicer_to_server
 from wire.v1.entitlement_pb2 import EntitlementClaims, FeatureGrant, KeySet, SignedEntitlement, SignedKeySet, SigningKey
@@ -113,6 +113,7 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
     commands: list[command_pb2.Command] = field(default_factory=list)
     given_up: list[str] = field(default_factory=list)
     command_reports: list[command_pb2.CommandReport] = field(default_factory=list)
+    bundles: dict[str, bytes] = field(default_factory=dict)
     rotations: int = 0
     kid: str = "key-1"
     authority: Authority = field(default_factory=Authority)
@@ -274,6 +275,16 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
             self.incidents.setdefault(row.uuid, row)
         bad = [device_pb2.RejectedIncident(uuid=uuid, reason="MALFORMED") for uuid in self.reject]
         return device_pb2.ReportEventsResponse(accepted_uuids=[row.uuid for row in good], rejected=bad)
+
+    async def UploadDiagnostics(  # noqa: N802
+        self, request: diagnostics_pb2.UploadDiagnosticsRequest, context: Context
+    ) -> diagnostics_pb2.UploadDiagnosticsResponse:
+        await self._seat(context)
+        kept = self.bundles.setdefault(request.command_id, b"")
+        if request.offset == len(kept):
+            kept = self.bundles[request.command_id] = kept + request.content
+        complete = hashlib.sha256(kept).digest() == request.sha256
+        return diagnostics_pb2.UploadDiagnosticsResponse(next_offset=len(kept), complete=complete)
 
     async def RotateCertificate(  # noqa: N802
         self, request: device_pb2.RotateCertificateRequest, context: Context

@@ -22,9 +22,11 @@ from controlplane.devices.fleet import FleetReader
 from controlplane.devices.model import FingerprintComponent, Platform
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.devices.service import DeviceService
+from controlplane.diagnostics.service import DiagnosticsService
 from controlplane.keys import root
 from controlplane.keys.authority import CertificateAuthority
 from controlplane.keys.root import RootKey
+from controlplane.keys.sealing import SealingKey
 from controlplane.keys.signing import EntitlementKeys
 from controlplane.licensing.allotments import Allotments
 from controlplane.licensing.issuing import EntitlementIssuer
@@ -169,6 +171,13 @@ class World:
             clock=self.clock,
         )
         self.commands, self.campaigns = CommandService(ground), Campaigns(ground)
+        self.diagnostics = DiagnosticsService(
+            database=self.database,
+            audit=self.audit,
+            clock=self.clock,
+            commands=self.commands,
+            sealer=SealingKey.create(self.folder, SystemRandomness()),
+        )
 
     async def customer(self, seats: int = 3, *, renewal: Renewal = Renewal.OFF, max_devices: int = 0) -> Customer:
         """A new organisation on a plan with so many seats, and its activation key."""

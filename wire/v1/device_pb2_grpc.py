@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from wire.v1 import device_pb2 as wire_dot_v1_dot_device__pb2
+from wire.v1 import diagnostics_pb2 as wire_dot_v1_dot_diagnostics__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -26,7 +27,7 @@ if _version_not_supported:
 
 
 class DeviceServiceStub:
-    """`Connect` (stream of nudges and commands) and `UploadDiagnostics` join later; messages are the same.
+    """`Connect` (stream of nudges and commands) joins later; messages are the same.
     """
 
     def __init__(self, channel):
@@ -55,6 +56,11 @@ class DeviceServiceStub:
                 request_serializer=wire_dot_v1_dot_device__pb2.RotateCertificateRequest.SerializeToString,
                 response_deserializer=wire_dot_v1_dot_device__pb2.RotateCertificateResponse.FromString,
                 _registered_method=True)
+        self.UploadDiagnostics = channel.unary_unary(
+                '/buckler.v1.DeviceService/UploadDiagnostics',
+                request_serializer=wire_dot_v1_dot_diagnostics__pb2.UploadDiagnosticsRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_diagnostics__pb2.UploadDiagnosticsResponse.FromString,
+                _registered_method=True)
         self.Deactivate = channel.unary_unary(
                 '/buckler.v1.DeviceService/Deactivate',
                 request_serializer=wire_dot_v1_dot_device__pb2.DeactivateRequest.SerializeToString,
@@ -63,7 +69,7 @@ class DeviceServiceStub:
 
 
 class DeviceServiceServicer:
-    """`Connect` (stream of nudges and commands) and `UploadDiagnostics` join later; messages are the same.
+    """`Connect` (stream of nudges and commands) joins later; messages are the same.
     """
 
     def CheckIn(self, request, context):
@@ -87,6 +93,13 @@ class DeviceServiceServicer:
 
     def RotateCertificate(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UploadDiagnostics(self, request, context):
+        """A piece of a diagnostics bundle that a command asked for; resumed where the answer says.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -121,6 +134,11 @@ def add_DeviceServiceServicer_to_server(servicer, server):
                     request_deserializer=wire_dot_v1_dot_device__pb2.RotateCertificateRequest.FromString,
                     response_serializer=wire_dot_v1_dot_device__pb2.RotateCertificateResponse.SerializeToString,
             ),
+            'UploadDiagnostics': grpc.unary_unary_rpc_method_handler(
+                    servicer.UploadDiagnostics,
+                    request_deserializer=wire_dot_v1_dot_diagnostics__pb2.UploadDiagnosticsRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_diagnostics__pb2.UploadDiagnosticsResponse.SerializeToString,
+            ),
             'Deactivate': grpc.unary_unary_rpc_method_handler(
                     servicer.Deactivate,
                     request_deserializer=wire_dot_v1_dot_device__pb2.DeactivateRequest.FromString,
@@ -135,7 +153,7 @@ def add_DeviceServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DeviceService:
-    """`Connect` (stream of nudges and commands) and `UploadDiagnostics` join later; messages are the same.
+    """`Connect` (stream of nudges and commands) joins later; messages are the same.
     """
 
     @staticmethod
@@ -236,6 +254,33 @@ class DeviceService:
             '/buckler.v1.DeviceService/RotateCertificate',
             wire_dot_v1_dot_device__pb2.RotateCertificateRequest.SerializeToString,
             wire_dot_v1_dot_device__pb2.RotateCertificateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UploadDiagnostics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.DeviceService/UploadDiagnostics',
+            wire_dot_v1_dot_diagnostics__pb2.UploadDiagnosticsRequest.SerializeToString,
+            wire_dot_v1_dot_diagnostics__pb2.UploadDiagnosticsResponse.FromString,
             options,
             channel_credentials,
             insecure,
