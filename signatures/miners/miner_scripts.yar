@@ -74,13 +74,20 @@ rule miner_windows_installer
     reference = "https://attack.mitre.org/techniques/T1053/005/"
     false_positives = "set-up scripts of mining communities, run by the owner"
   strings:
-    $miner = /\b(xmrig|xmr-stak|nbminer|lolminer|t-rex|phoenixminer|srbminer|nanominer)\b/ ascii wide nocase
+    $miner_1 = "xmrig" ascii wide nocase
+    $miner_2 = "xmr-stak" ascii wide nocase
+    $miner_3 = "nbminer" ascii wide nocase
+    $miner_4 = "lolminer" ascii wide nocase
+    $miner_5 = "t-rex.exe" ascii wide nocase
+    $miner_6 = "phoenixminer" ascii wide nocase
+    $miner_7 = "srbminer" ascii wide nocase
+    $miner_8 = "nanominer" ascii wide nocase
     $fetch = /(DownloadFile\s{0,2}\(|Invoke-WebRequest\b|\biwr\b|\bcurl(\.exe)?\s|certutil[^\n]{0,30}urlcache|bitsadmin|Start-BitsTransfer)/ ascii wide nocase
     $stays = /(schtasks(\.exe)?\s{1,4}[^\n]{0,40}\/create\b|New-Service\b|Register-ScheduledTask\b|\bsc(\.exe)?\s{1,4}create\b|\bnssm(\.exe)?["']?\s{1,4}install\b|CurrentVersion\\Run\b)/ ascii wide nocase
     $pool = /(stratum\+(tcp|ssl|tls):\/\/|--donate-level|\bpool\.[a-z0-9.-]{4,60}:[0-9]{2,5}|"pools")/ ascii wide nocase
     $wallet = /(-u|--user|-wal|--wallet|"user"|"wallet")[ =:"']{1,4}(0x)?[A-Za-z0-9]{30}/ ascii wide nocase
   condition:
-    filesize < 256KB and all of them
+    filesize < 256KB and any of ($miner_*) and $fetch and $stays and $pool and $wallet
 }
 
 rule miner_tunes_memory

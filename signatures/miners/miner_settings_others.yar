@@ -13,9 +13,9 @@ rule miner_settings_stratum
     reference = "https://attack.mitre.org/techniques/T1496/"
     false_positives = "miners that the owner of the machine wants"
   strings:
-    $pool = /["']?(url|pool|pool_address)["']?\s{0,4}[:=]\s{0,4}["']stratum[12]?\+(tcp|ssl|tls|udp):\/\/[a-z0-9.-]{4,80}:[0-9]{2,5}/ nocase
-    $user = /["']?(user|wallet|wallet_address)["']?\s{0,4}[:=]\s{0,4}["'][A-Za-z0-9._-]{8,128}["']/ nocase
-    $work = /["']?(algo|algorithm|coin|intensity|threads|currency|gpu-threads|use_nicehash)["']?\s{0,4}[:=]/ nocase
+    $pool = /["']?(url|pool|pool_address)["']?\s{0,4}[=:]\s{0,4}["']stratum[12]?\+(tcp|ssl|tls|udp):\/\/[a-z0-9.-]{4,80}:[0-9]{2,5}/ nocase
+    $user = /["']?(user|wallet|wallet_address)["']?\s{0,4}[=:]\s{0,4}["'][A-Za-z0-9._-]{8,128}["']/ nocase
+    $work = /["']?(algo|algorithm|coin|intensity|threads|currency|gpu-threads|use_nicehash)["']?\s{0,4}[=:]/ nocase
   condition:
     filesize < 64KB and all of them
 }

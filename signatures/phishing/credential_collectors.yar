@@ -99,7 +99,7 @@ rule phish_kit_wording
     $frame = /["'.=+|*\[~\s-]{4}[-=+|*~]{3}[-=+|*~\s\[]{0,24}(\w{1,16}\s{1,2}){0,3}(log[i1]n|rezults?|results?|fullz|cc\s{1,2}info|card|billing|sms|victim|spam)\b[^\n]{0,24}[-=+|*~\]]{3}/ nocase
     $word_1 = /\b(fullz|re[sz]ult\s{0,2}box|rezult\w{0,2}|scama|scampage|spamb[o0]x)\b/ nocase
     $word_2 = /\b(coded|created|made|powered|scam)\s{1,2}by\s{1,2}["'\w@.-]{2,24}/ nocase
-    $word_3 = /\b(card|cc|debit)\s{0,2}(number|num|holder)\s{0,4}[:=|]|\bcvv2?\s{0,4}[:=|]|\b(email|e-mail)\s{0,2}(pass|password)\s{0,4}[:=|]/ nocase
+    $word_3 = /\b(card|cc|debit)\s{0,2}(number|num|holder)\s{0,4}[=|:]|\bcvv2?\s{0,4}[=|:]|\b(email|e-mail)\s{0,2}(pass|password)\s{0,4}[=|:]/ nocase
     $out = /(\bmail\s{0,2}\(|sendMessage\b|\bfwrite\s{0,2}\(|file_put_contents\s{0,2}\()/ nocase
   condition:
     filesize < 64KB and $php and $secret and $out and $frame and 2 of ($word_*)

@@ -56,7 +56,7 @@ rule mass_encryption_powershell
   strings:
     $walk = /(Get-ChildItem|\bgci\b|\bdir\b|EnumerateFiles|GetFiles)[^\n]{1,160}(-Recurse|AllDirectories|-r\b)/ ascii wide nocase
     $cipher = /(AesManaged|RijndaelManaged|AesCryptoServiceProvider|Cryptography\.Aes\]::Create|AesCng)/ ascii wide nocase
-    $encrypt = /\.\s{0,2}(CreateEncryptor|TransformFinalBlock)\s{0,2}\(/ ascii wide nocase
+    $encrypt = "CreateEncryptor" ascii wide nocase
     $remove = /(Remove-Item\b|\bdel\s|\[(System\.)?IO\.File\]::(Delete|Move)|Rename-Item\b)/ ascii wide nocase
     $kind = /\*?\.(docx?|xlsx?|pptx?|pdf|jpe?g|png|sql|zip|mp4|mdb|psd)["',\s]/ ascii wide nocase
     $demand = /\b(bitcoins?|btc|monero|ransom\w{0,12}|your\s{1,4}files|decrypt)\b/ ascii wide nocase
@@ -117,10 +117,12 @@ rule disk_encryption_extortion
     reference = "https://attack.mitre.org/techniques/T1486/"
     false_positives = "none known: administrators keep the recovery keys in the directory"
   strings:
-    $on = /(manage-bde(\.exe)?\s{1,4}-on\b|Enable-BitLocker\b)/ ascii wide nocase
-    $taken = /(manage-bde(\.exe)?\s{1,4}-protectors\s{1,4}-(delete|disable)\b|Remove-BitLockerKeyProtector\b|manage-bde(\.exe)?\s{1,4}-forcerecovery\b)/ ascii wide nocase
+    $tool = "manage-bde" ascii wide nocase
+    $module = "BitLocker" ascii wide nocase
+    $on = /(manage-bde(\.exe)?\s{1,4}-on\b|Enable-BitLocker\s)/ ascii wide nocase
+    $taken = /(manage-bde(\.exe)?\s{1,4}-protectors\s{1,4}-(delete|disable)\b|Remove-BitLockerKeyProtector\s|manage-bde(\.exe)?\s{1,4}-forcerecovery\b)/ ascii wide nocase
     $contact = /[a-z0-9._-]{3,40}@(proton(mail)?|tuta(nota|mail)?|onionmail|cock|mailfence|aol|keemail)\.[a-z]{2,6}\b|\b(bitcoins?|monero)\b|trycloudflare\.com/ ascii wide nocase
     $hurry = /(\bshutdown(\.exe)?\s{1,4}[\/-][rs]|Stop-Computer\b|Restart-Computer\b|RecoveryKeyMessage|wevtutil(\.exe)?\s{1,4}cl\b|Set-Volume\b|\blabel\s{1,4}[c-z]:)/ ascii wide nocase
   condition:
-    filesize < 256KB and all of them
+    filesize < 256KB and ($tool or $module) and $on and $taken and $contact and $hurry
 }

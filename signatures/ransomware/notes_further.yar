@@ -40,9 +40,12 @@ rule ransom_note_publishes
     $site = /(\b[a-z2-7]{16}([a-z2-7]{40})?\.onion\b|\bour\s{1,4}(leak\s{1,4}site|blog|news\s{1,4}site)\b|\btor\s{1,4}(browser|site|blog)\b)/ ascii wide nocase
     $no_help = /(do\s{1,4}not|don['`]?t|never)\s{1,4}[^.\n]{0,40}\b(police|fbi|law\s{1,4}enforcement|authorities|recovery\s{1,4}compan|negotiators?|data\s{1,4}recovery)/ ascii wide nocase
     $deadline = /\b(within|in|after)\s{1,4}([0-9]{1,3}|three|seven|five|two)\s{1,4}(hours|days)\b/ ascii wide nocase
-    $talk = /\b(negotiat|contact\s{1,4}us|chat\s{1,4}with\s{1,4}us|support\s{1,4}chat)/ ascii wide nocase
+    $talk_1 = "negotiat" ascii wide nocase
+    $talk_2 = "contact us" ascii wide nocase
+    $talk_3 = "chat with us" ascii wide nocase
+    $talk_4 = "support chat" ascii wide nocase
   condition:
-    filesize < 32KB and $copied and $publish and $site and $talk and ($no_help or $deadline)
+    filesize < 32KB and $copied and $publish and $site and any of ($talk_*) and ($no_help or $deadline)
 }
 
 rule ransom_note_page
@@ -79,10 +82,10 @@ rule ransom_note_database
     reference = "https://attack.mitre.org/techniques/T1485/"
     false_positives = "reports that quote the message in full"
   strings:
-    $copied = /\b(your|all\s{1,4}your)\s{1,4}(data|databases?|tables|db|information)\b[^\n]{0,80}\b(backed\s{1,4}up|downloaded|dumped|saved|moved)\b/ ascii wide nocase
-    $pay = /\b(pay|send|transfer|deposit)\b[^\n]{0,20}[0-9][0-9.,]{0,9}\s{0,4}(btc|bitcoins?|xmr)\b/ ascii wide nocase
-    $address = /(address|wallet|bitcoin|btc)\b[^\n]{0,80}\b(bc1[a-z0-9]{25,59}|[13][1-9A-HJ-NP-Za-km-z]{32,33})\b/ ascii wide nocase
-    $place = /\b(READ_?_?ME|README_TO_RECOVER|READ_ME_TO_RECOVER|RECOVER_YOUR_DATA|PLEASE_READ|WARNING)[A-Z_]{0,24}\b/ ascii wide
+    $copied = /\b(your|all\s{1,4}your)\s{1,4}(data|databases?|tables|db|information)\b[^\n]{0,80}\b(backed\s{1,4}up|downloaded|dumped|saved|moved)\b/ nocase
+    $pay = /\b(pay|send|transfer|deposit)\b[^\n]{0,20}[0-9][0-9.,]{0,9}\s{0,4}(btc|bitcoins?|xmr)\b/ nocase
+    $address = /(address|wallet|bitcoin|btc)\b[^\n]{0,80}\b(bc1[a-z0-9]{25,59}|[13][1-9A-HJ-NP-Za-km-z]{32,33})\b/ nocase
+    $place = /\b(READ_?_?ME|README_TO_RECOVER|READ_ME_TO_RECOVER|RECOVER_YOUR_DATA|PLEASE_READ|WARNING)[A-Z_]{0,24}\b/
   condition:
     filesize < 16MB and all of them
 }

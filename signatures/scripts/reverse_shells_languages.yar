@@ -92,7 +92,7 @@ rule reverse_shell_awk
     category = "reverse_shell"
     severity = "high"
     confidence = "high"
-    description = "awk that reads commands from a connection, runs them and sends the output back"
+    description = "A program of awk that reads commands from a connection, runs them and sends the output back"
     reference = "https://attack.mitre.org/techniques/T1059/004/"
     false_positives = "none known below 64 KB"
   strings:

@@ -94,7 +94,8 @@ rule php_includes_stream
     $data = /\b(include|require)(_once)?\s{0,4}\(?\s{0,4}['"]data:(\/\/)?text\/plain;base64,[A-Za-z0-9+\/=]{8}/ nocase
     $eval = /\b(eval|assert)\s{0,4}\(\s{0,4}['".?>]{0,8}\s{0,4}@?file_get_contents\s{0,4}\(\s{0,4}['"]php:\/\/input['"]/ nocase
   condition:
-    filesize < 256KB and $php and any of ($input, $data, $eval)
+    // Development servers evaluate the body too, in files that do much else.
+    filesize < 256KB and $php and ($input or $data or (filesize < 2KB and $eval))
 }
 
 rule php_encrypted_command_channel

@@ -67,12 +67,13 @@ rule perl_cgi_to_command
     reference = "https://attack.mitre.org/techniques/T1505/003/"
     false_positives = "none known"
   strings:
+    $perl = /(#!\s{0,2}\/[^\n]{1,40}perl\b|\buse\s{1,4}(CGI|strict|warnings|IO::\w{1,16})\b)/
     $cgi = /(use\s{1,4}CGI\b|Content-type:\s{0,4}text\/|QUERY_STRING)/ nocase
     $direct = /\b(system|exec|qx|open)\b[\s(\{]{0,6}[^;\n]{0,40}(->\s{0,2}|\b)param\s{0,2}\(\s{0,2}['"]?\w{1,16}['"]?\s{0,2}\)/
     $ticks = /`\s{0,2}\$(\{\s{0,2}\\?\s{0,2})?(cmd|command|in\{\s{0,2}['"]?\w{1,16}['"]?\s{0,2}\}|FORM\{\s{0,2}['"]?\w{1,16}['"]?\s{0,2}\})\s{0,2}(2>&1)?\s{0,2}`/
     $field = /(param\s{0,2}\(\s{0,2}['"]?(cmd|command|c|exec)['"]?\s{0,2}\)|QUERY_STRING|read\s{0,2}\(?\s{0,2}STDIN)/
   condition:
-    filesize < 256KB and $cgi and ($direct or ($ticks and $field))
+    filesize < 256KB and $perl and $cgi and ($direct or ($ticks and $field))
 }
 
 rule node_request_to_command
@@ -123,8 +124,8 @@ rule ruby_request_to_command
     false_positives = "deliberately vulnerable training applications"
   strings:
     $server = /(require\s{1,4}['"](sinatra|webrick|rack|cgi)['"]|ApplicationController)/
-    $ticks = /(`|%x[\{\(\[])\s{0,2}#\{\s{0,2}(params|cgi|request\.query|request\.params|req\.query)\s{0,2}\[\s{0,2}[:'"]\w{1,16}['"]?\s{0,2}\]\s{0,2}\}/
-    $call = /\b(system|exec|IO\.popen|Open3\.capture2e?|eval)\s{0,2}\(?\s{0,2}(params|cgi|request\.query|request\.params|req\.query)\s{0,2}\[\s{0,2}[:'"]\w{1,16}['"]?\s{0,2}\]/
+    $ticks = /(`|%x[\{\(\[])\s{0,2}#\{\s{0,2}(params|cgi|request\.query|request\.params|req\.query)\s{0,2}\[\s{0,2}['":]\w{1,16}['"]?\s{0,2}\]\s{0,2}\}/
+    $call = /\b(system|exec|IO\.popen|Open3\.capture2e?|eval)\s{0,2}\(?\s{0,2}(params|cgi|request\.query|request\.params|req\.query)\s{0,2}\[\s{0,2}['":]\w{1,16}['"]?\s{0,2}\]/
   condition:
     filesize < 128KB and $server and ($ticks or $call)
 }
