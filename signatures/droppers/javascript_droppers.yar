@@ -92,12 +92,14 @@ rule vbscript_executes_spelled_text
     reference = "https://attack.mitre.org/techniques/T1027/"
     false_positives = "none known"
   strings:
+    $execute = "execute" ascii wide nocase
+    $character = "chr" ascii wide nocase
     $flow = /\bexecute(global)?\s{0,4}\(?\s{0,4}(chrw?\s{0,2}\(\s{0,2}[0-9&h+* -]{1,12}\s{0,2}\)\s{0,4}&\s{0,4}){8}/ ascii wide nocase
     $loop = /\bexecute(global)?\s{0,4}\(?\s{0,4}(\w{1,24}\s{0,2}\(|StrReverse\s{0,2}\()/ ascii wide nocase
     $letters = /\bchrw?\s{0,2}\(\s{0,2}(asc|clng|cint|eval)\s{0,2}\(/ ascii wide nocase
     $split = /\bsplit\s{0,2}\(\s{0,2}("[^"\n]{200}|\w{1,24}\s{0,2},)/ ascii wide nocase
   condition:
-    filesize < 512KB and ($flow or ($loop and $letters and $split))
+    filesize < 512KB and $execute and #character >= 4 and ($flow or ($loop and $letters and $split))
 }
 
 rule batch_downloads_and_runs

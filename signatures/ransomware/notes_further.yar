@@ -13,6 +13,7 @@ rule ransom_note_by_mail
     false_positives = "reports about ransomware that quote a note in full"
   strings:
     $loss = /\byour\s{1,4}(\w{1,12}\s{1,4}){0,3}(files|documents|data|servers?|photos)\b[^.\n]{0,60}\b(have|has|are|were|is)\s{1,4}(been\s{1,4})?(encrypted|locked)\b/ ascii wide nocase
+    $word = "decrypt" ascii wide nocase
     $address = /[a-z0-9._-]{3,40}@(proton(mail)?|tuta(nota|mail)?|onionmail|cock|mailfence|msgsafe|aol|keemail|firemail|airmail|disroot|dnmx|cyberfear)\.[a-z]{2,6}\b/ ascii wide nocase
     $contact = /\b(telegram|session|tox(\s{1,2}chat)?|qtox|jabber|icq)\b[^\n]{0,40}(id|:|@)/ ascii wide nocase
     $number = /\b(personal|unique|your|decryption|victim|machine)\s{1,4}(key\s{1,4}|decryption\s{1,4})?(id|identifier|code)\b/ ascii wide nocase
@@ -20,7 +21,7 @@ rule ransom_note_by_mail
     $free = /\bfiles?\b[^.\n]{0,60}\b(for\s{1,4}free|free\s{1,4}of\s{1,4}charge|as\s{1,4}a\s{1,4}(guarantee|proof))\b/ ascii wide nocase
     $threat = /(do\s{1,4}not|don['`]?t)\s{1,4}(try\s{1,4}to\s{1,4})?(rename|modify|recover|restore|decrypt|use\s{1,4}third)/ ascii wide nocase
   condition:
-    filesize < 32KB and $loss and ($address or $contact) and $number and ($sample or $free) and $threat
+    filesize < 32KB and $word and $loss and ($address or $contact) and $number and ($sample or $free) and $threat
 }
 
 rule ransom_note_publishes
