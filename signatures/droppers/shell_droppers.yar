@@ -13,9 +13,10 @@ rule shell_pipes_address_to_shell
     false_positives = "set-up scripts of private networks with public addresses"
   strings:
     $pipe = /\b(curl|wget)\s[^\n|;]{0,120}https?:\/\/([0-9]{1,3}\.){3}[0-9]{1,3}(:[0-9]{1,5})?\/[^\n|]{0,120}\|\s{0,4}(sudo\s{1,4}|nohup\s{1,4})?(\/bin\/)?(ba|da|z)?sh\b/
+    $inside = /\b(ba|da|z)?sh\s{1,4}(-c\s{1,4}["']?\$\(|<\s{0,2}<?\()\s{0,4}(curl|wget)\s[^\n|;]{0,120}https?:\/\/([0-9]{1,3}\.){3}[0-9]{1,3}(:[0-9]{1,5})?\//
     $local = /\b(curl|wget)\s[^\n|;]{0,120}https?:\/\/(127|10|192\.168|169\.254|172\.(1[6-9]|2[0-9]|3[01])|0)\./
   condition:
-    filesize < 256KB and $pipe and not $local
+    filesize < 256KB and ($pipe or $inside) and not $local
 }
 
 rule shell_tries_every_architecture

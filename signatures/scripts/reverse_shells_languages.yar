@@ -231,3 +231,22 @@ rule reverse_shell_python_commands
   condition:
     filesize < 32KB and all of them
 }
+
+rule reverse_shell_python_loop
+{
+  meta:
+    id = "BKL-SCR-1020"
+    threat_name = "ReverseShell.Python.Loop"
+    category = "reverse_shell"
+    severity = "high"
+    confidence = "high"
+    description = "Python that connects out, puts the connection in place of its standard streams in a loop and starts a shell"
+    reference = "https://attack.mitre.org/techniques/T1059/006/"
+    false_positives = "none known below 64 KB"
+  strings:
+    $connect = /\.connect\s{0,2}\(\s{0,2}\(/
+    $streams = /os\.dup2\s{0,2}\(\s{0,2}\w{1,32}\.fileno\s{0,2}\(\s{0,2}\)\s{0,2},\s{0,2}(f|fd|i|n|x)\s{0,2}\)[^\n]{0,20}(\bfor\b|,)|for\s{1,4}(f|fd|i|n|x)\s{1,4}in\s[^\n]{1,20}:\s{1,20}os\.dup2\s{0,2}\(/
+    $shell = /(pty\.spawn|subprocess\.(call|run|Popen)|os\.(system|execv?p?e?))\s{0,2}\(\s{0,2}[\[\(]?\s{0,2}['"](\/bin\/)?(ba|z|da)?sh\b/
+  condition:
+    filesize < 64KB and all of them
+}

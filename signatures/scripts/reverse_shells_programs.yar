@@ -111,3 +111,42 @@ rule reverse_shell_fetches_terminal
   condition:
     filesize < 64KB and ($tmate or $gsocket) and $link and $send
 }
+
+rule reverse_shell_dev_tcp_variants
+{
+  meta:
+    id = "BKL-SCR-1018"
+    threat_name = "ReverseShell.Bash.Variant"
+    category = "reverse_shell"
+    severity = "high"
+    confidence = "high"
+    description = "A network connection of bash that is opened in both directions for a shell, or read line by line and run"
+    reference = "https://attack.mitre.org/techniques/T1059/004/"
+    false_positives = "notes of penetration testers"
+  strings:
+    $both_ways = /\b(ba|z|da|k)?sh\s{1,4}-[il]{1,2}\s{1,4}[0-9]{0,3}<>\s{0,4}\/dev\/(tcp|udp)\/[A-Za-z0-9.:_$\{\}-]{1,253}\/[0-9$]/
+    $login = /\b(ba|z|da|k)?sh\s{1,4}-l\s{1,4}>\s{0,2}\/dev\/(tcp|udp)\/[A-Za-z0-9.:_$\{\}-]{1,253}\/[0-9$][0-9A-Za-z_\{\}]{0,12}\s{1,4}0<&1/
+    $open = /\bexec\s{1,4}[0-9]{1,3}<>\s{0,2}\/dev\/(tcp|udp)\/[A-Za-z0-9.:_$\{\}-]{1,253}\/[0-9$]/
+    $line_by_line = /\bwhile\s{1,4}read\s{1,4}(-r\s{1,4})?\w{1,16}\b[^\n]{0,40}\bdo\s{1,4}(eval\s{1,4}["']?)?\$\{?\w{1,16}\}?["']?\s[^\n]{0,20}>\s{0,2}&\s{0,2}[0-9]/
+  condition:
+    filesize < 64KB and ($both_ways or $login or ($open and $line_by_line))
+}
+
+rule reverse_shell_zsh
+{
+  meta:
+    id = "BKL-SCR-1019"
+    threat_name = "ReverseShell.Zsh"
+    category = "reverse_shell"
+    severity = "high"
+    confidence = "high"
+    description = "A script for zsh that connects with its network module and evaluates what it receives"
+    reference = "https://attack.mitre.org/techniques/T1059/004/"
+    false_positives = "notes of penetration testers"
+  strings:
+    $module = "zsh/net/tcp"
+    $connect = /\bztcp\s{1,4}(-[a-z]\s{1,4}[^\s]{1,12}\s{1,4})?[A-Za-z0-9.:$-]{1,120}\s{1,4}[0-9$]/
+    $run = /\bwhile\s{1,4}read\s[^\n]{1,80}\beval\b[^\n]{1,60}[<>]\s{0,2}&\s{0,2}\$\{?REPLY/
+  condition:
+    filesize < 64KB and all of them
+}

@@ -139,8 +139,8 @@ rule php_runs_pictures
   strings:
     $type = /\bAdd(Type|Handler)\s{1,8}(application\/x-httpd-php[0-9]?|php[0-9]{1,2}-script|x-httpd-php[0-9]?)[^\n]{0,80}\.(jpe?g|png|gif|ico|txt|css|bmp)\b/ nocase
     $files = /<Files(Match)?\s{1,8}[^>\n]{0,80}\b(jpe?g|png|gif|ico|txt|bmp)\b[^>\n]{0,80}>[\s]{0,40}(ForceType|SetHandler)\s{1,8}["']?application\/x-httpd-php/ nocase
-    $before = /php_value\s{1,8}auto_(pre|ap)pend_file\s{1,8}["']?[^\s"']{0,120}\.(jpe?g|png|gif|ico|txt|bmp)\b/ nocase
-    $stream = /php_value\s{1,8}auto_(pre|ap)pend_file\s{1,8}["']?(php:\/\/input|data:)/ nocase
+    $before = /\bauto_(pre|ap)pend_file[\s=]{1,8}["']?[^\s"']{0,120}\.(jpe?g|png|gif|ico|txt|bmp)\b/ nocase
+    $stream = /\bauto_(pre|ap)pend_file[\s=]{1,8}["']?(php:\/\/input|data:)/ nocase
   condition:
     filesize < 64KB and any of them
 }
