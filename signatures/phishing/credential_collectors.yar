@@ -121,7 +121,7 @@ rule phish_kit_settings
     $to = /(\$(send|to|your_?email|result_?(box|mail)|yourmail|my_?email|rezult\w{0,4})\s{0,4}=\s{0,4}["'][^"'\n]{0,64}["']|define\s{0,2}\(\s{0,2}['"](RESULT_?(BOX|MAIL|EMAIL)|YOUR_?EMAIL|EMAIL_RESULT)['"])/ nocase
     $bot = /["'\$](telegram_?)?(bot_?token|chat_?id|bot_?api|bot_?key|telegram_?bot)["']?\s{0,4}(=|=>|,)\s{0,4}["'\d-]/ nocase
     $twice = /["'\$](double_?(login|card|cc|otp|access|pass)|true_?login|ask_?twice|double_?\w{0,12}login)["']?\s{0,4}(=|=>|,)/ nocase
-    $out = /["'\$](anti_?bots?|block_?(vpn|proxy|bots?)|killbot\w{0,8}|one_?time_?access|lock_?country|allowed?_?countr\w{1,4}|antibot\w{0,8})["']?\s{0,4}(=|=>|,)/ nocase
+    $out = /["'\$](anti_?bots?|block_?(vpn|proxy|bots?)|killbot\w{0,8}|one_?time_?access|lock_?country|allowed?_?country|allowed?_?countries|antibot\w{0,8})["']?\s{0,4}(=|=>|,)/ nocase
     $steps = /["'\$](get_?(cc|card|vbv|3d|otp|sms|email_?access|fullz|selfie|ssn)|show_?(captcha|vbv|id_?card)|scam_?\w{1,12}|page_?(otp|card|billing))["']?\s{0,4}(=|=>|,)/ nocase
   condition:
     filesize < 64KB and $php and ($to or $bot) and 2 of ($twice, $out, $steps)

@@ -77,7 +77,7 @@ rule mass_rename_or_archive_batch
     false_positives = "none known"
   strings:
     $loop = /\bfor\s{1,4}\/[rfd]\b[^\n]{0,200}%%?\w\s{1,4}in\s{0,4}\(/ nocase
-    $lock = /(\b7za?(\.exe)?["']?\s{1,4}a\b[^\n]{0,80}-p[^\n]{1,80}-sdel|\b(win)?rar(\.exe)?["']?\s{1,4}(a|m)\b[^\n]{0,80}-hp|\bgpg(\.exe)?\b[^\n]{0,80}(-c\b|--symmetric|-r\s)|\bopenssl(\.exe)?\s{1,4}enc\b|\bren(ame)?\s{1,4}["']?%%?\w["']?\s{1,4}[^\n]{0,40}\.(locked|enc|crypt|encrypted|crypted)\b)/ nocase
+    $lock = /(\b7za?(\.exe)?["']?\s{1,4}a\b[^\n]{0,80}-p[^\n]{1,80}-sdel|\b(win)?rar(\.exe)?["']?\s{1,4}(a|m)\b[^\n]{0,80}-hp|\bgpg(\.exe)?\b[^\n]{0,80}(-c\b|--symmetric|-r\s)|\bopenssl(\.exe)?\s{1,4}enc\b|\bren(ame)?\s{1,4}["']?%%?\w["']?\s{1,4}[^\n]{0,40}\.(locked|enc|crypt|encrypted)\b)/ nocase
     $kind = /\*\.(docx?|xlsx?|pptx?|pdf|jpe?g|png|sql|zip|mp4|mdb|psd|bak|dbf)\b/ nocase
     $demand = /\b(bitcoins?|btc|monero|ransom\w{0,12}|your\s{1,4}files|decrypt)\b/ nocase
   condition:

@@ -159,7 +159,7 @@ rule php_globals_in_hex
     false_positives = "commercial software that was run through an obfuscator"
   strings:
     $php = /<\?(php|=)/ nocase
-    $globals = /\$\{\s{0,4}"(\\x[0-9a-f]{2}|[GLOBAS]){7}"\s{0,4}\}\s{0,4}\[\s{0,4}"(\\x[0-9a-f]{2}|\w){2,40}"\s{0,4}\]/ nocase
+    $globals = /\$\{\s{0,4}"(\\x[0-9a-f]{2}|[ABGLOS]){7}"\s{0,4}\}\s{0,4}\[\s{0,4}"(\\x[0-9a-f]{2}|\w){2,40}"\s{0,4}\]/ nocase
   condition:
     filesize < 1MB and $php and #globals > 4
 }

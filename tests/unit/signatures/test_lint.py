@@ -52,7 +52,7 @@ def test_a_good_rule_breaks_no_check(tmp_path: Path) -> None:
         ('confidence = "high"', 'confidence = "high"\n    author = "a"', "`author` is unknown"),
         ("BKL-XXX-0001", "BKL-1", "the id 'BKL-1' is not like BKL-XXX-0000"),
         ("Test.Greeting", "a greeting", "the threat name 'a greeting' is not like Kind.Platform.Detail"),
-        ('"suspicious"', '"suspicous"', "the category 'suspicous' is unknown"),
+        ('"suspicious"', '"suspect"', "the category 'suspect' is unknown"),
         ('severity = "high"', 'severity = "bad"', "the severity 'bad' is unknown"),
         ('confidence = "high"', 'confidence = "sure"', "the confidence 'sure' is unknown"),
         ('confidence = "high"', 'confidence = "low"', "a finding is acted on, but the confidence is low"),
