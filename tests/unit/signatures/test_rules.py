@@ -1,8 +1,10 @@
 """Every rule of the pack: complete metadata, a file it must find, a file it must leave alone."""
 
 import base64
+import functools
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,9 +16,18 @@ ROOT = builtin_signatures()
 REQUIRED = {"id", "threat_name", "category", "severity", "confidence", "description", "reference", "false_positives"}
 
 
+@functools.cache
+def compiled(path: Path) -> Any:
+    return yara.compile(str(path))
+
+
+@functools.cache
+def whole_pack() -> Any:
+    return yara.compile(filepaths={str(path.relative_to(ROOT)): str(path) for path in ROOT.glob("*/*.yar")})
+
+
 def rules_of(path: Path) -> list[tuple[str, dict[str, str]]]:
-    compiled = yara.compile(str(path))
-    return [(rule.identifier, rule.meta) for rule in compiled if not rule.is_private]
+    return [(rule.identifier, rule.meta) for rule in compiled(path) if not rule.is_private]
 
 
 RULES = [
@@ -41,13 +52,13 @@ def test_a_rule_says_everything_about_itself(path: Path, name: str, meta: dict[s
 
 @pytest.mark.parametrize(("path", "name", "meta"), RULES)
 def test_a_rule_finds_what_it_is_for(path: Path, name: str, meta: dict[str, str]) -> None:
-    found = [match.rule for match in yara.compile(str(path)).match(data=fixture(path, name, "positive"))]
+    found = [match.rule for match in compiled(path).match(data=fixture(path, name, "positive"))]
     assert name in found
 
 
 @pytest.mark.parametrize(("path", "name", "meta"), RULES)
 def test_a_rule_leaves_its_honest_neighbour_alone(path: Path, name: str, meta: dict[str, str]) -> None:
-    found = [match.rule for match in yara.compile(str(path)).match(data=fixture(path, name, "negative"))]
+    found = [match.rule for match in compiled(path).match(data=fixture(path, name, "negative"))]
     assert name not in found
 
 
@@ -56,7 +67,7 @@ def test_no_other_rule_of_the_pack_takes_the_honest_neighbour(path: Path, name: 
     if meta["category"] == "test":
         pytest.skip("what is nearly the one test rule may be the other")
     data = fixture(path, name, "negative")
-    assert [m.rule for other in ROOT.glob("*/*.yar") for m in yara.compile(str(other)).match(data=data)] == []
+    assert [match.rule for match in whole_pack().match(data=data)] == []
 
 
 def test_no_two_rules_share_a_name_or_an_id() -> None:
@@ -73,11 +84,10 @@ def test_every_fixture_belongs_to_a_rule() -> None:
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("*/*.yar")), ids=lambda p: p.name)
 def test_no_rule_slows_down_scanning(path: Path) -> None:
-    assert yara.compile(str(path)).warnings == []
+    assert compiled(path).warnings == []
 
 
 def test_no_rule_file_is_found_by_the_rules() -> None:
-    compiled = yara.compile(filepaths={path.stem: str(path) for path in ROOT.glob("*/*.yar")})
     for path in ROOT.rglob("*"):
         if path.is_file():
-            assert compiled.match(data=path.read_bytes()) == [], path
+            assert whole_pack().match(data=path.read_bytes()) == [], path
