@@ -74,9 +74,9 @@ rule vbscript_runs_spelled_text
     reference = "https://attack.mitre.org/techniques/T1027/010/"
     false_positives = "none known: honest scripts do not spell their own code"
   strings:
-    $spelled = /\bExecute(Global)?\s{0,4}\(?\s{0,4}(Chr[BW]?\s{0,2}\(\s{0,4}(CLng\(|CInt\()?(&H)?[0-9A-F]{2,6}[^)\n]{0,16}\){1,3}\s{0,4}&\s{0,4}){8}/ nocase
-    $reversed = /\bExecute(Global)?\s{0,4}\(?\s{0,4}StrReverse\s{0,4}\(/ nocase
-    $loop = /\bExecute(Global)?\s{0,4}\(?\s{0,4}\w{1,32}\s{0,4}\(?\s{0,4}(Split|Mid|Replace)\s{0,4}\(\s{0,4}"[^"\n]{200}/ nocase
+    $spelled = /\b(Execute|ExecuteGlobal)\s{0,4}\(?\s{0,4}(Chr[BW]?\s{0,2}\(\s{0,4}(CLng\(|CInt\()?(&H)?[0-9A-F]{2,6}[^)\n]{0,16}\){1,3}\s{0,4}&\s{0,4}){8}/ nocase
+    $reversed = /\b(Execute|ExecuteGlobal)\s{0,4}\(?\s{0,4}StrReverse\s{0,4}\(/ nocase
+    $loop = /\b(Execute|ExecuteGlobal)\s{0,4}\(?\s{0,4}\w{1,32}\s{0,4}\(?\s{0,4}(Split|Mid|Replace)\s{0,4}\(\s{0,4}"[^"\n]{200}/ nocase
   condition:
     filesize < 2MB and any of them
 }

@@ -203,7 +203,7 @@ rule shell_with_owner_rights
     reference = "https://attack.mitre.org/techniques/T1548/001/"
     false_positives = "exercises in privilege escalation"
   strings:
-    $line = /\bcp\s{1,4}(-\w{1,6}\s{1,4})?\/(usr\/)?bin\/(ba|da|z|k)?sh\s{1,4}(\/(var\/)?tmp\/|\/dev\/shm\/|\/[\w\/]{0,60}\/\.\w)[^\n;&|]{1,60}(;|&&|\n)[^\n]{0,60}\bchmod\s{1,4}([0-7]{0,1}[4-7][0-7]{3}|[ug]{0,2}\+[rwx]{0,3}s[rwx]{0,3})\s/
+    $line = /\bcp\s{1,4}(-\w{1,6}\s{1,4})?\/(usr\/)?bin\/(ba|da|z|k)?sh\s{1,4}(\/(var\/)?tmp\/|\/dev\/shm\/|\/[\w\/]{0,60}\/\.\w)[^\n;&|]{1,60}(;|&&|\n)[^\n]{0,60}\b(chmod|busybox chmod)\s{1,4}([0-7]{0,1}[4-7][0-7]{3}|[ug]{0,2}\+[rwx]{0,3}s[rwx]{0,3})\s/
   condition:
     filesize < 64KB and $line
 }

@@ -52,13 +52,14 @@ rule powershell_blinds_event_tracing
     reference = "https://attack.mitre.org/techniques/T1562/006/"
     false_positives = "none known"
   strings:
-    $function = /\bEtw['"]?\s{0,2}\+?\s{0,2}['"]?Event['"]?\s{0,2}\+?\s{0,2}['"]?Write(Transfer|Full)?\b/ ascii wide nocase
+    $function = "EtwEventWrite" ascii wide nocase
+    $joined = /['"]EtwE\w{0,9}['"]\s{0,2}\+/ ascii wide nocase
     $protect = /Virtual['"]?\s{0,2}\+?\s{0,2}['"]?Protect\b/ ascii wide nocase
     $write = /(Marshal\]::(Copy|WriteByte)\s{0,2}\(|Marshal\.(Copy|WriteByte)\s{0,2}\(|WriteProcessMemory)/ ascii wide nocase
     $provider = /Tracing\.PSEtwLogProvider/ ascii wide nocase
     $enabled = /(m_enabled|etwProvider)['"][^\n]{0,120}\.(SetValue|GetValue)\s{0,2}\(/ ascii wide nocase
   condition:
-    filesize < 1MB and uint16(0) != 0x5A4D and (($function and $protect and $write) or ($provider and $enabled))
+    filesize < 1MB and uint16(0) != 0x5A4D and ((any of ($function, $joined) and $protect and $write) or ($provider and $enabled))
 }
 
 rule script_switches_defender_off

@@ -12,12 +12,14 @@ rule powershell_joins_characters
     reference = "https://attack.mitre.org/techniques/T1027/010/"
     false_positives = "none known: honest scripts do not spell their own code"
   strings:
+    // What all three forms have; the rest alone would be looked for in every file.
+    $char = "[char" ascii wide nocase
     $list = /(\d{2,3}\s{0,2}[,;:_~-]\s{0,2}){24}[^\n]{0,2000}(%|ForEach(-Object)?)\s{0,2}\{[^\n}]{0,40}\[char\]/ ascii wide nocase
     $array = /\[char\[\]\]\s{0,4}@?\(?\s{0,4}((0x)?[0-9a-f]{2,3}\s{0,2},\s{0,2}){16}/ ascii wide nocase
     $sum = /(\[char\]\s{0,2}\(?\s{0,2}(0x)?[0-9a-f]{2,3}\s{0,2}\)?\s{0,2}\+\s{0,2}){8}/ ascii wide nocase
     $run = /(\biex\b|Invoke-Expression|\.Invoke\s{0,2}\(|\[ScriptBlock\]::Create)/ ascii wide nocase
   condition:
-    filesize < 4MB and $run and ($list or $array or $sum)
+    filesize < 4MB and $char and $run and ($list or $array or $sum)
 }
 
 rule powershell_xor_loader
@@ -72,9 +74,11 @@ rule powershell_reorders_text
     false_positives = "commercial scripts run through an obfuscator"
   strings:
     $format = /["'](\{\d{1,2}\}){4,40}["']\s{0,4}-f\s{0,4}["']/ ascii wide nocase
+    $fourth_first = "{3}{" ascii wide
+    $fourth = "}{3}" ascii wide
     $run = /([&.]\s{0,2}\(\s{0,2}["'](\{\d{1,2}\}){2,40}["']\s{0,4}-f|\biex\b|Invoke-Expression|\.Invoke\s{0,2}\()/ ascii wide nocase
   condition:
-    filesize < 4MB and #format > 3 and $run
+    filesize < 4MB and any of ($fourth_first, $fourth) and #format > 3 and $run
 }
 
 rule powershell_key_in_script_loader

@@ -117,8 +117,9 @@ rule msiexec_installs_from_bare_address
     reference = "https://attack.mitre.org/techniques/T1218/007/"
     false_positives = "laboratories that install from an address without a name; private address ranges do not match"
   strings:
+    $name = "msiexec" ascii wide nocase
     $line = /\bmsiexec(\.exe)?["']?\s[^\n]{0,60}[\/-](i|package)\s{0,4}["']?https?:\/\/(2\d\d|[3-9]\d|1[3-689]\d)\.\d{1,3}\.\d{1,3}\.\d{1,3}[:\/][^\n]{0,120}[\/-]q(n|b|uiet)?\b/ ascii wide nocase
     $quiet_first = /\bmsiexec(\.exe)?["']?\s[^\n]{0,40}[\/-]q(n|b|uiet)?\s[^\n]{0,40}[\/-](i|package)\s{0,4}["']?https?:\/\/(2\d\d|[3-9]\d|1[3-689]\d)\.\d{1,3}\.\d{1,3}\.\d{1,3}[:\/]/ ascii wide nocase
   condition:
-    filesize < 64KB and any of them
+    filesize < 64KB and $name and any of ($line, $quiet_first)
 }
