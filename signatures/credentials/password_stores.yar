@@ -98,11 +98,12 @@ rule keychain_dumped_and_sent
     reference = "https://attack.mitre.org/techniques/T1555/001/"
     false_positives = "none known"
   strings:
-    $dump = /\bsecurity\s{1,4}(dump-keychain\s[^\n]{0,20}-d\b|find-(generic|internet)-password\s[^\n]{0,80}-w?ga?w?\b)/ nocase
+    $dump = /\bsecurity\s{1,4}dump-keychain\s[^\n]{0,20}-d\b/ nocase
+    $browser = /\bfind-generic-password\s[^\n]{0,80}(Chrome|Chromium|Brave|Microsoft Edge|Opera|Vivaldi)\b/ nocase
     $file = /\b(cp|ditto|zip|tar|cat)\s[^\n]{0,80}Keychains\/login\.keychain(-db)?/ nocase
     $dialogue = /display dialog[^\n]{0,300}with hidden answer/ nocase
     $verified = /\bdscl\s{1,4}(\/Local\/Default|\.|\/Search)\s{1,4}-authonly\b/ nocase
     $send = /(\bcurl\s[^\n]{0,160}(-F\s|-T\s|-d\s|--data|--upload-file|-X\s{0,2}POST)|api\.telegram\.org\/bot)/
   condition:
-    filesize < 1MB and $send and ($dump or $file or $dialogue) and ($file or $verified or $dump) and not uint32be(0) == 0xCAFEBABE
+    filesize < 1MB and $send and ($dump or $browser or ($dialogue and ($verified or $file)))
 }

@@ -15,6 +15,8 @@ rule jscript_saves_download_and_starts_it
     $http = /ActiveXObject\s{0,4}\(\s{0,4}['"](MSXML2\.(Server)?XMLHTTP|Microsoft\.XMLHTTP|WinHttp\.WinHttpRequest)/ nocase
     $stream = /ActiveXObject\s{0,4}\(\s{0,4}['"](ADODB\.Stream|Scripting\.FileSystemObject)/ nocase
     $save = /\.\s{0,2}(SaveToFile|CreateTextFile)\s{0,4}\(/ nocase
+    // Pages of old have all the rest, and `.exec(` of expressions.
+    $shell = /['"](WScript\.Shell|Shell\.Application)['"]/ nocase
     $start = /\.\s{0,2}(Run|Exec|ShellExecute)\s{0,4}\(/ nocase
   condition:
     filesize < 1MB and all of them

@@ -8,12 +8,12 @@ rule internet_shortcut_to_program
     category = "dropper"
     severity = "medium"
     confidence = "high"
-    description = "An internet shortcut to a program or script on a file server or web folder"
+    description = "An internet shortcut to a program or script in a web folder, or on a file server given by number"
     reference = "https://attack.mitre.org/techniques/T1204/002/"
-    false_positives = "shortcuts to installers on a company's file server"
+    false_positives = "shortcuts on a network without names"
   strings:
     $head = "[InternetShortcut]" nocase
-    $target = /\nURL=(file:)?[\/\\]{2,5}[A-Za-z0-9.-]{3,120}(@(SSL|\d{2,5}))?[\/\\][^\r\n]{1,260}\.(exe|scr|com|cpl|jse?|vbs|vbe|wsf|hta|bat|cmd|ps1|msi|lnk|jar|pif)\s{0,4}(\r|\n|$)/ nocase
+    $target = /\nURL=(file:)?[\/\\]{2,5}(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}|[A-Za-z0-9.-]{3,120}@(SSL|\d{2,5})|[A-Za-z0-9.-]{3,120}[\/\\]DavWWWRoot)(@\d{2,5})?[\/\\][^\r\n]{1,260}\.(exe|scr|com|cpl|jse?|vbs|vbe|wsf|hta|bat|cmd|ps1|msi|lnk|jar|pif)\s{0,4}(\r|\n|$)/ nocase
     $in_archive = /\nURL=file:[^\r\n]{4,200}\.zip[\/\\][^\r\n]{1,100}\.(exe|scr|jse?|vbs|hta|bat|cmd|lnk|url)\b/ nocase
   condition:
     filesize < 16KB and $head and any of ($target, $in_archive)
@@ -50,7 +50,7 @@ rule library_of_remote_folder
     false_positives = "document servers connected on purpose; those of Microsoft do not match"
   strings:
     $head = /<(libraryDescription|searchConnectorDescription)\b/ nocase
-    $location = /<url>\s{0,8}(\\\\[A-Za-z0-9.-]{3,120}(@(SSL|\d{2,5}))?(@\d{2,5})?\\(DavWWWRoot|webdav|share|dav)|https?:\/\/(\d{1,3}\.){3}\d{1,3}|https?:\/\/[a-z0-9.-]{3,120}\.(trycloudflare|ngrok)[a-z.-]{0,12})/ nocase
+    $location = /<url>\s{0,8}(\\\\[A-Za-z0-9.-]{3,120}(@(SSL|\d{2,5})(@\d{2,5})?\\|\\(DavWWWRoot|webdav)\\)|https?:\/\/(\d{1,3}\.){3}\d{1,3}|https?:\/\/[a-z0-9.-]{3,120}\.(trycloudflare|ngrok)[a-z.-]{0,12})/ nocase
   condition:
     filesize < 64KB and all of them
 }

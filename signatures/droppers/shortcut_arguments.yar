@@ -21,7 +21,7 @@ rule shortcut_to_download_tool
     false_positives = "none known"
   strings:
     $shell = /\bcmd(\.exe)?\b/ ascii wide nocase
-    $tool = /\b(certutil|bitsadmin|curl|ftp|finger|msiexec|mshta|rundll32)(\.exe)?\b[^\n]{0,80}(https?:\/\/|-decode|\/transfer|\\\\\d{1,3}\.\d)/ ascii wide nocase
+    $tool = /\b(certutil|bitsadmin|curl|ftp|finger|mshta|rundll32)(\.exe)?\b[^\n]{0,80}(https?:\/\/|-decode|\/transfer|\\\\\d{1,3}\.\d)/ ascii wide nocase
   condition:
     filesize < 1MB and windows_shortcut_file and all of them
 }

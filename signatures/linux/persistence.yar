@@ -112,7 +112,7 @@ rule device_rule_runs_payload
     false_positives = "none known"
   strings:
     $match = /\b(SUBSYSTEM|ACTION|KERNEL|ENV\{[A-Z_]{1,30}\})==/
-    $run = /\bRUN(\{program\})?\+?=\s{0,2}"[^"\n]{0,120}(\b(curl|wget)\s[^"\n]{0,120}https?:|\/dev\/(tcp|shm)\/|\/(var\/)?tmp\/|\bbase64\s{1,2}-d|\b(nc|ncat)\s{1,2}-)/
+    $run = /\bRUN(\{program\})?\+?=\s{0,2}"[^"\n]{0,120}(\b(curl|wget)\s[^"\n]{0,120}https?:|\/dev\/(tcp|shm)\/|\bbase64\s{1,2}-d|\b(nc|ncat)\s{1,2}-)|\bRUN(\{program\})?\+?=\s{0,2}"(\/bin\/(ba)?sh\s{1,4}(-c\s{1,4}'?)?)?\/(var\/)?tmp\//
   condition:
     filesize < 64KB and all of them
 }
@@ -182,11 +182,11 @@ rule sudo_right_for_intruder
     category = "persistence"
     severity = "medium"
     confidence = "medium"
-    description = "A script that gives a system account or everybody all rights without a password"
+    description = "A script that gives a service's account all rights without a password"
     reference = "https://attack.mitre.org/techniques/T1548/003/"
-    false_positives = "images of test machines that open everything on purpose"
+    false_positives = "images for development that open everything on purpose"
   strings:
-    $append = /\b(echo|printf)\s[^\n]{0,10}["']?\s{0,4}(www-data|nobody|daemon|apache|nginx|mysql|postgres|redis|tomcat|mail|games|lp|sync|ftp|ALL)\s{1,8}ALL\s{0,4}=\s{0,4}\(?(ALL|root)(\s{0,2}:\s{0,2}ALL)?\)?\s{0,4}NOPASSWD\s{0,2}:\s{0,4}ALL[^\n]{0,20}(>{1,2}|\|\s{0,4}(sudo\s{1,4})?tee\s)[^\n]{0,20}\/etc\/sudoers/
+    $append = /\b(echo|printf)\s[^\n]{0,10}["']?\s{0,4}(www-data|nobody|daemon|apache|nginx|mysql|postgres|redis|tomcat|mail|games|lp|sync|ftp)\s{1,8}ALL\s{0,4}=\s{0,4}\(?(ALL|root)(\s{0,2}:\s{0,2}ALL)?\)?\s{0,4}NOPASSWD\s{0,2}:\s{0,4}ALL[^\n]{0,20}(>{1,2}|\|\s{0,4}(sudo\s{1,4})?tee\s)[^\n]{0,20}\/etc\/sudoers/
   condition:
     filesize < 64KB and $append
 }

@@ -39,7 +39,7 @@ rule macros_without_source
     uint32be(0) == 0xD0CF11E0 and filesize < 16MB and $project and ($module or $compiled) and not $source
 }
 
-rule document_embeds_flash_or_program
+rule document_embeds_program
 {
   meta:
     id = "BKL-OFF-0029"

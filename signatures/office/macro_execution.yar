@@ -20,9 +20,10 @@ rule macro_starts_interpreter
     reference = "https://attack.mitre.org/techniques/T1204/002/"
     false_positives = "in-house templates that start a batch file on opening"
   strings:
-    $start = /(\bShell\b|\.Run\b|\.Exec\b|\bShellExecute[AW]?\b)[^\n]{0,60}\b(powershell|pwsh|mshta|wscript|cscript|regsvr32|certutil|bitsadmin|cmd(\.exe)?\s{1,4}\/[ckv])\b/ nocase
+    $start = /(\bShell\b|\.Run\b|\.Exec\b|\bShellExecute[AW]?\b)[^\n]{0,60}\b(powershell|pwsh|mshta|wscript|cscript|regsvr32|certutil|bitsadmin)\b/ nocase
+    $hidden = /(\bShell\b|\.Run\b|\.Exec\b|\bShellExecute[AW]?\b)[^\n]{0,60}\bcmd(\.exe)?\s{1,4}\/[ckv]\b[^\n]{0,200}(\bvbHide\b|,\s{0,4}(0|False)\b|https?:|%(temp|tmp|appdata|public)%)/ nocase
   condition:
-    vba_that_starts_by_itself and $start
+    vba_that_starts_by_itself and any of them
 }
 
 rule macro_downloads_with_urlmon

@@ -26,7 +26,7 @@ rule rich_text_package_with_program
     id = "BKL-OFF-0024"
     threat_name = "Dropper.RTF.Package"
     category = "dropper"
-    severity = "high"
+    severity = "medium"
     confidence = "high"
     description = "Rich text with a packaged program or script"
     reference = "https://attack.mitre.org/techniques/T1204/002/"
