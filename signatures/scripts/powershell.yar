@@ -13,6 +13,7 @@ rule powershell_hidden_download
     false_positives = "installers of administrators that hide their window; visible ones do not match"
   strings:
     $hidden = /-w(in(dowstyle)?)?\s{1,4}(hidden|1)\b/ ascii wide nocase
+    $address = "http" ascii wide nocase
     // One string for each way: each has a fixed piece, by which other files are told apart quickly.
     $web_client = /Net\.WebClient\s{0,4}\)?\s{0,4}\)?\.DownloadString\s{0,4}\(?\s{0,4}['"]?https?:/ ascii wide nocase
     $request = /\bInvoke-WebRequest\s{0,4}\(?\s{0,4}['"]?https?:/ ascii wide nocase
@@ -21,7 +22,7 @@ rule powershell_hidden_download
     $rest_short = /\birm\s{0,4}\(?\s{0,4}['"]?https?:/ ascii wide nocase
     $execute = /\b(iex|Invoke-Expression)\b/ ascii wide nocase
   condition:
-    filesize < 256KB and $hidden and $execute and
+    filesize < 256KB and $hidden and $address and $execute and
     any of ($web_client, $request, $rest, $request_short, $rest_short)
 }
 

@@ -33,6 +33,7 @@ rule powershell_runs_text_of_bare_address
     reference = "https://attack.mitre.org/techniques/T1059/001/"
     false_positives = "laboratories that install machines from an address without a name; private address ranges do not match"
   strings:
+    $address = "http" ascii wide nocase
     $web_client = "DownloadString" ascii wide nocase
     $request = "Invoke-WebRequest" ascii wide nocase
     $rest = "Invoke-RestMethod" ascii wide nocase
@@ -41,7 +42,7 @@ rule powershell_runs_text_of_bare_address
     $call = /\b(iex|Invoke-Expression)\b[^\n]{0,80}(DownloadString\s{0,2}\(|\biwr\b|\birm\b|\bcurl\b|Invoke-WebRequest|Invoke-RestMethod)[^\n]{0,60}https?:\/\/([a-z0-9-]{1,60}\.(ngrok[a-z.-]{2,12}|trycloudflare\.com|serveo\.net|loca\.lt)|(www\.)?(pastebin\.com|paste\.ee|hastebin\.com|rentry\.co|transfer\.sh|termbin\.com|ix\.io|cdn\.discordapp\.com)\/|([2-9]|1[13-9]|12[0-689]|[2-9]\d|1[013-689]\d|17[013-9]|2\d\d)\.\d{1,3}\.\d{1,3}\.\d{1,3}[:\/])/ ascii wide nocase
     $pipe = /(DownloadString\s{0,2}\(|\biwr\b|\birm\b|Invoke-WebRequest|Invoke-RestMethod)[^\n]{0,60}https?:\/\/([a-z0-9-]{1,60}\.(ngrok[a-z.-]{2,12}|trycloudflare\.com|serveo\.net|loca\.lt)|(www\.)?(pastebin\.com|paste\.ee|hastebin\.com|rentry\.co|transfer\.sh|termbin\.com|ix\.io|cdn\.discordapp\.com)\/|(2\d\d|[3-9]\d|1[3-689]\d)\.\d{1,3}\.\d{1,3}\.\d{1,3}[:\/])[^\n|]{0,160}\|\s{0,4}(iex|Invoke-Expression)\b/ ascii wide nocase
   condition:
-    filesize < 256KB and any of ($web_client, $request, $rest, $request_short, $rest_short) and any of ($call, $pipe)
+    filesize < 256KB and $address and any of ($web_client, $request, $rest, $request_short, $rest_short) and any of ($call, $pipe)
 }
 
 rule powershell_records_keys
