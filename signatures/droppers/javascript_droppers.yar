@@ -80,50 +80,6 @@ rule script_host_downloads_and_runs
     filesize < 512KB and all of them
 }
 
-rule vbscript_executes_spelled_text
-{
-  meta:
-    id = "BKL-DRP-1014"
-    threat_name = "Suspicious.VBScript.Spelled"
-    category = "dropper"
-    severity = "medium"
-    confidence = "medium"
-    description = "VBScript that spells a program letter by letter and executes it"
-    reference = "https://attack.mitre.org/techniques/T1027/"
-    false_positives = "none known"
-  strings:
-    $execute = "execute" ascii wide nocase
-    $character = "chr" ascii wide nocase
-    $flow = /\bexecute(global)?\s{0,4}\(?\s{0,4}(chrw?\s{0,2}\(\s{0,2}[0-9&h+* -]{1,12}\s{0,2}\)\s{0,4}&\s{0,4}){8}/ ascii wide nocase
-    $loop = /\bexecute(global)?\s{0,4}\(?\s{0,4}(\w{1,24}\s{0,2}\(|StrReverse\s{0,2}\()/ ascii wide nocase
-    $letters = /\bchrw?\s{0,2}\(\s{0,2}(asc|clng|cint|eval)\s{0,2}\(/ ascii wide nocase
-    $split = /\bsplit\s{0,2}\(\s{0,2}("[^"\n]{200}|\w{1,24}\s{0,2},)/ ascii wide nocase
-  condition:
-    filesize < 512KB and $execute and #character >= 4 and ($flow or ($loop and $letters and $split))
-}
-
-rule batch_downloads_and_runs
-{
-  meta:
-    id = "BKL-DRP-1015"
-    threat_name = "Dropper.Batch.Download"
-    category = "dropper"
-    severity = "high"
-    confidence = "medium"
-    description = "A batch file that downloads with a program meant for something else and starts the result"
-    reference = "https://attack.mitre.org/techniques/T1218/"
-    false_positives = "set-up scripts of administrators who use certutil or bitsadmin"
-  strings:
-    $batch = /@?echo\s{1,4}off\b/ nocase
-    $certutil = /\bcertutil(\.exe)?\b[^\n]{0,60}[-\/]urlcache\b[^\n]{0,60}https?:[^\n]{1,200}\.(exe|dll|bat|ps1|vbs|scr|hta|txt|dat)\b/ nocase
-    $bits = /\bbitsadmin(\.exe)?\b[^\n]{0,40}\/transfer\b[^\n]{0,120}https?:[^\n]{1,200}\.(exe|dll|bat|ps1|vbs|scr|hta)\b/ nocase
-    $decode = /\bcertutil(\.exe)?\b[^\n]{0,20}[-\/]decode(hex)?\b[^\n]{1,160}\.(exe|dll|scr|vbs|ps1|bat)\b/ nocase
-    $start = /(\bstart\s{1,4}(\/\w{1,4}\s{1,4}|""\s{1,4}){0,4}["%\w\\:.]|\b(rundll32|regsvr32|wscript|cscript|mshta)(\.exe)?\s|\bcall\s{1,4}%)/ nocase
-    $folder = /%(temp|appdata|tmp|public|localappdata|programdata)%/ nocase
-  condition:
-    filesize < 64KB and $batch and any of ($certutil, $bits, $decode) and $start and $folder
-}
-
 rule page_builds_file_from_constant
 {
   meta:
