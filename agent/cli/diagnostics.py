@@ -1,6 +1,5 @@
 """`buckler diagnostics`: a bundle of evidence for support, and what would be in it."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +8,7 @@ import typer
 from agent.cli.doctor import checkup_record
 from agent.cli.invocation import ConfigOption, DataDirOption, OutputOption, common_options
 from agent.cli.printing import say, say_json, say_table
-from agent.domain.errors import BucklerError, ExitStatus
+from agent.domain.errors import ExitStatus
 
 if TYPE_CHECKING:
     from agent.support.diagnostics.bundle import Bundle
@@ -45,14 +44,18 @@ def create(
     What cannot be had is told in the bundle, and the rest is there; the exit status is 3 then.
     """
     from agent.cli.diagnostics_wiring import make_bundle
+    from agent.support.diagnostics.bundle import refuse_to_overwrite
     from agent.support.redaction import RedactionPolicy
 
     common = common_options(context, output, data_dir, config)
     if item is not None and not preview:
         raise typer.BadParameter("--item belongs to --preview")
-    bundle = make_bundle(common, RedactionPolicy(below_homes=hide_paths), lambda: checkup_record(common))
+    if to is not None and not preview:
+        # Said before a minute of work, not after it; the file itself is made so that it cannot be overwritten.
+        refuse_to_overwrite(to)
+    bundle = make_bundle(common, RedactionPolicy(below_homes=hide_paths), lambda: checkup_record(common), item)
     if item is not None:
-        say(_item_text(bundle, item))
+        say(_item_text(bundle))
         return
     size = None if preview else _write(bundle, to)
     if common.as_json:
@@ -71,16 +74,9 @@ def _write(bundle: "Bundle", to: Path | None) -> tuple[Path, int]:
     return path, write_bundle(bundle, path)
 
 
-def _item_text(bundle: "Bundle", name: str) -> str:
-    from agent.support.diagnostics.bundle import MANIFEST
-
-    if name == MANIFEST:
-        return json.dumps(bundle.manifest(), indent=1)
-    found = next((item for item in bundle.items if item.name == name), None)
-    if found is None:
-        names = ", ".join((MANIFEST, *(item.name for item in bundle.items)))
-        raise BucklerError("ITEM_UNKNOWN", f"a bundle has no item {name!r}", next_step=f"choose one of {names}")
-    return found.text or f"{found.status.value}: {found.error}"
+def _item_text(bundle: "Bundle") -> str:
+    (item,) = bundle.items
+    return item.text or f"{item.status.value}: {item.error}"
 
 
 def _say_items(bundle: "Bundle") -> None:

@@ -41,18 +41,29 @@ _DOCTORS_PATIENCE_S = 45.0
 DoctorReport = Callable[[], Json]
 
 
-def make_bundle(common: Common, policy: RedactionPolicy, doctor: DoctorReport | None = None) -> Bundle:
+def make_bundle(
+    common: Common, policy: RedactionPolicy, doctor: DoctorReport | None = None, only: str | None = None
+) -> Bundle:
     """Gather everything about this device.
 
     Args:
         common: Which agent.
         policy: What to take out.
         doctor: Runs the check-up; None: there is none.
+        only: Name of the one item that is wanted; None: all of them.
+
+    Raises:
+        BucklerError: `ITEM_UNKNOWN`.
     """
     clock, evidence = SystemClock(), _Evidence(common)
-    names = private_names(evidence.key_files(), os.environ)
-    redactor = Redactor(Private(names.users, names.homes, names.secrets), policy)
-    items = collect_all(_collectors(evidence, doctor), redactor, clock)
+    private = private_names(evidence.key_files(), os.environ)
+    redactor = Redactor(Private(private.users, private.homes, private.secrets), policy)
+    collectors = _collectors(evidence, doctor)
+    wanted = [collector for collector in collectors if only is None or collector.name == only]
+    if not wanted:
+        names = ", ".join(collector.name for collector in collectors)
+        raise BucklerError("ITEM_UNKNOWN", f"a bundle has no item {only!r}", next_step=f"choose one of {names}")
+    items = collect_all(wanted, redactor, clock)
     return Bundle(clock.now(), app_version(), policy, items)
 
 

@@ -102,11 +102,7 @@ def write_bundle(bundle: Bundle, path: Path) -> int:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), _MODE)
     except FileExistsError as error:
-        raise BucklerError(
-            "DIAGNOSTICS_EXISTS",
-            f"{path} is there already, and nothing is overwritten",
-            next_step="give another name with --to",
-        ) from error
+        raise _exists(path) from error
     except OSError as error:
         raise _not_written(path, error) from error
     try:
@@ -118,6 +114,24 @@ def write_bundle(bundle: Bundle, path: Path) -> int:
         path.unlink(missing_ok=True)
         raise _not_written(path, error) from error
     return len(content)
+
+
+def refuse_to_overwrite(path: Path) -> None:
+    """Tell early what `write_bundle` would refuse.
+
+    Raises:
+        BucklerError: `DIAGNOSTICS_EXISTS`.
+    """
+    if path.exists() or path.is_symlink():
+        raise _exists(path)
+
+
+def _exists(path: Path) -> BucklerError:
+    return BucklerError(
+        "DIAGNOSTICS_EXISTS",
+        f"{path} is there already, and nothing is overwritten",
+        next_step="give another name with --to",
+    )
 
 
 def _not_written(path: Path, error: OSError) -> BucklerError:

@@ -41,14 +41,15 @@ def test_a_bundle_is_previewed_written_once_and_its_items_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run_command(["diagnostics", "create", "--preview"]) == 0
-    assert "Nothing was written or sent." in capfd.readouterr().out
-    assert list(tmp_path.iterdir()) == []
     assert run_command(["diagnostics", "create", "--preview", "--item", "configuration.json"]) == 0
+    assert list(tmp_path.iterdir()) == []
     assert json.loads(capfd.readouterr().out)["scanner.workers"] == {"value": 0, "origin": "default"}
     assert run_command(["diagnostics", "create", "--preview", "--item", "nothing"]) == ExitStatus.BAD_INPUT
     assert "ITEM_UNKNOWN" in capfd.readouterr().err
     assert run_command(["diagnostics", "create", "--to", "b.zip"]) == 0
+    said = capfd.readouterr().out
+    assert "doctor.json            collected" in said
+    assert "Nothing was sent; look into it" in said
     assert run_command(["diagnostics", "create", "--to", "b.zip"]) == ExitStatus.BAD_INPUT
     assert "DIAGNOSTICS_EXISTS" in capfd.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["b.zip"]

@@ -79,10 +79,9 @@ def test_a_file_is_taken_restored_for_good_and_not_taken_again(protected: Protec
     assert [row["id"] for row in protected.ask("exclusion", "list")] == [receipt["exclusion_id"]]
     costs = protected.ask("scan-costs", "--window", "start")
     assert str(infected) in [row["path"] for row in costs["slowest"]]
-    bundle = protected.ask("diagnostics", "create", "--preview")
-    status = {item["name"]: item["status"] for item in bundle["items"]}
-    live = ("expected.json", "status.json", "scan-costs-hour.json", "scans.json", "database.json", "processes.json")
-    assert {status[name] for name in live} == {"collected"}
+    scans = protected.ask("diagnostics", "create", "--preview", "--item", "scans.json")
+    assert str(infected) in [row["path"] for row in scans["slowest"]]
+    assert scans["schedule"]["quick_schedule"] == "off"
 
 
 def test_it_stops_cleanly_when_told_to_and_starts_after_a_kill(protected: Protected) -> None:
