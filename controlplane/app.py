@@ -35,10 +35,10 @@ from controlplane.billing.wallet import Wallet
 from controlplane.billing.webhook import payment_hook
 from controlplane.catalog.service import CatalogService
 from controlplane.commands.campaigns import Campaigns
-from controlplane.commands.ports import NoNudges
 from controlplane.commands.rpc import CommandExchangeRpc, CommandRpc
 from controlplane.commands.service import CommandGround, CommandService
 from controlplane.config import BillingConfig, MailConfig
+from controlplane.connecting import BusNudges
 from controlplane.detections.rpc import DetectionRpc
 from controlplane.detections.service import DetectionService
 from controlplane.devices.contact import DeviceContacts
@@ -46,6 +46,7 @@ from controlplane.devices.fleet import FleetReader
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.devices.rpc import DeviceRpc, FleetRpc
 from controlplane.devices.service import DeviceService
+from controlplane.devices.stream import DeviceStreams
 from controlplane.keys import authority, root
 from controlplane.keys.authority import CertificateAuthority
 from controlplane.keys.root import RootKey
@@ -66,6 +67,8 @@ from controlplane.licensing.terms import TermsReader
 from controlplane.notices.mail import Mail, MailFolder, MailHeld, SmtpMail, SmtpSettings
 from controlplane.notices.rpc import NoticeRpc
 from controlplane.notices.service import NoticeService
+from controlplane.runtime.bus.memory import MemoryBus
+from controlplane.runtime.bus.port import Bus
 from controlplane.runtime.clock import Clock, ShiftedClock, SystemClock
 from controlplane.runtime.interceptors import CallEntry, CallInterceptor
 from controlplane.runtime.private_files import make_private_folder
@@ -226,6 +229,7 @@ class ControlPlane:
     detections: DetectionService
     commands: CommandService
     campaigns: Campaigns
+    bus: Bus
 
 
 def system_clocks() -> Clocks:
@@ -462,7 +466,9 @@ class _Usual(TypedDict):
     clock: Clock
 
 
-def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | None = None) -> ControlPlane:
+def build(
+    database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | None = None, bus: Bus | None = None
+) -> ControlPlane:
     """Build the control plane, from the ground up.
 
     Args:
@@ -470,7 +476,9 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         keys: What signs.
         clocks: The two times.
         commerce: None: by bank transfer.
+        bus: To the replicas; None: there are none.
     """
+    bus = bus or MemoryBus()
     randomness = SystemRandomness()
     clock = clocks.business
     audit = AuditLog(clock, randomness)
@@ -513,7 +521,7 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         licences=licences,
         notices=notices,
     )
-    commanding = CommandGround(registry=registry, access=licences, nudges=NoNudges(), **usual)
+    commanding = CommandGround(registry=registry, access=licences, nudges=BusNudges(bus), **usual)
     return ControlPlane(
         database=database,
         clocks=clocks,
@@ -536,6 +544,7 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         detections=DetectionService(registry=registry, **usual),
         commands=CommandService(commanding),
         campaigns=Campaigns(commanding),
+        bus=bus,
     )
 
 
@@ -554,7 +563,9 @@ def interceptor(plane: ControlPlane) -> CallInterceptor:
     )
 
 
-def device_listener(plane: ControlPlane, address: Address, *, check_in_interval_s: int) -> Listener:
+def device_listener(
+    plane: ControlPlane, address: Address, *, streams: DeviceStreams, check_in_interval_s: int
+) -> Listener:
     """The port of activated devices: mutual TLS."""
     identity = plane.keys.authority.server_identity()
     anchors = TrustAnchors(plane.keys.signer, plane.keys.authority)
@@ -563,6 +574,7 @@ def device_listener(plane: ControlPlane, address: Address, *, check_in_interval_
         entitlements=EntitlementRpc(service=plane.licensing, anchors=anchors, clock=plane.clocks.business),
         detections=DetectionRpc(plane.detections),
         commands=CommandExchangeRpc(plane.commands),
+        streams=streams,
         check_in_interval_s=check_in_interval_s,
     )
     return Listener(

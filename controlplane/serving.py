@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from controlplane import app
+from controlplane.commands.rpc import CommandExchangeRpc
 from controlplane.config import ServerConfig
+from controlplane.connecting import build_streams, bus_of
+from controlplane.devices.connections import StreamSettings
 from controlplane.job_handlers import job_runner
 from controlplane.licensing.rpc import EnrollmentSettings
 from controlplane.runtime.clock import ShiftedClock
@@ -31,6 +34,7 @@ class ServeOptions:
         web_listen: The port of the payment provider's webhooks; None: none.
         demo: Whether people may move the business clock.
         check_in_interval_s: Seconds between check-ins that devices are asked to keep to.
+        streams: Times and limits of the devices' streams.
     """
 
     listen: Address
@@ -38,6 +42,7 @@ class ServeOptions:
     web_listen: Address | None
     demo: bool
     check_in_interval_s: int
+    streams: StreamSettings = field(default_factory=StreamSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +90,31 @@ async def serve(
     async with opened(config, demo=options.demo) as server, AsyncExitStack() as running:
         ready(await _start(server, options, running))
         async with asyncio.TaskGroup() as tasks:
-            jobs = tasks.create_task(server.runner.run_forever())
+            endless = [tasks.create_task(each) for each in (server.runner.run_forever(), server.plane.bus.run())]
             await stop.wait()
-            jobs.cancel()
+            for task in endless:
+                task.cancel()
 
 
 async def _start(server: Opened, options: ServeOptions, running: AsyncExitStack) -> Serving:
     """Start every port; each is stopped with `running`, the last one first."""
     plane, around = server.plane, app.interceptor(server.plane)
     device_address = options.device_listen or _next_port(options.listen)
-    devices = await start_server(
-        app.device_listener(plane, device_address, check_in_interval_s=options.check_in_interval_s), around
+    streams = build_streams(
+        bus=plane.bus,
+        check=plane.devices.check,
+        commands=CommandExchangeRpc(plane.commands),
+        settings=options.streams,
+        wall=plane.clocks.wall,
+        randomness=plane.randomness,
     )
+    listener = app.device_listener(
+        plane, device_address, streams=streams, check_in_interval_s=options.check_in_interval_s
+    )
+    devices = await start_server(listener, around)
     running.push_async_callback(devices.stop)
+    # Before the port: it waits for calls in flight, and a stream would be one for minutes.
+    running.callback(streams.connections.stop)
     web = None
     if options.web_listen is not None:
         web = await start_web(options.web_listen, app.web_hooks(plane), plane.randomness)
@@ -144,10 +161,11 @@ async def opened(config: ServerConfig, *, demo: bool | None = None) -> AsyncIter
         demo: None: a demonstration if it was one before.
 
     Raises:
-        Refusal: SCHEMA_OUTDATED, SCHEMA_NEWER, SANDBOX_DATABASE, or what is wrong with a key file.
+        Refusal: SCHEMA_OUTDATED, SCHEMA_NEWER, SANDBOX_DATABASE, NATS_NOT_INSTALLED, or what is wrong with a key file.
     """
     keys = app.load_keys(config.data_dir.keys)
     commerce = app.commerce_of(config.billing, app.mail_of(config.mail, config.data_dir.mail))
+    bus = bus_of(config.bus, config.database_url)
     database = Database(config.database_url)
     try:
         await check_schema(database)
@@ -157,13 +175,13 @@ async def opened(config: ServerConfig, *, demo: bool | None = None) -> AsyncIter
             raise _moved_clock(offset)
         is_demo = offset is not None if demo is None else demo
         if not is_demo:
-            plane = app.build(database, keys, app.system_clocks(), commerce)
+            plane = app.build(database, keys, app.system_clocks(), commerce, bus)
             yield Opened(plane, await job_runner(plane), None)
             return
         clocks, shifted = app.sandbox_clocks(offset or timedelta(0))
         sandbox = SandboxClock(database, shifted)
         await sandbox.mark()
-        plane = app.build(database, keys, clocks, commerce)
+        plane = app.build(database, keys, clocks, commerce, bus)
         yield Opened(plane, await job_runner(plane, sandbox.move_to), shifted)
     finally:
         await database.close()

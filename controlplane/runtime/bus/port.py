@@ -1,7 +1,7 @@
 """What a bus promises, and the part of that promise which every implementation shares.
 
-A message is a hint, the rows in the database are the truth, and the check-in of each device is the guarantee: whatever a
-bus loses costs a minute. So nothing here is stored, acknowledged or repeated, and publishing never waits.
+A message is a hint, the rows in the database are the truth, and the check-in of each device is the guarantee: whatever
+a bus loses costs a minute. So nothing here is stored, acknowledged or repeated, and publishing never waits.
 """
 
 import json

@@ -51,7 +51,7 @@ def postgresql_bus(database_url: str, *, retry_s: float = RETRY_S) -> RemoteBus:
 
 def _arguments(database_url: str) -> dict[str, Any]:
     """SQLAlchemy's URL in the driver's own words."""
-    from sqlalchemy.dialects.postgresql.asyncpg import dialect
-
-    _, arguments = dialect().create_connect_args(make_url(database_url))
+    url = make_url(database_url)
+    dialect: Any = url.get_dialect()
+    _, arguments = dialect().create_connect_args(url)
     return dict(arguments)

@@ -12,6 +12,7 @@ import grpc
 
 from controlplane.catalog.model import Term
 from controlplane.config import DataDir, read_config
+from controlplane.devices.connections import StreamSettings
 from controlplane.installation import Customer, FirstCustomer, initialise
 from controlplane.runtime.randomness import SystemRandomness
 from controlplane.runtime.server import Address
@@ -21,6 +22,7 @@ from wire.entitlement_codec import ERROR_DETAIL_METADATA
 from wire.v1 import account_pb2, common_pb2, enrollment_pb2, sandbox_pb2
 from wire.v1.account_pb2_grpc import AccountServiceStub
 from wire.v1.billing_pb2_grpc import BillingServiceStub
+from wire.v1.command_pb2_grpc import CommandServiceStub
 from wire.v1.device_pb2_grpc import DeviceServiceStub
 from wire.v1.enrollment_pb2_grpc import EnrollmentServiceStub
 from wire.v1.fleet_pb2_grpc import FleetServiceStub
@@ -61,6 +63,7 @@ class Served:
         self.subscriptions = SubscriptionServiceStub(people)
         self.licensing = LicensingServiceStub(people)
         self.fleet = FleetServiceStub(people)
+        self.commands = CommandServiceStub(people)
         self.sandbox = SandboxServiceStub(people)
         self.billing = BillingServiceStub(people)
 
@@ -121,6 +124,7 @@ async def served_control_plane(
     *,
     settings: str = "",
     environment: Mapping[str, str] | None = None,
+    streams: StreamSettings | None = None,
 ) -> AsyncIterator[Served]:
     """Install, serve with a movable clock, stop.
 
@@ -129,6 +133,7 @@ async def served_control_plane(
         database_url: None: SQLite.
         settings: Added to what `init` wrote.
         environment: Of the server.
+        streams: Other times and limits than usual.
     """
     data_dir = DataDir(folder / "server")
     installed = await initialise(
@@ -141,7 +146,12 @@ async def served_control_plane(
     assert installed.customer is not None
     any_port = Address("127.0.0.1", 0)
     options = ServeOptions(
-        listen=any_port, device_listen=any_port, web_listen=any_port, demo=True, check_in_interval_s=60
+        listen=any_port,
+        device_listen=any_port,
+        web_listen=any_port,
+        demo=True,
+        check_in_interval_s=60,
+        streams=streams or StreamSettings(),
     )
     ready: asyncio.Future[Serving] = asyncio.get_running_loop().create_future()
     stop = asyncio.Event()
