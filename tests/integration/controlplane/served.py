@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from controlplane.catalog.model import Term
-from controlplane.config import DataDir, read_config
+from controlplane.config import DataDir, ServerConfig, read_config
 from controlplane.devices.connections import StreamSettings
 from controlplane.installation import Customer, FirstCustomer, initialise
 from controlplane.runtime.randomness import SystemRandomness
@@ -144,6 +144,16 @@ async def served_control_plane(
         randomness=SystemRandomness(),
     )
     assert installed.customer is not None
+    with data_dir.settings.open("a", encoding="utf-8") as file:
+        file.write(settings)
+    config = read_config(data_dir.path, environment or {})
+    async with replica(config, installed.customer, streams or StreamSettings()) as served:
+        yield served
+
+
+@asynccontextmanager
+async def replica(config: ServerConfig, customer: Customer, streams: StreamSettings) -> AsyncIterator[Served]:
+    """Serve an installation; several at a time, if its database can."""
     any_port = Address("127.0.0.1", 0)
     options = ServeOptions(
         listen=any_port,
@@ -151,16 +161,13 @@ async def served_control_plane(
         web_listen=any_port,
         demo=True,
         check_in_interval_s=60,
-        streams=streams or StreamSettings(),
+        streams=streams,
     )
     ready: asyncio.Future[Serving] = asyncio.get_running_loop().create_future()
     stop = asyncio.Event()
-    with data_dir.settings.open("a", encoding="utf-8") as file:
-        file.write(settings)
-    config = read_config(data_dir.path, environment or {})
     async with asyncio.TaskGroup() as group:
         group.create_task(serve(config, options, stop=stop, ready=ready.set_result))
-        served = Served(data_dir, installed.customer, await ready)
+        served = Served(config.data_dir, customer, await ready)
         try:
             yield served
         finally:

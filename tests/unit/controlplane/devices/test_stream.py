@@ -138,7 +138,7 @@ async def test_a_device_that_leaves_ends_its_stream() -> None:
     ("settings", "end"),
     [(SHORT, device_pb2.STREAM_END_SILENT), (StreamSettings(life_s=0, life_jitter_s=0), device_pb2.STREAM_END_OLD)],
 )
-async def test_a_stream_ends_with_its_reason(settings: StreamSettings, end: device_pb2.StreamEnd) -> None:
+async def test_a_stream_ends_with_its_reason(settings: StreamSettings, end: device_pb2.StreamEnd.ValueType) -> None:
     stream = Stream(settings)
     await stream.serve()
     assert stream.kinds == ["welcome", "goodbye"]
