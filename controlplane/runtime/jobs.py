@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import ColumnElement, Row, delete, or_, select, update
+from sqlalchemy import ColumnElement, Row, delete, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.tables import jobs
@@ -99,6 +100,12 @@ async def ensure_recurring(uow: UnitOfWork, *, kind: str, every: timedelta, firs
         .values(**key, due_at=first_at, every_us=every // _MICROSECOND, attempts=0)
         .on_conflict_do_update(index_elements=list(key), set_={"every_us": every // _MICROSECOND})
     )
+
+
+async def lag(connection: AsyncConnection, now: datetime) -> timedelta:
+    """How long the oldest job that is due has waited; none: no time at all."""
+    oldest = (await connection.execute(select(func.min(jobs.c.due_at)).where(jobs.c.due_at <= now))).scalar_one()
+    return timedelta(0) if oldest is None else now - oldest
 
 
 class JobRunner:

@@ -50,11 +50,13 @@ class Served:
 
     def __init__(self, data_dir: DataDir, customer: Customer, serving: Serving) -> None:
         assert serving.web is not None
+        assert serving.monitor is not None
         self.data_dir = data_dir
         self.customer = customer
         self.tls = serving.tls
         self.mtls = serving.mtls
         self.web = serving.web
+        self.monitor = serving.monitor
         self.authorities = data_dir.authorities.read_bytes()
         self._channels: list[grpc.aio.Channel] = []
         people = self.channel(self.tls)
@@ -161,6 +163,7 @@ async def replica(config: ServerConfig, customer: Customer, streams: StreamSetti
         web_listen=any_port,
         demo=True,
         check_in_interval_s=60,
+        monitor_listen=any_port,
         streams=streams,
     )
     ready: asyncio.Future[Serving] = asyncio.get_running_loop().create_future()

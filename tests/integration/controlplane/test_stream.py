@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
+from aiohttp import ClientSession
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
@@ -18,6 +19,16 @@ from tests.vectors.protocol import frozen_protocols
 from wire.v1 import command_pb2, device_pb2
 from wire.v1.device_pb2_grpc import DeviceServiceStub
 
+WATCHED = {
+    "buckler_streams",
+    "buckler_streams_refused_total",
+    'buckler_hints_total{outcome="sent"}',
+    'buckler_rpc_ended_total{method="/buckler.v1.DeviceService/Connect",status="RESOURCE_EXHAUSTED"}',
+    'buckler_rpc_ended_total{method="/buckler.v1.CommandService/RequestCommand",status="OK"}',
+    'buckler_rpc_seconds_count{method="/buckler.v1.CommandService/RequestCommand"}',
+    "buckler_database_reachable",
+    "buckler_bus_connected",
+}
 Call = grpc.aio.StreamStreamCall[device_pb2.ConnectRequest, device_pb2.ConnectResponse]
 
 
@@ -44,6 +55,17 @@ async def _ask_for_a_scan(served: Served, device: Device) -> command_pb2.Command
         device_id=device.activated.device_id, kind="scan", arguments={"what": "quick"}, idempotency_key="scan-it-now"
     )
     return await served.commands.RequestCommand(request, metadata=await served.sign_in())
+
+
+async def _figures(served: Served) -> dict[str, float]:
+    """What Prometheus would see, of what this file is about."""
+    async with ClientSession(f"http://{served.monitor}") as prometheus:
+        async with prometheus.get("/readyz") as ready:
+            assert (ready.status, await ready.text()) == (200, "ready\n")
+        async with prometheus.get("/metrics") as answer:
+            lines = (await answer.text()).splitlines()
+    values = {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
+    return {name: value for name, value in values.items() if name in WATCHED}
 
 
 def _check_in_of(protocol: FileDescriptorSet, channel: grpc.aio.Channel) -> Callable[[], Awaitable[Any]]:
@@ -92,6 +114,7 @@ async def test_a_command_is_given_and_answered_on_the_stream_and_given_to_older_
     assert detail_of(refused.value).reason == "STREAMS_FULL"
     assert detail_of(refused.value).retry_after_s > 0
 
+    assert await _figures(served) == dict.fromkeys(WATCHED, 1.0)
     await call.done_writing()
     assert await call.read() is grpc.aio.EOF
     assert await call.code() is grpc.StatusCode.OK
