@@ -54,6 +54,7 @@ class StreamSettings:
         most: Streams of this process; a bound for its memory.
         opened: How fast they may be opened: 200 a second, as Fleet's ADR-0011 has it.
         frames: What a device may send.
+        send_s: A device that takes a frame no faster than this many seconds is cut off.
         retry_within_s: Who is refused is asked to come back at a random moment within this many seconds.
     """
 
@@ -63,6 +64,7 @@ class StreamSettings:
     most: int = 20_000
     opened: Rate = _OPENED
     frames: Rate = _FRAMES
+    send_s: float = 30.0
     retry_within_s: int = 30
 
 

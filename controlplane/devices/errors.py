@@ -73,6 +73,11 @@ def stream_too_talkative() -> Refusal:
     return _no_stream("STREAM_TOO_TALKATIVE", "this device sends more than a stream carries", 60)
 
 
+def stream_too_slow() -> Refusal:
+    """It reads nothing, and what is to be said piles up."""
+    return _no_stream("STREAM_TOO_SLOW", "this device does not take what a stream brings", 30)
+
+
 def _no_stream(reason: str, message: str, retry_after_s: int) -> Refusal:
     next_step = f"Wait {retry_after_s} seconds, then try again; check-ins go on meanwhile"
     return Refusal(Kind.EXHAUSTED, reason, message, next_step, retry_after_s=retry_after_s)

@@ -18,7 +18,7 @@ from controlplane.devices.connections import (
     StreamEnd,
     StreamSettings,
 )
-from controlplane.devices.errors import stream_too_talkative
+from controlplane.devices.errors import stream_too_slow, stream_too_talkative
 from controlplane.devices.ports import CommandCalls
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.principal import DevicePrincipal
@@ -62,8 +62,8 @@ class DeviceStreams:
         """Serve one stream to its end.
 
         Raises:
-            Refusal: `STREAMS_FULL`, `STREAMS_RUSHED`, `SERVER_STOPPING`, `STREAM_TOO_TALKATIVE`, what the registry
-                says about the device, or what is wrong with a report.
+            Refusal: `STREAMS_FULL`, `STREAMS_RUSHED`, `SERVER_STOPPING`, `STREAM_TOO_TALKATIVE`, `STREAM_TOO_SLOW`,
+                what the registry says about the device, or what is wrong with a report.
         """
         connection = self.connections.open(principal)
         try:
@@ -166,8 +166,11 @@ class _Session:
         return True
 
     async def _say(self, frame: device_pb2.ConnectResponse) -> None:
-        async with self._speaking:
-            await self._send(frame)
+        try:
+            async with asyncio.timeout(self._settings.send_s), self._speaking:
+                await self._send(frame)
+        except TimeoutError as error:
+            raise stream_too_slow() from error
 
 
 def _first_of(failures: BaseExceptionGroup[BaseException]) -> BaseException:

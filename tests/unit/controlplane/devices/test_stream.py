@@ -46,6 +46,7 @@ class Stream:
         self.desk = Desk()
         self.said: list[ConnectResponse] = []
         self.revoked = False
+        self.reads = True
         self._frames: asyncio.Queue[ConnectRequest | None] = asyncio.Queue()
         settings = settings or StreamSettings()
         clock = FakeClock(SOME_MONDAY)
@@ -63,7 +64,10 @@ class Stream:
             raise device_revoked()
 
     async def _say(self, frame: ConnectResponse) -> None:
-        self.said.append(frame)
+        if self.reads:
+            self.said.append(frame)
+        else:
+            await asyncio.Event().wait()
 
     async def _untrusted_frames(self) -> AsyncIterator[ConnectRequest]:
         while (frame := await self._frames.get()) is not None:
@@ -170,3 +174,11 @@ async def test_a_device_that_talks_too_much_is_cut_off() -> None:
         await stream.serve()
     assert refused.value.reason == "STREAM_TOO_TALKATIVE"
     assert stream.kinds.count("heartbeat") == 5
+
+
+async def test_a_device_that_reads_nothing_is_cut_off() -> None:
+    stream = Stream(StreamSettings(send_s=0.01))
+    stream.reads = False
+    with pytest.raises(Refusal) as refused:
+        await stream.serve()
+    assert (refused.value.reason, len(stream.connections)) == ("STREAM_TOO_SLOW", 0)
