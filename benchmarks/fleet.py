@@ -7,6 +7,7 @@ restart. Ends with 1 when something that is expected is missed.
 
 import argparse
 import asyncio
+import contextlib
 import os
 import random
 import statistics
@@ -43,6 +44,8 @@ _STATUS = device_pb2.DeviceStatus(
     signatures_version="builtin-1",
     watched_roots=2,
 )
+_HEARTBEAT = device_pb2.ConnectRequest(heartbeat=device_pb2.StreamHeartbeat())
+_BEAT_EVERY_S = 30.0
 Call = Callable[[], Awaitable[object]]
 
 
@@ -183,12 +186,23 @@ class Simulator:
         self._authorities = authorities
         self._random = random.Random(seed)  # noqa: S311 -- jitter
         self._times = StreamTimes()
+        self._calls: set[grpc.aio.StreamStreamCall[device_pb2.ConnectRequest, device_pb2.ConnectResponse]] = set()
         self.connected = 0
         self.endings: dict[str, int] = {}
 
     def start(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Connect all of them, spread over what a server admits."""
-        return [group.create_task(self._live(device)) for device in self._devices]
+        return [*(group.create_task(self._live(device)) for device in self._devices), group.create_task(self._beat())]
+
+    async def _beat(self) -> None:
+        """Heartbeats of all of them, each at its own moment."""
+        while True:
+            began = time.monotonic()
+            for call in tuple(self._calls):
+                with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                    await call.write(_HEARTBEAT)
+                await asyncio.sleep(_BEAT_EVERY_S / len(self._devices) / 2)
+            await asyncio.sleep(max(0.0, began + _BEAT_EVERY_S - time.monotonic()))
 
     async def until(self, count: int) -> None:
         """Wait until so many are connected."""
@@ -209,7 +223,7 @@ class Simulator:
         worked = False
         call = DeviceServiceStub(channel).Connect()
         try:
-            await call.write(device_pb2.ConnectRequest(heartbeat=device_pb2.StreamHeartbeat()))
+            await call.write(_HEARTBEAT)
             while True:
                 frame = await call.read()
                 if not isinstance(frame, device_pb2.ConnectResponse):
@@ -218,12 +232,14 @@ class Simulator:
                     case "heartbeat":
                         self.connected += not worked
                         worked = True
+                        self._calls.add(call)
                     case "goodbye":
                         return Ended(Ending.GOODBYE, frame.goodbye.reconnect_within_s)
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
             return ended_by(error, worked=worked)
         finally:
             self.connected -= worked
+            self._calls.discard(call)
             call.cancel()
 
 

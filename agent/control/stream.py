@@ -73,6 +73,7 @@ class ControlStream:
         self._contact = asyncio.Event()
         self._untold = asyncio.Event()
         self._connected = False
+        self._reached_since = False
         self._failures = 0
         self._last: Ended | None = None
 
@@ -82,6 +83,7 @@ class ControlStream:
         return state_of(
             enrolled=self._line.enrolled,
             reachable=self._line.reachable,
+            reached_since=self._reached_since,
             connected=self._connected,
             last=self._last,
         )
@@ -92,6 +94,7 @@ class ControlStream:
 
     def in_contact(self) -> None:
         """A check-in worked."""
+        self._reached_since = True
         self._contact.set()
 
     def tell(self) -> None:
@@ -108,8 +111,12 @@ class ControlStream:
             while not (self._line.enrolled and self._line.reachable):
                 self._contact.clear()
                 await self._contact.wait()
-            self._last = ended = await self._attempt()
+            ended = await self._attempt()
             self._failures = failures_after(self._failures, ended)
+            # Of failures in a row the first one counts: what was found out about it stays true.
+            if self._failures <= 1:
+                self._reached_since = False
+            self._last = ended
             if self._line.enrolled:
                 log.info("stream_ended", ending=ended.ending.value, failures=self._failures)
                 if self._commands.reports():

@@ -77,12 +77,15 @@ def wait_after(failures: int, ended: Ended, times: StreamTimes, draw: Callable[[
             return times.unsupported_retry_s * draw(1 - _JITTER, 1 + _JITTER)
 
 
-def state_of(*, enrolled: bool, reachable: bool, connected: bool, last: Ended | None) -> StreamState:
+def state_of(
+    *, enrolled: bool, reachable: bool, reached_since: bool, connected: bool, last: Ended | None
+) -> StreamState:
     """What to tell.
 
     Args:
         enrolled: This device knows a control plane.
         reachable: The last check-in worked.
+        reached_since: One has worked since streams began to fail; without that, the server itself may be away.
         connected: Frames got through in both directions.
         last: How the last stream ended; None: there was none.
     """
@@ -93,7 +96,9 @@ def state_of(*, enrolled: bool, reachable: bool, connected: bool, last: Ended | 
     if not reachable or last is None:
         return StreamState.WAITING
     match last.ending:
-        case Ending.BROKEN | Ending.REFUSED:
+        case Ending.BROKEN:
+            return StreamState.UNAVAILABLE if reached_since else StreamState.WAITING
+        case Ending.REFUSED:
             return StreamState.UNAVAILABLE
         case Ending.UNSUPPORTED:
             return StreamState.UNSUPPORTED

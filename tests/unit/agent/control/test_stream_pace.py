@@ -71,4 +71,12 @@ def test_status_says_whether_it_is_the_stream_or_the_way_that_is_broken(
     *, enrolled: bool, reachable: bool, connected: bool, last: Ending | None, state: StreamState
 ) -> None:
     ended = None if last is None else Ended(last)
-    assert state_of(enrolled=enrolled, reachable=reachable, connected=connected, last=ended) is state
+    told = state_of(enrolled=enrolled, reachable=reachable, reached_since=reachable, connected=connected, last=ended)
+    assert told is state
+
+
+def test_a_stream_is_not_blamed_before_a_check_in_has_worked_without_it() -> None:
+    ended = Ended(Ending.BROKEN)
+    for reached_since, state in ((False, StreamState.WAITING), (True, StreamState.UNAVAILABLE)):
+        told = state_of(enrolled=True, reachable=True, reached_since=reached_since, connected=False, last=ended)
+        assert told is state
