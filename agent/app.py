@@ -33,6 +33,8 @@ from agent.control.enrolment import ActivationOrder, ActivationOutcome, Enroller
 from agent.control.entitlements import EntitlementKeeper
 from agent.control.link import ControlLink, not_activated
 from agent.control.policy_book import PolicyBook
+from agent.control.stream import ControlStream
+from agent.control.stream_pace import StreamState
 from agent.domain.costs import BACKGROUND, CostBook
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.facts import ScanFacts
@@ -161,6 +163,7 @@ class Agent:
     upkeep: VaultUpkeep
     restarts: Counter[str]
     link: ControlLink
+    stream: ControlStream
     sender: Sender
     watch: AccessWatch
     local_api: LocalApi
@@ -275,15 +278,17 @@ def build_agent(
         realtime,
         scheduled,
         lambda: _scan_processes(scanner, scheduled, requested),
-        lambda: link.last_error,
+        lambda: _licence_facts(device, link.last_error, stream.state),
         lambda: _resource_facts(governor.facts(), restarts),
     )
     watch = AccessWatch(keeper.access, lambda: _access_changed(realtime, sender))
-    link = ControlLink(config.link, keeper, clock, randomness, _reporter(board), watch.wake)
+    link = ControlLink(config.link, keeper, clock, randomness, _reporter(board), lambda: _in_contact(watch, stream))
+    stream = ControlStream(link, config.link.stream, randomness)
     actions = direct_actions(device, lambda mode: _switch_mode(mode, realtime, book))
     handlers = _command_handlers(device, actions, requested, link, restart)
-    commands = CommandRunner(store, handlers, keeper.access, clock, link.report_soon)
+    commands = CommandRunner(store, handlers, keeper.access, clock, stream.tell)
     link.attend(commands)
+    stream.attend(commands)
     sender = Sender(store, link, clock, randomness)
     _wake_when_outbox_grows(store, sender, asyncio.get_running_loop())
     local_api = LocalApi(
@@ -297,7 +302,7 @@ def build_agent(
     upkeep = VaultUpkeep(device.vault, randomness)
     life_signs = LifeSigns(notice, lambda: _issues_of_service(device, scanner, realtime.state()))
     return Agent(
-        device, pack, scanner, governor, realtime, upkeep, restarts, link, sender, watch, local_api, scheduled,
+        device, pack, scanner, governor, realtime, upkeep, restarts, link, stream, sender, watch, local_api, scheduled,
         commands, life_signs,
     )  # fmt: skip
 
@@ -373,6 +378,7 @@ def _parts_of(agent: Agent) -> Parts:
                 ("upkeep", agent.upkeep.run),
                 ("sender", agent.sender.run),
                 ("link", agent.link.run),
+                ("stream", agent.stream.run),
                 ("commands", agent.commands.run),
                 ("scheduled_scans", agent.scheduled.run),
             )
@@ -394,6 +400,12 @@ def _switch_mode(mode: Mode, realtime: RealtimeProtection, book: PolicyBook) -> 
     book.check_mode(mode)
     realtime.set_mode(mode)
     return book.set_mode(mode)
+
+
+def _in_contact(watch: AccessWatch, stream: ControlStream) -> None:
+    """A check-in worked."""
+    watch.wake()
+    stream.in_contact()
 
 
 def _reload(keeper: EntitlementKeeper, link: ControlLink, watch: AccessWatch) -> None:
@@ -448,11 +460,11 @@ def _board_of_service(
     realtime: RealtimeProtection,
     scheduled: ScheduledScans,
     worker_pids: Callable[[], frozenset[int]],
-    last_error: Callable[[], BucklerError | None],
+    licence: Callable[[], LicenceFacts],
     resources: Callable[[], ResourceFacts],
 ) -> StatusBoard:
     sources = StatusSources(
-        licence=lambda: _licence_facts(device, last_error()),
+        licence=licence,
         realtime=lambda: _realtime_facts(realtime.state()),
         engine=lambda: _engine_facts(pack, scanner),
         issues=lambda: _issues_of_service(device, scanner, realtime.state()),
@@ -486,7 +498,9 @@ def _issues_of_service(device: Device, scanner: ScannerService, state: RealtimeS
     return health_issues(facts, device.clock.now())
 
 
-def _licence_facts(device: Device, last_error: BucklerError | None) -> LicenceFacts:
+def _licence_facts(
+    device: Device, last_error: BucklerError | None, stream: StreamState = StreamState.OFF
+) -> LicenceFacts:
     attempt = unfinished_attempt(device.store)
     return LicenceFacts(
         access=device.keeper.access(),
@@ -494,6 +508,7 @@ def _licence_facts(device: Device, last_error: BucklerError | None) -> LicenceFa
         enrolment=device.keeper.enrolment,
         last_error=f"{last_error.code}: {last_error.message}" if last_error else "",
         activation_in_progress=attempt[0] if attempt else "",
+        stream="" if stream is StreamState.OFF else stream.value,
     )
 
 

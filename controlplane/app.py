@@ -35,10 +35,10 @@ from controlplane.billing.wallet import Wallet
 from controlplane.billing.webhook import payment_hook
 from controlplane.catalog.service import CatalogService
 from controlplane.commands.campaigns import Campaigns
-from controlplane.commands.ports import NoNudges
 from controlplane.commands.rpc import CommandExchangeRpc, CommandRpc
 from controlplane.commands.service import CommandGround, CommandService
 from controlplane.config import BillingConfig, MailConfig
+from controlplane.connecting import BusNudges
 from controlplane.detections.rpc import DetectionRpc
 from controlplane.detections.service import DetectionService
 from controlplane.devices.contact import DeviceContacts
@@ -46,6 +46,7 @@ from controlplane.devices.fleet import FleetReader
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.devices.rpc import DeviceRpc, FleetRpc
 from controlplane.devices.service import DeviceService
+from controlplane.devices.stream import DeviceStreams
 from controlplane.diagnostics.rpc import DiagnosticsRpc, DiagnosticUploadsRpc
 from controlplane.diagnostics.service import DiagnosticsService
 from controlplane.downloads.rpc import DownloadRpc
@@ -70,6 +71,8 @@ from controlplane.licensing.terms import TermsReader
 from controlplane.notices.mail import Mail, MailFolder, MailHeld, SmtpMail, SmtpSettings
 from controlplane.notices.rpc import NoticeRpc
 from controlplane.notices.service import NoticeService
+from controlplane.runtime.bus.memory import MemoryBus
+from controlplane.runtime.bus.port import Bus
 from controlplane.runtime.clock import Clock, SystemClock, TenantClock
 from controlplane.runtime.interceptors import CallEntry, CallInterceptor
 from controlplane.runtime.private_files import make_private_folder
@@ -237,6 +240,7 @@ class ControlPlane:
     campaigns: Campaigns
     diagnostics: DiagnosticsService
     downloads: DownloadService
+    bus: Bus
 
 
 def system_clocks() -> Clocks:
@@ -469,7 +473,9 @@ class _Usual(TypedDict):
     clock: Clock
 
 
-def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | None = None) -> ControlPlane:
+def build(
+    database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | None = None, bus: Bus | None = None
+) -> ControlPlane:
     """Build the control plane, from the ground up.
 
     Args:
@@ -477,7 +483,9 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         keys: What signs.
         clocks: The two times.
         commerce: None: by bank transfer.
+        bus: To the replicas; None: there are none.
     """
+    bus = bus or MemoryBus()
     randomness = SystemRandomness()
     clock, times = clocks.business, TenantTimes(database)
     audit = AuditLog(clock, randomness)
@@ -520,7 +528,7 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         licences=licences,
         notices=notices,
     )
-    commanding = CommandGround(registry=registry, access=licences, nudges=NoNudges(), **usual)
+    commanding = CommandGround(registry=registry, access=licences, nudges=BusNudges(bus), **usual)
     commands = CommandService(commanding)
     return ControlPlane(
         database=database,
@@ -547,6 +555,7 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         campaigns=Campaigns(commanding),
         diagnostics=DiagnosticsService(commands=commands, sealer=keys.sealer, **usual),
         downloads=DownloadService(clock, subscriptions),
+        bus=bus,
     )
 
 
@@ -566,7 +575,9 @@ def interceptor(plane: ControlPlane) -> CallInterceptor:
     )
 
 
-def device_listener(plane: ControlPlane, address: Address, *, check_in_interval_s: int) -> Listener:
+def device_listener(
+    plane: ControlPlane, address: Address, *, streams: DeviceStreams, check_in_interval_s: int
+) -> Listener:
     """The port of activated devices: mutual TLS."""
     identity = plane.keys.authority.server_identity()
     anchors = TrustAnchors(plane.keys.signer, plane.keys.authority)
@@ -576,6 +587,7 @@ def device_listener(plane: ControlPlane, address: Address, *, check_in_interval_
         detections=DetectionRpc(plane.detections),
         commands=CommandExchangeRpc(plane.commands),
         diagnostics=DiagnosticUploadsRpc(plane.diagnostics),
+        streams=streams,
         check_in_interval_s=check_in_interval_s,
     )
     return Listener(

@@ -1,21 +1,28 @@
 """Serves an installation: checks that it can be served, starts both ports, runs its jobs, stops cleanly."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from controlplane import app
+from controlplane.commands.rows import open_counts
+from controlplane.commands.rpc import CommandExchangeRpc
 from controlplane.config import ServerConfig
+from controlplane.connecting import build_streams, bus_of
+from controlplane.devices.connections import Connections, StreamSettings
 from controlplane.job_handlers import job_runner
 from controlplane.licensing.rpc import EnrollmentSettings
+from controlplane.monitoring import Backlog, Monitor, ServerFigures
+from controlplane.runtime.job_board import lag
 from controlplane.runtime.job_runner import JobRunner, RunReport
+from controlplane.runtime.meters import MeterInterceptor
 from controlplane.runtime.randomness import new_id
 from controlplane.runtime.refusal import Kind, Refusal
 from controlplane.runtime.sandbox import SandboxDesk
 from controlplane.runtime.server import Address, start_server
-from controlplane.runtime.web import start_web
+from controlplane.runtime.web import Hook, Page, start_web
 from controlplane.storage.database import Database
 from controlplane.storage.schema import current_revision, newest_revision
 
@@ -29,12 +36,16 @@ class ServeOptions:
         device_listen: The port of activated devices; None: the next one on the same host.
         web_listen: The port of the payment provider's webhooks; None: none.
         check_in_interval_s: Seconds between check-ins that devices are asked to keep to.
+        monitor_listen: The port of health and metrics; None: none.
+        streams: Times and limits of the devices' streams.
     """
 
     listen: Address
     device_listen: Address | None
     web_listen: Address | None
     check_in_interval_s: int
+    monitor_listen: Address | None = None
+    streams: StreamSettings = field(default_factory=StreamSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +65,18 @@ class Serving:
         tls: People and activations.
         mtls: Activated devices.
         web: Webhooks; None: they are not taken.
+        monitor: Health and metrics; None: nobody asks.
     """
 
     tls: Address
     mtls: Address
     web: Address | None
+    monitor: Address | None = None
 
     def __str__(self) -> str:
-        return f"serving tls={self.tls} mtls={self.mtls}" + ("" if self.web is None else f" web={self.web}")
+        more = {"web": self.web, "monitor": self.monitor}
+        listed = "".join(f" {name}={address}" for name, address in more.items() if address is not None)
+        return f"serving tls={self.tls} mtls={self.mtls}{listed}"
 
 
 async def serve(
@@ -82,31 +97,70 @@ async def serve(
     async with opened(config) as server, AsyncExitStack() as running:
         ready(await _start(server, options, running))
         async with asyncio.TaskGroup() as tasks:
-            jobs = tasks.create_task(server.runner.run_forever())
+            endless = [tasks.create_task(each) for each in (server.runner.run_forever(), server.plane.bus.run())]
             await stop.wait()
-            jobs.cancel()
+            for task in endless:
+                task.cancel()
 
 
 async def _start(server: Opened, options: ServeOptions, running: AsyncExitStack) -> Serving:
     """Start every port; each is stopped with `running`, the last one first."""
-    plane, around = server.plane, app.interceptor(server.plane)
-    device_address = options.device_listen or _next_port(options.listen)
-    devices = await start_server(
-        app.device_listener(plane, device_address, check_in_interval_s=options.check_in_interval_s), around
+    plane = server.plane
+    streams = build_streams(
+        bus=plane.bus,
+        check=plane.devices.check,
+        commands=CommandExchangeRpc(plane.commands),
+        settings=options.streams,
+        wall=plane.clocks.wall,
+        randomness=plane.randomness,
     )
+    monitor = _monitor(plane, streams.connections)
+    around = MeterInterceptor(monitor.calls), app.interceptor(plane)
+    listener = app.device_listener(
+        plane,
+        options.device_listen or _next_port(options.listen),
+        streams=streams,
+        check_in_interval_s=options.check_in_interval_s,
+    )
+    devices = await start_server(listener, *around)
     running.push_async_callback(devices.stop)
-    web = None
-    if options.web_listen is not None:
-        web = await start_web(options.web_listen, app.web_hooks(plane), plane.randomness)
-        running.push_async_callback(web.stop)
+    # Before the port: it waits for calls in flight, and a stream would be one for minutes.
+    running.callback(streams.connections.stop)
+    web = await _start_web(plane, options.web_listen, running, hooks=app.web_hooks(plane))
+    watched = await _start_web(plane, options.monitor_listen, running, pages=monitor.pages())
     enrollment = EnrollmentSettings(
         check_in_interval_s=options.check_in_interval_s, device_address=f":{devices.address.port}"
     )
     people = await start_server(
-        app.people_listener(plane, options.listen, enrollment=enrollment, sandbox=server.sandbox), around
+        app.people_listener(plane, options.listen, enrollment=enrollment, sandbox=server.sandbox), *around
     )
     running.push_async_callback(people.stop)
-    return Serving(people.address, devices.address, None if web is None else web.address)
+    return Serving(people.address, devices.address, web, watched)
+
+
+async def _start_web(
+    plane: app.ControlPlane,
+    address: Address | None,
+    running: AsyncExitStack,
+    *,
+    hooks: Sequence[Hook] = (),
+    pages: Sequence[Page] = (),
+) -> Address | None:
+    if address is None:
+        return None
+    web = await start_web(address, hooks, plane.randomness, pages=pages)
+    running.push_async_callback(web.stop)
+    return web.address
+
+
+def _monitor(plane: app.ControlPlane, connections: Connections) -> Monitor:
+    async def backlog() -> Backlog:
+        async with plane.database.reading() as connection:
+            waited = await lag(connection, plane.clocks.business.now())
+            return Backlog(waited.total_seconds(), await open_counts(connection))
+
+    figures = ServerFigures(connections, plane.bus, plane.database.pool_use)
+    return Monitor(figures, backlog, plane.clocks.wall)
 
 
 async def run_jobs(config: ServerConfig, until: datetime | None) -> RunReport:
@@ -156,14 +210,15 @@ async def opened(config: ServerConfig) -> AsyncIterator[Opened]:
     """Open the database and build the plane on it.
 
     Raises:
-        Refusal: SCHEMA_OUTDATED, SCHEMA_NEWER, or what is wrong with a key file.
+        Refusal: SCHEMA_OUTDATED, SCHEMA_NEWER, NATS_NOT_INSTALLED, or what is wrong with a key file.
     """
     keys = app.load_keys(config.data_dir.keys)
     commerce = app.commerce_of(config.billing, app.mail_of(config.mail, config.data_dir.mail))
+    bus = bus_of(config.bus, config.database_url)
     database = Database(config.database_url)
     try:
         await check_schema(database)
-        plane = app.build(database, keys, app.system_clocks(), commerce)
+        plane = app.build(database, keys, app.system_clocks(), commerce, bus)
         owner = new_id(plane.randomness, "srv")
         runner = await job_runner(plane, owner)
         desk = SandboxDesk(

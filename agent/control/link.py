@@ -105,11 +105,23 @@ class ControlLink:
         self._channel: grpc.aio.Channel | None = None
         self._channel_of: Enrolment | None = None
         self._last_error: BucklerError | None = None
+        self._reached = False
 
     @property
     def last_error(self) -> BucklerError | None:
         """Why the last contact failed; None: it did not."""
         return self._last_error
+
+    @property
+    def enrolled(self) -> bool:
+        """Whether this device knows a control plane."""
+        enrolment = self._keeper.enrolment
+        return enrolment is not None and bool(enrolment.device_server)
+
+    @property
+    def reachable(self) -> bool:
+        """Whether the last check-in worked."""
+        return self._reached and self._last_error is None
 
     def attend(self, commands: CommandDesk) -> None:
         """From now on commands go there, and reports about them come from there."""
@@ -145,7 +157,7 @@ class ControlLink:
     async def _turn(self) -> float | None:
         """Check in once; returns the seconds to wait before the next time, None: until woken."""
         self._keeper.note_time()
-        if self._keeper.enrolment is None or not self._keeper.enrolment.device_server:
+        if not self.enrolled:
             self._last_error = None
             return None
         try:
@@ -153,7 +165,7 @@ class ControlLink:
         except BucklerError as error:
             self._last_error = error
             return self._retry_delay(error)
-        self._failures, self._last_error = 0, None
+        self._failures, self._last_error, self._reached = 0, None, True
         self._on_contact()
         return interval * self._randomness.uniform(1 - _JITTER, 1 + _JITTER)
 
@@ -248,14 +260,14 @@ class ControlLink:
         Raises:
             UplinkError: It did not arrive.
         """
-        if self._keeper.enrolment is None or not self._keeper.enrolment.device_server:
+        if not self.enrolled:
             raise UplinkError("NOT_ENROLLED", permanent=True)
         try:
             request = batch_to_wire(incidents, dropped)
         except (ValueError, TypeError) as error:
             raise UplinkError("REPORT_NOT_ENCODABLE", permanent=True, content=True) from error
         try:
-            stub = await self._stub()
+            stub = await self.service()
             answer = await stub.ReportEvents(request, timeout=CALL_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             raise report_refused(error, request.ByteSize()) from error
@@ -293,7 +305,7 @@ class ControlLink:
     # ------------------------------------------------------------ the connection
 
     async def _ask(self, call: "Callable[[DeviceServiceAsyncStub], Awaitable[_Answer]]") -> _Answer:
-        stub = await self._stub()
+        stub = await self.service()
         try:
             return await call(stub)
         except grpc.aio.AioRpcError as error:
@@ -312,8 +324,12 @@ class ControlLink:
             )
         return await explain_unreachable(parse_address(enrolment.device_server), enrolment.authorities_pem)
 
-    async def _stub(self) -> "DeviceServiceAsyncStub":
-        """The service, over a connection made with the enrolment as it is now."""
+    async def service(self) -> "DeviceServiceAsyncStub":
+        """The service, over a connection made with the enrolment as it is now.
+
+        Raises:
+            BucklerError: `NOT_ACTIVATED`, `NO_CONTROL_PLANE` or `DEVICE_KEY_MISSING`.
+        """
         enrolment, identity = self._keeper.enrolment, self._keeper.identity()
         if enrolment is None:
             raise not_activated()

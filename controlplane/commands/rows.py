@@ -18,6 +18,8 @@ from controlplane.storage.upsert import insert_into
 
 #: Sort key of a list: requested (microseconds), command id.
 COMMAND_KEY: tuple[type[KeyPart], ...] = (int, str)
+#: Open commands of all organisations are counted so far, for monitoring.
+MOST_COUNTED = 100_000
 #: Columns that are kept as JSON.
 _MAPPINGS = ("arguments", "result")
 
@@ -143,6 +145,13 @@ async def progress_of(connection: AsyncConnection, org_id: str, campaign_id: str
     counts = {CommandState(state): count for state, count in await connection.execute(query)}
     waiting = select(func.count()).where(*_of_campaign(org_id, campaign_id), _waiting())
     return Progress((await connection.execute(waiting)).scalar_one(), counts)
+
+
+async def open_counts(connection: AsyncConnection) -> dict[str, int]:
+    """Commands of all organisations that are not over, by state."""
+    opened = select(commands.c.state).where(commands.c.ends_at.is_not(None)).limit(MOST_COUNTED).subquery()
+    query = select(opened.c.state, func.count().label("open")).group_by(opened.c.state)
+    return {row.state: row.open for row in await connection.execute(query)}
 
 
 def _one(org_id: str, command_id: str) -> Select[Any]:

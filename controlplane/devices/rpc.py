@@ -3,6 +3,7 @@
 Calls that belong to licensing or detections are handed on to them through the ports of this room.
 """
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -12,6 +13,7 @@ from controlplane.devices.fleet import DEVICE_KEY, DeviceView, FleetReader
 from controlplane.devices.model import DeviceReport, HealthIssue, Platform, ProtectionState
 from controlplane.devices.ports import CommandCalls, DetectionCalls, DiagnosticCalls, EntitlementCalls
 from controlplane.devices.service import DeviceService
+from controlplane.devices.stream import DeviceStreams
 from controlplane.runtime.fields import MAX_BIGINT, harmless_text, instant, invalid, text
 from controlplane.runtime.paging import page_token, read_page
 from controlplane.runtime.principal import current_device, current_person
@@ -51,6 +53,7 @@ class DeviceRpc(DeviceServiceServicer):
         detections: The call that belongs to detections.
         commands: The part of a check-in that belongs to commands.
         diagnostics: The call that belongs to diagnostics.
+        streams: Serves `Connect`.
         check_in_interval_s: What devices are asked to keep to, in seconds.
     """
 
@@ -62,6 +65,7 @@ class DeviceRpc(DeviceServiceServicer):
         detections: DetectionCalls,
         commands: CommandCalls,
         diagnostics: DiagnosticCalls,
+        streams: DeviceStreams,
         check_in_interval_s: int,
     ) -> None:
         self._service = service
@@ -69,6 +73,7 @@ class DeviceRpc(DeviceServiceServicer):
         self._detections = detections
         self._commands = commands
         self._diagnostics = diagnostics
+        self._streams = streams
         self._check_in_interval_s = check_in_interval_s
 
     async def CheckIn(  # noqa: N802 -- the name is the protocol's
@@ -83,6 +88,12 @@ class DeviceRpc(DeviceServiceServicer):
         answer.entitlement_changed = checked_in.entitlement_changed
         answer.check_in_interval_s = self._check_in_interval_s
         return answer
+
+    async def Connect(  # type: ignore[override]  # noqa: N802 -- the protocol's name; it writes its answers itself
+        self, request_iterator: AsyncIterator[device_pb2.ConnectRequest], context: Context
+    ) -> None:
+        """Hints and commands as soon as they are there, until one side ends it."""
+        await self._streams.serve(current_device(), request_iterator, context.write)
 
     async def ReportEvents(  # noqa: N802 -- the name is the protocol's
         self, request: device_pb2.ReportEventsRequest, _context: Context

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
+from inspect import iscoroutinefunction
 from typing import Any, Protocol, cast
 
 import grpc
@@ -165,7 +166,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return grpc.unary_stream_rpc_method_handler(self._stream(handler.unary_stream, method), **serializers)
         if handler.stream_unary is not None:
             return grpc.stream_unary_rpc_method_handler(self._unary(handler.stream_unary, method), **serializers)
-        return grpc.stream_stream_rpc_method_handler(self._stream(handler.stream_stream, method), **serializers)
+        # A servicer that writes its answers itself ends like a unary one: by returning, or by what it raised.
+        wrap = self._unary if iscoroutinefunction(handler.stream_stream) else self._stream
+        return grpc.stream_stream_rpc_method_handler(wrap(handler.stream_stream, method), **serializers)
 
     def _unary(self, behaviour: Unary, method: str) -> Any:
         async def call(request: Any, context: Context) -> Any:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Final
 
@@ -136,6 +136,13 @@ async def parked_jobs(connection: AsyncConnection) -> Sequence[tuple[str, str, i
         .order_by(columns.kind, columns.last_error)
     )
     return [(kind, error or "", how_many) for kind, error, how_many in rows]
+
+
+async def lag(connection: AsyncConnection, now: datetime) -> timedelta:
+    """How long the oldest job that is due and not parked has waited; none: no time at all."""
+    waiting = (jobs.c.due_at <= now, jobs.c.parked_at.is_(None))
+    oldest = (await connection.execute(select(func.min(jobs.c.due_at)).where(*waiting))).scalar_one()
+    return timedelta(0) if oldest is None else now - oldest
 
 
 async def retry_job(uow: UnitOfWork, key: JobKey) -> None:

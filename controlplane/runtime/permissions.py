@@ -73,6 +73,7 @@ PERMISSIONS: Mapping[str, Permission] = {
     "/buckler.v1.EnrollmentService/PrepareActivation": _ANYONE,
     "/buckler.v1.EnrollmentService/Activate": _ANYONE,
     "/buckler.v1.DeviceService/CheckIn": _DEVICE,
+    "/buckler.v1.DeviceService/Connect": _DEVICE,
     "/buckler.v1.DeviceService/ReportEvents": _DEVICE,
     "/buckler.v1.DeviceService/RefreshEntitlement": _DEVICE,
     "/buckler.v1.DeviceService/RotateCertificate": _DEVICE,

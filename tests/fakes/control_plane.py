@@ -4,6 +4,7 @@ It keeps the promises of the protocol (idempotent by public key, serials that gr
 of the business: what a subscription allows is what the test says.
 """
 
+import asyncio
 import hashlib
 import ipaddress
 from collections.abc import AsyncIterator
@@ -114,6 +115,12 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
     given_up: list[str] = field(default_factory=list)
     command_reports: list[command_pb2.CommandReport] = field(default_factory=list)
     bundles: dict[str, bytes] = field(default_factory=dict)
+    #: How it treats streams: `unsupported` as a server before them, `broken` as a middlebox, `busy`, or `open`.
+    streams: str = "unsupported"
+    streams_opened: int = 0
+    heartbeat_interval_s: int = 1
+    #: Said on the stream that is open.
+    to_say: asyncio.Queue[device_pb2.ConnectResponse] = field(default_factory=asyncio.Queue)
     rotations: int = 0
     kid: str = "key-1"
     authority: Authority = field(default_factory=Authority)
@@ -252,6 +259,38 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
             entitlement_changed=request.entitlement_serial != seat.serial,
             check_in_interval_s=self.check_in_interval_s,
         )
+
+    async def Connect(  # type: ignore[override]  # noqa: N802
+        self, request_iterator: AsyncIterator[device_pb2.ConnectRequest], context: Context
+    ) -> None:
+        await self._seat(context)
+        self.streams_opened += 1
+        if self.streams == "unsupported":
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
+        if self.streams == "broken":
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "RST_STREAM")
+        if self.streams == "busy":
+            await refuse(context, "STREAMS_RUSHED", "too many", retry_after_s=1)
+        welcome = device_pb2.StreamWelcome(heartbeat_interval_s=self.heartbeat_interval_s)
+        await context.write(device_pb2.ConnectResponse(welcome=welcome))
+        async with asyncio.TaskGroup() as group:
+            listening = group.create_task(self._listen(request_iterator))
+            saying = device_pb2.ConnectResponse()
+            while not saying.HasField("goodbye"):
+                saying = await self.to_say.get()
+                await context.write(saying)
+            listening.cancel()
+
+    async def _listen(self, frames: AsyncIterator[device_pb2.ConnectRequest]) -> None:
+        async for frame in frames:
+            answer = device_pb2.ConnectResponse(heartbeat=device_pb2.StreamHeartbeat())
+            if frame.HasField("reports"):
+                self.command_reports.extend(frame.reports.command_reports)
+                accepted = [report.command_id for report in frame.reports.command_reports]
+                answer.commands.CopyFrom(
+                    device_pb2.StreamCommands(answers_batch=frame.reports.batch, accepted_report_ids=accepted)
+                )
+            self.to_say.put_nowait(answer)
 
     async def RefreshEntitlement(  # noqa: N802
         self, request: device_pb2.RefreshEntitlementRequest, context: Context

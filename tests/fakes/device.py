@@ -1,5 +1,6 @@
 """A device for tests of the control room: store, clock, key file, and what it would report."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,8 +67,13 @@ class TestDevice:
     def keeper(self) -> EntitlementKeeper:
         return EntitlementKeeper(self.store, self.clock, self.key_file)
 
-    def link(self, keeper: EntitlementKeeper, settings: LinkSettings | None = None) -> ControlLink:
+    def link(
+        self,
+        keeper: EntitlementKeeper,
+        settings: LinkSettings | None = None,
+        on_contact: Callable[[], None] = lambda: None,
+    ) -> ControlLink:
         async def report() -> DeviceReport:
             return REPORT
 
-        return ControlLink(settings or LinkSettings(), keeper, self.clock, SeededRandomness(), report)
+        return ControlLink(settings or LinkSettings(), keeper, self.clock, SeededRandomness(), report, on_contact)

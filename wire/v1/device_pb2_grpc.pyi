@@ -28,13 +28,16 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class DeviceServiceStub:
-    """`Connect` (stream of nudges and commands) joins later; messages are the same."""
-
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DeviceServiceAsyncStub: ...
     CheckIn: _grpc.UnaryUnaryMultiCallable[_device_pb2.CheckInRequest, _device_pb2.CheckInResponse]
+    Connect: _grpc.StreamStreamMultiCallable[_device_pb2.ConnectRequest, _device_pb2.ConnectResponse]
+    """Hints and commands, as soon as they are there; a device has one at most, the newest. Everything on it also happens
+    by check-ins, which go on beside it: where this stream does not get through, things are slower and nothing is lost.
+    Detections are not reported here, so that nothing large is ever ahead of a command or behind one.
+    """
     ReportEvents: _grpc.UnaryUnaryMultiCallable[_device_pb2.ReportEventsRequest, _device_pb2.ReportEventsResponse]
     """At-least-once from the device, exactly one effect here: incidents are keyed by their uuid."""
     RefreshEntitlement: _grpc.UnaryUnaryMultiCallable[_device_pb2.RefreshEntitlementRequest, _device_pb2.RefreshEntitlementResponse]
@@ -46,10 +49,13 @@ class DeviceServiceStub:
 
 @_typing.type_check_only
 class DeviceServiceAsyncStub(DeviceServiceStub):
-    """`Connect` (stream of nudges and commands) joins later; messages are the same."""
-
     def __init__(self, channel: _aio.Channel) -> None: ...
     CheckIn: _aio.UnaryUnaryMultiCallable[_device_pb2.CheckInRequest, _device_pb2.CheckInResponse]  # type: ignore[assignment]
+    Connect: _aio.StreamStreamMultiCallable[_device_pb2.ConnectRequest, _device_pb2.ConnectResponse]  # type: ignore[assignment]
+    """Hints and commands, as soon as they are there; a device has one at most, the newest. Everything on it also happens
+    by check-ins, which go on beside it: where this stream does not get through, things are slower and nothing is lost.
+    Detections are not reported here, so that nothing large is ever ahead of a command or behind one.
+    """
     ReportEvents: _aio.UnaryUnaryMultiCallable[_device_pb2.ReportEventsRequest, _device_pb2.ReportEventsResponse]  # type: ignore[assignment]
     """At-least-once from the device, exactly one effect here: incidents are keyed by their uuid."""
     RefreshEntitlement: _aio.UnaryUnaryMultiCallable[_device_pb2.RefreshEntitlementRequest, _device_pb2.RefreshEntitlementResponse]  # type: ignore[assignment]
@@ -60,14 +66,23 @@ class DeviceServiceAsyncStub(DeviceServiceStub):
     """Gives the seat back; the device keeps the floor of protection."""
 
 class DeviceServiceServicer(metaclass=_abc_1.ABCMeta):
-    """`Connect` (stream of nudges and commands) joins later; messages are the same."""
-
     @_abc_1.abstractmethod
     def CheckIn(
         self,
         request: _device_pb2.CheckInRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_device_pb2.CheckInResponse, _abc.Awaitable[_device_pb2.CheckInResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def Connect(
+        self,
+        request_iterator: _MaybeAsyncIterator[_device_pb2.ConnectRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_device_pb2.ConnectResponse], _abc.AsyncIterator[_device_pb2.ConnectResponse]]:
+        """Hints and commands, as soon as they are there; a device has one at most, the newest. Everything on it also happens
+        by check-ins, which go on beside it: where this stream does not get through, things are slower and nothing is lost.
+        Detections are not reported here, so that nothing large is ever ahead of a command or behind one.
+        """
 
     @_abc_1.abstractmethod
     def ReportEvents(
