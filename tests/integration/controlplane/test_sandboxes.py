@@ -15,6 +15,7 @@ from controlplane.runtime.refusal import Refusal
 from controlplane.runtime.sandbox import MAX_ADVANCE, MAX_AHEAD, SandboxDesk
 from controlplane.runtime.tenant_time import TenantTimes, make_sandbox
 from controlplane.storage.database import Database
+from controlplane.storage.schema import upgrade
 from controlplane.storage.types import from_microseconds
 from tests.fakes.clock import SOME_MONDAY, FakeClock
 from tests.integration.controlplane.served import Served, served_control_plane
@@ -65,13 +66,26 @@ class Tenants:
         return {org_id: self.wall.now() + await self.times.ahead(org_id) for org_id in (MINE, OTHER, REAL)}
 
 
-@pytest.fixture
-async def tenants(database: Database) -> Tenants:
-    made = Tenants(database)
+async def tenants_in(database: Database) -> Tenants:
     async with database.transaction() as uow:
         for org_id in (MINE, OTHER):
             await make_sandbox(uow, org_id)
-    return made
+    return Tenants(database)
+
+
+@pytest.fixture
+async def tenants(database: Database) -> Tenants:
+    """On each kind of database: what is about statements and claims."""
+    return await tenants_in(database)
+
+
+@pytest.fixture
+async def few(tmp_path: Path) -> AsyncIterator[Tenants]:
+    """On SQLite only: what is about decisions."""
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'few.db'}")
+    await upgrade(database)
+    yield await tenants_in(database)
+    await database.close()
 
 
 async def test_what_is_due_to_a_sandbox_happens_at_its_own_instant_and_to_nobody_else(tenants: Tenants) -> None:
@@ -115,67 +129,67 @@ async def test_nobody_else_works_for_a_sandbox_that_is_being_moved(tenants: Tena
     assert (await tenants.desk.advance(MINE, SOME_MONDAY + 2 * HOUR)).run == 1
 
 
-async def test_a_job_that_is_under_way_is_waited_for_before_the_sandbox_moves(tenants: Tenants) -> None:
+async def test_a_job_that_is_under_way_is_waited_for_before_the_sandbox_moves(few: Tenants) -> None:
     began = asyncio.Event()
 
     async def slow(job: Job) -> None:
         began.set()
-        while (await tenants.times.look(MINE)) == still:  # noqa: ASYNC110 -- a row is looked at, not an event
+        while (await few.times.look(MINE)) == still:  # noqa: ASYNC110 -- a row is looked at, not an event
             await asyncio.sleep(0)
-        await tenants.write(job)
+        await few.write(job)
 
-    still = await tenants.times.look(MINE)
-    await tenants.plan(MINE, 0, 1)
+    still = await few.times.look(MINE)
+    await few.plan(MINE, 0, 1)
     async with asyncio.TaskGroup() as group:
-        group.create_task(tenants.server(slow).run_until(SOME_MONDAY))
+        group.create_task(few.server(slow).run_until(SOME_MONDAY))
         await began.wait()
-        moved = await tenants.desk.advance(MINE, SOME_MONDAY + HOUR)
+        moved = await few.desk.advance(MINE, SOME_MONDAY + HOUR)
     assert moved.run == 1
-    assert [now for _, _, now in tenants.diary] == [SOME_MONDAY, SOME_MONDAY + HOUR]
+    assert [now for _, _, now in few.diary] == [SOME_MONDAY, SOME_MONDAY + HOUR]
 
 
 async def test_one_call_does_a_bounded_piece_and_the_next_one_goes_on(
-    tenants: Tenants, monkeypatch: pytest.MonkeyPatch
+    few: Tenants, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(moving, "MAX_JOBS", 2)
-    await tenants.plan(MINE, 1, 2, 3)
+    await few.plan(MINE, 1, 2, 3)
     until = SOME_MONDAY + 9 * HOUR
-    first, second = await tenants.desk.advance(MINE, until), await tenants.desk.advance(MINE, until)
+    first, second = await few.desk.advance(MINE, until), await few.desk.advance(MINE, until)
     assert (first.now, first.run, first.reached) == (SOME_MONDAY + 2 * HOUR, 2, False)
     assert (second.now, second.run, second.reached) == (until, 1, True)
 
 
-async def test_a_job_that_fails_in_a_sandbox_is_told_and_shown_when_it_is_parked(tenants: Tenants) -> None:
+async def test_a_job_that_fails_in_a_sandbox_is_told_and_shown_when_it_is_parked(few: Tenants) -> None:
     async def fail(_job: Job) -> None:
         raise RuntimeError("broken on purpose")
 
-    await tenants.plan(MINE, 1)
-    desk = tenants.desk_of(tenants.server(fail))
+    await few.plan(MINE, 1)
+    desk = few.desk_of(few.server(fail))
     failures = []
     while not (await desk.show(MINE)).parked:
         failures.append((await desk.advance(MINE, SOME_MONDAY + 2 * HOUR)).failed)
-        tenants.wall.advance(LONGEST_RETRY)
+        few.wall.advance(LONGEST_RETRY)
     assert failures == [1] * PARKED_AFTER
 
 
-async def test_what_cannot_be_moved_is_not(tenants: Tenants) -> None:
+async def test_what_cannot_be_moved_is_not(few: Tenants) -> None:
     for org_id, by, reason in (
         (REAL, DAY, "NOT_A_SANDBOX"),
         ("org_nobody", DAY, "NOT_A_SANDBOX"),
         (MINE, MAX_ADVANCE + DAY, "ADVANCE_INVALID"),
     ):
         with pytest.raises(Refusal) as refused:
-            await tenants.desk.advance(org_id, SOME_MONDAY + by)
+            await few.desk.advance(org_id, SOME_MONDAY + by)
         assert refused.value.reason == reason
-    assert await tenants.present() == dict.fromkeys((MINE, OTHER, REAL), SOME_MONDAY)
+    assert await few.present() == dict.fromkeys((MINE, OTHER, REAL), SOME_MONDAY)
 
 
-async def test_a_sandbox_has_an_end_and_stands_still_where_money_is_real(tenants: Tenants) -> None:
+async def test_a_sandbox_has_an_end_and_stands_still_where_money_is_real(few: Tenants) -> None:
     for years in range(10, 101, 10):
-        await tenants.desk.advance(MINE, SOME_MONDAY + years * timedelta(days=365))
+        await few.desk.advance(MINE, SOME_MONDAY + years * timedelta(days=365))
     for desk, reason in (
-        (tenants.desk, "SANDBOX_TOO_FAR"),
-        (tenants.desk_of(tenants.runner, live_money=True), "SANDBOX_LIVE_MONEY"),
+        (few.desk, "SANDBOX_TOO_FAR"),
+        (few.desk_of(few.runner, live_money=True), "SANDBOX_LIVE_MONEY"),
     ):
         with pytest.raises(Refusal) as refused:
             await desk.advance(MINE, SOME_MONDAY + MAX_AHEAD + DAY)
