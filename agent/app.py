@@ -33,6 +33,7 @@ from agent.control.link import ControlLink, not_activated
 from agent.control.policy_book import PolicyBook
 from agent.control.stream import ControlStream
 from agent.control.stream_pace import StreamState
+from agent.control.ways import ways_to_the_control_plane
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.files import FileIdentity
 from agent.domain.health import HealthIssue, ProtectionFacts, health_issues
@@ -276,13 +277,12 @@ def build_agent(
         lambda: _resource_facts(governor.facts(), restarts),
     )
     watch = AccessWatch(keeper.access, lambda: _access_changed(realtime, sender))
-    link = ControlLink(config.link, keeper, clock, randomness, _reporter(board), lambda: _in_contact(watch, stream))
-    stream = ControlStream(link, config.link.stream, randomness)
+    link, stream = ways_to_the_control_plane(config.link, keeper, clock, randomness, _reporter(board), watch.wake)
     actions = direct_actions(device, lambda mode: _switch_mode(mode, realtime, book))
     handlers = _command_handlers(device, actions, requested, link, restart)
     commands = CommandRunner(store, handlers, keeper.access, clock, stream.tell)
-    link.attend(commands)
-    stream.attend(commands)
+    for way in (link, stream):
+        way.attend(commands)
     sender = Sender(store, link, clock, randomness)
     loop = asyncio.get_running_loop()
     # Captures write the outbox in threads; the sender lives on the loop.
@@ -294,11 +294,10 @@ def build_agent(
         lambda: _reload(keeper, link, watch),
         lambda action: _steer(action, scheduled, device),
     )
-    upkeep = VaultUpkeep(device.vault, randomness)
     life_signs = LifeSigns(notice, lambda: _issues_of_service(device, scanner, realtime.state()))
     return Agent(
-        device, pack, scanner, governor, realtime, upkeep, restarts, link, stream, sender, watch, local_api, scheduled,
-        commands, life_signs,
+        device, pack, scanner, governor, realtime, VaultUpkeep(device.vault, randomness), restarts, link, stream,
+        sender, watch, local_api, scheduled, commands, life_signs,
     )  # fmt: skip
 
 
@@ -385,12 +384,6 @@ def _switch_mode(mode: Mode, realtime: RealtimeProtection, book: PolicyBook) -> 
     book.check_mode(mode)
     realtime.set_mode(mode)
     return book.set_mode(mode)
-
-
-def _in_contact(watch: AccessWatch, stream: ControlStream) -> None:
-    """A check-in worked."""
-    watch.wake()
-    stream.in_contact()
 
 
 def _reload(keeper: EntitlementKeeper, link: ControlLink, watch: AccessWatch) -> None:
