@@ -35,6 +35,7 @@ from agent.control.link import ControlLink, not_activated
 from agent.control.policy_book import PolicyBook
 from agent.control.stream import ControlStream
 from agent.control.stream_pace import StreamState
+from agent.control.ways import ways_to_the_control_plane
 from agent.domain.costs import BACKGROUND, CostBook
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.facts import ScanFacts
@@ -282,13 +283,12 @@ def build_agent(
         lambda: _resource_facts(governor.facts(), restarts),
     )
     watch = AccessWatch(keeper.access, lambda: _access_changed(realtime, sender))
-    link = ControlLink(config.link, keeper, clock, randomness, _reporter(board), lambda: _in_contact(watch, stream))
-    stream = ControlStream(link, config.link.stream, randomness)
+    link, stream = ways_to_the_control_plane(config.link, keeper, clock, randomness, _reporter(board), watch.wake)
     actions = direct_actions(device, lambda mode: _switch_mode(mode, realtime, book))
     handlers = _command_handlers(device, actions, requested, link, restart)
     commands = CommandRunner(store, handlers, keeper.access, clock, stream.tell)
-    link.attend(commands)
-    stream.attend(commands)
+    for way in (link, stream):
+        way.attend(commands)
     sender = Sender(store, link, clock, randomness)
     _wake_when_outbox_grows(store, sender, asyncio.get_running_loop())
     local_api = LocalApi(
@@ -299,11 +299,10 @@ def build_agent(
         lambda action: _steer(action, scheduled, device),
         lambda window: costs.report(window, clock.monotonic_ns()),
     )
-    upkeep = VaultUpkeep(device.vault, randomness)
     life_signs = LifeSigns(notice, lambda: _issues_of_service(device, scanner, realtime.state()))
     return Agent(
-        device, pack, scanner, governor, realtime, upkeep, restarts, link, stream, sender, watch, local_api, scheduled,
-        commands, life_signs,
+        device, pack, scanner, governor, realtime, VaultUpkeep(device.vault, randomness), restarts, link, stream,
+        sender, watch, local_api, scheduled, commands, life_signs,
     )  # fmt: skip
 
 
@@ -400,12 +399,6 @@ def _switch_mode(mode: Mode, realtime: RealtimeProtection, book: PolicyBook) -> 
     book.check_mode(mode)
     realtime.set_mode(mode)
     return book.set_mode(mode)
-
-
-def _in_contact(watch: AccessWatch, stream: ControlStream) -> None:
-    """A check-in worked."""
-    watch.wake()
-    stream.in_contact()
 
 
 def _reload(keeper: EntitlementKeeper, link: ControlLink, watch: AccessWatch) -> None:

@@ -121,6 +121,7 @@ async def test_what_is_published_before_the_bus_runs_is_told_later(make_bus: Mak
         here.publish(ONE)
         async with running(here):
             await until(lambda: ONE in heard_there)
+    assert set(heard_there) == {ONE}
 
 
 async def test_a_listener_that_fails_keeps_nothing_from_the_others(make_bus: MakeBus) -> None:
@@ -142,7 +143,8 @@ async def test_a_burst_arrives_whole(make_bus: MakeBus) -> None:
     async with running(here, there):
         for hint in burst:
             here.publish(hint)
-        await until(lambda: set(heard_there) == burst)
+        await until(lambda: len(set(heard_there)) >= len(burst))
+    assert set(heard_there) == burst
 
 
 @pytest.mark.postgres
@@ -155,6 +157,7 @@ async def test_a_database_that_cut_the_line_is_found_again(postgres: PostgresSer
         await until(lambda: here.is_connected and there.is_connected)
         here.publish(ONE)
         await until(lambda: ONE in heard_there)
+    assert here.dropped == 0
 
 
 async def test_a_nats_server_that_was_away_is_found_again(nats_server: NatsServer) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from agent.control.command_runner import CommandRunner
 from agent.control.link_settings import LinkSettings, StreamTimes
-from agent.control.stream import ControlStream
 from agent.control.stream_pace import StreamState
+from agent.control.ways import attended, ways_to_the_control_plane
 from tests.contract.test_activation import KEY
 from tests.fakes.commands import Worker
 from tests.fakes.control_plane import FakeControlPlane, serving
@@ -37,19 +37,15 @@ class Connected:
 
     def __init__(self, plane: FakeControlPlane, device: TestDevice) -> None:
         self.plane = plane
-        self.link = device.link(device.keeper(), LinkSettings(), self._in_contact)
-        self.stream = ControlStream(self.link, QUICK, SeededRandomness())
+        keeper = device.keeper()
+        self.link, self.stream = ways_to_the_control_plane(
+            LinkSettings(stream=QUICK), keeper, device.clock, SeededRandomness(), device.report, lambda: None
+        )
         self.worker = Worker()
         self.worker.release.set()
-        self.runner = CommandRunner(
-            device.store, [self.worker], self.link._keeper.access, device.clock, self.stream.tell
-        )
-        self.link.attend(self.runner)
-        self.stream.attend(self.runner)
+        runner = CommandRunner(device.store, [self.worker], keeper.access, device.clock, self.stream.tell)
+        self.runner = attended(runner, self.link, self.stream)
         self.expires_at_us = to_us(device.clock.now() + timedelta(hours=1))
-
-    def _in_contact(self) -> None:
-        self.stream.in_contact()
 
     def command(self, command_id: str) -> command_pb2.Command:
         return command_pb2.Command(command_id=command_id, kind="work", expires_at_us=self.expires_at_us)
@@ -97,6 +93,7 @@ async def test_a_goodbye_is_followed_by_another_stream(tmp_path: Path) -> None:
         goodbye = StreamGoodbye(end=device_pb2.STREAM_END_OLD, reconnect_within_s=0)
         here.say(ConnectResponse(goodbye=goodbye))
         await until(lambda: here.plane.streams_opened == 2 and here.stream.state is StreamState.CONNECTED)
+        assert len(here.plane.check_ins) == 1
 
 
 @pytest.mark.parametrize(
@@ -117,6 +114,7 @@ async def test_where_streams_do_not_get_through_check_ins_go_on(
         await until(lambda: here.worker.begun == ["cmd_1"])
         await until(lambda: not here.runner.reports())
         await until(lambda: here.stream.state is state)
+        assert len(here.plane.check_ins) > 1
         if streams != "busy":
             here.plane.streams = "open"
             await until(lambda: here.stream.state is StreamState.CONNECTED)
@@ -129,3 +127,4 @@ async def test_a_stream_outlives_a_change_of_the_enrolment(tmp_path: Path) -> No
         await until(lambda: here.plane.streams_opened == 2 and here.stream.state is StreamState.CONNECTED)
         await here.link.deactivate("sold")
         await until(lambda: here.stream.state is StreamState.OFF)
+        assert not here.plane.seats

@@ -1,6 +1,5 @@
 """A device for tests of the control room: store, clock, key file, and what it would report."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,13 +66,8 @@ class TestDevice:
     def keeper(self) -> EntitlementKeeper:
         return EntitlementKeeper(self.store, self.clock, self.key_file)
 
-    def link(
-        self,
-        keeper: EntitlementKeeper,
-        settings: LinkSettings | None = None,
-        on_contact: Callable[[], None] = lambda: None,
-    ) -> ControlLink:
-        async def report() -> DeviceReport:
-            return REPORT
+    async def report(self) -> DeviceReport:
+        return REPORT
 
-        return ControlLink(settings or LinkSettings(), keeper, self.clock, SeededRandomness(), report, on_contact)
+    def link(self, keeper: EntitlementKeeper, settings: LinkSettings | None = None) -> ControlLink:
+        return ControlLink(settings or LinkSettings(), keeper, self.clock, SeededRandomness(), self.report)

@@ -1,4 +1,4 @@
-"""What the busses between processes share: tell this process at once, queue for the others, connect again for ever."""
+"""What the buses between processes share: tell this process at once, queue for the others, connect again for ever."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
