@@ -18,11 +18,13 @@ import structlog
 
 from agent.config import AgentConfig
 from agent.control.access_watch import AccessWatch
+from agent.control.activation_memory import refusals_remembered
 from agent.control.channel import read_authorities
 from agent.control.command_runner import CommandRunner
 from agent.control.commands.allow import AllowHandler
 from agent.control.commands.deactivate import DeactivateHandler
 from agent.control.commands.delete import DeleteHandler
+from agent.control.commands.diagnostics import DiagnosticsHandler
 from agent.control.commands.restart import RestartHandler
 from agent.control.commands.restore import RestoreHandler
 from agent.control.commands.scan import ScanHandler
@@ -31,7 +33,12 @@ from agent.control.enrolment import ActivationOrder, ActivationOutcome, Enroller
 from agent.control.entitlements import EntitlementKeeper
 from agent.control.link import ControlLink, not_activated
 from agent.control.policy_book import PolicyBook
+from agent.control.stream import ControlStream
+from agent.control.stream_pace import StreamState
+from agent.control.ways import ways_to_the_control_plane
+from agent.domain.costs import BACKGROUND, CostBook
 from agent.domain.errors import BucklerError, ExitStatus
+from agent.domain.facts import ScanFacts
 from agent.domain.files import FileIdentity
 from agent.domain.health import HealthIssue, ProtectionFacts, health_issues
 from agent.domain.policy import Mode
@@ -83,6 +90,7 @@ from agent.service.life_signs import LifeSigns
 from agent.storage.announcing import AnnouncingStore
 from agent.storage.database import open_database
 from agent.supervision import Parts, kept_running, supervise
+from agent.support.diagnostics.apart import make_bundle_apart
 
 log = structlog.get_logger()
 
@@ -175,6 +183,7 @@ class Agent:
     upkeep: VaultUpkeep
     restarts: Counter[str]
     link: ControlLink
+    stream: ControlStream
     sender: Sender
     watch: AccessWatch
     local_api: LocalApi
@@ -255,7 +264,7 @@ def build_agent(
         block=config.realtime.block,
     )
     governor = ScanGovernor(scanner, config.resources, clock, lambda: realtime.state().mode is Mode.BLOCK)
-    restarts: Counter[str] = Counter()
+    restarts, costs = Counter[str](), CostBook(clock.monotonic_ns())
     realtime = RealtimeProtection(
         RealtimeSettings(
             config.realtime.roots,
@@ -276,8 +285,9 @@ def build_agent(
         keeper.access,
         on_proven=lambda: _proven(_proven_line(realtime.state()), device, announce, life_signs.proven),
         is_own=device.vault.is_vault_path,
+        costs=costs,
     )
-    parts = _background_parts(device, pack, own_folders, realtime.is_self_test, governor.watch)
+    parts = _background_parts(device, pack, own_folders, realtime.is_self_test, governor.watch, costs)
     scheduled = ScheduledScans(config.schedule, parts, store, clock, randomness)
     requested = RequestedScans(parts, own_folders, config.schedule.cpu_percent, store, clock)
     board = _board_of_service(
@@ -287,32 +297,31 @@ def build_agent(
         realtime,
         scheduled,
         lambda: _scan_processes(scanner, scheduled, requested),
-        lambda: link.last_error,
+        lambda: _licence_facts(device, link.last_error, stream.state),
         lambda: resource_facts(governor.facts(), restarts),
     )
     watch = AccessWatch(keeper.access, lambda: _access_changed(device, realtime, sender))
-    link = ControlLink(config.link, keeper, clock, randomness, _reporter(board), watch.wake)
+    link, stream = ways_to_the_control_plane(config.link, keeper, clock, randomness, _reporter(board), watch.wake)
     actions = direct_actions(device, lambda mode: _switch_mode(mode, realtime, book))
     handlers = _command_handlers(device, actions, requested, link, restart)
-    commands = CommandRunner(store, handlers, keeper.access, clock, link.report_soon)
-    link.attend(commands)
+    commands = CommandRunner(store, handlers, keeper.access, clock, stream.tell)
+    for way in (link, stream):
+        way.attend(commands)
     _follow_policy(device, link, realtime, scheduled, restart)
     sender = Sender(store, link, clock, randomness)
-    loop = asyncio.get_running_loop()
-    # Captures write the outbox in threads; the sender lives on the loop.
-    store.when_outbox_grows(lambda: _on_loop(loop, sender.wake))
+    _wake_when_outbox_grows(store, sender, asyncio.get_running_loop())
     local_api = LocalApi(
         config.locations.local_api,
         actions,
         board.fields,
         lambda: _reload(device, link, watch),
         lambda action: _steer(action, scheduled, device),
+        lambda window: costs.report(window, clock.monotonic_ns()),
     )
-    upkeep = VaultUpkeep(device.vault, randomness)
     life_signs = LifeSigns(notice, lambda: _issues_of_service(device, scanner, realtime.state()))
     return Agent(
-        device, pack, scanner, governor, realtime, upkeep, restarts, link, sender, watch, local_api, scheduled,
-        commands, life_signs,
+        device, pack, scanner, governor, realtime, VaultUpkeep(device.vault, randomness), restarts, link, stream,
+        sender, watch, local_api, scheduled, commands, life_signs,
     )  # fmt: skip
 
 
@@ -342,7 +351,12 @@ def _command_handlers(
         AllowHandler(lambda *what: actions.add_exclusion(NewExclusion(*what)), device.clock),
         RestartHandler(restart),
         DeactivateHandler(link.deactivate),
+        DiagnosticsHandler(device.config.diagnostics, lambda hide: _bundle(device.config, hide_paths=hide), link),
     )
+
+
+async def _bundle(config: AgentConfig, *, hide_paths: bool) -> bytes:
+    return await make_bundle_apart(config.locations.options, config.locations.data_dir, hide_paths=hide_paths)
 
 
 def _scan_processes(scanner: ScannerService, scheduled: ScheduledScans, requested: RequestedScans) -> frozenset[int]:
@@ -355,13 +369,18 @@ def _background_parts(
     own_folders: tuple[str, ...],
     is_own_test: Callable[[FileIdentity], bool],
     began: Callable[[GovernedWorkers], None],
+    costs: CostBook,
 ) -> ScheduleParts:
     """Of scans in the background: with one worker of their own, which nothing else waits for."""
     config = device.config
     settings = replace(config.scanner, workers=1, background=True)
     consequences = Consequences(device.vault, StoredIncidentLog(device.store), device.clock, device.randomness)
+
+    def scanned(path: str, facts: ScanFacts) -> None:
+        costs.add(path, facts, BACKGROUND, device.clock.monotonic_ns())
+
     return ScheduleParts(
-        open_scanner=lambda: ScannerService(settings, pack, device.clock),
+        open_scanner=lambda: ScannerService(settings, pack, device.clock, scanned),
         began=began,
         open_cache=lambda: scan_cache(config.locations.scan_cache, pack, settings.limits),
         ground=lambda kind: ground_of(kind, own_folders, network=config.schedule.network_filesystems),
@@ -393,6 +412,7 @@ def _parts_of(agent: Agent) -> Parts:
                 ("upkeep", agent.upkeep.run),
                 ("sender", agent.sender.run),
                 ("link", agent.link.run),
+                ("stream", agent.stream.run),
                 ("commands", agent.commands.run),
                 ("scheduled_scans", agent.scheduled.run),
             )
@@ -444,6 +464,11 @@ def _steer(action: ScanAction, scheduled: ScheduledScans, device: Device) -> tup
     return schedule_fields(schedule_facts(scheduled.state(), scheduled.settings), device.managed.names())
 
 
+def _wake_when_outbox_grows(store: AnnouncingStore, sender: Sender, loop: asyncio.AbstractEventLoop) -> None:
+    """Captures write the outbox in threads; the sender lives on the loop."""
+    store.when_outbox_grows(lambda: _on_loop(loop, sender.wake))
+
+
 def _on_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
     """Call on the loop's thread, from any other."""
     loop.call_soon_threadsafe(call)
@@ -466,11 +491,11 @@ def _board_of_service(
     realtime: RealtimeProtection,
     scheduled: ScheduledScans,
     worker_pids: Callable[[], frozenset[int]],
-    last_error: Callable[[], BucklerError | None],
+    licence: Callable[[], LicenceFacts],
     resources: Callable[[], ResourceFacts],
 ) -> StatusBoard:
     sources = StatusSources(
-        licence=lambda: _licence_facts(device, last_error()),
+        licence=licence,
         realtime=lambda: realtime_facts(realtime.state()),
         engine=lambda: engine_facts(pack, scanner),
         issues=lambda: _issues_of_service(device, scanner, realtime.state()),
@@ -507,7 +532,9 @@ def _issues_of_service(device: Device, scanner: ScannerService, state: RealtimeS
     return health_issues(facts, device.clock.now())
 
 
-def _licence_facts(device: Device, last_error: BucklerError | None) -> LicenceFacts:
+def _licence_facts(
+    device: Device, last_error: BucklerError | None, stream: StreamState = StreamState.OFF
+) -> LicenceFacts:
     attempt = unfinished_attempt(device.store)
     return LicenceFacts(
         access=device.keeper.access(),
@@ -515,6 +542,7 @@ def _licence_facts(device: Device, last_error: BucklerError | None) -> LicenceFa
         enrolment=device.keeper.enrolment,
         last_error=f"{last_error.code}: {last_error.message}" if last_error else "",
         activation_in_progress=attempt[0] if attempt else "",
+        stream="" if stream is StreamState.OFF else stream.value,
     )
 
 
@@ -578,7 +606,8 @@ async def activate_device(config: AgentConfig, key: str, server: str, ca_file: P
     """Activate, and tell a running agent; see `agent.control.enrolment.Enroller.activate`."""
     with open_device(config) as device:
         order = ActivationOrder(key, server, read_authorities(ca_file))
-        outcome = await _enroller(config, device).activate(order)
+        with refusals_remembered(device.store, device.clock):
+            outcome = await _enroller(config, device).activate(order)
     await _tell_agent(config)
     return outcome
 

@@ -13,6 +13,7 @@ from agent.config import AgentConfig
 from agent.control.entitlements import EntitlementKeeper
 from agent.control.managed_policy import ManagedPolicy, nothing_left
 from agent.control.policy_keeper import PolicyKeeper
+from agent.domain.consent import Consent
 from agent.domain.health import HealthIssue
 from agent.domain.ports import Store
 from agent.domain.schedule import ScanKind, Schedule
@@ -41,6 +42,7 @@ class Managed:
         """The settings in force, those apart that `PolicyBook` decides."""
         policy, local = self.keeper.in_force, self.local
         resources, retention = local.resources, local.retention
+        consent = policy.get("support.diagnostics")
         keep_days, warn_days = policy.number("quarantine.keep_days"), policy.number("quarantine.warn_days")
         return replace(
             local,
@@ -58,6 +60,7 @@ class Managed:
                 notice=retention.notice if warn_days is None else timedelta(days=warn_days),
             ),
             schedule=self.schedule(),
+            diagnostics=local.diagnostics if consent is None else Consent(consent),
         )
 
     def schedule(self) -> ScheduleSettings:

@@ -35,10 +35,10 @@ from controlplane.billing.wallet import Wallet
 from controlplane.billing.webhook import payment_hook
 from controlplane.catalog.service import CatalogService
 from controlplane.commands.campaigns import Campaigns
-from controlplane.commands.ports import NoNudges
 from controlplane.commands.rpc import CommandExchangeRpc, CommandRpc
 from controlplane.commands.service import CommandGround, CommandService
 from controlplane.config import BillingConfig, MailConfig
+from controlplane.connecting import BusNudges
 from controlplane.detections.rpc import DetectionRpc
 from controlplane.detections.service import DetectionService
 from controlplane.devices.contact import DeviceContacts
@@ -46,6 +46,11 @@ from controlplane.devices.fleet import FleetReader
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.devices.rpc import DeviceRpc, FleetRpc
 from controlplane.devices.service import DeviceService
+from controlplane.devices.stream import DeviceStreams
+from controlplane.diagnostics.rpc import DiagnosticsRpc, DiagnosticUploadsRpc
+from controlplane.diagnostics.service import DiagnosticsService
+from controlplane.downloads.rpc import DownloadRpc
+from controlplane.downloads.service import DownloadService
 from controlplane.keys import authority, root
 from controlplane.keys.authority import CertificateAuthority
 from controlplane.keys.root import RootKey
@@ -69,12 +74,15 @@ from controlplane.notices.service import NoticeService
 from controlplane.policies.delivery import PolicyDelivery
 from controlplane.policies.rpc import PolicyExchangeRpc, PolicyRpc
 from controlplane.policies.service import PolicyService
-from controlplane.runtime.clock import Clock, ShiftedClock, SystemClock
+from controlplane.runtime.bus.memory import MemoryBus
+from controlplane.runtime.bus.port import Bus
+from controlplane.runtime.clock import Clock, SystemClock, TenantClock
 from controlplane.runtime.interceptors import CallEntry, CallInterceptor
 from controlplane.runtime.private_files import make_private_folder
 from controlplane.runtime.randomness import Randomness, SystemRandomness
 from controlplane.runtime.rate_limit import Rate, RateLimiter
 from controlplane.runtime.refusal import Kind, Refusal
+from controlplane.runtime.sandbox import SandboxDesk
 from controlplane.runtime.sandbox_rpc import SandboxRpc
 from controlplane.runtime.server import (
     MAX_DEVICE_MESSAGE_BYTES,
@@ -84,6 +92,7 @@ from controlplane.runtime.server import (
     Register,
     server_credentials,
 )
+from controlplane.runtime.tenant_time import TenantTimes
 from controlplane.runtime.web import Hook
 from controlplane.storage.database import Database
 from controlplane.subscriptions.charging import Charging
@@ -99,6 +108,8 @@ from wire.v1.account_pb2_grpc import add_AccountServiceServicer_to_server
 from wire.v1.billing_pb2_grpc import add_BillingServiceServicer_to_server
 from wire.v1.command_pb2_grpc import add_CommandServiceServicer_to_server
 from wire.v1.device_pb2_grpc import add_DeviceServiceServicer_to_server
+from wire.v1.diagnostics_pb2_grpc import add_DiagnosticsServiceServicer_to_server
+from wire.v1.download_pb2_grpc import add_DownloadServiceServicer_to_server
 from wire.v1.enrollment_pb2_grpc import add_EnrollmentServiceServicer_to_server
 from wire.v1.fleet_pb2_grpc import add_FleetServiceServicer_to_server
 from wire.v1.licensing_pb2_grpc import add_LicensingServiceServicer_to_server
@@ -211,6 +222,7 @@ class ControlPlane:
 
     database: Database
     clocks: Clocks
+    times: TenantTimes
     randomness: Randomness
     keys: Keys
     audit: AuditLog
@@ -231,19 +243,15 @@ class ControlPlane:
     commands: CommandService
     campaigns: Campaigns
     policies: PolicyService
+    diagnostics: DiagnosticsService
+    downloads: DownloadService
+    bus: Bus
 
 
 def system_clocks() -> Clocks:
-    """Business as the machine says."""
+    """Business as the machine says, ahead of it where a sandbox is at work."""
     wall = SystemClock()
-    return Clocks(wall, wall)
-
-
-def sandbox_clocks(offset: timedelta) -> tuple[Clocks, ShiftedClock]:
-    """Business runs ahead of the machine."""
-    wall = SystemClock()
-    shifted = ShiftedClock(wall, offset)
-    return Clocks(wall, shifted), shifted
+    return Clocks(wall, TenantClock(wall))
 
 
 def create_keys(folder: Path, hostnames: Sequence[str]) -> Keys:
@@ -347,7 +355,8 @@ def build_billing(
     )
     ground: _Ground = {"database": database, "clock": clock, "randomness": randomness, "audit": audit}
     refunds = Refunds(**ground, invoicing=invoicing, outside=outside)
-    payments = Payments(**ground, invoicing=invoicing, refunds=refunds, outside=outside)
+    times = TenantTimes(database)
+    payments = Payments(**ground, invoicing=invoicing, refunds=refunds, outside=outside, times=times)
     service = BillingService(
         database=database,
         wall=clocks.wall,
@@ -355,6 +364,7 @@ def build_billing(
         payments=payments,
         refunds=refunds,
         outside=outside,
+        times=times,
     )
     desk = RefundDesk(database=database, clock=clock, invoicing=invoicing, refunds=refunds, policies=policies)
     wallet = Wallet(**ground, invoicing=invoicing, payments=payments, provider=commerce.provider)
@@ -420,6 +430,7 @@ def build_lives(
     lifecycle = Lifecycle(
         database=database,
         clock=clock,
+        catalog=catalog,
         charging=charging,
         billing=billing.service,
         wallet=billing.wallet,
@@ -467,7 +478,9 @@ class _Usual(TypedDict):
     clock: Clock
 
 
-def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | None = None) -> ControlPlane:
+def build(
+    database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | None = None, bus: Bus | None = None
+) -> ControlPlane:
     """Build the control plane, from the ground up.
 
     Args:
@@ -475,9 +488,11 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         keys: What signs.
         clocks: The two times.
         commerce: None: by bank transfer.
+        bus: To the replicas; None: there are none.
     """
+    bus = bus or MemoryBus()
     randomness = SystemRandomness()
-    clock = clocks.business
+    clock, times = clocks.business, TenantTimes(database)
     audit = AuditLog(clock, randomness)
     usual: _Usual = {"database": database, "audit": audit, "clock": clock}
     accounts, account_desks = _build_accounts(database, keys, clocks.wall, randomness, audit)
@@ -518,10 +533,12 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         licences=licences,
         notices=notices,
     )
-    commanding = CommandGround(registry=registry, access=licences, nudges=NoNudges(), **usual)
+    commanding = CommandGround(registry=registry, access=licences, nudges=BusNudges(bus), **usual)
+    commands = CommandService(commanding)
     return ControlPlane(
         database=database,
         clocks=clocks,
+        times=times,
         randomness=randomness,
         keys=keys,
         audit=audit,
@@ -531,7 +548,7 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         billing=billing,
         subscriptions=subscriptions,
         lives=lives,
-        licensing=LicensingService(parts=parts, authority=keys.authority, **usual),
+        licensing=LicensingService(parts=parts, authority=keys.authority, wall=clocks.wall, times=times, **usual),
         key_desk=KeyDesk(parts=parts, **usual),
         seat_desk=SeatDesk(parts=parts, **usual),
         seating=seating,
@@ -539,9 +556,12 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         devices=DeviceService(registry=registry, licences=licences, authority=keys.authority, **usual),
         fleet=FleetReader(database=database, licences=licences, clock=clock),
         detections=DetectionService(registry=registry, **usual),
-        commands=CommandService(commanding),
+        commands=commands,
         campaigns=Campaigns(commanding),
         policies=PolicyService(registry=registry, **usual),
+        diagnostics=DiagnosticsService(commands=commands, sealer=keys.sealer, **usual),
+        downloads=DownloadService(clock, subscriptions),
+        bus=bus,
     )
 
 
@@ -556,11 +576,14 @@ def interceptor(plane: ControlPlane) -> CallInterceptor:
             limiter=RateLimiter(RATES),
             clock=plane.clocks.wall,
             randomness=plane.randomness,
+            times=plane.times,
         )
     )
 
 
-def device_listener(plane: ControlPlane, address: Address, *, check_in_interval_s: int) -> Listener:
+def device_listener(
+    plane: ControlPlane, address: Address, *, streams: DeviceStreams, check_in_interval_s: int
+) -> Listener:
     """The port of activated devices: mutual TLS."""
     identity = plane.keys.authority.server_identity()
     anchors = TrustAnchors(plane.keys.signer, plane.keys.authority)
@@ -570,6 +593,8 @@ def device_listener(plane: ControlPlane, address: Address, *, check_in_interval_
         detections=DetectionRpc(plane.detections),
         commands=CommandExchangeRpc(plane.commands),
         policies=PolicyExchangeRpc(PolicyDelivery(database=plane.database, clock=plane.clocks.business)),
+        diagnostics=DiagnosticUploadsRpc(plane.diagnostics),
+        streams=streams,
         check_in_interval_s=check_in_interval_s,
     )
     return Listener(
@@ -585,7 +610,7 @@ def device_listener(plane: ControlPlane, address: Address, *, check_in_interval_
 
 
 def people_listener(
-    plane: ControlPlane, address: Address, *, enrollment: EnrollmentSettings, sandbox: SandboxRpc | None
+    plane: ControlPlane, address: Address, *, enrollment: EnrollmentSettings, sandbox: SandboxDesk
 ) -> Listener:
     """The port of people and of devices that ask for a seat: TLS."""
     identity = plane.keys.authority.server_identity()
@@ -611,13 +636,14 @@ def people_listener(
         partial(add_FleetServiceServicer_to_server, fleet),
         partial(add_CommandServiceServicer_to_server, CommandRpc(plane.commands, plane.campaigns)),
         partial(add_PolicyServiceServicer_to_server, PolicyRpc(plane.policies)),
+        partial(add_DiagnosticsServiceServicer_to_server, DiagnosticsRpc(plane.diagnostics)),
+        partial(add_DownloadServiceServicer_to_server, DownloadRpc(plane.database, plane.downloads)),
         partial(
             add_BillingServiceServicer_to_server,
             BillingRpc(plane.database, plane.billing.service, plane.billing.desk, plane.billing.wallet),
         ),
+        partial(add_SandboxServiceServicer_to_server, SandboxRpc(sandbox)),
     ]
-    if sandbox is not None:
-        services.append(partial(add_SandboxServiceServicer_to_server, sandbox))
     return Listener(
         address=address,
         credentials=server_credentials(

@@ -298,6 +298,6 @@ SETTINGS: Final[Mapping[str, Callable[[object], SettingValue]]] = {
     "quarantine.keep_days": _number(0, 36_525),
     "quarantine.warn_days": _number(3, 36_525),
     "quarantine.stop_processes": _switch,
-    "diagnostics.consent": _switch,
+    "support.diagnostics": _choice("never", "hide_paths", "allow"),
 }
 _SECTIONS: Final = frozenset(name.partition(".")[0] for name in SETTINGS)

@@ -26,9 +26,9 @@ from agent.domain.commands import CommandEntry, RemoteCommand
 from agent.domain.entitlement import EntitlementError
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.incident import Incident
-from agent.domain.ports import Clock, Enrolment, Randomness, ReportReceipt, UplinkError
+from agent.domain.ports import BundlePiece, Clock, Enrolment, Randomness, ReportReceipt, UplinkError
 from wire.instants import from_us
-from wire.v1 import device_pb2
+from wire.v1 import device_pb2, diagnostics_pb2
 from wire.v1.device_pb2_grpc import DeviceServiceStub
 
 if TYPE_CHECKING:  # the generated file names this type for checkers only
@@ -118,11 +118,23 @@ class ControlLink:
         self._channel: grpc.aio.Channel | None = None
         self._channel_of: Enrolment | None = None
         self._last_error: BucklerError | None = None
+        self._reached = False
 
     @property
     def last_error(self) -> BucklerError | None:
         """Why the last contact failed; None: it did not."""
         return self._last_error
+
+    @property
+    def enrolled(self) -> bool:
+        """Whether this device knows a control plane."""
+        enrolment = self._keeper.enrolment
+        return enrolment is not None and bool(enrolment.device_server)
+
+    @property
+    def reachable(self) -> bool:
+        """Whether the last check-in worked."""
+        return self._reached and self._last_error is None
 
     def attend(self, commands: CommandDesk) -> None:
         """From now on commands go there, and reports about them come from there."""
@@ -162,7 +174,7 @@ class ControlLink:
     async def _turn(self) -> float | None:
         """Check in once; returns the seconds to wait before the next time, None: until woken."""
         self._keeper.note_time()
-        if self._keeper.enrolment is None or not self._keeper.enrolment.device_server:
+        if not self.enrolled:
             self._last_error = None
             return None
         try:
@@ -170,7 +182,7 @@ class ControlLink:
         except BucklerError as error:
             self._last_error = error
             return self._retry_delay(error)
-        self._failures, self._last_error = 0, None
+        self._failures, self._last_error, self._reached = 0, None, True
         self._on_contact()
         return interval * self._randomness.uniform(1 - _JITTER, 1 + _JITTER)
 
@@ -268,14 +280,14 @@ class ControlLink:
         Raises:
             UplinkError: It did not arrive.
         """
-        if self._keeper.enrolment is None or not self._keeper.enrolment.device_server:
+        if not self.enrolled:
             raise UplinkError("NOT_ENROLLED", permanent=True)
         try:
             request = batch_to_wire(incidents, dropped)
         except (ValueError, TypeError) as error:
             raise UplinkError("REPORT_NOT_ENCODABLE", permanent=True, content=True) from error
         try:
-            stub = await self._stub()
+            stub = await self.service()
             answer = await stub.ReportEvents(request, timeout=CALL_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             raise report_refused(error, request.ByteSize()) from error
@@ -286,6 +298,18 @@ class ControlLink:
             accepted=frozenset(UUID(bytes=uuid) for uuid in answer.accepted_uuids),
             rejected={UUID(bytes=row.uuid): row.reason for row in answer.rejected},
         )
+
+    async def send_piece(self, piece: BundlePiece) -> tuple[int, bool]:
+        """Send a piece of a bundle; port `agent.domain.ports.BundleUplink`."""
+        request = diagnostics_pb2.UploadDiagnosticsRequest(
+            command_id=piece.command_id,
+            total_bytes=piece.total_bytes,
+            sha256=piece.sha256,
+            offset=piece.offset,
+            content=piece.content,
+        )
+        answer = await self._ask(lambda stub: stub.UploadDiagnostics(request, timeout=CALL_TIMEOUT_S))
+        return answer.next_offset, answer.complete
 
     async def deactivate(self, reason: str) -> None:
         """Give the seat back and forget the enrolment; the floor of protection stays.
@@ -301,7 +325,7 @@ class ControlLink:
     # ------------------------------------------------------------ the connection
 
     async def _ask(self, call: "Callable[[DeviceServiceAsyncStub], Awaitable[_Answer]]") -> _Answer:
-        stub = await self._stub()
+        stub = await self.service()
         try:
             return await call(stub)
         except grpc.aio.AioRpcError as error:
@@ -320,8 +344,12 @@ class ControlLink:
             )
         return await explain_unreachable(parse_address(enrolment.device_server), enrolment.authorities_pem)
 
-    async def _stub(self) -> "DeviceServiceAsyncStub":
-        """The service, over a connection made with the enrolment as it is now."""
+    async def service(self) -> "DeviceServiceAsyncStub":
+        """The service, over a connection made with the enrolment as it is now.
+
+        Raises:
+            BucklerError: `NOT_ACTIVATED`, `NO_CONTROL_PLANE` or `DEVICE_KEY_MISSING`.
+        """
         enrolment, identity = self._keeper.enrolment, self._keeper.identity()
         if enrolment is None:
             raise not_activated()

@@ -19,7 +19,6 @@ _AT_ONCE: Final = frozenset(
         "schedule.pause_on_battery",
         "schedule.jitter_minutes",
         "quarantine.stop_processes",
-        "diagnostics.consent",
     }
 )
 _ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)

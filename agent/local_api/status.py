@@ -56,6 +56,7 @@ class LicenceFacts:
     enrolment: Enrolment | None
     last_error: str = ""
     activation_in_progress: str = ""
+    stream: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,6 +373,7 @@ def _contact(licence: LicenceFacts) -> dict[str, JsonValue]:
     return {
         "control_plane": (enrolment.server or None) if enrolment else None,
         "last_check_in": _instant(enrolment.last_check_in) if enrolment else None,
+        "control_plane_stream": licence.stream or None,
         "last_contact_error": licence.last_error or None,
     }
 

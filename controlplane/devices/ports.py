@@ -17,6 +17,7 @@ from wire.v1.device_pb2 import (
     ReportEventsRequest,
     ReportEventsResponse,
 )
+from wire.v1.diagnostics_pb2 import UploadDiagnosticsRequest, UploadDiagnosticsResponse
 from wire.v1.fleet_pb2 import Detection, GetDetectionRequest, ListDetectionsRequest, ListDetectionsResponse
 
 
@@ -66,6 +67,13 @@ class PolicyCalls(Protocol):
 
     async def policy_for(self, request: CheckInRequest, principal: DevicePrincipal) -> DevicePolicy | None:
         """The policy that the device should have; None: the one it names."""
+
+
+class DiagnosticCalls(Protocol):
+    """The call of DeviceService that belongs to diagnostics."""
+
+    async def upload(self, request: UploadDiagnosticsRequest, principal: DevicePrincipal) -> UploadDiagnosticsResponse:
+        """Answer `UploadDiagnostics`."""
 
 
 class DetectionCalls(Protocol):

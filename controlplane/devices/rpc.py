@@ -3,6 +3,7 @@
 Calls that belong to licensing or detections are handed on to them through the ports of this room.
 """
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -10,13 +11,14 @@ import grpc
 from controlplane.catalog.wire_names import ACCESS_LEVEL_ON_THE_WIRE
 from controlplane.devices.fleet import DEVICE_KEY, DeviceView, FleetReader
 from controlplane.devices.model import DeviceReport, HealthIssue, Platform, ProtectionState
-from controlplane.devices.ports import CommandCalls, DetectionCalls, EntitlementCalls, PolicyCalls
+from controlplane.devices.ports import CommandCalls, DetectionCalls, DiagnosticCalls, EntitlementCalls, PolicyCalls
 from controlplane.devices.service import DeviceService
+from controlplane.devices.stream import DeviceStreams
 from controlplane.runtime.fields import MAX_BIGINT, harmless_text, instant, invalid, text
 from controlplane.runtime.paging import page_token, read_page
 from controlplane.runtime.principal import current_device, current_person
 from controlplane.storage.types import to_microseconds
-from wire.v1 import common_pb2, device_pb2, fleet_pb2
+from wire.v1 import common_pb2, device_pb2, diagnostics_pb2, fleet_pb2
 from wire.v1.device_pb2_grpc import DeviceServiceServicer
 from wire.v1.fleet_pb2_grpc import FleetServiceServicer
 
@@ -51,6 +53,8 @@ class DeviceRpc(DeviceServiceServicer):
         detections: The call that belongs to detections.
         commands: The part of a check-in that belongs to commands.
         policies: The part of it that belongs to policies.
+        diagnostics: The call that belongs to diagnostics.
+        streams: Serves `Connect`.
         check_in_interval_s: What devices are asked to keep to, in seconds.
     """
 
@@ -62,6 +66,8 @@ class DeviceRpc(DeviceServiceServicer):
         detections: DetectionCalls,
         commands: CommandCalls,
         policies: PolicyCalls,
+        diagnostics: DiagnosticCalls,
+        streams: DeviceStreams,
         check_in_interval_s: int,
     ) -> None:
         self._service = service
@@ -69,6 +75,8 @@ class DeviceRpc(DeviceServiceServicer):
         self._detections = detections
         self._commands = commands
         self._policies = policies
+        self._diagnostics = diagnostics
+        self._streams = streams
         self._check_in_interval_s = check_in_interval_s
 
     async def CheckIn(  # noqa: N802 -- the name is the protocol's
@@ -86,6 +94,12 @@ class DeviceRpc(DeviceServiceServicer):
         if policy is not None:
             answer.policy.CopyFrom(policy)
         return answer
+
+    async def Connect(  # type: ignore[override]  # noqa: N802 -- the protocol's name; it writes its answers itself
+        self, request_iterator: AsyncIterator[device_pb2.ConnectRequest], context: Context
+    ) -> None:
+        """Hints and commands as soon as they are there, until one side ends it."""
+        await self._streams.serve(current_device(), request_iterator, context.write)
 
     async def ReportEvents(  # noqa: N802 -- the name is the protocol's
         self, request: device_pb2.ReportEventsRequest, _context: Context
@@ -107,6 +121,12 @@ class DeviceRpc(DeviceServiceServicer):
         return device_pb2.RotateCertificateResponse(
             device_certificate_pem=certificate, authorities_pem=self._service.authorities_pem()
         )
+
+    async def UploadDiagnostics(  # noqa: N802 -- the name is the protocol's
+        self, request: diagnostics_pb2.UploadDiagnosticsRequest, _context: Context
+    ) -> diagnostics_pb2.UploadDiagnosticsResponse:
+        """Keeps a piece of a bundle that this device was asked for."""
+        return await self._diagnostics.upload(request, current_device())
 
     async def Deactivate(  # noqa: N802 -- the name is the protocol's
         self, request: device_pb2.DeactivateRequest, _context: Context

@@ -80,6 +80,15 @@ class DeviceService:
             changed = await self._licences.entitlement_changed(uow.connection, device, trusted_serial)
         return CheckedIn(now, changed)
 
+    async def check(self, principal: DevicePrincipal) -> None:
+        """Refuse a device that may not be in contact.
+
+        Raises:
+            Refusal: `DEVICE_NOT_FOUND`, `DEVICE_REVOKED`, `DEVICE_REPLACED` or `DEVICE_DEACTIVATED`.
+        """
+        async with self._database.reading() as connection:
+            await self._registry.require(connection, principal)
+
     async def _keep_report(
         self, uow: UnitOfWork, device: Device, report: DeviceReport, trusted_serial: int, now: datetime
     ) -> None:

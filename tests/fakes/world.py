@@ -22,9 +22,11 @@ from controlplane.devices.fleet import FleetReader
 from controlplane.devices.model import FingerprintComponent, Platform
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.devices.service import DeviceService
+from controlplane.diagnostics.service import DiagnosticsService
 from controlplane.keys import root
 from controlplane.keys.authority import CertificateAuthority
 from controlplane.keys.root import RootKey
+from controlplane.keys.sealing import SealingKey
 from controlplane.keys.signing import EntitlementKeys
 from controlplane.licensing.allotments import Allotments
 from controlplane.licensing.issuing import EntitlementIssuer
@@ -40,6 +42,7 @@ from controlplane.licensing.terms import TermsReader
 from controlplane.runtime.clock import SystemClock
 from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, Role
 from controlplane.runtime.randomness import SystemRandomness, new_id
+from controlplane.runtime.tenant_time import TenantTimes
 from controlplane.storage.database import Database
 from controlplane.storage.schema import upgrade
 from controlplane.subscriptions.model import Renewal
@@ -140,6 +143,8 @@ class World:
             authority=self.authority,
             audit=self.audit,
             clock=self.clock,
+            wall=wall,
+            times=TenantTimes(self.database),
         )
         self.devices = DeviceService(
             database=self.database,
@@ -166,6 +171,13 @@ class World:
             clock=self.clock,
         )
         self.commands, self.campaigns = CommandService(ground), Campaigns(ground)
+        self.diagnostics = DiagnosticsService(
+            database=self.database,
+            audit=self.audit,
+            clock=self.clock,
+            commands=self.commands,
+            sealer=SealingKey.create(self.folder, SystemRandomness()),
+        )
 
     async def customer(self, seats: int = 3, *, renewal: Renewal = Renewal.OFF, max_devices: int = 0) -> Customer:
         """A new organisation on a plan with so many seats, and its activation key."""

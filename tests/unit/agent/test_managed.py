@@ -9,6 +9,7 @@ import pytest
 from agent.config import AgentConfig, Overrides, load_config
 from agent.control.managed_policy import GivenPolicy, ManagedPolicy
 from agent.control.policy_keeper import PolicyKeeper
+from agent.domain.consent import Consent
 from agent.domain.schedule import ScanKind
 from agent.managed import Managed, PolicyFollowers, floor_objection, follow, usable_roots
 from tests.fakes.store import MemoryStore
@@ -61,12 +62,15 @@ def test_what_a_policy_names_goes_before_the_configuration(config: AgentConfig) 
     warn_days = 10
     [resources]
     cpu_percent = 20
+    [support]
+    diagnostics = "never"
     """
     laid = managed(config, source).config()
     assert [str(at) for at in laid.schedule.schedules.values()] == ["weekly sunday 03:00"]
     assert (laid.schedule.jitter, laid.schedule.cpu_percent) == (timedelta(minutes=5), 40)
     assert laid.schedule.network_filesystems
     assert (laid.retention.keep_for, laid.retention.notice) == (None, timedelta(days=10))
+    assert laid.diagnostics is Consent.NEVER
     assert (laid.resources.cpu_percent, laid.resources.memory_mb) == (20, 700)
 
 

@@ -23,8 +23,10 @@ roots = ["/home//", "/srv/data/"]
 quick = "Daily 12:30"
 jitter_minutes = 20
 
-[diagnostics]
-consent = true
+[support]
+diagnostics = "allow"
+[quarantine]
+stop_processes = true
 
 [[exclusions]]
 kind = "path"
@@ -56,7 +58,8 @@ def test_a_document_is_read_as_people_write_it() -> None:
         "realtime.roots": ("/home", "/srv/data"),
         "schedule.quick": "daily 12:30",
         "schedule.jitter_minutes": 20,
-        "diagnostics.consent": True,
+        "support.diagnostics": "allow",
+        "quarantine.stop_processes": True,
     }
     until = datetime(2027, 1, 31, 10, tzinfo=UTC)
     assert document.exclusions[0] == PolicyExclusion("path", "/srv/build", "compilers write here", until)

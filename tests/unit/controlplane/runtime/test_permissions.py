@@ -10,6 +10,8 @@ from wire.v1 import (
     billing_pb2,
     command_pb2,
     device_pb2,
+    diagnostics_pb2,
+    download_pb2,
     enrollment_pb2,
     fleet_pb2,
     licensing_pb2,
@@ -24,6 +26,8 @@ SERVED = (
     billing_pb2,
     command_pb2,
     device_pb2,
+    diagnostics_pb2,
+    download_pb2,
     enrollment_pb2,
     fleet_pb2,
     licensing_pb2,
@@ -56,6 +60,7 @@ def test_only_signing_in_and_activating_are_open_to_anyone() -> None:
     open_to_anyone = {name for name, permission in PERMISSIONS.items() if permission.caller is Caller.ANYONE}
     assert open_to_anyone == {
         "/buckler.v1.AccountService/SignIn",
+        "/buckler.v1.EnrollmentService/Greet",
         "/buckler.v1.EnrollmentService/PrepareActivation",
         "/buckler.v1.EnrollmentService/Activate",
     }
