@@ -41,11 +41,12 @@ from controlplane.commands.service import CommandGround, CommandService
 from controlplane.config import BillingConfig, MailConfig
 from controlplane.detections.rpc import DetectionRpc
 from controlplane.detections.service import DetectionService
+from controlplane.devices.assembly import Fleet, build_fleet
 from controlplane.devices.contact import DeviceContacts
-from controlplane.devices.fleet import FleetReader
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.devices.rpc import DeviceRpc, FleetRpc
 from controlplane.devices.service import DeviceService
+from controlplane.devices.standings import Standings
 from controlplane.keys import authority, root
 from controlplane.keys.authority import CertificateAuthority
 from controlplane.keys.root import RootKey
@@ -222,7 +223,7 @@ class ControlPlane:
     seating: Seating
     issuer: EntitlementIssuer
     devices: DeviceService
-    fleet: FleetReader
+    fleet: Fleet
     detections: DetectionService
     commands: CommandService
     campaigns: Campaigns
@@ -485,7 +486,8 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         commerce=commerce or commerce_of(BillingConfig()),
     )
     catalog = CatalogService(clock)
-    registry = DeviceRegistry(randomness)
+    standings = Standings(randomness)
+    registry = DeviceRegistry(randomness, standings)
     allotments = Allotments(notices)
     seats = Seats(allotments, registry, randomness)
     subscriptions, lives = build_lives(
@@ -532,7 +534,7 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         seating=seating,
         issuer=issuer,
         devices=DeviceService(registry=registry, licences=licences, authority=keys.authority, **usual),
-        fleet=FleetReader(database=database, licences=licences, clock=clock),
+        fleet=build_fleet(database=database, registry=registry, standings=standings, licences=licences, clock=clock),
         detections=DetectionService(registry=registry, **usual),
         commands=CommandService(commanding),
         campaigns=Campaigns(commanding),
@@ -560,6 +562,7 @@ def device_listener(plane: ControlPlane, address: Address, *, check_in_interval_
     anchors = TrustAnchors(plane.keys.signer, plane.keys.authority)
     servicer = DeviceRpc(
         service=plane.devices,
+        check_ins=plane.fleet.check_ins,
         entitlements=EntitlementRpc(service=plane.licensing, anchors=anchors, clock=plane.clocks.business),
         detections=DetectionRpc(plane.detections),
         commands=CommandExchangeRpc(plane.commands),
@@ -591,7 +594,7 @@ def people_listener(
         anchors=anchors,
         clock=plane.clocks.business,
     )
-    fleet = FleetRpc(fleet=plane.fleet, devices=plane.devices, detections=DetectionRpc(plane.detections))
+    fleet = FleetRpc(fleet=plane.fleet.reader, devices=plane.devices, detections=DetectionRpc(plane.detections))
     services: list[Register] = [
         partial(add_EnrollmentServiceServicer_to_server, enroll),
         partial(add_AccountServiceServicer_to_server, AccountRpc(plane.database, plane.account_desks)),

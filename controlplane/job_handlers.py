@@ -9,6 +9,7 @@ from controlplane.billing.payments import COLLECT_INVOICE, SETTLE_PAYMENT
 from controlplane.billing.refunds import SUBMIT_REFUND
 from controlplane.commands.campaigns import TAKE_TURN
 from controlplane.commands.service import END_OVERDUE
+from controlplane.devices.counters import SETTLE_FLEETS
 from controlplane.licensing.allotments import SETTLE_SURPLUS
 from controlplane.notices.service import DELIVER_NOTICE
 from controlplane.runtime.attempts import forget_full
@@ -24,6 +25,8 @@ COMPARE_CHARGES: Final = "billing.compare_charges"
 COMPARE_CHARGES_EVERY: Final = timedelta(days=1)
 #: Ends commands that nobody fetched or answered.
 END_OVERDUE_EVERY: Final = timedelta(minutes=1)
+#: Most devices that are due are so because they fell silent: how late the summary may notice if nobody looks at it.
+SETTLE_FLEETS_EVERY: Final = timedelta(seconds=15)
 
 
 async def job_runner(plane: ControlPlane, move_clock: MoveClock | None = None) -> JobRunner:
@@ -32,6 +35,7 @@ async def job_runner(plane: ControlPlane, move_clock: MoveClock | None = None) -
         now = plane.clocks.business.now()
         await ensure_recurring(uow, kind=SWEEP_ENTITLEMENTS, every=SWEEP_EVERY, first_at=now)
         await ensure_recurring(uow, kind=END_OVERDUE, every=END_OVERDUE_EVERY, first_at=now)
+        await ensure_recurring(uow, kind=SETTLE_FLEETS, every=SETTLE_FLEETS_EVERY, first_at=now)
         await ensure_recurring(uow, kind=COMPARE_CHARGES, every=COMPARE_CHARGES_EVERY, first_at=now)
     await plane.lives.lifecycle.arm_everything()
     return JobRunner(
@@ -59,7 +63,12 @@ def _job_handlers(plane: ControlPlane) -> Mapping[str, Handler]:
     async def take_turn(job: Job) -> None:
         await plane.campaigns.take_turn(job.org_id, job.subject)
 
+    async def settle_fleets(_job: Job) -> None:
+        await plane.fleet.counters.settle()
+        await plane.fleet.counters.add_up()
+
     return {
+        SETTLE_FLEETS: settle_fleets,
         END_OVERDUE: end_overdue,
         TAKE_TURN: take_turn,
         SWEEP_ENTITLEMENTS: sweep_entitlements,

@@ -85,14 +85,20 @@ async def serve(
     async with opened(config, demo=options.demo) as server, AsyncExitStack() as running:
         ready(await _start(server, options, running))
         async with asyncio.TaskGroup() as tasks:
-            jobs = tasks.create_task(server.runner.run_forever())
+            loops = [
+                tasks.create_task(server.runner.run_forever()),
+                tasks.create_task(server.plane.fleet.freshness.run_forever()),
+            ]
             await stop.wait()
-            jobs.cancel()
+            for loop in loops:
+                loop.cancel()
 
 
 async def _start(server: Opened, options: ServeOptions, running: AsyncExitStack) -> Serving:
     """Start every port; each is stopped with `running`, the last one first."""
     plane, around = server.plane, app.interceptor(server.plane)
+    # Last of all: no contact comes any more.
+    running.push_async_callback(plane.fleet.freshness.finish)
     device_address = options.device_listen or _next_port(options.listen)
     devices = await start_server(
         app.device_listener(plane, device_address, check_in_interval_s=options.check_in_interval_s), around

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from controlplane.catalog.model import AccessLevel
 from controlplane.devices.model import Device, DeviceLicence
 from controlplane.runtime.principal import DevicePrincipal
 from controlplane.storage.database import UnitOfWork
@@ -26,6 +27,11 @@ class Licences(Protocol):
         self, connection: AsyncConnection, org_id: str, device_ids: Collection[str] | None
     ) -> Mapping[str, DeviceLicence]:
         """Licences by device id; None asks for every device of the organisation. Who is missing holds no seat."""
+
+    async def accesses_of(
+        self, connection: AsyncConnection, org_id: str, subscription_ids: Collection[str]
+    ) -> Mapping[str, AccessLevel]:
+        """What these subscriptions give now, by id."""
 
     async def entitlement_changed(self, connection: AsyncConnection, device: Device, trusted_serial: int) -> bool:
         """Whether the device should ask for a new entitlement now."""

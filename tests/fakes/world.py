@@ -18,10 +18,11 @@ from controlplane.catalog.service import CatalogService
 from controlplane.commands.campaigns import Campaigns
 from controlplane.commands.service import CommandGround, CommandService
 from controlplane.detections.service import DetectionService
-from controlplane.devices.fleet import FleetReader
+from controlplane.devices.assembly import build_fleet
 from controlplane.devices.model import FingerprintComponent, Platform
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.devices.service import DeviceService
+from controlplane.devices.standings import Standings
 from controlplane.keys import root
 from controlplane.keys.authority import CertificateAuthority
 from controlplane.keys.root import RootKey
@@ -81,10 +82,16 @@ class Customer:
 class World:
     """Everything built once, wired as `app.py` does."""
 
-    def __init__(self, database: Database, folder: Path, *, signer: FailingSigner | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        folder: Path,
+        *,
+        signer: FailingSigner | None = None,
+        write_every: timedelta = timedelta(0),
+    ) -> None:
         self.database = database
-        self.folder = folder
-        self.clock = FakeClock()
+        self.folder, self.clock = folder, FakeClock()
         self._catalog_versions = count(1)
         randomness, wall = SystemRandomness(), SystemClock()
         self.audit = AuditLog(self.clock, randomness)
@@ -93,7 +100,8 @@ class World:
         )
         self.root = RootKey.create(self.folder / root.FILE_NAME)
         self.signer = signer or FailingSigner(EntitlementKeys.create(self.folder, self.clock, self.root))
-        self.registry = DeviceRegistry(randomness)
+        self.standings = Standings(randomness)
+        self.registry = DeviceRegistry(randomness, self.standings)
         self.notices = RecordingNotices()
         self.allotments = Allotments(self.notices)
         self.seats = Seats(self.allotments, self.registry, randomness)
@@ -149,11 +157,23 @@ class World:
             audit=self.audit,
             clock=self.clock,
         )
-        self.fleet = FleetReader(database=self.database, licences=self.licences, clock=self.clock)
         self.detections = DetectionService(
             database=self.database, registry=self.registry, audit=self.audit, clock=self.clock
         )
+        self._watch(write_every)
         self._command()
+
+    def _watch(self, write_every: timedelta) -> None:
+        built = build_fleet(
+            database=self.database,
+            registry=self.registry,
+            standings=self.standings,
+            licences=self.licences,
+            clock=self.clock,
+            write_every=write_every,
+        )
+        self.fleet, self.check_ins, self.freshness = built.reader, built.check_ins, built.freshness
+        self.fleet_counters = built.counters
 
     def _command(self) -> None:
         self.nudges = RecordingNudges()

@@ -48,6 +48,8 @@ class FleetStatus(_message.Message):
     DETECTIONS_LAST_24_H_FIELD_NUMBER: _builtins.int
     AS_OF_AT_US_FIELD_NUMBER: _builtins.int
     ATTENTION_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
+    UNSETTLED_FIELD_NUMBER: _builtins.int
     devices: _builtins.int
     protected: _builtins.int
     at_risk: _builtins.int
@@ -56,9 +58,15 @@ class FleetStatus(_message.Message):
     never_seen: _builtins.int
     detections_last_24_h: _builtins.int
     as_of_at_us: _builtins.int
+    unsettled: _builtins.int
+    """Devices still counted as they were although time may have changed their state since; they follow within minutes."""
     @_builtins.property
     def attention(self) -> _containers.RepeatedCompositeFieldContainer[Global___Device]:
         """At most 20, the worst first."""
+
+    @_builtins.property
+    def reasons(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReasonCount]:
+        """The most frequent first; a device counts for each of its reasons."""
 
     def __init__(
         self,
@@ -72,14 +80,39 @@ class FleetStatus(_message.Message):
         detections_last_24_h: _builtins.int = ...,
         as_of_at_us: _builtins.int = ...,
         attention: _abc.Iterable[Global___Device] | None = ...,
+        reasons: _abc.Iterable[Global___ReasonCount] | None = ...,
+        unsettled: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_at_us", b"as_of_at_us", "at_risk", b"at_risk", "attention", b"attention", "detections_last_24_h", b"detections_last_24_h", "devices", b"devices", "never_seen", b"never_seen", "offline", b"offline", "protected", b"protected", "unprotected", b"unprotected"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_at_us", b"as_of_at_us", "at_risk", b"at_risk", "attention", b"attention", "detections_last_24_h", b"detections_last_24_h", "devices", b"devices", "never_seen", b"never_seen", "offline", b"offline", "protected", b"protected", "reasons", b"reasons", "unprotected", b"unprotected", "unsettled", b"unsettled"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FleetStatus: _TypeAlias = FleetStatus  # noqa: Y015
+
+@_typing.final
+class ReasonCount(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    DEVICES_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """See ProtectionReason."""
+    devices: _builtins.int
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        devices: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "devices", b"devices"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReasonCount: _TypeAlias = ReasonCount  # noqa: Y015
 
 @_typing.final
 class ListDevicesRequest(_message.Message):
@@ -87,21 +120,27 @@ class ListDevicesRequest(_message.Message):
 
     PAGE_FIELD_NUMBER: _builtins.int
     STATES_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def page(self) -> _common_pb2.PageRequest: ...
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.ProtectionState.ValueType]:
         """Empty: all states."""
 
+    @_builtins.property
+    def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only devices with one of these reasons, see ProtectionReason; empty: whatever theirs are."""
+
     def __init__(
         self,
         *,
         page: _common_pb2.PageRequest | None = ...,
         states: _abc.Iterable[_common_pb2.ProtectionState.ValueType] | None = ...,
+        reasons: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page", b"page", "states", b"states"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page", b"page", "reasons", b"reasons", "states", b"states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

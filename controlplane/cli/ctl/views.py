@@ -79,6 +79,8 @@ def fleet_row(status: fleet_pb2.FleetStatus) -> dict[str, Any]:
         "never_seen": status.never_seen,
         "detections_last_24_h": status.detections_last_24_h,
         "as_of": moment(status.as_of_at_us),
+        "unsettled": status.unsettled,
+        "reasons": {reason.code: reason.devices for reason in status.reasons},
         "attention": [device_row(device) for device in status.attention],
     }
 

@@ -137,16 +137,23 @@ async def test_fleet_status_answers_in_its_first_line(served: Served, ctl: Ctl) 
     answer = await ctl.json("fleet", "status")
     assert (answer["devices"], answer["protected"], answer["never_seen"]) == (2, 1, 1)
     assert answer["attention"][0]["reasons"][0]["code"] == "NEVER_SEEN"
+    assert answer["reasons"] == {"NEVER_SEEN": 1}
+    sheet = (await ctl.text("fleet", "status", "--output", "csv")).splitlines()
+    assert {"kind,name,devices", "state,protected,1", "reason,NEVER_SEEN,1"} <= set(sheet)
 
 
 async def test_devices_are_listed_filtered_and_shown(served: Served, ctl: Ctl) -> None:
     device = await served.activate("Anna's [bold]laptop[/bold]")
     await _check_in(device)
-    await served.activate("other")
+    await served.activate("=other")
     listed = await ctl.text("device", "list")
     assert "Anna's [bold]laptop[/bold]" in listed
     (row,) = await ctl.json("device", "list", "--state", "protected")
     assert row["device_id"] == device.activated.device_id
+    (other,) = await ctl.json("device", "list", "--reason", "never_seen")
+    assert other["name"] == "=other"
+    sheet = (await ctl.text("device", "list", "--reason", "never_seen", "--output", "csv")).splitlines()
+    assert sheet[1].startswith(f"'=other,{other['device_id']},never_seen,")
     limited = await ctl.run("device", "list", "--limit", "1")
     assert limited.stderr == "there are more than 1: use --limit\n"
     shown = await ctl.text("device", "show", row["device_id"])
