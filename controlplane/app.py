@@ -40,13 +40,13 @@ from controlplane.commands.rpc import CommandExchangeRpc, CommandRpc
 from controlplane.commands.service import CommandGround, CommandService
 from controlplane.config import BillingConfig, MailConfig
 from controlplane.detections.rpc import DetectionRpc
-from controlplane.detections.service import DetectionService
 from controlplane.devices.assembly import Fleet, build_fleet
 from controlplane.devices.contact import DeviceContacts
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.devices.rpc import DeviceRpc, FleetRpc
 from controlplane.devices.service import DeviceService
 from controlplane.devices.standings import Standings
+from controlplane.findings import Findings, build_findings
 from controlplane.keys import authority, root
 from controlplane.keys.authority import CertificateAuthority
 from controlplane.keys.root import RootKey
@@ -224,7 +224,7 @@ class ControlPlane:
     issuer: EntitlementIssuer
     devices: DeviceService
     fleet: Fleet
-    detections: DetectionService
+    findings: Findings
     commands: CommandService
     campaigns: Campaigns
 
@@ -535,7 +535,9 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         issuer=issuer,
         devices=DeviceService(registry=registry, licences=licences, authority=keys.authority, **usual),
         fleet=build_fleet(database=database, registry=registry, standings=standings, licences=licences, clock=clock),
-        detections=DetectionService(registry=registry, **usual),
+        findings=build_findings(
+            registry=registry, sealer=keys.sealer, wall=clocks.wall, randomness=randomness, **usual
+        ),
         commands=CommandService(commanding),
         campaigns=Campaigns(commanding),
     )
@@ -564,7 +566,7 @@ def device_listener(plane: ControlPlane, address: Address, *, check_in_interval_
         service=plane.devices,
         check_ins=plane.fleet.check_ins,
         entitlements=EntitlementRpc(service=plane.licensing, anchors=anchors, clock=plane.clocks.business),
-        detections=DetectionRpc(plane.detections),
+        detections=DetectionRpc(plane.findings.detections),
         commands=CommandExchangeRpc(plane.commands),
         check_in_interval_s=check_in_interval_s,
     )
@@ -594,7 +596,9 @@ def people_listener(
         anchors=anchors,
         clock=plane.clocks.business,
     )
-    fleet = FleetRpc(fleet=plane.fleet.reader, devices=plane.devices, detections=DetectionRpc(plane.detections))
+    fleet = FleetRpc(
+        fleet=plane.fleet.reader, devices=plane.devices, detections=DetectionRpc(plane.findings.detections)
+    )
     services: list[Register] = [
         partial(add_EnrollmentServiceServicer_to_server, enroll),
         partial(add_AccountServiceServicer_to_server, AccountRpc(plane.database, plane.account_desks)),
@@ -611,6 +615,7 @@ def people_listener(
             BillingRpc(plane.database, plane.billing.service, plane.billing.desk, plane.billing.wallet),
         ),
     ]
+    services += plane.findings.services()
     if sandbox is not None:
         services.append(partial(add_SandboxServiceServicer_to_server, sandbox))
     return Listener(

@@ -16,6 +16,7 @@ from controlplane.runtime.attempts import forget_full
 from controlplane.runtime.jobs import Handler, Job, JobRunner, MoveClock, ensure_recurring
 from controlplane.runtime.randomness import new_id
 from controlplane.subscriptions.charging import DROP_PURCHASE, NEXT_STEP
+from controlplane.webhooks.service import DELIVER
 
 #: Finishes entitlements that a crash left planned; DESIGN section 4, step 4.
 SWEEP_ENTITLEMENTS: Final = "licensing.sweep_entitlements"
@@ -45,6 +46,21 @@ async def job_runner(plane: ControlPlane, move_clock: MoveClock | None = None) -
         owner=new_id(plane.randomness, "srv"),
         handlers=_job_handlers(plane),
         move_clock=move_clock,
+    )
+
+
+def outward_runner(plane: ControlPlane) -> JobRunner:
+    """The runner of jobs that wait for systems of others: apart, so that a slow one keeps nobody's money waiting."""
+
+    async def deliver(job: Job) -> None:
+        await plane.findings.webhooks.deliver(job.org_id, job.subject)
+
+    return JobRunner(
+        database=plane.database,
+        clock=plane.clocks.business,
+        wall=plane.clocks.wall,
+        owner=new_id(plane.randomness, "out"),
+        handlers={DELIVER: deliver},
     )
 
 

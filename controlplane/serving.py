@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from controlplane import app
 from controlplane.config import ServerConfig
-from controlplane.job_handlers import job_runner
+from controlplane.job_handlers import job_runner, outward_runner
 from controlplane.licensing.rpc import EnrollmentSettings
 from controlplane.runtime.clock import ShiftedClock
 from controlplane.runtime.jobs import AdvanceReport, JobRunner
@@ -87,6 +87,7 @@ async def serve(
         async with asyncio.TaskGroup() as tasks:
             loops = [
                 tasks.create_task(server.runner.run_forever()),
+                tasks.create_task(outward_runner(server.plane).run_forever()),
                 tasks.create_task(server.plane.fleet.freshness.run_forever()),
             ]
             await stop.wait()

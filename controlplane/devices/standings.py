@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select, tuple_, union_all, update
+from sqlalchemy import Row, bindparam, delete, func, insert, select, tuple_, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controlplane.devices.model import Device, DeviceStatus
@@ -83,8 +83,8 @@ class Standings:
     async def seated(self, uow: UnitOfWork, org_id: str, device_id: str, subscription_id: str) -> None:
         """A device holds a seat of this subscription; `NO_SUBSCRIPTION`: of none."""
         before = (await self.lock(uow, org_id, [device_id])).get(device_id)
-        if before is not None:
-            await self._moved(uow, org_id, device_id, before, replace(before, subscription_id=subscription_id))
+        if before is not None and before.subscription_id != subscription_id:
+            await self._moved(uow, org_id, {device_id: (before, replace(before, subscription_id=subscription_id))})
 
     # ------------------------------------------------------------ many devices
 
@@ -100,15 +100,13 @@ class Standings:
 
     async def judge(self, uow: UnitOfWork, org_id: str, locked: Mapping[str, Standing], now: datetime) -> None:
         """Have locked devices count as their reports say."""
-        changes: Counter[Group] = Counter()
         statuses = await _statuses(uow, org_id, locked)
+        changed = {}
         for device_id, before in locked.items():
             after = standing_of(before.subscription_id, statuses.get(device_id), now)
             if after != before:
-                await _write(uow, org_id, device_id, after)
-                changes[before.subscription_id, before.condition] -= 1
-                changes[after.subscription_id, after.condition] += 1
-        await self._count(uow, org_id, changes)
+                changed[device_id] = before, after
+        await self._moved(uow, org_id, changed)
 
     async def settle(self, uow: UnitOfWork, org_id: str, now: datetime, limit: int = AT_ONCE) -> int:
         """Judge devices of an organisation whose condition time may have changed.
@@ -156,13 +154,32 @@ class Standings:
 
     # ------------------------------------------------------------ inside
 
-    async def _moved(self, uow: UnitOfWork, org_id: str, device_id: str, before: Standing, after: Standing) -> None:
-        if after == before:
+    async def _moved(self, uow: UnitOfWork, org_id: str, changed: Mapping[str, tuple[Standing, Standing]]) -> None:
+        """Write how locked devices count now, by id: before, after."""
+        if not changed:
             return
-        await _write(uow, org_id, device_id, after)
-        changes = Counter({(before.subscription_id, before.condition): -1})
-        changes[after.subscription_id, after.condition] += 1
-        await self._count(uow, org_id, changes)
+        statement = (
+            update(device_standings)
+            .where(_MINE.org_id == org_id, _MINE.device_id == bindparam("of_device"))
+            .values(
+                subscription_id=bindparam("to_subscription"), condition=bindparam("to"), changes_at=bindparam("due")
+            )
+        )
+        rows = [
+            {
+                "of_device": device_id,
+                "to_subscription": after.subscription_id,
+                "to": after.condition,
+                "due": after.changes_at,
+            }
+            for device_id, (_, after) in changed.items()
+        ]
+        await uow.connection.execute(statement, rows)
+        counts: Counter[Group] = Counter()
+        for before, after in changed.values():
+            counts[before.subscription_id, before.condition] -= 1
+            counts[after.subscription_id, after.condition] += 1
+        await self._count(uow, org_id, counts)
 
     async def _count(self, uow: UnitOfWork, org_id: str, changes: Mapping[Group, int]) -> None:
         rows = [
@@ -220,18 +237,6 @@ async def _statuses(uow: UnitOfWork, org_id: str, device_ids: Collection[str]) -
     )
     found = {row.device_id: status_of(row) for row in await uow.connection.execute(query)}
     return {device_id: status for device_id, status in found.items() if status is not None}
-
-
-async def _write(uow: UnitOfWork, org_id: str, device_id: str, standing: Standing) -> None:
-    await uow.connection.execute(
-        update(device_standings)
-        .where(_MINE.org_id == org_id, _MINE.device_id == device_id)
-        .values(
-            subscription_id=standing.subscription_id,
-            condition=standing.condition,
-            changes_at=standing.changes_at,
-        )
-    )
 
 
 def _standing(row: Row[*tuple[Any, ...]]) -> Standing:

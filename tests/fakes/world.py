@@ -17,15 +17,16 @@ from controlplane.catalog.model import AccessLevel, Os, Plan, Term
 from controlplane.catalog.service import CatalogService
 from controlplane.commands.campaigns import Campaigns
 from controlplane.commands.service import CommandGround, CommandService
-from controlplane.detections.service import DetectionService
 from controlplane.devices.assembly import build_fleet
 from controlplane.devices.model import FingerprintComponent, Platform
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.devices.service import DeviceService
 from controlplane.devices.standings import Standings
+from controlplane.findings import build_findings
 from controlplane.keys import root
 from controlplane.keys.authority import CertificateAuthority
 from controlplane.keys.root import RootKey
+from controlplane.keys.sealing import SealingKey
 from controlplane.keys.signing import EntitlementKeys
 from controlplane.licensing.allotments import Allotments
 from controlplane.licensing.issuing import EntitlementIssuer
@@ -40,7 +41,7 @@ from controlplane.licensing.service import Activated, Activation, LicensingServi
 from controlplane.licensing.terms import TermsReader
 from controlplane.runtime.clock import SystemClock
 from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, Role
-from controlplane.runtime.randomness import SystemRandomness, new_id
+from controlplane.runtime.randomness import Randomness, SystemRandomness, new_id
 from controlplane.storage.database import Database
 from controlplane.storage.schema import upgrade
 from controlplane.subscriptions.model import Renewal
@@ -49,6 +50,7 @@ from tests.fakes.certificate_requests import DeviceKey
 from tests.fakes.clock import FakeClock
 from tests.fakes.notices import RecordingNotices
 from tests.fakes.nudges import RecordingNudges
+from tests.fakes.posts import RecordingSender
 from tests.fakes.signer import FailingSigner
 
 #: Tests hash no secrets.
@@ -157,10 +159,8 @@ class World:
             audit=self.audit,
             clock=self.clock,
         )
-        self.detections = DetectionService(
-            database=self.database, registry=self.registry, audit=self.audit, clock=self.clock
-        )
         self._watch(write_every)
+        self._find(randomness)
         self._command()
 
     def _watch(self, write_every: timedelta) -> None:
@@ -174,6 +174,20 @@ class World:
         )
         self.fleet, self.check_ins, self.freshness = built.reader, built.check_ins, built.freshness
         self.fleet_counters = built.counters
+
+    def _find(self, randomness: Randomness) -> None:
+        self.posts = RecordingSender()
+        built = build_findings(
+            database=self.database,
+            registry=self.registry,
+            sealer=SealingKey.create(self.folder, randomness),
+            audit=self.audit,
+            clock=self.clock,
+            wall=self.clock,
+            randomness=randomness,
+            sender=self.posts,
+        )
+        self.detections, self.incidents, self.webhooks = built.detections, built.incidents, built.webhooks
 
     def _command(self) -> None:
         self.nudges = RecordingNudges()

@@ -270,10 +270,18 @@ class ListDetectionsRequest(_message.Message):
     PAGE_FIELD_NUMBER: _builtins.int
     DEVICE_ID_FIELD_NUMBER: _builtins.int
     SINCE_AT_US_FIELD_NUMBER: _builtins.int
+    INCIDENT_ID_FIELD_NUMBER: _builtins.int
+    OLDEST_FIRST_FIELD_NUMBER: _builtins.int
     device_id: _builtins.str
     """Empty: every device."""
     since_at_us: _builtins.int
     """0: from the beginning."""
+    incident_id: _builtins.str
+    """Empty: of every incident."""
+    oldest_first: _builtins.bool
+    """For exports: the oldest first, and a token after every page that has a row, so that the next export can go on
+    there. Detections of the last ten seconds are held back, because others of that time may still be written.
+    """
     @_builtins.property
     def page(self) -> _common_pb2.PageRequest: ...
     def __init__(
@@ -282,10 +290,12 @@ class ListDetectionsRequest(_message.Message):
         page: _common_pb2.PageRequest | None = ...,
         device_id: _builtins.str = ...,
         since_at_us: _builtins.int = ...,
+        incident_id: _builtins.str = ...,
+        oldest_first: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_id", b"device_id", "page", b"page", "since_at_us", b"since_at_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_id", b"device_id", "incident_id", b"incident_id", "oldest_first", b"oldest_first", "page", b"page", "since_at_us", b"since_at_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -300,7 +310,7 @@ class ListDetectionsResponse(_message.Message):
     next_page_token: _builtins.str
     @_builtins.property
     def detections(self) -> _containers.RepeatedCompositeFieldContainer[Global___Detection]:
-        """Newest first."""
+        """Newest first, unless asked for otherwise."""
 
     def __init__(
         self,
@@ -344,9 +354,12 @@ class Detection(_message.Message):
     DEVICE_ID_FIELD_NUMBER: _builtins.int
     DEVICE_NAME_FIELD_NUMBER: _builtins.int
     RECEIVED_AT_US_FIELD_NUMBER: _builtins.int
+    INCIDENT_ID_FIELD_NUMBER: _builtins.int
     device_id: _builtins.str
     device_name: _builtins.str
     received_at_us: _builtins.int
+    incident_id: _builtins.str
+    """Empty: it was received before there were incidents."""
     @_builtins.property
     def incident(self) -> _device_pb2.Incident: ...
     def __init__(
@@ -356,10 +369,11 @@ class Detection(_message.Message):
         device_id: _builtins.str = ...,
         device_name: _builtins.str = ...,
         received_at_us: _builtins.int = ...,
+        incident_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["incident", b"incident"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_id", b"device_id", "device_name", b"device_name", "incident", b"incident", "received_at_us", b"received_at_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_id", b"device_id", "device_name", b"device_name", "incident", b"incident", "incident_id", b"incident_id", "received_at_us", b"received_at_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
