@@ -12,6 +12,7 @@ from controlplane.cli.ctl.command import command
 from controlplane.cli.ctl.detection import detection
 from controlplane.cli.ctl.device import device
 from controlplane.cli.ctl.fleet import fleet
+from controlplane.cli.ctl.incident import incident
 from controlplane.cli.ctl.invoice import invoice
 from controlplane.cli.ctl.key import key
 from controlplane.cli.ctl.licence import licence
@@ -26,6 +27,7 @@ from controlplane.cli.ctl.second_factor import second_factor
 from controlplane.cli.ctl.subscription_changes import subscription
 from controlplane.cli.ctl.token import token
 from controlplane.cli.ctl.user import user
+from controlplane.cli.ctl.webhook import webhook
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,6 +41,8 @@ app.command()(whoami)
 app.add_typer(fleet, name="fleet")
 app.add_typer(device, name="device")
 app.add_typer(detection, name="detection")
+app.add_typer(incident, name="incident")
+app.add_typer(webhook, name="webhook")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(command, name="command")
 app.add_typer(seat, name="seat")

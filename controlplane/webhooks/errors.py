@@ -1,7 +1,6 @@
 """How this capability says no."""
 
 from controlplane.runtime.refusal import Kind, Refusal
-from controlplane.webhooks.model import MAX_WEBHOOKS
 
 
 def webhook_not_found() -> Refusal:
@@ -44,12 +43,12 @@ def webhook_exists() -> Refusal:
     )
 
 
-def too_many_webhooks() -> Refusal:
+def too_many_webhooks(limit: int) -> Refusal:
     """Each event is posted to every one."""
     return Refusal(
         Kind.PRECONDITION,
         "TOO_MANY_WEBHOOKS",
-        f"an organisation has at most {MAX_WEBHOOKS} webhooks",
+        f"an organisation has at most {limit} webhooks",
         "Remove one that is not needed: bucklerctl webhook list",
-        facts={"limit": str(MAX_WEBHOOKS)},
+        facts={"limit": str(limit)},
     )

@@ -117,7 +117,7 @@ class WebhookService:
         async with self._database.transaction() as uow:
             query = select(func.count()).select_from(webhooks).where(webhooks.c.org_id == person.org_id)
             if (await uow.connection.execute(query)).scalar_one() >= MAX_WEBHOOKS:
-                raise too_many_webhooks()
+                raise too_many_webhooks(MAX_WEBHOOKS)
             statement = insert_into(uow.connection, webhooks).values(
                 org_id=added.org_id,
                 webhook_id=added.webhook_id,

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -355,3 +356,60 @@ async def test_wrong_commands_are_refused_in_one_sentence(ctl: Ctl, arguments: t
     result = await ctl.run(*arguments)
     assert result.stderr.partition(":")[0] == code
     assert result.exit_code in {1, 2}
+
+
+def _incident(number: int, path: bytes) -> device_pb2.Incident:
+    return device_pb2.Incident(
+        uuid=number.to_bytes(16, "big"),
+        detected_at_us=1_700_000_000_000_000,
+        path=path,
+        findings=[device_pb2.Finding(rule="Test_File", severity="high", threat_name="Test|File")],
+        action=device_pb2.INCIDENT_ACTION_QUARANTINED,
+        origin="real_time",
+    )
+
+
+async def test_incidents_are_listed_shown_and_judged(served: Served, ctl: Ctl) -> None:
+    device = await served.activate("laptop")
+    incidents = [_incident(1, b"/a"), _incident(2, b"/b")]
+    await device.calls.ReportEvents(device_pb2.ReportEventsRequest(incidents=incidents))
+    assert "Test|File" in await ctl.text("incident", "list")
+    (row,) = await ctl.json("incident", "list", "--status", "new")
+    assert (row["threat"], row["devices"], row["detections"]) == ("Test|File", 1, 2)
+    said = await ctl.text("incident", "set-status", row["incident_id"], "false_positive", "--reason", "ours")
+    assert said == "Test|File is false positive now.\n"
+    shown = await ctl.text("incident", "show", row["incident_id"])
+    assert "false positive by user:" in shown
+    assert "laptop" in shown
+    assert (await ctl.json("audit", "list", "--action", "incident"))[0]["details"]["to"] == "false_positive"
+    assert (await ctl.text("incident", "list", "--output", "csv")).splitlines()[1].startswith(row["incident_id"])
+    assert (await ctl.run("incident", "show", "inc_none")).exit_code == 2
+
+
+async def test_webhooks_are_added_listed_and_removed_and_lead_nowhere_inside(ctl: Ctl) -> None:
+    refused = await ctl.run("webhook", "add", "https://127.0.0.1:8443/")
+    assert (refused.exit_code, refused.stderr.partition(":")[0]) == (2, "WEBHOOK_REFUSED")
+    added = await ctl.json("webhook", "add", "https://93.184.215.14/hook")
+    assert len(added["secret"]) > 40
+    (row,) = await ctl.json("webhook", "list")
+    assert (row["webhook_id"], row["waiting"], row["dead"]) == (added["webhook_id"], 0, 0)
+    assert "secret" not in row
+    assert await ctl.text("webhook", "dead") == "Nothing was given up.\n"
+    assert (await ctl.run("webhook", "retry", "dlv_none")).exit_code == 2
+    assert await ctl.text("webhook", "remove", row["webhook_id"]) == f"{row['webhook_id']} is removed.\n"
+
+
+async def test_an_export_has_each_detection_once(served: Served, ctl: Ctl, tmp_path: Path) -> None:
+    device = await served.activate("laptop")
+    incidents = [_incident(number, b"/home/\xff=|\n") for number in range(3)]
+    await device.calls.ReportEvents(device_pb2.ReportEventsRequest(incidents=incidents))
+    cursor = tmp_path / "cursor"
+    export = ("detection", "export", "--cursor", str(cursor))
+    assert await ctl.text(*export) == ""
+    await served.advance(timedelta(minutes=1))
+    lines = (await ctl.text(*export, "--limit", "2")).splitlines()
+    assert [json.loads(line)["uuid"][-1] for line in lines] == ["0", "1"]
+    (last,) = (await ctl.text(*export, "--format", "cef")).splitlines()
+    assert "|Test_File|Test\\|File|8|rt=" in last
+    assert " filePath=/home/\\\\xff\\=|\\\\n " in last
+    assert await ctl.text(*export) == ""
