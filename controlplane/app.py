@@ -40,13 +40,13 @@ from controlplane.commands.rpc import CommandExchangeRpc, CommandRpc
 from controlplane.commands.service import CommandGround, CommandService
 from controlplane.config import BillingConfig, MailConfig
 from controlplane.detections.rpc import DetectionRpc
-from controlplane.devices.assembly import Fleet, build_fleet
+from controlplane.devices.assembly import Fleet
 from controlplane.devices.contact import DeviceContacts
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.devices.rpc import DeviceRpc, FleetRpc
 from controlplane.devices.service import DeviceService
 from controlplane.devices.standings import Standings
-from controlplane.findings import Findings, build_findings
+from controlplane.findings import Findings, WatchGround, build_findings, build_watch
 from controlplane.keys import authority, root
 from controlplane.keys.authority import CertificateAuthority
 from controlplane.keys.root import RootKey
@@ -515,6 +515,8 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         licences=licences,
         notices=notices,
     )
+    watched = WatchGround(database, registry, standings, keys.sealer, audit, clock, clocks.wall, randomness)
+    findings = build_findings(watched)
     commanding = CommandGround(registry=registry, access=licences, nudges=NoNudges(), **usual)
     return ControlPlane(
         database=database,
@@ -534,10 +536,8 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         seating=seating,
         issuer=issuer,
         devices=DeviceService(registry=registry, licences=licences, authority=keys.authority, **usual),
-        fleet=build_fleet(database=database, registry=registry, standings=standings, licences=licences, clock=clock),
-        findings=build_findings(
-            registry=registry, sealer=keys.sealer, wall=clocks.wall, randomness=randomness, **usual
-        ),
+        fleet=build_watch(watched, findings, notices, licences),
+        findings=findings,
         commands=CommandService(commanding),
         campaigns=Campaigns(commanding),
     )

@@ -40,6 +40,9 @@ def activate(  # noqa: PLR0913 -- each is an option of the command
         Path | None,
         typer.Option("--licence-file", metavar="FILE", help="Activate with the licence file made from the request."),
     ] = None,
+    new_key: Annotated[
+        bool, typer.Option("--new-key", help="This machine was copied from another: it becomes a device of its own.")
+    ] = False,
     output: OutputOption = None,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
@@ -69,7 +72,7 @@ def activate(  # noqa: PLR0913 -- each is an option of the command
             "no control plane is configured",
             next_step="give it with --server HOST:PORT",
         )
-    _tell(common, asyncio.run(activate_device(settings, _read_key(key_file), address, ca)))
+    _tell(common, asyncio.run(activate_device(settings, _read_key(key_file), address, ca, new_key=new_key)))
 
 
 def _tell(common: Common, outcome: "ActivationOutcome") -> None:

@@ -7,7 +7,8 @@ from controlplane.devices.check_ins import CheckIns
 from controlplane.devices.counters import FleetCounters
 from controlplane.devices.fleet import FleetReader
 from controlplane.devices.freshness import WRITE_EVERY, Freshness
-from controlplane.devices.ports import Licences
+from controlplane.devices.nonces import ContactNonces
+from controlplane.devices.ports import CloneAlarm, Licences
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.devices.standings import Standings
 from controlplane.runtime.clock import Clock
@@ -30,6 +31,8 @@ def build_fleet(
     registry: DeviceRegistry,
     standings: Standings,
     licences: Licences,
+    nonces: ContactNonces,
+    alarm: CloneAlarm,
     clock: Clock,
     write_every: timedelta = WRITE_EVERY,
 ) -> Fleet:
@@ -40,6 +43,8 @@ def build_fleet(
         registry: The rows of devices.
         standings: What they count as.
         licences: Seats and access.
+        nonces: Tell two machines apart that call as one device.
+        alarm: Told when that happens.
         clock: Business time.
         write_every: How long a contact that changes nothing waits to be written.
     """
@@ -51,6 +56,8 @@ def build_fleet(
             registry=registry,
             standings=standings,
             freshness=freshness,
+            nonces=nonces,
+            alarm=alarm,
             licences=licences,
             clock=clock,
         ),

@@ -7,10 +7,13 @@ from typing import Any
 from sqlalchemy import and_, case, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from controlplane.devices.errors import device_not_found
+from controlplane.devices import holds
+from controlplane.devices.errors import device_cloned, device_not_found
 from controlplane.devices.freshness import Contact, Freshness
+from controlplane.devices.lineage import NOTHING_SHOWN, Shown, followed
 from controlplane.devices.model import Device, DeviceReport, DeviceStatus
-from controlplane.devices.ports import Licences
+from controlplane.devices.nonces import ContactNonces
+from controlplane.devices.ports import CloneAlarm, Licences
 from controlplane.devices.registry import DeviceRegistry, usable
 from controlplane.devices.rows import STATUS_COLUMNS, device_of, issues_json, status_of, with_status
 from controlplane.devices.standing import condition_of
@@ -29,10 +32,12 @@ class CheckedIn:
     Attributes:
         now: The server's time.
         entitlement_changed: The device should ask for a new entitlement.
+        next_nonce: What it should show at its next contact; empty: it shows none.
     """
 
     now: datetime
     entitlement_changed: bool
+    next_nonce: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,8 @@ class CheckIns:
         registry: The rows of devices.
         standings: What they count as.
         freshness: Takes contacts that change nothing else.
+        nonces: Tell two machines apart that call as one device.
+        alarm: Told when that happens.
         licences: Knows whether there is a new entitlement.
         clock: Business time.
     """
@@ -70,6 +77,8 @@ class CheckIns:
         registry: DeviceRegistry,
         standings: Standings,
         freshness: Freshness,
+        nonces: ContactNonces,
+        alarm: CloneAlarm,
         licences: Licences,
         clock: Clock,
     ) -> None:
@@ -77,38 +86,87 @@ class CheckIns:
         self._registry = registry
         self._standings = standings
         self._freshness = freshness
+        self._nonces = nonces
+        self._alarm = alarm
         self._licences = licences
         self._clock = clock
 
-    async def take(self, principal: DevicePrincipal, report: DeviceReport, trusted_serial: int) -> CheckedIn:
+    async def take(
+        self,
+        principal: DevicePrincipal,
+        report: DeviceReport,
+        trusted_serial: int,
+        untrusted_nonce: bytes | None = None,
+    ) -> CheckedIn:
         """Keep what a device says about itself and tell it whether its entitlement changed.
 
         Args:
             principal: The device.
             report: Its own words.
             trusted_serial: Serial of the entitlement it trusts.
+            untrusted_nonce: What it was given last; empty: it was given none yet; None: it knows nothing of nonces.
 
         Raises:
-            Refusal: `DEVICE_NOT_FOUND`, `DEVICE_REVOKED`, `DEVICE_REPLACED` or `DEVICE_DEACTIVATED`.
+            Refusal: `DEVICE_NOT_FOUND`, `DEVICE_REVOKED`, `DEVICE_REPLACED`, `DEVICE_DEACTIVATED` or `DEVICE_CLONED`.
         """
         now = self._clock.now()
         async with self._database.reading() as connection:
             known = await _known(connection, principal)
-            contact = quiet_contact(known, report, trusted_serial, now)
+            shown = self._shown(known, untrusted_nonce)
+            contact = None if shown is None else quiet_contact(known, report, trusted_serial, shown, now)
             changed = contact is not None and await self._licences.entitlement_changed(
                 connection, known.device, trusted_serial
             )
+        if shown is None:
+            await self._held(known, now)
+            raise device_cloned()
+        answer = self._nonces.next(principal.org_id, principal.device_id, shown)
+        next_nonce = b"" if untrusted_nonce is None else answer
         if contact is not None:
             await self._freshness.note(contact)
-            return CheckedIn(now, changed)
+            return CheckedIn(now, changed, next_nonce)
         async with self._database.transaction() as uow:
             device = await self._registry.lock_calling(uow, principal)
-            await self._keep(uow, device, report, trusted_serial, now)
+            await self._keep(uow, device, report, trusted_serial, shown, now)
             changed = await self._licences.entitlement_changed(uow.connection, device, trusted_serial)
-        return CheckedIn(now, changed)
+        return CheckedIn(now, changed, next_nonce)
+
+    def _shown(self, known: Known, untrusted_nonce: bytes | None) -> Shown | None:
+        """The nonce that the device showed last, after this contact; None: two machines call as this device."""
+        if known.status is None:
+            last = NOTHING_SHOWN
+        elif known.status.cloned_at is not None:
+            return None
+        else:
+            last = known.status.shown
+        device = known.device
+        nonce = self._nonces.read(device.org_id, device.device_id, untrusted_nonce or b"")
+        return followed(last, nonce)
+
+    async def _held(self, known: Known, now: datetime) -> None:
+        """Hold the device and raise the alarm, the first time; note that somebody was there, every time."""
+        device, before = known.device, known.status
+        assert before is not None, "who never reported was given nothing to show"
+        if before.cloned_at is None:
+            async with self._database.transaction() as uow:
+                await self._registry.lock(uow, device.org_id, device.device_id)
+                if await holds.hold(uow, self._standings, device.org_id, device.device_id, now):
+                    await self._alarm.cloned(uow, device)
+            return
+        report = before.report
+        condition = condition_of(replace(before, last_seen=now), now)
+        await self._freshness.note(
+            Contact(device.org_id, device.device_id, now, condition, report.proven_at, report.raw, before.shown)
+        )
 
     async def _keep(
-        self, uow: UnitOfWork, device: Device, report: DeviceReport, trusted_serial: int, now: datetime
+        self,
+        uow: UnitOfWork,
+        device: Device,
+        report: DeviceReport,
+        trusted_serial: int,
+        shown: Shown,
+        now: datetime,
     ) -> None:
         standing = await self._standings.lock(uow, device.org_id, [device.device_id])
         told = {
@@ -120,6 +178,8 @@ class CheckIns:
             "signatures_made_at": report.signatures_made_at,
             "events_lost": report.events_lost,
             "report": report.raw,
+            "contact_depth": shown.depth,
+            "contact_name": shown.name,
         }
         statement = insert_into(uow.connection, device_statuses).values(
             org_id=device.org_id,
@@ -147,7 +207,9 @@ class CheckIns:
             )
 
 
-def quiet_contact(known: Known, report: DeviceReport, trusted_serial: int, now: datetime) -> Contact | None:
+def quiet_contact(
+    known: Known, report: DeviceReport, trusted_serial: int, shown: Shown, now: datetime
+) -> Contact | None:
     """The contact that a report is, if it says nothing that must be known at once; None: it does.
 
     What may wait besides the time: when the self-test came back last, and what is only in the raw report.
@@ -165,7 +227,8 @@ def quiet_contact(known: Known, report: DeviceReport, trusted_serial: int, now: 
     condition = condition_of(replace(before, report=heard, last_seen=now), now)
     if condition != known.condition:
         return None
-    return Contact(known.device.org_id, known.device.device_id, now, condition, report.proven_at, report.raw)
+    device = known.device
+    return Contact(device.org_id, device.device_id, now, condition, report.proven_at, report.raw, shown)
 
 
 async def _known(connection: AsyncConnection, principal: DevicePrincipal) -> Known:

@@ -15,6 +15,7 @@ from typing import Final
 import structlog
 from sqlalchemy import bindparam, update
 
+from controlplane.devices.lineage import Shown
 from controlplane.devices.model import OFFLINE_AFTER
 from controlplane.devices.standing import Standing
 from controlplane.devices.standings import Standings
@@ -39,6 +40,7 @@ class Contact:
     Attributes:
         condition: What the device counts as.
         raw: Its report: queue lengths and the like differ from the one before.
+        shown: The nonce that it showed last.
     """
 
     org_id: str
@@ -47,6 +49,7 @@ class Contact:
     condition: str
     proven_at: datetime | None
     raw: bytes
+    shown: Shown
 
 
 class Freshness:
@@ -120,9 +123,15 @@ class Freshness:
             .where(
                 statuses.org_id == bindparam("of_org"),
                 statuses.device_id == bindparam("of_device"),
-                statuses.last_seen < bindparam("at"),
+                statuses.last_seen <= bindparam("at"),
             )
-            .values(last_seen=bindparam("at"), proven_at=bindparam("proven"), report=bindparam("raw"))
+            .values(
+                last_seen=bindparam("at"),
+                proven_at=bindparam("proven"),
+                report=bindparam("raw"),
+                contact_depth=bindparam("depth"),
+                contact_name=bindparam("shown"),
+            )
         )
         rows = [
             {
@@ -131,6 +140,8 @@ class Freshness:
                 "at": contact.at,
                 "proven": contact.proven_at,
                 "raw": contact.raw,
+                "depth": contact.shown.depth,
+                "shown": contact.shown.name,
             }
             for contact in contacts
         ]

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from controlplane.catalog.model import AccessLevel
+from controlplane.devices.lineage import NOTHING_SHOWN, Shown
 
 #: No contact for this long and we no longer say what state a device is in. Wazuh, with 15 minutes, and Fleet draw
 #: the line in the same place; agents of ours check in every minute by default.
@@ -106,11 +107,18 @@ class DeviceReport:
 
 @dataclass(frozen=True, slots=True)
 class DeviceStatus:
-    """The last report of a device, with what the server adds to it."""
+    """The last report of a device, with what the server adds to it.
+
+    Attributes:
+        cloned_at: Since when it is held, because two machines call as this device; None: it is not.
+        shown: The nonce that it showed last.
+    """
 
     report: DeviceReport
     last_seen: datetime
     events_lost_at: datetime | None
+    cloned_at: datetime | None = None
+    shown: Shown = NOTHING_SHOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +222,9 @@ def licence_reasons_of(access: AccessLevel | None) -> tuple[ProtectionReason, ..
 def _health_reasons(status: DeviceStatus, now: datetime) -> tuple[ProtectionReason, ...]:
     report = status.report
     reasons = []
+    if status.cloned_at is not None:
+        message = f"Two machines call as this device since {status.cloned_at:%Y-%m-%d %H:%M} UTC: activate one anew"
+        reasons.append(ProtectionReason("DEVICE_CLONED", message))
     if not report.real_time_enabled:
         reasons.append(ProtectionReason("REAL_TIME_OFF", "Files are not watched as they change"))
     elif report.proven_at is None:

@@ -40,6 +40,20 @@ class Licences(Protocol):
         """Free the seat that a device gives up itself; nothing happens if it holds none."""
 
 
+class ContactSeal(Protocol):
+    """Marks what only this installation can have made; implemented by the keys room."""
+
+    def contact_seal(self, content: bytes) -> bytes:
+        """A message authentication code, 32 bytes."""
+
+
+class CloneAlarm(Protocol):
+    """Told once when a device is held."""
+
+    async def cloned(self, uow: UnitOfWork, device: Device) -> None:
+        """Tell whom it concerns, in the transaction that holds the device."""
+
+
 class CertificateAuthority(Protocol):
     """Issues short-lived certificates to devices; implemented by the keys room."""
 

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Select, case, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from controlplane.devices import holds
 from controlplane.devices.errors import device_deactivated, device_not_found, device_replaced, device_revoked
 from controlplane.devices.model import Device, FingerprintComponent, Platform
 from controlplane.devices.recognition import Recognised, recognise, salt_of
@@ -75,6 +76,9 @@ class DeviceRegistry:
         recognised = None
         if new.fingerprint and not await self._knows(uow.connection, org_id, new.public_key_sha256):
             recognised = await recognise(uow, org_id, new.fingerprint, new.public_key_sha256, now)
+            if recognised is not None:
+                # The copy has a key of its own from now on.
+                await self.release(uow, org_id, recognised.device_id, now)
         return Registered(await self._written(uow, org_id, new, now), recognised)
 
     async def _knows(self, connection: AsyncConnection, org_id: str, public_key_sha256: bytes) -> bool:
@@ -110,6 +114,10 @@ class DeviceRegistry:
         await self._keep_fingerprint(uow, device, new.fingerprint, now)
         await self._standings.entered(uow, device, now)
         return device
+
+    async def release(self, uow: UnitOfWork, org_id: str, device_id: str, now: datetime) -> bool:
+        """Hold a device no longer that was held because two machines called as it; False: it was not held."""
+        return await holds.lift(uow, self._standings, org_id, device_id, now)
 
     async def _keep_fingerprint(
         self, uow: UnitOfWork, device: Device, components: Collection[FingerprintComponent], now: datetime

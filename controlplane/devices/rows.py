@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Join, Row, and_
 
+from controlplane.devices.lineage import NOTHING_SHOWN, Shown
 from controlplane.devices.model import Device, DeviceReport, DeviceStatus, HealthIssue, Platform
 from controlplane.devices.tables import device_statuses, devices
 
@@ -46,7 +47,8 @@ def status_of(row: Row[Any]) -> DeviceStatus | None:
         platform=None,
         raw=row.report,
     )
-    return DeviceStatus(report, row.last_seen, row.events_lost_at)
+    shown = NOTHING_SHOWN if row.contact_name is None else Shown(row.contact_depth, row.contact_name)
+    return DeviceStatus(report, row.last_seen, row.events_lost_at, row.cloned_at, shown)
 
 
 def issues_json(issues: tuple[HealthIssue, ...]) -> str:

@@ -79,11 +79,13 @@ class DeviceRpc(DeviceServiceServicer):
         """Keeps what the device says, tells it whether its entitlement changed, and what it should do."""
         report = read_report(request.status)
         serial = read_serial("entitlement_serial", request.entitlement_serial)
-        checked_in = await self._check_ins.take(current_device(), report, serial)
+        nonce = request.contact_nonce if request.HasField("contact_nonce") else None
+        checked_in = await self._check_ins.take(current_device(), report, serial, nonce)
         answer = await self._commands.exchange(request, current_device())
         answer.server_time_at_us = to_microseconds(checked_in.now)
         answer.entitlement_changed = checked_in.entitlement_changed
         answer.check_in_interval_s = self._check_in_interval_s
+        answer.next_contact_nonce = checked_in.next_nonce
         return answer
 
     async def ReportEvents(  # noqa: N802 -- the name is the protocol's
@@ -189,6 +191,15 @@ class FleetRpc(FleetServiceServicer):
         device_id = text("device_id", request.device_id, limit=MAX_ID_CHARACTERS, required=True)
         name = text("name", request.name, limit=MAX_NAME_CHARACTERS, required=True)
         await self._devices.rename(person, device_id, name, request.idempotency_key)
+        return _device(await self._fleet.get(person.org_id, device_id))
+
+    async def ReleaseHold(  # noqa: N802 -- the name is the protocol's
+        self, request: fleet_pb2.ReleaseHoldRequest, _context: Context
+    ) -> fleet_pb2.Device:
+        """Holds a device no longer that was copied."""
+        person = current_person()
+        device_id = text("device_id", request.device_id, limit=MAX_ID_CHARACTERS, required=True)
+        await self._devices.release_hold(person, device_id)
         return _device(await self._fleet.get(person.org_id, device_id))
 
     async def ListDetections(  # noqa: N802 -- the name is the protocol's

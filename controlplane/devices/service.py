@@ -75,6 +75,19 @@ class DeviceService:
             )
             await remember(uow, request, b"renamed")
 
+    async def release_hold(self, person: PersonPrincipal, device_id: str) -> None:
+        """Hold a device no longer that was copied; of one that is not held nothing changes.
+
+        Raises:
+            Refusal: `DEVICE_NOT_FOUND`.
+        """
+        async with self._database.transaction() as uow:
+            device = await self._registry.lock(uow, person.org_id, device_id)
+            if await self._registry.release(uow, device.org_id, device.device_id, self._clock.now()):
+                await self._audit.record(
+                    uow, org_id=device.org_id, action="device.hold_released", subject=device.device_id
+                )
+
     def authorities_pem(self) -> bytes:
         """PEM: what device and server certificates chain to."""
         return self._authority.authorities_pem()

@@ -88,6 +88,11 @@ device_statuses = Table(
     # When the device's counter last grew.
     Column("events_lost_at", Instant),
     Column("report", LargeBinary, nullable=False),
+    # The nonce it showed last, see `devices.lineage`; no name: none yet.
+    Column("contact_depth", BigInteger, nullable=False, server_default="0"),
+    Column("contact_name", LargeBinary),
+    # Two machines call as this device: it is held.
+    Column("cloned_at", Instant),
     ForeignKeyConstraint(["org_id", "device_id"], ["devices.org_id", "devices.device_id"]),
 )
 

@@ -17,12 +17,11 @@ from controlplane.catalog.model import AccessLevel, Os, Plan, Term
 from controlplane.catalog.service import CatalogService
 from controlplane.commands.campaigns import Campaigns
 from controlplane.commands.service import CommandGround, CommandService
-from controlplane.devices.assembly import build_fleet
 from controlplane.devices.model import FingerprintComponent, Platform
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.devices.service import DeviceService
 from controlplane.devices.standings import Standings
-from controlplane.findings import build_findings
+from controlplane.findings import WatchGround, build_findings, build_watch
 from controlplane.keys import root
 from controlplane.keys.authority import CertificateAuthority
 from controlplane.keys.root import RootKey
@@ -159,35 +158,27 @@ class World:
             audit=self.audit,
             clock=self.clock,
         )
-        self._watch(write_every)
-        self._find(randomness)
+        self._watch(randomness, write_every)
         self._command()
 
-    def _watch(self, write_every: timedelta) -> None:
-        built = build_fleet(
-            database=self.database,
-            registry=self.registry,
-            standings=self.standings,
-            licences=self.licences,
-            clock=self.clock,
-            write_every=write_every,
-        )
-        self.fleet, self.check_ins, self.freshness = built.reader, built.check_ins, built.freshness
-        self.fleet_counters = built.counters
-
-    def _find(self, randomness: Randomness) -> None:
+    def _watch(self, randomness: Randomness, write_every: timedelta) -> None:
         self.posts = RecordingSender()
-        built = build_findings(
-            database=self.database,
-            registry=self.registry,
-            sealer=SealingKey.create(self.folder, randomness),
-            audit=self.audit,
-            clock=self.clock,
-            wall=self.clock,
-            randomness=randomness,
-            sender=self.posts,
+        self.sealing_key = SealingKey.create(self.folder, randomness)
+        ground = WatchGround(
+            self.database,
+            self.registry,
+            self.standings,
+            self.sealing_key,
+            self.audit,
+            self.clock,
+            self.clock,
+            randomness,
         )
-        self.detections, self.incidents, self.webhooks = built.detections, built.incidents, built.webhooks
+        found = build_findings(ground, self.posts)
+        self.detections, self.incidents, self.webhooks = found.detections, found.incidents, found.webhooks
+        fleet = build_watch(ground, found, self.notices, self.licences, write_every)
+        self.fleet, self.check_ins, self.freshness = fleet.reader, fleet.check_ins, fleet.freshness
+        self.fleet_counters = fleet.counters
 
     def _command(self) -> None:
         self.nudges = RecordingNudges()

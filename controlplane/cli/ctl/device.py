@@ -233,6 +233,25 @@ def rename_device(
         say(f"{row['device_id']} is called {row['name']} now.")
 
 
+@device.command("release-hold")
+def release_hold(device_id: DeviceArgument, config_dir: ConfigDirOption, *, output: OutputOption = Output.TEXT) -> None:
+    """Hold a device no longer that was copied, once the copy was activated anew or is gone."""
+    with reporting(output):
+        from controlplane.cli.ctl.connection import connected
+        from controlplane.cli.ctl.session import load_session
+        from controlplane.cli.ctl.views import device_row
+        from wire.v1.fleet_pb2 import ReleaseHoldRequest
+        from wire.v1.fleet_pb2_grpc import FleetServiceStub
+
+        with connected(load_session(config_dir)) as connection:
+            stub = FleetServiceStub(connection.channel)
+            row = device_row(connection.call(stub.ReleaseHold, ReleaseHoldRequest(device_id=device_id)))
+        if output is Output.JSON:
+            say_json(row)
+            return
+        say(f"{row['name']} is not held.")
+
+
 @device.command("scan")
 def scan_device(
     device_id: DeviceArgument,
