@@ -114,6 +114,7 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
     given_up: list[str] = field(default_factory=list)
     command_reports: list[command_pb2.CommandReport] = field(default_factory=list)
     rotations: int = 0
+    next_nonce: bytes = b""
     kid: str = "key-1"
     authority: Authority = field(default_factory=Authority)
     signing_key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
@@ -237,6 +238,7 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
             server_time_at_us=to_us(self.now),
             entitlement_changed=request.entitlement_serial != seat.serial,
             check_in_interval_s=self.check_in_interval_s,
+            next_contact_nonce=self.next_nonce,
         )
 
     async def RefreshEntitlement(  # noqa: N802

@@ -7,11 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from typer.testing import CliRunner, Result
 
 from controlplane.cli.bucklerctl import app
-from tests.integration.controlplane.served import PASSWORD, Device, Served, served_control_plane
+from tests.integration.controlplane.served import PASSWORD, Device, Served, detail_of, served_control_plane
 from wire.v1 import command_pb2, device_pb2
 
 
@@ -59,15 +60,17 @@ async def ctl(served: Served, tmp_path: Path) -> Ctl:
     return person
 
 
+HEALTHY = device_pb2.DeviceStatus(
+    real_time_protection_enabled=True,
+    real_time_protection_proven_at_us=1,
+    real_time_protection_subsystem="fanotify",
+    real_time_protection_mode="notify",
+    engine="yara",
+)
+
+
 async def _check_in(device: Device) -> None:
-    status = device_pb2.DeviceStatus(
-        real_time_protection_enabled=True,
-        real_time_protection_proven_at_us=1,
-        real_time_protection_subsystem="fanotify",
-        real_time_protection_mode="notify",
-        engine="yara",
-    )
-    await device.calls.CheckIn(device_pb2.CheckInRequest(status=status, entitlement_serial=1))
+    await device.calls.CheckIn(device_pb2.CheckInRequest(status=HEALTHY, entitlement_serial=1))
 
 
 async def test_the_token_is_kept_for_its_owner_only(ctl: Ctl) -> None:
@@ -356,6 +359,26 @@ async def test_wrong_commands_are_refused_in_one_sentence(ctl: Ctl, arguments: t
     result = await ctl.run(*arguments)
     assert result.stderr.partition(":")[0] == code
     assert result.exit_code in {1, 2}
+
+
+async def test_a_copied_device_is_held_until_somebody_says_otherwise(served: Served, ctl: Ctl) -> None:
+    device = await served.activate("laptop")
+
+    async def contact(nonce: bytes) -> bytes:
+        request = device_pb2.CheckInRequest(status=HEALTHY, entitlement_serial=1, contact_nonce=nonce)
+        return (await device.calls.CheckIn(request)).next_contact_nonce
+
+    image = await contact(b"")
+    mine = await contact(await contact(image))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await contact(image)
+    assert detail_of(caught.value).reason == "DEVICE_CLONED"
+    (row,) = await ctl.json("device", "list", "--reason", "device_cloned")
+    assert row["protection"] == "at_risk"
+    said = await ctl.text("device", "release-hold", row["device_id"])
+    assert said == "laptop is not held.\n"
+    assert await contact(mine) != b""
+    assert "Everyone is protected" in await ctl.text("fleet", "status")
 
 
 def _incident(number: int, path: bytes) -> device_pb2.Incident:
