@@ -133,13 +133,11 @@ class CheckIns:
 
     def _shown(self, known: Known, untrusted_nonce: bytes | None) -> Shown | None:
         """The nonce that the device showed last, after this contact; None: two machines call as this device."""
-        if known.status is None:
-            last = NOTHING_SHOWN
-        elif known.status.cloned_at is not None:
+        device, status = known.device, known.status
+        if status is not None and status.cloned_at is not None:
             return None
-        else:
-            last = known.status.shown
-        device = known.device
+        written = NOTHING_SHOWN if status is None else status.shown
+        last = self._freshness.shown(device.org_id, device.device_id) or written
         nonce = self._nonces.read(device.org_id, device.device_id, untrusted_nonce or b"")
         return followed(last, nonce)
 
@@ -152,11 +150,12 @@ class CheckIns:
                 await self._registry.lock(uow, device.org_id, device.device_id)
                 if await holds.hold(uow, self._standings, device.org_id, device.device_id, now):
                     await self._alarm.cloned(uow, device)
+            self._freshness.forget(device.org_id, device.device_id)
             return
         report = before.report
         condition = condition_of(replace(before, last_seen=now), now)
         await self._freshness.note(
-            Contact(device.org_id, device.device_id, now, condition, report.proven_at, report.raw, before.shown)
+            Contact(device.org_id, device.device_id, now, condition, report.proven_at, report.raw, None)
         )
 
     async def _keep(

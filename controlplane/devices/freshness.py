@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
-from sqlalchemy import bindparam, update
+from sqlalchemy import BigInteger, LargeBinary, bindparam, func, update
 
 from controlplane.devices.lineage import Shown
 from controlplane.devices.model import OFFLINE_AFTER
@@ -40,7 +40,7 @@ class Contact:
     Attributes:
         condition: What the device counts as.
         raw: Its report: queue lengths and the like differ from the one before.
-        shown: The nonce that it showed last.
+        shown: The nonce that it showed last; None: that stays as it is.
     """
 
     org_id: str
@@ -49,7 +49,7 @@ class Contact:
     condition: str
     proven_at: datetime | None
     raw: bytes
-    shown: Shown
+    shown: Shown | None
 
 
 class Freshness:
@@ -72,6 +72,15 @@ class Freshness:
     def waiting(self) -> int:
         """Devices whose newest contact is not written yet."""
         return len(self._waiting)
+
+    def shown(self, org_id: str, device_id: str) -> Shown | None:
+        """The nonce of a contact that is not written yet; None: there is none."""
+        contact = self._waiting.get((org_id, device_id))
+        return None if contact is None else contact.shown
+
+    def forget(self, org_id: str, device_id: str) -> None:
+        """Drop a contact that is not written yet."""
+        self._waiting.pop((org_id, device_id), None)
 
     async def note(self, contact: Contact) -> None:
         """Remember a contact; only a device's newest is kept."""
@@ -129,8 +138,8 @@ class Freshness:
                 last_seen=bindparam("at"),
                 proven_at=bindparam("proven"),
                 report=bindparam("raw"),
-                contact_depth=bindparam("depth"),
-                contact_name=bindparam("shown"),
+                contact_depth=func.coalesce(bindparam("depth", type_=BigInteger), statuses.contact_depth),
+                contact_name=func.coalesce(bindparam("shown", type_=LargeBinary), statuses.contact_name),
             )
         )
         rows = [
@@ -140,8 +149,8 @@ class Freshness:
                 "at": contact.at,
                 "proven": contact.proven_at,
                 "raw": contact.raw,
-                "depth": contact.shown.depth,
-                "shown": contact.shown.name,
+                "depth": contact.shown.depth if contact.shown else None,
+                "shown": contact.shown.name if contact.shown else None,
             }
             for contact in contacts
         ]
