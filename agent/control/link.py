@@ -181,9 +181,12 @@ class ControlLink:
             status=status_to_wire(await self._report()),
             entitlement_serial=claims.serial if claims else 0,
             command_reports=[report_to_wire(entry) for entry in reports],
+            contact_nonce=self._keeper.contact_nonce(),
         )
         answer = await self._ask(lambda stub: stub.CheckIn(request, timeout=CALL_TIMEOUT_S))
-        self._keeper.note_contact(from_us(answer.server_time_at_us), answer.check_in_interval_s)
+        self._keeper.note_contact(
+            from_us(answer.server_time_at_us), answer.check_in_interval_s, answer.next_contact_nonce
+        )
         self._take_commands(answer, reports)
         if answer.entitlement_changed or self._refresh_is_due():
             await self.refresh()

@@ -14,10 +14,12 @@ from wire.v1 import (
     download_pb2,
     enrollment_pb2,
     fleet_pb2,
+    incident_pb2,
     licensing_pb2,
     notice_pb2,
     sandbox_pb2,
     subscription_pb2,
+    webhook_pb2,
 )
 
 SERVED = (
@@ -29,10 +31,12 @@ SERVED = (
     download_pb2,
     enrollment_pb2,
     fleet_pb2,
+    incident_pb2,
     licensing_pb2,
     notice_pb2,
     sandbox_pb2,
     subscription_pb2,
+    webhook_pb2,
 )
 DEVICE = DevicePrincipal("dev_1", "org_1", b"key")
 
