@@ -17,6 +17,7 @@ from controlplane.notices.service import DELIVER_NOTICE
 from controlplane.runtime.attempts import forget_full
 from controlplane.runtime.job_runner import JobRunner
 from controlplane.runtime.jobs import Handler, Job, ensure_recurring
+from controlplane.runtime.randomness import new_id
 from controlplane.subscriptions.charging import DROP_PURCHASE, NEXT_STEP
 from controlplane.webhooks.service import DELIVER
 

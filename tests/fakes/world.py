@@ -42,7 +42,6 @@ from controlplane.licensing.terms import TermsReader
 from controlplane.runtime.clock import SystemClock
 from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, Role
 from controlplane.runtime.randomness import Randomness, SystemRandomness, new_id
-from controlplane.runtime.tenant_time import TenantTimes
 from controlplane.storage.database import Database
 from controlplane.storage.schema import upgrade
 from controlplane.subscriptions.model import Renewal
@@ -152,7 +151,7 @@ class World:
             audit=self.audit,
             clock=self.clock,
             wall=wall,
-            times=TenantTimes(self.database),
+            times=self.times,
         )
         self.devices = DeviceService(
             database=self.database,
