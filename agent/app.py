@@ -602,10 +602,12 @@ async def owner_actions(config: AgentConfig) -> AsyncIterator[OwnerActions]:
         yield direct_actions(device, device.book.set_mode)
 
 
-async def activate_device(config: AgentConfig, key: str, server: str, ca_file: Path | None) -> ActivationOutcome:
+async def activate_device(
+    config: AgentConfig, key: str, server: str, ca_file: Path | None, *, new_key: bool = False
+) -> ActivationOutcome:
     """Activate, and tell a running agent; see `agent.control.enrolment.Enroller.activate`."""
     with open_device(config) as device:
-        order = ActivationOrder(key, server, read_authorities(ca_file))
+        order = ActivationOrder(key, server, read_authorities(ca_file), new_key)
         with refusals_remembered(device.store, device.clock):
             outcome = await _enroller(config, device).activate(order)
     await _tell_agent(config)

@@ -40,17 +40,18 @@ from controlplane.commands.service import CommandGround, CommandService
 from controlplane.config import BillingConfig, MailConfig
 from controlplane.connecting import BusNudges
 from controlplane.detections.rpc import DetectionRpc
-from controlplane.detections.service import DetectionService
+from controlplane.devices.assembly import Fleet
 from controlplane.devices.contact import DeviceContacts
-from controlplane.devices.fleet import FleetReader
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.devices.rpc import DeviceRpc, FleetRpc
 from controlplane.devices.service import DeviceService
+from controlplane.devices.standings import Standings
 from controlplane.devices.stream import DeviceStreams
 from controlplane.diagnostics.rpc import DiagnosticsRpc, DiagnosticUploadsRpc
 from controlplane.diagnostics.service import DiagnosticsService
 from controlplane.downloads.rpc import DownloadRpc
 from controlplane.downloads.service import DownloadService
+from controlplane.findings import Findings, WatchGround, build_findings, build_watch
 from controlplane.keys import authority, root
 from controlplane.keys.authority import CertificateAuthority
 from controlplane.keys.root import RootKey
@@ -71,7 +72,6 @@ from controlplane.licensing.terms import TermsReader
 from controlplane.notices.mail import Mail, MailFolder, MailHeld, SmtpMail, SmtpSettings
 from controlplane.notices.rpc import NoticeRpc
 from controlplane.notices.service import NoticeService
-from controlplane.policies.delivery import PolicyDelivery
 from controlplane.policies.rpc import PolicyExchangeRpc, PolicyRpc
 from controlplane.policies.service import PolicyService
 from controlplane.runtime.bus.memory import MemoryBus
@@ -238,8 +238,8 @@ class ControlPlane:
     seating: Seating
     issuer: EntitlementIssuer
     devices: DeviceService
-    fleet: FleetReader
-    detections: DetectionService
+    fleet: Fleet
+    findings: Findings
     commands: CommandService
     campaigns: Campaigns
     policies: PolicyService
@@ -505,7 +505,8 @@ def build(
         commerce=commerce or commerce_of(BillingConfig()),
     )
     catalog = CatalogService(clock)
-    registry = DeviceRegistry(randomness)
+    standings = Standings(randomness)
+    registry = DeviceRegistry(randomness, standings)
     allotments = Allotments(notices)
     seats = Seats(allotments, registry, randomness)
     subscriptions, lives = build_lives(
@@ -533,6 +534,8 @@ def build(
         licences=licences,
         notices=notices,
     )
+    watched = WatchGround(database, registry, standings, keys.sealer, audit, clock, clocks.wall, randomness)
+    findings = build_findings(watched)
     commanding = CommandGround(registry=registry, access=licences, nudges=BusNudges(bus), **usual)
     commands = CommandService(commanding)
     return ControlPlane(
@@ -554,8 +557,8 @@ def build(
         seating=seating,
         issuer=issuer,
         devices=DeviceService(registry=registry, licences=licences, authority=keys.authority, **usual),
-        fleet=FleetReader(database=database, licences=licences, clock=clock),
-        detections=DetectionService(registry=registry, **usual),
+        fleet=build_watch(watched, findings, notices, licences),
+        findings=findings,
         commands=commands,
         campaigns=Campaigns(commanding),
         policies=PolicyService(registry=registry, **usual),
@@ -589,10 +592,10 @@ def device_listener(
     anchors = TrustAnchors(plane.keys.signer, plane.keys.authority)
     servicer = DeviceRpc(
         service=plane.devices,
+        check_ins=plane.fleet.check_ins,
         entitlements=EntitlementRpc(service=plane.licensing, anchors=anchors, clock=plane.clocks.business),
-        detections=DetectionRpc(plane.detections),
-        commands=CommandExchangeRpc(plane.commands),
-        policies=PolicyExchangeRpc(PolicyDelivery(database=plane.database, clock=plane.clocks.business)),
+        detections=DetectionRpc(plane.findings.detections),
+        commands=PolicyExchangeRpc(CommandExchangeRpc(plane.commands), plane.policies.delivery),
         diagnostics=DiagnosticUploadsRpc(plane.diagnostics),
         streams=streams,
         check_in_interval_s=check_in_interval_s,
@@ -623,7 +626,9 @@ def people_listener(
         anchors=anchors,
         clock=plane.clocks.business,
     )
-    fleet = FleetRpc(fleet=plane.fleet, devices=plane.devices, detections=DetectionRpc(plane.detections))
+    fleet = FleetRpc(
+        fleet=plane.fleet.reader, devices=plane.devices, detections=DetectionRpc(plane.findings.detections)
+    )
     services: list[Register] = [
         partial(add_EnrollmentServiceServicer_to_server, enroll),
         partial(add_AccountServiceServicer_to_server, AccountRpc(plane.database, plane.account_desks)),
@@ -644,6 +649,7 @@ def people_listener(
         ),
         partial(add_SandboxServiceServicer_to_server, SandboxRpc(sandbox)),
     ]
+    services += plane.findings.services()
     return Listener(
         address=address,
         credentials=server_credentials(

@@ -10,13 +10,16 @@ from controlplane.billing.refunds import SUBMIT_REFUND
 from controlplane.catalog.service import VERSION_APPLIED
 from controlplane.commands.campaigns import TAKE_TURN
 from controlplane.commands.service import END_OVERDUE
+from controlplane.devices.counters import SETTLE_FLEETS
 from controlplane.diagnostics.service import DESTROY_EXPIRED
 from controlplane.licensing.allotments import SETTLE_SURPLUS
 from controlplane.notices.service import DELIVER_NOTICE
 from controlplane.runtime.attempts import forget_full
 from controlplane.runtime.job_runner import JobRunner
 from controlplane.runtime.jobs import Handler, Job, ensure_recurring
+from controlplane.runtime.randomness import new_id
 from controlplane.subscriptions.charging import DROP_PURCHASE, NEXT_STEP
+from controlplane.webhooks.service import DELIVER
 
 #: Finishes entitlements that a crash left planned; DESIGN section 4, step 4.
 SWEEP_ENTITLEMENTS: Final = "licensing.sweep_entitlements"
@@ -28,6 +31,8 @@ COMPARE_CHARGES_EVERY: Final = timedelta(days=1)
 END_OVERDUE_EVERY: Final = timedelta(minutes=1)
 #: Destroys diagnostics bundles whose time is over.
 DESTROY_EXPIRED_EVERY: Final = timedelta(hours=1)
+#: Most devices that are due are so because they fell silent: how late the summary may notice if nobody looks at it.
+SETTLE_FLEETS_EVERY: Final = timedelta(seconds=15)
 
 
 async def job_runner(plane: ControlPlane, owner: str) -> JobRunner:
@@ -42,6 +47,7 @@ async def job_runner(plane: ControlPlane, owner: str) -> JobRunner:
         await ensure_recurring(uow, kind=SWEEP_ENTITLEMENTS, every=SWEEP_EVERY, first_at=now)
         await ensure_recurring(uow, kind=END_OVERDUE, every=END_OVERDUE_EVERY, first_at=now)
         await ensure_recurring(uow, kind=DESTROY_EXPIRED, every=DESTROY_EXPIRED_EVERY, first_at=now)
+        await ensure_recurring(uow, kind=SETTLE_FLEETS, every=SETTLE_FLEETS_EVERY, first_at=now)
         await ensure_recurring(uow, kind=COMPARE_CHARGES, every=COMPARE_CHARGES_EVERY, first_at=now)
     await plane.lives.lifecycle.arm_everything()
     return JobRunner(
@@ -49,6 +55,21 @@ async def job_runner(plane: ControlPlane, owner: str) -> JobRunner:
         wall=plane.clocks.wall,
         owner=owner,
         handlers=_job_handlers(plane),
+        times=plane.times,
+    )
+
+
+def outward_runner(plane: ControlPlane) -> JobRunner:
+    """The runner of jobs that wait for systems of others: apart, so that a slow one keeps nobody's money waiting."""
+
+    async def deliver(job: Job) -> None:
+        await plane.findings.webhooks.deliver(job.org_id, job.subject)
+
+    return JobRunner(
+        database=plane.database,
+        wall=plane.clocks.wall,
+        owner=new_id(plane.randomness, "out"),
+        handlers={DELIVER: deliver},
         times=plane.times,
     )
 
@@ -78,7 +99,12 @@ def _job_handlers(plane: ControlPlane) -> Mapping[str, Handler]:
     async def take_turn(job: Job) -> None:
         await plane.campaigns.take_turn(job.org_id, job.subject)
 
+    async def settle_fleets(_job: Job) -> None:
+        await plane.fleet.counters.settle()
+        await plane.fleet.counters.add_up()
+
     return {
+        SETTLE_FLEETS: settle_fleets,
         END_OVERDUE: end_overdue,
         DESTROY_EXPIRED: destroy_expired,
         TAKE_TURN: take_turn,

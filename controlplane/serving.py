@@ -12,7 +12,7 @@ from controlplane.commands.rpc import CommandExchangeRpc
 from controlplane.config import ServerConfig
 from controlplane.connecting import build_streams, bus_of
 from controlplane.devices.connections import Connections, StreamSettings
-from controlplane.job_handlers import job_runner
+from controlplane.job_handlers import job_runner, outward_runner
 from controlplane.licensing.rpc import EnrollmentSettings
 from controlplane.monitoring import Backlog, Monitor, ServerFigures
 from controlplane.runtime.job_board import lag
@@ -97,7 +97,12 @@ async def serve(
     async with opened(config) as server, AsyncExitStack() as running:
         ready(await _start(server, options, running))
         async with asyncio.TaskGroup() as tasks:
-            endless = [tasks.create_task(each) for each in (server.runner.run_forever(), server.plane.bus.run())]
+            endless = [
+                tasks.create_task(server.runner.run_forever()),
+                tasks.create_task(outward_runner(server.plane).run_forever()),
+                tasks.create_task(server.plane.fleet.freshness.run_forever()),
+                tasks.create_task(server.plane.bus.run()),
+            ]
             await stop.wait()
             for task in endless:
                 task.cancel()
@@ -106,6 +111,8 @@ async def serve(
 async def _start(server: Opened, options: ServeOptions, running: AsyncExitStack) -> Serving:
     """Start every port; each is stopped with `running`, the last one first."""
     plane = server.plane
+    # Last of all: no contact comes any more.
+    running.push_async_callback(plane.fleet.freshness.finish)
     streams = build_streams(
         bus=plane.bus,
         check=plane.devices.check,

@@ -41,6 +41,9 @@ def activate(  # noqa: PLR0913 -- each is an option of the command
         Path | None,
         typer.Option("--licence-file", metavar="FILE", help="Activate with the licence file made from the request."),
     ] = None,
+    new_key: Annotated[
+        bool, typer.Option("--new-key", help="This machine was copied from another: it becomes a device of its own.")
+    ] = False,
     output: OutputOption = None,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
@@ -72,7 +75,7 @@ def activate(  # noqa: PLR0913 -- each is an option of the command
         )
     key = _read_key(key_file)
     try:
-        outcome = asyncio.run(activate_device(settings, key, address, ca))
+        outcome = asyncio.run(activate_device(settings, key, address, ca, new_key=new_key))
     except BucklerError as error:
         note_error(error, as_json=common.as_json)
         explain_failed_activation(common, error.code, address, ca)

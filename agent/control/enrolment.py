@@ -21,7 +21,7 @@ from agent.control.addresses import Address, device_address, parse_address
 from agent.control.channel import CALL_TIMEOUT_S, tls_channel
 from agent.control.entitlement_verifier import read_claims, verify_entitlement
 from agent.control.entitlements import ACTIVATION_ATTEMPT, write_mark
-from agent.control.identity import DeviceIdentity, fingerprint, load_or_create_identity
+from agent.control.identity import DeviceIdentity, fingerprint, load_or_create_identity, set_aside
 from agent.control.key_set import verify_key_set
 from agent.control.refusals import TRANSIENT, error_detail, is_transient, refusal_from_rpc
 from agent.control.tls_probe import explain_unreachable
@@ -56,11 +56,13 @@ class ActivationOrder:
         key_text: The activation key as typed.
         server: `HOST:PORT` as typed.
         authorities_pem: What the server's certificate must chain to.
+        new_key: This machine was copied from another: it becomes a device of its own.
     """
 
     key_text: str = field(repr=False)
     server: str
     authorities_pem: bytes = field(repr=False)
+    new_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,16 @@ class Enroller:
         key = check_key(order.key_text)
         address = parse_address(order.server)
         self._refuse_second_server(address)
+        aside = set_aside(self.device_key) if order.new_key else None
+        try:
+            return await self._activated(order, address, key)
+        except BucklerError:
+            # Nothing came of it: the machine stays who it was.
+            if aside is not None:
+                aside.replace(self.device_key)
+            raise
+
+    async def _activated(self, order: ActivationOrder, address: Address, key: str) -> ActivationOutcome:
         identity = load_or_create_identity(self.device_key)
         self._begin_attempt(address)
         try:

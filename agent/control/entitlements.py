@@ -25,6 +25,8 @@ from wire.v1.entitlement_pb2 import SignedEntitlement
 
 #: Settings of the store that belong to this room.
 CLOCK_MARK = "clock_mark"
+#: Hexadecimal. One that was given to another device, as this one was before, is nothing to the server.
+CONTACT_NONCE = "contact_nonce"
 ACTIVATION_ATTEMPT = "activation_attempt"
 
 
@@ -117,8 +119,14 @@ class EntitlementKeeper:
             return Access(AccessLevel.LIMITED, "ENTITLEMENT_UNREADABLE", None, {})
         return access_at(self._claims, self.now())
 
-    def note_contact(self, server_time: datetime, check_in_interval_s: int) -> None:
-        """An authenticated answer arrived: the server's time becomes the mark, which also heals a wrong one."""
+    def note_contact(self, server_time: datetime, check_in_interval_s: int, next_nonce: bytes = b"") -> None:
+        """An authenticated answer arrived: the server's time becomes the mark, which also heals a wrong one.
+
+        Args:
+            server_time: As the answer says it.
+            check_in_interval_s: As the server wishes; 0: it does not say.
+            next_nonce: What is to be shown at the next contact, durable when this returns; empty: what is there stays.
+        """
         self._update(
             lambda current: replace(
                 current,
@@ -126,7 +134,13 @@ class EntitlementKeeper:
                 check_in_interval_s=check_in_interval_s or current.check_in_interval_s,
             ),
             server_time,
+            next_nonce,
         )
+
+    def contact_nonce(self) -> bytes:
+        """What the server gave to be shown at the next contact; empty: nothing yet."""
+        with self._store.transaction() as tables:
+            return bytes.fromhex(tables.settings.get(CONTACT_NONCE) or "")
 
     def note_time(self, newest_event: datetime | None = None) -> None:
         """Move the mark up to the wall clock, or to the newest event if that is later; never down."""
@@ -189,7 +203,9 @@ class EntitlementKeeper:
             tables.enrolment.forget()
         self.reload()
 
-    def _update(self, change: Callable[[Enrolment], Enrolment], server_time: datetime | None) -> None:
+    def _update(
+        self, change: Callable[[Enrolment], Enrolment], server_time: datetime | None, next_nonce: bytes = b""
+    ) -> None:
         """Change the enrolment in one transaction, unless another process deactivated or re-activated meanwhile."""
         with self._store.transaction() as tables:
             current = tables.enrolment.get()
@@ -201,6 +217,8 @@ class EntitlementKeeper:
                 tables.enrolment.put(current)
             if server_time is not None:
                 write_mark(tables.settings, server_time)
+            if next_nonce and ours:
+                tables.settings.put(CONTACT_NONCE, next_nonce.hex())
         if server_time is not None:
             self._mark = server_time
         if ours:

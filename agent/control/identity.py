@@ -99,6 +99,16 @@ def load_or_create_identity(path: Path) -> DeviceIdentity:
     return identity
 
 
+def set_aside(path: Path) -> Path | None:
+    """Move the device key away, so that the next one is new; where it is now. None: there was none."""
+    aside = path.with_name(f"{path.name}.replaced")
+    try:
+        path.replace(aside)
+    except FileNotFoundError:
+        return None
+    return aside
+
+
 def fingerprint(facts: SystemFacts, salt: bytes) -> tuple[tuple[str, bytes], ...]:
     """Evidence for re-binding a seat: per hardware fact its kind and HMAC-SHA-256 under its organisation's salt.
 

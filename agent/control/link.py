@@ -198,10 +198,13 @@ class ControlLink:
             status=status_to_wire(await self._report()),
             entitlement_serial=claims.serial if claims else 0,
             command_reports=[report_to_wire(entry) for entry in reports],
+            contact_nonce=self._keeper.contact_nonce(),
             policy_etag=self._policies.etag if self._policies else "",
         )
         answer = await self._ask(lambda stub: stub.CheckIn(request, timeout=CALL_TIMEOUT_S))
-        self._keeper.note_contact(from_us(answer.server_time_at_us), answer.check_in_interval_s)
+        self._keeper.note_contact(
+            from_us(answer.server_time_at_us), answer.check_in_interval_s, answer.next_contact_nonce
+        )
         self._take_commands(answer, reports)
         if self._policies is not None and answer.HasField("policy"):
             self._policies.receive(given_policy(answer.policy))

@@ -17,6 +17,7 @@ from controlplane.catalog.model import AccessLevel, Os, Plan, Term
 from controlplane.config import DataDir, read_config
 from controlplane.devices.model import Platform
 from controlplane.devices.registry import DeviceRegistry, NewDevice
+from controlplane.devices.standings import Standings
 from controlplane.installation import initialise
 from controlplane.licensing.key_desk import KeyWish
 from controlplane.licensing.service import Activation
@@ -90,7 +91,7 @@ async def installed_with(
 
 
 async def _registered(plane: ControlPlane, org_id: str, count: int) -> list[SimulatedDevice]:
-    registry, made = DeviceRegistry(plane.randomness), []
+    registry, made = DeviceRegistry(plane.randomness, Standings(plane.randomness)), []
     async with plane.database.transaction() as uow:
         for number in range(count):
             key = DeviceKey()

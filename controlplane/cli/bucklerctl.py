@@ -15,13 +15,14 @@ from controlplane.cli.ctl.device_label import label
 from controlplane.cli.ctl.diagnostics import diagnostics
 from controlplane.cli.ctl.doctor import doctor
 from controlplane.cli.ctl.download import download
-from controlplane.cli.ctl.export import export
 from controlplane.cli.ctl.fleet import fleet
+from controlplane.cli.ctl.incident import incident
 from controlplane.cli.ctl.invoice import invoice
 from controlplane.cli.ctl.key import key
 from controlplane.cli.ctl.licence import licence
 from controlplane.cli.ctl.login import login, logout, password, whoami
 from controlplane.cli.ctl.notice import notice
+from controlplane.cli.ctl.organisation_export import export
 from controlplane.cli.ctl.payment_method import payment_method
 from controlplane.cli.ctl.policy_changes import policy
 from controlplane.cli.ctl.quarantine import quarantine
@@ -32,6 +33,7 @@ from controlplane.cli.ctl.second_factor import second_factor
 from controlplane.cli.ctl.subscription_changes import subscription
 from controlplane.cli.ctl.token import token
 from controlplane.cli.ctl.user import user
+from controlplane.cli.ctl.webhook import webhook
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -49,6 +51,8 @@ device.add_typer(label, name="label")
 app.add_typer(device, name="device")
 app.add_typer(policy, name="policy")
 app.add_typer(detection, name="detection")
+app.add_typer(incident, name="incident")
+app.add_typer(webhook, name="webhook")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(command, name="command")
 app.add_typer(diagnostics, name="diagnostics")

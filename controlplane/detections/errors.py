@@ -22,3 +22,13 @@ def too_many_incidents(limit: int) -> Refusal:
         "Send them in smaller batches; nothing of this one was stored",
         facts={"limit": str(limit)},
     )
+
+
+def incident_not_found() -> Refusal:
+    """The same answer for ids that never existed and for other organisations'."""
+    return Refusal(
+        Kind.NOT_FOUND,
+        "INCIDENT_NOT_FOUND",
+        "there is no such incident in your organisation",
+        "List the incidents to find its id: bucklerctl incident list",
+    )

@@ -1,10 +1,21 @@
-"""Incidents as values."""
+"""Detections and incidents as values, and how an incident changes. Pure.
 
-from dataclasses import dataclass
-from datetime import datetime
+On the wire and here a device reports an "incident": one detection on that device. An `Incident` is the organisation's:
+the same threat, wherever it was found.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Final
 
 #: Incidents in one report, as the protocol says.
 MAX_INCIDENTS = 200
+#: The worst first.
+SEVERITIES: Final = ("critical", "high", "medium", "low", "info")
+#: How exact the time of an incident's newest detection is.
+LAST_AT_EVERY: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +50,97 @@ class ReportedIncident:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """An incident as it is kept."""
+    """A detection as it is kept.
+
+    Attributes:
+        incident: As it was reported.
+        incident_id: What it belongs to; empty: it was received before there were incidents.
+    """
 
     incident: ReportedIncident
     device_id: str
     device_name: str
     received_at: datetime
+    incident_id: str = ""
+
+
+class IncidentStatus(Enum):
+    """What people make of an incident."""
+
+    NEW = "new"
+    ACKNOWLEDGED = "acknowledged"
+    #: A new detection makes it new again.
+    RESOLVED = "resolved"
+    #: A detection on a device that had none before makes it new again: what was judged is not what is there now.
+    FALSE_POSITIVE = "false_positive"
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One threat in one organisation, however many devices have it.
+
+    Attributes:
+        severity: The worst seen.
+        status_by: Who set the status, as the audit names them; empty: nobody has.
+        last_at: Of the newest detection, to the minute.
+        reopened: How often a detection made it new again.
+    """
+
+    org_id: str
+    incident_id: str
+    threat: str
+    severity: str
+    status: IncidentStatus
+    status_by: str
+    status_at: datetime
+    note: str
+    opened_at: datetime
+    last_at: datetime
+    reopened: int
+
+
+def worst_finding(findings: Sequence[Finding]) -> Finding:
+    """The finding that a detection is called after: the first of the worst. There is at least one."""
+    return min(findings, key=lambda finding: SEVERITIES.index(finding.severity))
+
+
+def threat_of(incident: ReportedIncident) -> str:
+    """What a detection is grouped by: the name that its rule gives the threat, else the rule."""
+    worst = worst_finding(incident.findings)
+    return worst.threat_name or worst.rule
+
+
+def detected_again(before: Incident, severity: str, now: datetime, *, new_device: bool) -> Incident:
+    """An incident after a detection; the same value if nothing of it changes.
+
+    Args:
+        before: As it was.
+        severity: Of the detection.
+        now: When it was received.
+        new_device: The device had none of this threat before.
+    """
+    again = before.status is IncidentStatus.RESOLVED or (before.status is IncidentStatus.FALSE_POSITIVE and new_device)
+    worse = SEVERITIES.index(severity) < SEVERITIES.index(before.severity)
+    after = replace(
+        before,
+        severity=severity if worse else before.severity,
+        last_at=now if now - before.last_at >= LAST_AT_EVERY else before.last_at,
+    )
+    if not again:
+        return after
+    return replace(
+        after,
+        status=IncidentStatus.NEW,
+        status_by="",
+        status_at=now,
+        note="",
+        last_at=now,
+        reopened=before.reopened + 1,
+    )
+
+
+def set_status(before: Incident, status: IncidentStatus, by: str, note: str, now: datetime) -> Incident:
+    """An incident after somebody judged it; the same value if they said nothing new."""
+    if before.status is status and (before.note == note or not note):
+        return before
+    return replace(before, status=status, status_by=by, status_at=now, note=note)

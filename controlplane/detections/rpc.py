@@ -70,6 +70,8 @@ class DetectionRpc:
         wanted = DetectionFilter(
             device_id=text("device_id", request.device_id, limit=MAX_NAME_CHARACTERS),
             since=instant("since_at_us", request.since_at_us),
+            incident_id=text("incident_id", request.incident_id, limit=MAX_NAME_CHARACTERS),
+            oldest_first=request.oldest_first,
         )
         found = await self._service.page(org_id, page, wanted)
         return fleet_pb2.ListDetectionsResponse(
@@ -184,4 +186,5 @@ def _message(detection: Detection) -> fleet_pb2.Detection:
         device_id=detection.device_id,
         device_name=detection.device_name,
         received_at_us=to_microseconds(detection.received_at),
+        incident_id=detection.incident_id,
     )

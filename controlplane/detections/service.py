@@ -1,4 +1,4 @@
-"""Incidents come in, exactly once each, and are looked at."""
+"""Detections come in, exactly once each, and are looked at."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controlplane.accounts.audit import AuditLog
 from controlplane.detections.errors import detection_not_found, too_many_incidents
-from controlplane.detections.model import MAX_INCIDENTS, Detection, Finding, ReportedIncident
+from controlplane.detections.incidents import Incidents, incident_id_of
+from controlplane.detections.model import MAX_INCIDENTS, Detection, Finding, ReportedIncident, threat_of
 from controlplane.detections.tables import detections
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.runtime.clock import Clock
@@ -24,6 +25,9 @@ from controlplane.storage.upsert import insert_into
 #: Sort key of a list: received, detected (microseconds), uuid (hex).
 DETECTION_KEY: tuple[type[KeyPart], ...] = (int, int, str)
 RECENT = timedelta(hours=24)
+#: A report is dated when it comes and seen when it is stored: an export that goes on from its last row would miss what
+#: was dated before that row and stored after it. Calls of devices end sooner than this.
+SETTLES_WITHIN = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +45,14 @@ class DetectionFilter:
     Attributes:
         device_id: Empty: of every device.
         since: By the server's clock; None: from the beginning.
+        incident_id: Empty: of every incident.
+        oldest_first: For exports; what was received within `SETTLES_WITHIN` is held back.
     """
 
     device_id: str = ""
     since: datetime | None = None
+    incident_id: str = ""
+    oldest_first: bool = False
 
 
 class DetectionService:
@@ -53,13 +61,17 @@ class DetectionService:
     Args:
         database: The database.
         registry: The rows of devices.
+        incidents: What detections belong to.
         audit: Records what devices had to drop.
         clock: Business time.
     """
 
-    def __init__(self, *, database: Database, registry: DeviceRegistry, audit: AuditLog, clock: Clock) -> None:
+    def __init__(
+        self, *, database: Database, registry: DeviceRegistry, incidents: Incidents, audit: AuditLog, clock: Clock
+    ) -> None:
         self._database = database
         self._registry = registry
+        self._incidents = incidents
         self._audit = audit
         self._clock = clock
 
@@ -87,7 +99,12 @@ class DetectionService:
                 for incident in sorted(incidents, key=lambda incident: incident.uuid)
             ]
             if rows:
-                await uow.connection.execute(insert_into(uow.connection, detections).on_conflict_do_nothing(), rows)
+                statement = (
+                    insert_into(uow.connection, detections).on_conflict_do_nothing().returning(detections.c.uuid)
+                )
+                stored = set((await uow.connection.execute(statement, rows)).scalars())
+                new = [incident for incident in incidents if incident.uuid in stored]
+                await self._incidents.add(uow, device, new, now)
             if dropped:
                 await self._audit.record(
                     uow,
@@ -98,7 +115,7 @@ class DetectionService:
                 )
 
     async def page(self, org_id: str, page: Page, wanted: DetectionFilter) -> DetectionPage:
-        """Detections of an organisation, the newest first.
+        """Detections of an organisation, the newest first unless the oldest are wanted first.
 
         Raises:
             Refusal: `DEVICE_NOT_FOUND`.
@@ -106,11 +123,12 @@ class DetectionService:
         async with self._database.reading() as connection:
             query = await self._filtered(connection, org_id, wanted)
             if page.after:
-                query = query.where(_before(page.after))
-            order = (detections.c.received_at.desc(), detections.c.detected_at.desc(), detections.c.uuid.desc())
+                query = query.where(_beyond(page.after, newer=wanted.oldest_first))
+            order = [column.asc() if wanted.oldest_first else column.desc() for column in _ORDER]
             rows = (await connection.execute(query.order_by(*order).limit(page.size + 1))).all()
             found = await self._with_names(connection, org_id, rows[: page.size])
-        more = len(rows) > page.size
+        # An export goes on from its last row some other day, whether there is more now or not.
+        more = bool(found) if wanted.oldest_first else len(rows) > page.size
         return DetectionPage(found, _key(found[-1]) if more else None)
 
     async def _filtered(self, connection: AsyncConnection, org_id: str, wanted: DetectionFilter) -> Select[Any]:
@@ -120,6 +138,10 @@ class DetectionService:
             query = query.where(detections.c.device_id == device.device_id)
         if wanted.since is not None:
             query = query.where(detections.c.received_at >= wanted.since)
+        if wanted.incident_id:
+            query = query.where(detections.c.incident_id == wanted.incident_id)
+        if wanted.oldest_first:
+            query = query.where(detections.c.received_at <= self._clock.now() - SETTLES_WITHIN)
         return query
 
     async def get(self, org_id: str, uuid: bytes) -> Detection:
@@ -148,20 +170,24 @@ class DetectionService:
     ) -> tuple[Detection, ...]:
         contacts = await self._registry.contacts_of(connection, org_id, {row.device_id for row in rows})
         return tuple(
-            Detection(_incident(row), row.device_id, contacts[row.device_id].name, row.received_at) for row in rows
+            Detection(
+                _incident(row), row.device_id, contacts[row.device_id].name, row.received_at, row.incident_id or ""
+            )
+            for row in rows
         )
 
 
-def _before(key: tuple[KeyPart, ...]) -> Any:
+_ORDER = (detections.c.received_at, detections.c.detected_at, detections.c.uuid)
+
+
+def _beyond(key: tuple[KeyPart, ...], *, newer: bool) -> Any:
     received, detected, uuid = key
-    columns = (detections.c.received_at, detections.c.detected_at, detections.c.uuid)
     try:
         values = (from_microseconds(int(received)), from_microseconds(int(detected)), bytes.fromhex(str(uuid)))
     except (ValueError, OverflowError) as error:
         raise page_token_invalid() from error
-    return tuple_(*columns) < tuple_(
-        *(literal(value, column.type) for value, column in zip(values, columns, strict=True))
-    )
+    there = tuple_(*(literal(value, column.type) for value, column in zip(values, _ORDER, strict=True)))
+    return tuple_(*_ORDER) > there if newer else tuple_(*_ORDER) < there
 
 
 def _key(detection: Detection) -> tuple[KeyPart, ...]:
@@ -201,6 +227,7 @@ def _row(incident: ReportedIncident, org_id: str, device_id: str, received_at: d
         "engine": incident.engine,
         "signatures_version": incident.signatures_version,
         "quarantine_id": incident.quarantine_id,
+        "incident_id": incident_id_of(org_id, threat_of(incident)),
     }
 
 

@@ -1,6 +1,16 @@
-"""Incidents as devices reported them, each stored once."""
+"""Detections as devices reported them, each stored once, and the incidents they belong to."""
 
-from sqlalchemy import BigInteger, Column, ForeignKeyConstraint, Index, LargeBinary, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+)
 
 from controlplane.storage.metadata import metadata
 from controlplane.storage.types import Instant
@@ -27,7 +37,47 @@ detections = Table(
     Column("engine", Text, nullable=False),
     Column("signatures_version", Text, nullable=False),
     Column("quarantine_id", Text, nullable=False),
+    # NULL: received before there were incidents.
+    Column("incident_id", Text),
     ForeignKeyConstraint(["org_id", "device_id"], ["devices.org_id", "devices.device_id"]),
     Index("ix_detections_newest", "org_id", "received_at", "detected_at", "uuid"),
     Index("ix_detections_by_device", "org_id", "device_id", "received_at", "detected_at", "uuid"),
+    Index("ix_detections_by_incident", "org_id", "incident_id", "received_at", "detected_at", "uuid"),
+)
+
+#: One threat in one organisation, however many devices have it.
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("org_id", Text, primary_key=True),
+    # Follows from the threat: reports of a thousand devices find the same row.
+    Column("incident_id", Text, primary_key=True),
+    Column("threat", Text, nullable=False),
+    # The worst seen.
+    Column("severity", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    # Empty: nobody has set it.
+    Column("status_by", Text, nullable=False),
+    Column("status_at", Instant, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("opened_at", Instant, nullable=False),
+    # To the minute: the row of a threat that is everywhere is not written for each detection.
+    Column("last_at", Instant, nullable=False),
+    Column("reopened", Integer, nullable=False),
+    CheckConstraint("status IN ('new', 'acknowledged', 'resolved', 'false_positive')", name="status"),
+    Index("ix_incidents_newest", "org_id", "last_at", "incident_id"),
+)
+
+#: The devices of an incident.
+incident_devices = Table(
+    "incident_devices",
+    metadata,
+    Column("org_id", Text, primary_key=True),
+    Column("incident_id", Text, primary_key=True),
+    Column("device_id", Text, primary_key=True),
+    Column("detections", BigInteger, nullable=False),
+    Column("first_at", Instant, nullable=False),
+    Column("last_at", Instant, nullable=False),
+    ForeignKeyConstraint(["org_id", "incident_id"], ["incidents.org_id", "incidents.incident_id"]),
+    ForeignKeyConstraint(["org_id", "device_id"], ["devices.org_id", "devices.device_id"]),
 )

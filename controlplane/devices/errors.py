@@ -33,6 +33,16 @@ def device_replaced() -> Refusal:
     )
 
 
+def device_cloned() -> Refusal:
+    """Said to both machines; one of them has to be activated under a key of its own."""
+    return Refusal(
+        Kind.PRECONDITION,
+        "DEVICE_CLONED",
+        "two machines call as this device: it was copied, and both are held",
+        "On the copy: buckler activate --new-key; then, if the other is still held: bucklerctl device release-hold ID",
+    )
+
+
 def device_deactivated() -> Refusal:
     """The device gave its seat back."""
     return Refusal(

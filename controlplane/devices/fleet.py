@@ -1,13 +1,12 @@
-"""Is every device protected? Verdicts are made when somebody asks, from rows and the server's time."""
+"""Is every device protected? Counters are kept by `standings`; what is shown of a device is judged when it is asked."""
 
-import json
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from heapq import nsmallest
 from typing import Any
 
-from sqlalchemy import Row, Select, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, Table, select, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controlplane.catalog.model import AccessLevel
@@ -16,16 +15,17 @@ from controlplane.devices.model import (
     WORST_FIRST,
     Device,
     DeviceLicence,
-    DeviceReport,
     DeviceStatus,
-    HealthIssue,
     ProtectionState,
     ProtectionVerdict,
+    licence_reasons_of,
     protection,
 )
 from controlplane.devices.ports import Licences
-from controlplane.devices.registry import device_of, with_status
-from controlplane.devices.tables import device_statuses, devices
+from controlplane.devices.rows import STATUS_COLUMNS, device_of, status_of, with_status
+from controlplane.devices.standing import codes_of, state_of
+from controlplane.devices.standings import AT_ONCE, Group, Standings, count_due, counts_of
+from controlplane.devices.tables import device_standings, devices
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.paging import KeyPart, Page
 from controlplane.storage.database import Database
@@ -34,8 +34,8 @@ from controlplane.storage.database import Database
 ATTENTION_LIMIT = 20
 #: Sort key of a device list: name, device id.
 DEVICE_KEY: tuple[type[KeyPart], ...] = (str, str)
-# Rows read at a time while looking for devices in wanted states.
-_BATCH = 500
+#: Groups looked for in one statement; SQLite joins 500 selects at most.
+_GROUPS_AT_ONCE = 100
 
 #: What is said of a device without a seat; its entitlement says how it lost it.
 NO_LICENCE = DeviceLicence(access=AccessLevel.LIMITED, reason="SEAT_RELEASED", seat_id="")
@@ -58,11 +58,40 @@ class DeviceView:
 
 @dataclass(frozen=True, slots=True)
 class FleetSummary:
-    """Counters by state, and the devices to look at, worst first."""
+    """How many devices are in which state, and those to look at, worst first.
+
+    Attributes:
+        counts: By state; each device once.
+        reasons: By reason; a device for each of its reasons.
+        unsettled: Devices that are still counted as they were, although time may have changed their state since: more
+            than `AT_ONCE` fell silent together, and are counted anew within minutes.
+    """
 
     counts: Mapping[ProtectionState, int]
+    reasons: Mapping[str, int]
     attention: tuple[DeviceView, ...]
+    unsettled: int
     as_of: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFilter:
+    """Which devices are wanted; empty: all.
+
+    Attributes:
+        states: In one of these states.
+        reasons: For one of these reasons, codes of a verdict.
+    """
+
+    states: frozenset[ProtectionState] = frozenset()
+    reasons: frozenset[str] = frozenset()
+
+    def takes(self, state: ProtectionState, codes: Iterable[str]) -> bool:
+        """Whether a device in this state, for these reasons, is wanted."""
+        return (not self.states or state in self.states) and (not self.reasons or not self.reasons.isdisjoint(codes))
+
+
+EVERY_DEVICE = DeviceFilter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,67 +102,79 @@ class DevicePage:
     next_key: tuple[str, str] | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """The devices of an organisation that count as the same.
+
+    Attributes:
+        codes: Every reason that their verdict gives.
+    """
+
+    group: Group
+    devices: int
+    state: ProtectionState
+    codes: tuple[str, ...]
+
+
 class FleetReader:
     """Answers questions about the devices of one organisation.
 
     Args:
         database: The database.
+        standings: Counts them.
         licences: Seats and access; licensing implements it.
         clock: Business time.
     """
 
-    def __init__(self, *, database: Database, licences: Licences, clock: Clock) -> None:
+    def __init__(self, *, database: Database, standings: Standings, licences: Licences, clock: Clock) -> None:
         self._database = database
+        self._standings = standings
         self._licences = licences
         self._clock = clock
 
     async def summary(self, org_id: str) -> FleetSummary:
-        """Count the organisation's devices by state."""
+        """How the organisation's devices are; reads counters, not devices."""
+        now = self._clock.now()
+        unsettled = await self._settle(org_id, now)
         counts = dict.fromkeys(ProtectionState, 0)
-        troubled: list[DeviceView] = []
+        reasons: Counter[str] = Counter()
         async with self._database.reading() as connection:
-            now = self._clock.now()
-            licences = await self._licences.licences_of(connection, org_id, None)
-            async for row in await connection.stream(_active(org_id)):
-                view = _view(row, licences, now)
-                counts[view.verdict.state] += 1
-                if view.verdict.state is not ProtectionState.PROTECTED:
-                    troubled.append(view)
-                    if len(troubled) >= _BATCH:
-                        troubled = _worst(troubled)
-        return FleetSummary(counts, tuple(_worst(troubled)), now)
+            counted = await self._counted(connection, org_id)
+            for each in counted:
+                counts[each.state] += each.devices
+                reasons.update(dict.fromkeys(each.codes, each.devices))
+            attention = await self._attention(connection, org_id, counted, now)
+        return FleetSummary(counts, reasons, attention, unsettled, now)
 
-    async def page(self, org_id: str, page: Page, states: Collection[ProtectionState] = ()) -> DevicePage:
+    async def page(self, org_id: str, page: Page, wanted: DeviceFilter = EVERY_DEVICE) -> DevicePage:
         """Devices by name; deactivated and revoked ones are left out.
 
         Args:
             org_id: The tenant.
             page: From where and how many.
-            states: Only these; empty: all.
+            wanted: Only these.
         """
+        now = self._clock.now()
+        if wanted != EVERY_DEVICE:
+            await self._settle(org_id, now)
         found: list[DeviceView] = []
-        after = page.after
+        after: tuple[KeyPart, ...] = page.after
         async with self._database.reading() as connection:
-            now = self._clock.now()
+            groups = None
+            if wanted != EVERY_DEVICE:
+                counted = await self._counted(connection, org_id)
+                groups = [each.group for each in counted if wanted.takes(each.state, each.codes)]
             while len(found) <= page.size:
-                views = await self._batch(connection, org_id, after, page.size + 1 if not states else _BATCH, now)
-                if not views:
+                keys = await _keys(connection, org_id, groups, after, page.size + 1)
+                if not keys:
                     break
-                after = views[-1].sort_key
-                found.extend(view for view in views if not states or view.verdict.state in states)
+                after = keys[-1]
+                views = await self._views(connection, org_id, [device_id for _, device_id in keys], now)
+                found.extend(view for view in views if wanted.takes(view.verdict.state, _codes(view)))
+                if len(keys) <= page.size:
+                    break
         shown = tuple(found[: page.size])
         return DevicePage(shown, shown[-1].sort_key if len(found) > page.size else None)
-
-    async def _batch(
-        self, connection: AsyncConnection, org_id: str, after: tuple[KeyPart, ...], size: int, now: datetime
-    ) -> Sequence[DeviceView]:
-        query = _active(org_id)
-        if after:
-            query = query.where(tuple_(devices.c.name, devices.c.device_id) > tuple_(*after))
-        query = query.order_by(devices.c.name, devices.c.device_id).limit(size)
-        rows = (await connection.execute(query)).all()
-        licences = await self._licences.licences_of(connection, org_id, [row.device_id for row in rows])
-        return [_view(row, licences, now) for row in rows]
 
     async def get(self, org_id: str, device_id: str) -> DeviceView:
         """One device, deactivated or not.
@@ -142,42 +183,103 @@ class FleetReader:
             Refusal: `DEVICE_NOT_FOUND`.
         """
         async with self._database.reading() as connection:
-            query = _with_status(org_id).where(devices.c.device_id == device_id)
-            row = (await connection.execute(query)).one_or_none()
-            if row is None:
-                raise device_not_found()
-            licences = await self._licences.licences_of(connection, org_id, [device_id])
-            return _view(row, licences, self._clock.now())
+            views = await self._views(connection, org_id, [device_id], self._clock.now())
+        if not views:
+            raise device_not_found()
+        return views[0]
+
+    async def _settle(self, org_id: str, now: datetime) -> int:
+        """Judge anew what time may have changed, as far as a reader can wait for it; how many devices are left."""
+        async with self._database.reading() as connection:
+            due = await count_due(connection, org_id, now)
+        if not due:
+            return 0
+        async with self._database.transaction() as uow:
+            settled = await self._standings.settle(uow, org_id, now, AT_ONCE)
+        return due - settled
+
+    async def _counted(self, connection: AsyncConnection, org_id: str) -> Sequence[_Counted]:
+        counts = await counts_of(connection, org_id)
+        subscriptions = {subscription_id for subscription_id, _ in counts if subscription_id}
+        accesses = await self._licences.accesses_of(connection, org_id, subscriptions)
+        found = []
+        for (subscription_id, condition), number in counts.items():
+            access = accesses[subscription_id] if subscription_id else None
+            codes = (*(reason.code for reason in licence_reasons_of(access)), *codes_of(condition))
+            found.append(_Counted((subscription_id, condition), number, state_of(condition, access), codes))
+        return found
+
+    async def _attention(
+        self, connection: AsyncConnection, org_id: str, counted: Sequence[_Counted], now: datetime
+    ) -> tuple[DeviceView, ...]:
+        keys: list[tuple[str, str]] = []
+        for state in WORST_FIRST:
+            groups = [each.group for each in counted if each.state is state]
+            if state is ProtectionState.PROTECTED or len(keys) == ATTENTION_LIMIT:
+                break
+            keys += await _keys(connection, org_id, groups, (), ATTENTION_LIMIT - len(keys))
+        views = await self._views(connection, org_id, [device_id for _, device_id in keys], now)
+        return tuple(sorted(views, key=lambda view: (WORST_FIRST.index(view.verdict.state), view.sort_key)))
+
+    async def _views(
+        self, connection: AsyncConnection, org_id: str, device_ids: Sequence[str], now: datetime
+    ) -> list[DeviceView]:
+        query = (
+            select(*devices.columns, *STATUS_COLUMNS)
+            .select_from(with_status())
+            .where(devices.c.org_id == org_id, devices.c.device_id.in_(device_ids))
+            .order_by(devices.c.name, devices.c.device_id)
+        )
+        rows = (await connection.execute(query)).all()
+        licences = await self._licences.licences_of(connection, org_id, device_ids)
+        return [_view(row, licences, now) for row in rows]
 
 
-def _worst(views: list[DeviceView]) -> list[DeviceView]:
-    return nsmallest(ATTENTION_LIMIT, views, key=lambda view: (WORST_FIRST.index(view.verdict.state), view.sort_key))
+async def _keys(
+    connection: AsyncConnection, org_id: str, groups: Sequence[Group] | None, after: tuple[KeyPart, ...], size: int
+) -> list[tuple[str, str]]:
+    """The first devices after a key, by name, of these groups; None: of all."""
+    if groups is None:
+        in_use = devices.c.org_id == org_id, devices.c.deactivated_at.is_(None), devices.c.revoked_at.is_(None)
+        query = _first(devices, after, size, *in_use)
+    elif not groups:
+        return []
+    elif len(groups) > _GROUPS_AT_ONCE:
+        table = device_standings.c
+        mine = table.org_id == org_id, tuple_(table.subscription_id, table.condition).in_(groups)
+        query = _first(device_standings, after, size, *mine)
+    else:
+        # Each group is a range of an index, read from `after` on; the database merges them in its own order of names.
+        table = device_standings.c
+        ranges = [
+            _first(
+                device_standings,
+                after,
+                size,
+                table.org_id == org_id,
+                table.subscription_id == subscription_id,
+                table.condition == condition,
+            ).subquery()
+            for subscription_id, condition in groups
+        ]
+        every = union_all(*(select(each.c.name, each.c.device_id) for each in ranges)).subquery()
+        query = select(every.c.name, every.c.device_id).order_by(every.c.name, every.c.device_id).limit(size)
+    return [(row.name, row.device_id) for row in await connection.execute(query)]
 
 
-def _with_status(org_id: str) -> Select[Any]:
-    status_columns = [column for column in device_statuses.columns if column.name not in {"org_id", "device_id"}]
-    return select(*devices.columns, *status_columns).select_from(with_status()).where(devices.c.org_id == org_id)
+def _first(table: Table, after: tuple[KeyPart, ...], size: int, *only: ColumnElement[bool]) -> Select[Any]:
+    query = select(table.c.name, table.c.device_id).where(*only)
+    if after:
+        query = query.where(tuple_(table.c.name, table.c.device_id) > tuple_(*after))
+    return query.order_by(table.c.name, table.c.device_id).limit(size)
 
 
-def _active(org_id: str) -> Select[Any]:
-    return _with_status(org_id).where(devices.c.deactivated_at.is_(None), devices.c.revoked_at.is_(None))
+def _codes(view: DeviceView) -> list[str]:
+    return [reason.code for reason in view.verdict.reasons]
 
 
 def _view(row: Row[Any], licences: Mapping[str, DeviceLicence], now: datetime) -> DeviceView:
-    status = None if row.last_seen is None else _status(row)
+    status = status_of(row)
     licence = licences.get(row.device_id, NO_LICENCE)
     verdict = protection(status, access=licence.access, has_seat=licence.has_seat, last_seen=row.last_seen, now=now)
     return DeviceView(device_of(row), status, licence, verdict)
-
-
-def _status(row: Row[Any]) -> DeviceStatus:
-    report = DeviceReport(
-        real_time_enabled=row.real_time_enabled,
-        proven_at=row.proven_at,
-        health_issues=tuple(HealthIssue(code, message) for code, message in json.loads(row.health_issues)),
-        signatures_made_at=row.signatures_made_at,
-        events_lost=row.events_lost,
-        platform=None,
-        raw=row.report,
-    )
-    return DeviceStatus(report, row.last_seen, row.events_lost_at)

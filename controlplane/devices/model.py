@@ -1,10 +1,12 @@
 """Devices as values, and the verdict on their protection. Pure: values and `now` in, a verdict out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
 from controlplane.catalog.model import AccessLevel
+from controlplane.devices.lineage import NOTHING_SHOWN, Shown
 
 #: No contact for this long and we no longer say what state a device is in. Wazuh, with 15 minutes, and Fleet draw
 #: the line in the same place; agents of ours check in every minute by default.
@@ -105,11 +107,18 @@ class DeviceReport:
 
 @dataclass(frozen=True, slots=True)
 class DeviceStatus:
-    """The last report of a device, with what the server adds to it."""
+    """The last report of a device, with what the server adds to it.
+
+    Attributes:
+        cloned_at: Since when it is held, because two machines call as this device; None: it is not.
+        shown: The nonce that it showed last.
+    """
 
     report: DeviceReport
     last_seen: datetime
     events_lost_at: datetime | None
+    cloned_at: datetime | None = None
+    shown: Shown = NOTHING_SHOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,25 +178,37 @@ def protection(
         last_seen: Time of the last contact; None: there was none.
         now: The server's time.
     """
-    licence_reasons = _licence_reasons(access, has_seat=has_seat)
+    licence_reasons = licence_reasons_of(access if has_seat else None)
     if status is None or last_seen is None:
         never = ProtectionReason("NEVER_SEEN", "The device has not checked in since it was activated")
         return ProtectionVerdict(ProtectionState.NEVER_SEEN, (never, *licence_reasons))
     health_reasons = _health_reasons(status, now)
     silent = now - last_seen > OFFLINE_AFTER
     offline = (ProtectionReason("OFFLINE", f"No contact since {last_seen:%Y-%m-%d %H:%M} UTC"),) if silent else ()
-    reasons = (*licence_reasons, *offline, *health_reasons)
-    if licence_reasons:
-        return ProtectionVerdict(ProtectionState.UNPROTECTED, reasons)
-    if silent:
-        return ProtectionVerdict(ProtectionState.OFFLINE, reasons)
-    if health_reasons:
-        return ProtectionVerdict(ProtectionState.AT_RISK, reasons)
-    return ProtectionVerdict(ProtectionState.PROTECTED, ())
+    told = (*offline, *health_reasons)
+    state = state_of_codes([reason.code for reason in told], access if has_seat else None)
+    return ProtectionVerdict(state, (*licence_reasons, *told))
 
 
-def _licence_reasons(access: AccessLevel, *, has_seat: bool) -> tuple[ProtectionReason, ...]:
-    if not has_seat:
+def state_of_codes(codes: Sequence[str], access: AccessLevel | None) -> ProtectionState:
+    """The state that follows from what is known of the device itself and from what its seat gives it.
+
+    Args:
+        codes: Reasons of a verdict, those of the licence left out.
+        access: None: it holds no seat.
+    """
+    if "NEVER_SEEN" in codes:
+        return ProtectionState.NEVER_SEEN
+    if licence_reasons_of(access):
+        return ProtectionState.UNPROTECTED
+    if "OFFLINE" in codes:
+        return ProtectionState.OFFLINE
+    return ProtectionState.AT_RISK if codes else ProtectionState.PROTECTED
+
+
+def licence_reasons_of(access: AccessLevel | None) -> tuple[ProtectionReason, ...]:
+    """Why a device has only the floor of protection; None: it holds no seat."""
+    if access is None:
         return (ProtectionReason("SEAT_LOST", "The device holds no seat: only the floor of protection is left"),)
     if access is AccessLevel.LIMITED:
         return (
@@ -201,6 +222,9 @@ def _licence_reasons(access: AccessLevel, *, has_seat: bool) -> tuple[Protection
 def _health_reasons(status: DeviceStatus, now: datetime) -> tuple[ProtectionReason, ...]:
     report = status.report
     reasons = []
+    if status.cloned_at is not None:
+        message = f"Two machines call as this device since {status.cloned_at:%Y-%m-%d %H:%M} UTC: activate one anew"
+        reasons.append(ProtectionReason("DEVICE_CLONED", message))
     if not report.real_time_enabled:
         reasons.append(ProtectionReason("REAL_TIME_OFF", "Files are not watched as they change"))
     elif report.proven_at is None:

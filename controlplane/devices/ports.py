@@ -5,13 +5,13 @@ from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from controlplane.catalog.model import AccessLevel
 from controlplane.devices.model import Device, DeviceLicence
 from controlplane.runtime.principal import DevicePrincipal
 from controlplane.storage.database import UnitOfWork
 from wire.v1.device_pb2 import (
     CheckInRequest,
     CheckInResponse,
-    DevicePolicy,
     RefreshEntitlementRequest,
     RefreshEntitlementResponse,
     ReportEventsRequest,
@@ -29,11 +29,30 @@ class Licences(Protocol):
     ) -> Mapping[str, DeviceLicence]:
         """Licences by device id; None asks for every device of the organisation. Who is missing holds no seat."""
 
+    async def accesses_of(
+        self, connection: AsyncConnection, org_id: str, subscription_ids: Collection[str]
+    ) -> Mapping[str, AccessLevel]:
+        """What these subscriptions give now, by id."""
+
     async def entitlement_changed(self, connection: AsyncConnection, device: Device, trusted_serial: int) -> bool:
         """Whether the device should ask for a new entitlement now."""
 
     async def give_seat_back(self, uow: UnitOfWork, device: Device, *, actor: str, reason: str) -> None:
         """Free the seat that a device gives up itself; nothing happens if it holds none."""
+
+
+class ContactSeal(Protocol):
+    """Marks what only this installation can have made; implemented by the keys room."""
+
+    def contact_seal(self, content: bytes) -> bytes:
+        """A message authentication code, 32 bytes."""
+
+
+class CloneAlarm(Protocol):
+    """Told once when a device is held."""
+
+    async def cloned(self, uow: UnitOfWork, device: Device) -> None:
+        """Tell whom it concerns, in the transaction that holds the device."""
 
 
 class CertificateAuthority(Protocol):
@@ -56,17 +75,10 @@ class EntitlementCalls(Protocol):
 
 
 class CommandCalls(Protocol):
-    """The part of `CheckIn` that belongs to commands."""
+    """The part of `CheckIn` that belongs to commands, and to what is told beside them."""
 
     async def exchange(self, request: CheckInRequest, principal: DevicePrincipal) -> CheckInResponse:
-        """An answer in which only the fields about commands are set."""
-
-
-class PolicyCalls(Protocol):
-    """The part of `CheckIn` that belongs to policies."""
-
-    async def policy_for(self, request: CheckInRequest, principal: DevicePrincipal) -> DevicePolicy | None:
-        """The policy that the device should have; None: the one it names."""
+        """An answer in which only the fields about these are set."""
 
 
 class DiagnosticCalls(Protocol):

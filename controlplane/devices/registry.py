@@ -5,12 +5,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Join, Row, Select, and_, case, delete, insert, select, update
+from sqlalchemy import Select, case, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from controlplane.devices import holds
 from controlplane.devices.errors import device_deactivated, device_not_found, device_replaced, device_revoked
 from controlplane.devices.model import Device, FingerprintComponent, Platform
 from controlplane.devices.recognition import Recognised, recognise, salt_of
+from controlplane.devices.rows import device_of, with_status
+from controlplane.devices.standing import NO_SUBSCRIPTION
+from controlplane.devices.standings import Standings
 from controlplane.devices.tables import device_fingerprints, device_statuses, devices
 from controlplane.runtime.principal import DevicePrincipal
 from controlplane.runtime.randomness import Randomness, new_id
@@ -44,21 +48,17 @@ class DeviceContact:
     last_seen: datetime | None
 
 
-def with_status() -> Join:
-    """Devices beside their last report, if there is one."""
-    same = and_(devices.c.org_id == device_statuses.c.org_id, devices.c.device_id == device_statuses.c.device_id)
-    return devices.outerjoin(device_statuses, same)
-
-
 class DeviceRegistry:
     """Reads and writes device rows.
 
     Args:
         randomness: For device ids.
+        standings: Keeps count of what is written here.
     """
 
-    def __init__(self, randomness: Randomness) -> None:
+    def __init__(self, randomness: Randomness, standings: Standings) -> None:
         self._randomness = randomness
+        self._standings = standings
 
     async def fingerprint_salt(self, uow: UnitOfWork, org_id: str) -> bytes:
         """Under which the devices of an organisation hash their hardware facts."""
@@ -76,6 +76,9 @@ class DeviceRegistry:
         recognised = None
         if new.fingerprint and not await self._knows(uow.connection, org_id, new.public_key_sha256):
             recognised = await recognise(uow, org_id, new.fingerprint, new.public_key_sha256, now)
+            if recognised is not None:
+                # The copy has a key of its own from now on.
+                await self.release(uow, org_id, recognised.device_id, now)
         return Registered(await self._written(uow, org_id, new, now), recognised)
 
     async def _knows(self, connection: AsyncConnection, org_id: str, public_key_sha256: bytes) -> bool:
@@ -109,7 +112,12 @@ class DeviceRegistry:
         if device.revoked_at is not None:
             raise device_revoked()
         await self._keep_fingerprint(uow, device, new.fingerprint, now)
+        await self._standings.entered(uow, device, now)
         return device
+
+    async def release(self, uow: UnitOfWork, org_id: str, device_id: str, now: datetime) -> bool:
+        """Hold a device no longer that was held because two machines called as it; False: it was not held."""
+        return await holds.lift(uow, self._standings, org_id, device_id, now)
 
     async def _keep_fingerprint(
         self, uow: UnitOfWork, device: Device, components: Collection[FingerprintComponent], now: datetime
@@ -139,7 +147,7 @@ class DeviceRegistry:
         Raises:
             Refusal: `DEVICE_NOT_FOUND`, `DEVICE_REVOKED`, `DEVICE_REPLACED` or `DEVICE_DEACTIVATED`.
         """
-        return _usable(await self.find(connection, principal.org_id, principal.device_id), principal)
+        return usable(await self.find(connection, principal.org_id, principal.device_id), principal)
 
     async def lock(self, uow: UnitOfWork, org_id: str, device_id: str) -> Device:
         """A device, its row locked until the transaction ends.
@@ -159,7 +167,7 @@ class DeviceRegistry:
         Raises:
             Refusal: `DEVICE_NOT_FOUND`, `DEVICE_REVOKED`, `DEVICE_REPLACED` or `DEVICE_DEACTIVATED`.
         """
-        return _usable(await self.lock(uow, principal.org_id, principal.device_id), principal)
+        return usable(await self.lock(uow, principal.org_id, principal.device_id), principal)
 
     async def find(self, connection: AsyncConnection, org_id: str, device_id: str) -> Device:
         """A device of an organisation.
@@ -212,7 +220,12 @@ class DeviceRegistry:
             .where(devices.c.org_id == device.org_id, devices.c.device_id == device.device_id)
             .values(name=name, renamed_at=now)
         )
+        await self._standings.renamed(uow, device, name)
         return replace(device, name=name)
+
+    async def seated(self, uow: UnitOfWork, org_id: str, device_id: str, subscription_id: str) -> None:
+        """A device holds a seat of this subscription from now on; empty: it holds none."""
+        await self._standings.seated(uow, org_id, device_id, subscription_id or NO_SUBSCRIPTION)
 
     async def mark_deactivated(self, uow: UnitOfWork, device: Device, now: datetime) -> None:
         """Remember that a device gave up; its history stays."""
@@ -221,13 +234,19 @@ class DeviceRegistry:
             .where(devices.c.org_id == device.org_id, devices.c.device_id == device.device_id)
             .values(deactivated_at=now)
         )
+        await self._standings.left(uow, device)
 
 
 def _select_device(org_id: str) -> Select[Any]:
     return select(*devices.columns).where(devices.c.org_id == org_id)
 
 
-def _usable(device: Device, principal: DevicePrincipal) -> Device:
+def usable(device: Device, principal: DevicePrincipal) -> Device:
+    """The device, if it may call under this key.
+
+    Raises:
+        Refusal: `DEVICE_REVOKED`, `DEVICE_REPLACED` or `DEVICE_DEACTIVATED`.
+    """
     if device.revoked_at is not None:
         raise device_revoked()
     if device.public_key_sha256 != principal.public_key_sha256:
@@ -235,17 +254,3 @@ def _usable(device: Device, principal: DevicePrincipal) -> Device:
     if device.deactivated_at is not None:
         raise device_deactivated()
     return device
-
-
-def device_of(row: Row[Any]) -> Device:
-    """A device from a row that has every column of `devices`."""
-    return Device(
-        org_id=row.org_id,
-        device_id=row.device_id,
-        name=row.name,
-        platform=Platform(row.os, row.os_version, row.architecture, row.agent_version),
-        public_key_sha256=row.public_key_sha256,
-        activated_at=row.activated_at,
-        deactivated_at=row.deactivated_at,
-        revoked_at=row.revoked_at,
-    )

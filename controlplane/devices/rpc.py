@@ -9,9 +9,10 @@ from typing import Any
 import grpc
 
 from controlplane.catalog.wire_names import ACCESS_LEVEL_ON_THE_WIRE
-from controlplane.devices.fleet import DEVICE_KEY, DeviceView, FleetReader
+from controlplane.devices.check_ins import CheckIns
+from controlplane.devices.fleet import DEVICE_KEY, DeviceFilter, DeviceView, FleetReader
 from controlplane.devices.model import DeviceReport, HealthIssue, Platform, ProtectionState
-from controlplane.devices.ports import CommandCalls, DetectionCalls, DiagnosticCalls, EntitlementCalls, PolicyCalls
+from controlplane.devices.ports import CommandCalls, DetectionCalls, DiagnosticCalls, EntitlementCalls
 from controlplane.devices.service import DeviceService
 from controlplane.devices.stream import DeviceStreams
 from controlplane.runtime.fields import MAX_BIGINT, harmless_text, instant, invalid, text
@@ -29,6 +30,7 @@ MAX_NAME_CHARACTERS = 255
 MAX_REASON_CHARACTERS = 500
 MAX_STATUS_BYTES = 64 * 1024
 MAX_HEALTH_ISSUES = 100
+MAX_REASONS = 32
 _MAX_CODE_CHARACTERS = 64
 _MAX_MESSAGE_CHARACTERS = 500
 #: Operating systems that an agent can name.
@@ -49,10 +51,10 @@ class DeviceRpc(DeviceServiceServicer):
 
     Args:
         service: The use cases of devices.
+        check_ins: Takes what they say about themselves.
         entitlements: The call that belongs to licensing.
         detections: The call that belongs to detections.
-        commands: The part of a check-in that belongs to commands.
-        policies: The part of it that belongs to policies.
+        commands: The part of a check-in that belongs to commands and policies.
         diagnostics: The call that belongs to diagnostics.
         streams: Serves `Connect`.
         check_in_interval_s: What devices are asked to keep to, in seconds.
@@ -62,19 +64,19 @@ class DeviceRpc(DeviceServiceServicer):
         self,
         *,
         service: DeviceService,
+        check_ins: CheckIns,
         entitlements: EntitlementCalls,
         detections: DetectionCalls,
         commands: CommandCalls,
-        policies: PolicyCalls,
         diagnostics: DiagnosticCalls,
         streams: DeviceStreams,
         check_in_interval_s: int,
     ) -> None:
         self._service = service
+        self._check_ins = check_ins
         self._entitlements = entitlements
         self._detections = detections
         self._commands = commands
-        self._policies = policies
         self._diagnostics = diagnostics
         self._streams = streams
         self._check_in_interval_s = check_in_interval_s
@@ -85,14 +87,13 @@ class DeviceRpc(DeviceServiceServicer):
         """Keeps what the device says, tells it whether its entitlement changed, and what it should do."""
         report = read_report(request.status)
         serial = read_serial("entitlement_serial", request.entitlement_serial)
-        checked_in = await self._service.check_in(current_device(), report, serial)
+        nonce = request.contact_nonce if request.HasField("contact_nonce") else None
+        checked_in = await self._check_ins.take(current_device(), report, serial, nonce)
         answer = await self._commands.exchange(request, current_device())
         answer.server_time_at_us = to_microseconds(checked_in.now)
         answer.entitlement_changed = checked_in.entitlement_changed
         answer.check_in_interval_s = self._check_in_interval_s
-        policy = await self._policies.policy_for(request, current_device())
-        if policy is not None:
-            answer.policy.CopyFrom(policy)
+        answer.next_contact_nonce = checked_in.next_nonce
         return answer
 
     async def Connect(  # type: ignore[override]  # noqa: N802 -- the protocol's name; it writes its answers itself
@@ -168,6 +169,11 @@ class FleetRpc(FleetServiceServicer):
             detections_last_24_h=await self._detections.count_last_24_h(org_id),
             as_of_at_us=to_microseconds(summary.as_of),
             attention=[_device(view) for view in summary.attention],
+            reasons=[
+                fleet_pb2.ReasonCount(code=code, devices=number)
+                for code, number in sorted(summary.reasons.items(), key=lambda item: (-item[1], item[0]))
+            ],
+            unsettled=summary.unsettled,
         )
 
     async def ListDevices(  # noqa: N802 -- the name is the protocol's
@@ -178,8 +184,13 @@ class FleetRpc(FleetServiceServicer):
         unknown = [number for number in request.states if number not in _STATE_FROM_THE_WIRE]
         if unknown:
             raise invalid("states", "names a state that does not exist")
-        states = {_STATE_FROM_THE_WIRE[number] for number in request.states}
-        found = await self._fleet.page(current_person().org_id, page, states)
+        if len(request.reasons) > MAX_REASONS:
+            raise invalid("reasons", f"has more than {MAX_REASONS} entries")
+        wanted = DeviceFilter(
+            states=frozenset(_STATE_FROM_THE_WIRE[number] for number in request.states),
+            reasons=frozenset(text("reasons", code, limit=_MAX_CODE_CHARACTERS) for code in request.reasons),
+        )
+        found = await self._fleet.page(current_person().org_id, page, wanted)
         return fleet_pb2.ListDevicesResponse(
             devices=[_device(view) for view in found.views],
             next_page_token=page_token(found.next_key) if found.next_key else "",
@@ -200,6 +211,15 @@ class FleetRpc(FleetServiceServicer):
         device_id = text("device_id", request.device_id, limit=MAX_ID_CHARACTERS, required=True)
         name = text("name", request.name, limit=MAX_NAME_CHARACTERS, required=True)
         await self._devices.rename(person, device_id, name, request.idempotency_key)
+        return _device(await self._fleet.get(person.org_id, device_id))
+
+    async def ReleaseHold(  # noqa: N802 -- the name is the protocol's
+        self, request: fleet_pb2.ReleaseHoldRequest, _context: Context
+    ) -> fleet_pb2.Device:
+        """Holds a device no longer that was copied."""
+        person = current_person()
+        device_id = text("device_id", request.device_id, limit=MAX_ID_CHARACTERS, required=True)
+        await self._devices.release_hold(person, device_id)
         return _device(await self._fleet.get(person.org_id, device_id))
 
     async def ListDetections(  # noqa: N802 -- the name is the protocol's

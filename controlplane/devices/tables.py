@@ -88,5 +88,53 @@ device_statuses = Table(
     # When the device's counter last grew.
     Column("events_lost_at", Instant),
     Column("report", LargeBinary, nullable=False),
+    # The nonce it showed last, see `devices.lineage`; no name: none yet.
+    Column("contact_depth", BigInteger, nullable=False, server_default="0"),
+    Column("contact_name", LargeBinary),
+    # Two machines call as this device: it is held.
+    Column("cloned_at", Instant),
     ForeignKeyConstraint(["org_id", "device_id"], ["devices.org_id", "devices.device_id"]),
+)
+
+#: How each device in use counts in the summary of its fleet, see `devices.standing`; a row exists from its activation
+#: until it is deactivated.
+device_standings = Table(
+    "device_standings",
+    metadata,
+    Column("org_id", Text, primary_key=True),
+    Column("device_id", Text, primary_key=True),
+    # Of the device, again here: filtered lists are read from an index of this table.
+    Column("name", Text, nullable=False),
+    # Of the seat; empty: it holds none.
+    Column("subscription_id", Text, nullable=False),
+    Column("condition", Text, nullable=False),
+    # When time alone may change the condition; a job and every reader settle what is due.
+    Column("changes_at", Instant),
+    ForeignKeyConstraint(["org_id", "device_id"], ["devices.org_id", "devices.device_id"]),
+    Index("ix_device_standings_listed", "org_id", "subscription_id", "condition", "name", "device_id"),
+    Index("ix_device_standings_due", "org_id", "changes_at"),
+    # The job's question, whosever they are.
+    Index("ix_device_standings_due_anywhere", "changes_at"),
+)
+
+#: How many devices count as what: the sum of these and of `fleet_changes`.
+fleet_counts = Table(
+    "fleet_counts",
+    metadata,
+    Column("org_id", Text, primary_key=True),
+    Column("subscription_id", Text, primary_key=True),
+    Column("condition", Text, primary_key=True),
+    Column("devices", BigInteger, nullable=False),
+)
+
+#: What is to be added to `fleet_counts`: written in the transaction of the change, so that a thousand devices that
+#: change at once do not wait for one row; a job adds them up.
+fleet_changes = Table(
+    "fleet_changes",
+    metadata,
+    Column("org_id", Text, primary_key=True),
+    Column("change_id", Text, primary_key=True),
+    Column("subscription_id", Text, nullable=False),
+    Column("condition", Text, nullable=False),
+    Column("devices", BigInteger, nullable=False),
 )

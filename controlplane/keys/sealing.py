@@ -2,12 +2,15 @@
 
 import base64
 import binascii
+import hmac
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from controlplane.runtime.private_files import read_private, write_private
 from controlplane.runtime.randomness import Randomness
@@ -55,6 +58,10 @@ class SealingKey:
         nonce = self._randomness.token_bytes(_NONCE_BYTES)
         return nonce + AESGCM(self._key).encrypt(nonce, secret, bound_to.encode())
 
+    def contact_seal(self, content: bytes) -> bytes:
+        """See `devices.ports.ContactSeal`."""
+        return hmac.new(_derived(self._key, b"buckler-contact-v1"), content, "sha256").digest()
+
     def open(self, sealed: bytes, bound_to: str) -> bytes:
         """Decrypt.
 
@@ -70,6 +77,11 @@ class SealingKey:
                 "a secret in the database cannot be opened with this installation's key",
                 f"Restore {FILE_NAME} from the back-up that belongs to this database",
             ) from error
+
+
+def _derived(key: bytes, purpose: bytes) -> bytes:
+    """A key for one purpose, so that no use of the sealing key can be confused with another (RFC 5869, one block)."""
+    return HKDF(SHA256(), length=_KEY_BYTES, salt=None, info=purpose).derive(key)
 
 
 def _damaged(path: Path) -> Refusal:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from controlplane.catalog.model import AccessLevel
 from controlplane.devices.model import Device, DeviceLicence
 from controlplane.licensing.issuing import Entitlement, EntitlementIssuer
 from controlplane.licensing.model import Basis, basis_of, needs_new
@@ -47,6 +48,15 @@ class DeviceLicences:
             )
             for seat in held
             if seat.device_id is not None
+        }
+
+    async def accesses_of(
+        self, connection: AsyncConnection, org_id: str, subscription_ids: Collection[str]
+    ) -> Mapping[str, AccessLevel]:
+        """What these subscriptions give now, by id."""
+        return {
+            subscription_id: (await self._terms.of(connection, org_id=org_id, subscription_id=subscription_id)).access
+            for subscription_id in subscription_ids
         }
 
     async def _held(

@@ -23,6 +23,8 @@ class NoticeKind(Enum):
     DEVICE_REBOUND = "device_rebound"
     #: A second machine shows the evidence of one that is still in contact: a copied image.
     DEVICE_COPIED = "device_copied"
+    #: Two machines call as one device: an image was copied after it was activated; both are held.
+    DEVICE_CLONED = "device_cloned"
 
 
 @dataclass(frozen=True, slots=True)

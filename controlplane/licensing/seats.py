@@ -95,6 +95,7 @@ class Seats:
         if row is None:
             return None
         seat = _seat(row)
+        await self._tell(uow, allotment.org_id, device_id)
         await self.remember(uow, seat, device_id, Change.CLAIMED, change)
         return seat
 
@@ -113,6 +114,7 @@ class Seats:
             return False
         if allotment.surplus:
             await self._allotments.one_closed(uow, allotment)
+        await self._tell(uow, seat.org_id, seat.device_id)
         await self.remember(uow, seat, seat.device_id, how, change)
         return True
 
@@ -126,6 +128,8 @@ class Seats:
         handed = {"device_id": to_device_id, "held_since": change.at, "pinned_at": None}
         if not await self._changed(uow, seat, handed):
             return False
+        for device_id in sorted([seat.device_id, to_device_id]):
+            await self._tell(uow, seat.org_id, device_id)
         await self.remember(uow, seat, seat.device_id, Change.TRANSFERRED, change)
         await self.remember(uow, seat, to_device_id, Change.CLAIMED, change)
         return True
@@ -148,6 +152,11 @@ class Seats:
         )
         return (await uow.connection.execute(statement)).one_or_none() is not None
 
+    async def _tell(self, uow: UnitOfWork, org_id: str, device_id: str) -> None:
+        """Have a device count as what it is after its seat changed."""
+        held = await self.held_by(uow.connection, org_id, [device_id])
+        await self._registry.seated(uow, org_id, device_id, held[-1].subscription_id if held else "")
+
     async def remember(self, uow: UnitOfWork, seat: Seat, device_id: str, how: Change, change: SeatChange) -> None:
         """Write an entry of the history."""
         await uow.connection.execute(
@@ -167,8 +176,12 @@ class Seats:
     # ------------------------------------------------------------ reading
 
     async def held_by(self, connection: AsyncConnection, org_id: str, device_ids: Collection[str]) -> Sequence[Seat]:
-        """The seats of devices; one at most for each, unless it is being moved between subscriptions."""
-        query = select(*seat_slots.columns).where(seat_slots.c.org_id == org_id, seat_slots.c.device_id.in_(device_ids))
+        """The seats of devices; one at most for each, unless it is being moved; the newest last."""
+        query = (
+            select(*seat_slots.columns)
+            .where(seat_slots.c.org_id == org_id, seat_slots.c.device_id.in_(device_ids))
+            .order_by(seat_slots.c.held_since, seat_slots.c.subscription_id)
+        )
         return [_seat(row) for row in await connection.execute(query)]
 
     async def held_in(self, connection: AsyncConnection, org_id: str) -> Sequence[Seat]:

@@ -31,6 +31,7 @@ class NoticeKind(Enum):
     SEAT_LOST = "seat_lost"
     DEVICE_REBOUND = "device_rebound"
     DEVICE_COPIED = "device_copied"
+    DEVICE_CLONED = "device_cloned"
 
 
 class NoticeState(Enum):

@@ -151,6 +151,15 @@ _TEXTS: Final[Mapping[NoticeKind, _Text]] = {
         "Two machines look like one",
         ("A second machine shows the evidence of one that is still in contact: a copied image.", "{facts}"),
     ),
+    NoticeKind.DEVICE_CLONED: _Text(
+        "Two machines call as the device {device_name}",
+        (
+            "The device was copied after it was activated. Both machines stay protected and report what they find.",
+            "Nothing is asked of either until they are told apart.",
+            "On the copy: buckler activate --new-key",
+            "Then, if it is still held: bucklerctl device release-hold {device_id}",
+        ),
+    ),
 }
 
 

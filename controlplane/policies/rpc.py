@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 
+from controlplane.devices.ports import CommandCalls
 from controlplane.devices.rpc import MAX_ID_CHARACTERS, MAX_REASON_CHARACTERS
 from controlplane.policies.delivery import PolicyDelivery
 from controlplane.policies.errors import policy_invalid
@@ -140,25 +141,32 @@ class PolicyRpc(PolicyServiceServicer):
 
 
 class PolicyExchangeRpc:
-    """Implements `devices.ports.PolicyCalls`."""
+    """Implements `devices.ports.CommandCalls`: commands, and beside them the policy.
 
-    def __init__(self, delivery: PolicyDelivery) -> None:
+    Args:
+        commands: Answers about commands.
+        delivery: Knows which policy a device should have.
+    """
+
+    def __init__(self, commands: CommandCalls, delivery: PolicyDelivery) -> None:
+        self._commands = commands
         self._delivery = delivery
 
-    async def policy_for(
+    async def exchange(
         self, request: device_pb2.CheckInRequest, principal: DevicePrincipal
-    ) -> device_pb2.DevicePolicy | None:
-        """The policy that the device should have; None: the one it names."""
+    ) -> device_pb2.CheckInResponse:
+        """The policy is set only if it is another one than the device names."""
+        answer = await self._commands.exchange(request, principal)
         report = Report(
             desired=harmless_text(request.status.policy_version_desired, limit=MAX_VERSION_CHARACTERS),
             applied=harmless_text(request.status.policy_version_applied, limit=MAX_VERSION_CHARACTERS),
             refusal=harmless_text(request.status.policy_refusal, limit=MAX_REFUSAL_CHARACTERS),
         )
-        etag = request.policy_etag[:_MAX_ETAG_CHARACTERS]
-        wanted = await self._delivery.answer(principal, etag, report)
-        if wanted is None:
-            return None
-        return device_pb2.DevicePolicy(etag=wanted.etag, version=wanted.version, document=wanted.document.canonical())
+        wanted = await self._delivery.answer(principal, request.policy_etag[:_MAX_ETAG_CHARACTERS], report)
+        if wanted is not None:
+            answer.policy.etag, answer.policy.version = wanted.etag, wanted.version
+            answer.policy.document = wanted.document.canonical()
+        return answer
 
 
 # ---------------------------------------------------------------- reading

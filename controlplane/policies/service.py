@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from controlplane.accounts.audit import AuditLog
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.policies import rows
+from controlplane.policies.delivery import PolicyDelivery
 from controlplane.policies.errors import (
     policy_invalid,
     policy_not_found,
@@ -131,6 +132,8 @@ class PolicyService:
         self._registry = registry
         self._audit = audit
         self._clock = clock
+        #: The part of check-ins.
+        self.delivery = PolicyDelivery(database=database, clock=clock)
 
     # ------------------------------------------------------------ looking
 

@@ -31,7 +31,7 @@ def device(tmp_path: Path) -> TestDevice:
 
 async def refusal(device: TestDevice, plane: FakeControlPlane, key: str = KEY, **changes: str | bytes) -> BucklerError:
     with pytest.raises(BucklerError) as refused:
-        await device.activate(plane, key, **changes)
+        await device.activate(plane, key, new_key=False, **changes)
     assert not refused.value.message.endswith(".")
     assert refused.value.next_step
     return refused.value
@@ -49,6 +49,22 @@ async def test_an_activated_device_holds_a_seat_and_trusts_a_verified_entitlemen
     assert keeper.enrolment is not None
     assert keeper.enrolment.device_server.startswith("127.0.0.1:")
     assert unfinished_attempt(device.store) is None
+
+
+async def test_a_copied_machine_becomes_a_device_of_its_own(plane: FakeControlPlane, device: TestDevice) -> None:
+    first = await device.activate(plane, KEY)
+    copied = await device.activate(plane, KEY, new_key=True)
+    assert copied.claims.device_id != first.claims.device_id
+    assert device.keeper().issues == ()
+    assert len(plane.seats) == 2
+
+
+async def test_a_new_key_that_got_no_seat_is_given_up_again(plane: FakeControlPlane, device: TestDevice) -> None:
+    first = await device.activate(plane, KEY)
+    plane.seat_limit = 1
+    with pytest.raises(BucklerError):
+        await device.activate(plane, KEY, new_key=True)
+    assert (await device.activate(plane, KEY)).claims.device_id == first.claims.device_id
 
 
 async def test_a_lower_case_key_with_spaces_is_the_same_key(plane: FakeControlPlane, device: TestDevice) -> None:

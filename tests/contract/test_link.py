@@ -96,6 +96,19 @@ async def test_a_bundle_arrives_piece_by_piece(enrolled: Enrolled) -> None:
     assert enrolled.plane.bundles == {"cmd_1": content}
 
 
+async def test_a_nonce_is_shown_at_the_next_contact_and_outlives_a_restart(enrolled: Enrolled) -> None:
+    enrolled.plane.next_nonce = b"first"
+    await enrolled.link.check_in()
+    # A server that gives none takes none away.
+    enrolled.plane.next_nonce = b""
+    await enrolled.link.check_in()
+    restarted = enrolled.device.link(enrolled.device.keeper(), QUICK)
+    await restarted.check_in()
+    await restarted.close()
+    shown = [(heard.HasField("contact_nonce"), heard.contact_nonce) for heard in enrolled.plane.check_ins]
+    assert shown == [(True, b""), (True, b"first"), (True, b"first")]
+
+
 async def test_a_changed_subscription_reaches_the_device_with_the_next_check_in(enrolled: Enrolled) -> None:
     enrolled.plane.change_access(common_pb2.ACCESS_LEVEL_LIMITED, "SUBSCRIPTION_EXPIRED")
     await enrolled.link.check_in()

@@ -122,6 +122,7 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
     #: Said on the stream that is open.
     to_say: asyncio.Queue[device_pb2.ConnectResponse] = field(default_factory=asyncio.Queue)
     rotations: int = 0
+    next_nonce: bytes = b""
     kid: str = "key-1"
     authority: Authority = field(default_factory=Authority)
     signing_key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
@@ -258,6 +259,7 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
             server_time_at_us=to_us(self.now),
             entitlement_changed=request.entitlement_serial != seat.serial,
             check_in_interval_s=self.check_in_interval_s,
+            next_contact_nonce=self.next_nonce,
         )
 
     async def Connect(  # type: ignore[override]  # noqa: N802

@@ -57,11 +57,13 @@ class TestDevice:
         facts = SystemFacts(self.name, FACTS.os, FACTS.os_version, FACTS.architecture, FACTS.hardware)
         return Enroller(self.store, self.clock, self.key_file, facts, "0.1.0")
 
-    async def activate(self, plane: FakeControlPlane, key: str, **changes: str | bytes) -> ActivationOutcome:
+    async def activate(
+        self, plane: FakeControlPlane, key: str, *, new_key: bool = False, **changes: str | bytes
+    ) -> ActivationOutcome:
         server = str(changes.get("server", plane.address))
         authorities = changes.get("authorities_pem", plane.authority.pem)
         assert isinstance(authorities, bytes)
-        return await self.enroller().activate(ActivationOrder(key, server, authorities))
+        return await self.enroller().activate(ActivationOrder(key, server, authorities, new_key))
 
     def keeper(self) -> EntitlementKeeper:
         return EntitlementKeeper(self.store, self.clock, self.key_file)

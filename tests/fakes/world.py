@@ -17,12 +17,12 @@ from controlplane.catalog.model import AccessLevel, Os, Plan, Term
 from controlplane.catalog.service import CatalogService
 from controlplane.commands.campaigns import Campaigns
 from controlplane.commands.service import CommandGround, CommandService
-from controlplane.detections.service import DetectionService
-from controlplane.devices.fleet import FleetReader
 from controlplane.devices.model import FingerprintComponent, Platform
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.devices.service import DeviceService
+from controlplane.devices.standings import Standings
 from controlplane.diagnostics.service import DiagnosticsService
+from controlplane.findings import WatchGround, build_findings, build_watch
 from controlplane.keys import root
 from controlplane.keys.authority import CertificateAuthority
 from controlplane.keys.root import RootKey
@@ -41,8 +41,7 @@ from controlplane.licensing.service import Activated, Activation, LicensingServi
 from controlplane.licensing.terms import TermsReader
 from controlplane.runtime.clock import SystemClock
 from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, Role
-from controlplane.runtime.randomness import SystemRandomness, new_id
-from controlplane.runtime.tenant_time import TenantTimes
+from controlplane.runtime.randomness import Randomness, SystemRandomness, new_id
 from controlplane.storage.database import Database
 from controlplane.storage.schema import upgrade
 from controlplane.subscriptions.model import Renewal
@@ -51,6 +50,7 @@ from tests.fakes.certificate_requests import DeviceKey
 from tests.fakes.clock import FakeClock
 from tests.fakes.notices import RecordingNotices
 from tests.fakes.nudges import RecordingNudges
+from tests.fakes.posts import RecordingSender
 from tests.fakes.signer import FailingSigner
 
 #: Tests hash no secrets.
@@ -84,10 +84,16 @@ class Customer:
 class World:
     """Everything built once, wired as `app.py` does."""
 
-    def __init__(self, database: Database, folder: Path, *, signer: FailingSigner | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        folder: Path,
+        *,
+        signer: FailingSigner | None = None,
+        write_every: timedelta = timedelta(0),
+    ) -> None:
         self.database = database
-        self.folder = folder
-        self.clock = FakeClock()
+        self.folder, self.clock = folder, FakeClock()
         self._catalog_versions = count(1)
         randomness, wall = SystemRandomness(), SystemClock()
         self.audit = AuditLog(self.clock, randomness)
@@ -96,7 +102,8 @@ class World:
         )
         self.root = RootKey.create(self.folder / root.FILE_NAME)
         self.signer = signer or FailingSigner(EntitlementKeys.create(self.folder, self.clock, self.root))
-        self.registry = DeviceRegistry(randomness)
+        self.standings = Standings(randomness)
+        self.registry = DeviceRegistry(randomness, self.standings)
         self.notices = RecordingNotices()
         self.allotments = Allotments(self.notices)
         self.seats = Seats(self.allotments, self.registry, randomness)
@@ -144,7 +151,7 @@ class World:
             audit=self.audit,
             clock=self.clock,
             wall=wall,
-            times=TenantTimes(self.database),
+            times=self.times,
         )
         self.devices = DeviceService(
             database=self.database,
@@ -154,11 +161,27 @@ class World:
             audit=self.audit,
             clock=self.clock,
         )
-        self.fleet = FleetReader(database=self.database, licences=self.licences, clock=self.clock)
-        self.detections = DetectionService(
-            database=self.database, registry=self.registry, audit=self.audit, clock=self.clock
-        )
+        self._watch(randomness, write_every)
         self._command()
+
+    def _watch(self, randomness: Randomness, write_every: timedelta) -> None:
+        self.posts = RecordingSender()
+        self.sealing_key = SealingKey.create(self.folder, randomness)
+        ground = WatchGround(
+            self.database,
+            self.registry,
+            self.standings,
+            self.sealing_key,
+            self.audit,
+            self.clock,
+            self.clock,
+            randomness,
+        )
+        found = build_findings(ground, self.posts)
+        self.detections, self.incidents, self.webhooks = found.detections, found.incidents, found.webhooks
+        fleet = build_watch(ground, found, self.notices, self.licences, write_every)
+        self.fleet, self.check_ins, self.freshness = fleet.reader, fleet.check_ins, fleet.freshness
+        self.fleet_counters = fleet.counters
 
     def _command(self) -> None:
         self.nudges = RecordingNudges()

@@ -217,9 +217,12 @@ class CheckInRequest(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     ENTITLEMENT_SERIAL_FIELD_NUMBER: _builtins.int
     COMMAND_REPORTS_FIELD_NUMBER: _builtins.int
+    CONTACT_NONCE_FIELD_NUMBER: _builtins.int
     POLICY_ETAG_FIELD_NUMBER: _builtins.int
     entitlement_serial: _builtins.int
     """Serial of the entitlement the device trusts."""
+    contact_nonce: _builtins.bytes
+    """`next_contact_nonce` of the last answer that arrived; set and empty: none has. Not set: the device knows no nonces."""
     policy_etag: _builtins.str
     """Of the policy that the device was given last, whether it is in force or not; empty: none."""
     @_builtins.property
@@ -234,13 +237,16 @@ class CheckInRequest(_message.Message):
         status: Global___DeviceStatus | None = ...,
         entitlement_serial: _builtins.int = ...,
         command_reports: _abc.Iterable[_command_pb2.CommandReport] | None = ...,
+        contact_nonce: _builtins.bytes | None = ...,
         policy_etag: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_contact_nonce", b"_contact_nonce", "contact_nonce", b"contact_nonce", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["command_reports", b"command_reports", "entitlement_serial", b"entitlement_serial", "policy_etag", b"policy_etag", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_contact_nonce", b"_contact_nonce", "command_reports", b"command_reports", "contact_nonce", b"contact_nonce", "entitlement_serial", b"entitlement_serial", "policy_etag", b"policy_etag", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__contact_nonce: _TypeAlias = _typing.Literal["contact_nonce"]  # noqa: Y015
+    _WhichOneofArgType__contact_nonce: _TypeAlias = _typing.Literal["_contact_nonce", b"_contact_nonce"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__contact_nonce) -> _WhichOneofReturnType__contact_nonce | None: ...
 
 Global___CheckInRequest: _TypeAlias = CheckInRequest  # noqa: Y015
 
@@ -254,11 +260,16 @@ class CheckInResponse(_message.Message):
     COMMANDS_FIELD_NUMBER: _builtins.int
     CANCELLED_COMMAND_IDS_FIELD_NUMBER: _builtins.int
     ACCEPTED_REPORT_IDS_FIELD_NUMBER: _builtins.int
+    NEXT_CONTACT_NONCE_FIELD_NUMBER: _builtins.int
     POLICY_FIELD_NUMBER: _builtins.int
     server_time_at_us: _builtins.int
     entitlement_changed: _builtins.bool
     """True: something about this device's entitlement changed, ask RefreshEntitlement now."""
     check_in_interval_s: _builtins.int
+    next_contact_nonce: _builtins.bytes
+    """To be kept durably before the next contact, and shown there: an image that was copied betrays itself by an old one.
+    Empty: keep what there is.
+    """
     @_builtins.property
     def commands(self) -> _containers.RepeatedCompositeFieldContainer[_command_pb2.Command]:
         """Commands to begin. One that was given before comes again until the device reports about it."""
@@ -284,11 +295,12 @@ class CheckInResponse(_message.Message):
         commands: _abc.Iterable[_command_pb2.Command] | None = ...,
         cancelled_command_ids: _abc.Iterable[_builtins.str] | None = ...,
         accepted_report_ids: _abc.Iterable[_builtins.str] | None = ...,
+        next_contact_nonce: _builtins.bytes = ...,
         policy: Global___DevicePolicy | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_report_ids", b"accepted_report_ids", "cancelled_command_ids", b"cancelled_command_ids", "check_in_interval_s", b"check_in_interval_s", "commands", b"commands", "entitlement_changed", b"entitlement_changed", "policy", b"policy", "server_time_at_us", b"server_time_at_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_report_ids", b"accepted_report_ids", "cancelled_command_ids", b"cancelled_command_ids", "check_in_interval_s", b"check_in_interval_s", "commands", b"commands", "entitlement_changed", b"entitlement_changed", "next_contact_nonce", b"next_contact_nonce", "policy", b"policy", "server_time_at_us", b"server_time_at_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -48,6 +48,8 @@ class FleetStatus(_message.Message):
     DETECTIONS_LAST_24_H_FIELD_NUMBER: _builtins.int
     AS_OF_AT_US_FIELD_NUMBER: _builtins.int
     ATTENTION_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
+    UNSETTLED_FIELD_NUMBER: _builtins.int
     devices: _builtins.int
     protected: _builtins.int
     at_risk: _builtins.int
@@ -56,9 +58,15 @@ class FleetStatus(_message.Message):
     never_seen: _builtins.int
     detections_last_24_h: _builtins.int
     as_of_at_us: _builtins.int
+    unsettled: _builtins.int
+    """Devices still counted as they were although time may have changed their state since; they follow within minutes."""
     @_builtins.property
     def attention(self) -> _containers.RepeatedCompositeFieldContainer[Global___Device]:
         """At most 20, the worst first."""
+
+    @_builtins.property
+    def reasons(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReasonCount]:
+        """The most frequent first; a device counts for each of its reasons."""
 
     def __init__(
         self,
@@ -72,14 +80,39 @@ class FleetStatus(_message.Message):
         detections_last_24_h: _builtins.int = ...,
         as_of_at_us: _builtins.int = ...,
         attention: _abc.Iterable[Global___Device] | None = ...,
+        reasons: _abc.Iterable[Global___ReasonCount] | None = ...,
+        unsettled: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_at_us", b"as_of_at_us", "at_risk", b"at_risk", "attention", b"attention", "detections_last_24_h", b"detections_last_24_h", "devices", b"devices", "never_seen", b"never_seen", "offline", b"offline", "protected", b"protected", "unprotected", b"unprotected"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_at_us", b"as_of_at_us", "at_risk", b"at_risk", "attention", b"attention", "detections_last_24_h", b"detections_last_24_h", "devices", b"devices", "never_seen", b"never_seen", "offline", b"offline", "protected", b"protected", "reasons", b"reasons", "unprotected", b"unprotected", "unsettled", b"unsettled"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FleetStatus: _TypeAlias = FleetStatus  # noqa: Y015
+
+@_typing.final
+class ReasonCount(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    DEVICES_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """See ProtectionReason."""
+    devices: _builtins.int
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        devices: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "devices", b"devices"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReasonCount: _TypeAlias = ReasonCount  # noqa: Y015
 
 @_typing.final
 class ListDevicesRequest(_message.Message):
@@ -87,21 +120,27 @@ class ListDevicesRequest(_message.Message):
 
     PAGE_FIELD_NUMBER: _builtins.int
     STATES_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def page(self) -> _common_pb2.PageRequest: ...
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.ProtectionState.ValueType]:
         """Empty: all states."""
 
+    @_builtins.property
+    def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only devices with one of these reasons, see ProtectionReason; empty: whatever theirs are."""
+
     def __init__(
         self,
         *,
         page: _common_pb2.PageRequest | None = ...,
         states: _abc.Iterable[_common_pb2.ProtectionState.ValueType] | None = ...,
+        reasons: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page", b"page", "states", b"states"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page", b"page", "reasons", b"reasons", "states", b"states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -231,10 +270,18 @@ class ListDetectionsRequest(_message.Message):
     PAGE_FIELD_NUMBER: _builtins.int
     DEVICE_ID_FIELD_NUMBER: _builtins.int
     SINCE_AT_US_FIELD_NUMBER: _builtins.int
+    INCIDENT_ID_FIELD_NUMBER: _builtins.int
+    OLDEST_FIRST_FIELD_NUMBER: _builtins.int
     device_id: _builtins.str
     """Empty: every device."""
     since_at_us: _builtins.int
     """0: from the beginning."""
+    incident_id: _builtins.str
+    """Empty: of every incident."""
+    oldest_first: _builtins.bool
+    """For exports: the oldest first, and a token after every page that has a row, so that the next export can go on
+    there. Detections of the last ten seconds are held back, because others of that time may still be written.
+    """
     @_builtins.property
     def page(self) -> _common_pb2.PageRequest: ...
     def __init__(
@@ -243,10 +290,12 @@ class ListDetectionsRequest(_message.Message):
         page: _common_pb2.PageRequest | None = ...,
         device_id: _builtins.str = ...,
         since_at_us: _builtins.int = ...,
+        incident_id: _builtins.str = ...,
+        oldest_first: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_id", b"device_id", "page", b"page", "since_at_us", b"since_at_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_id", b"device_id", "incident_id", b"incident_id", "oldest_first", b"oldest_first", "page", b"page", "since_at_us", b"since_at_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -261,7 +310,7 @@ class ListDetectionsResponse(_message.Message):
     next_page_token: _builtins.str
     @_builtins.property
     def detections(self) -> _containers.RepeatedCompositeFieldContainer[Global___Detection]:
-        """Newest first."""
+        """Newest first, unless asked for otherwise."""
 
     def __init__(
         self,
@@ -305,9 +354,12 @@ class Detection(_message.Message):
     DEVICE_ID_FIELD_NUMBER: _builtins.int
     DEVICE_NAME_FIELD_NUMBER: _builtins.int
     RECEIVED_AT_US_FIELD_NUMBER: _builtins.int
+    INCIDENT_ID_FIELD_NUMBER: _builtins.int
     device_id: _builtins.str
     device_name: _builtins.str
     received_at_us: _builtins.int
+    incident_id: _builtins.str
+    """Empty: it was received before there were incidents."""
     @_builtins.property
     def incident(self) -> _device_pb2.Incident: ...
     def __init__(
@@ -317,14 +369,34 @@ class Detection(_message.Message):
         device_id: _builtins.str = ...,
         device_name: _builtins.str = ...,
         received_at_us: _builtins.int = ...,
+        incident_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["incident", b"incident"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_id", b"device_id", "device_name", b"device_name", "incident", b"incident", "received_at_us", b"received_at_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_id", b"device_id", "device_name", b"device_name", "incident", b"incident", "incident_id", b"incident_id", "received_at_us", b"received_at_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Detection: _TypeAlias = Detection  # noqa: Y015
+
+@_typing.final
+class ReleaseHoldRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEVICE_ID_FIELD_NUMBER: _builtins.int
+    device_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        device_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_id", b"device_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseHoldRequest: _TypeAlias = ReleaseHoldRequest  # noqa: Y015
 
 @_typing.final
 class RenameDeviceRequest(_message.Message):

@@ -54,6 +54,11 @@ class FleetServiceStub:
                 request_serializer=wire_dot_v1_dot_fleet__pb2.RenameDeviceRequest.SerializeToString,
                 response_deserializer=wire_dot_v1_dot_fleet__pb2.Device.FromString,
                 _registered_method=True)
+        self.ReleaseHold = channel.unary_unary(
+                '/buckler.v1.FleetService/ReleaseHold',
+                request_serializer=wire_dot_v1_dot_fleet__pb2.ReleaseHoldRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_fleet__pb2.Device.FromString,
+                _registered_method=True)
         self.ListDetections = channel.unary_unary(
                 '/buckler.v1.FleetService/ListDetections',
                 request_serializer=wire_dot_v1_dot_fleet__pb2.ListDetectionsRequest.SerializeToString,
@@ -94,6 +99,13 @@ class FleetServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReleaseHold(self, request, context):
+        """For a device that is held because two machines called as it, once the copy was activated anew or is gone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListDetections(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -127,6 +139,11 @@ def add_FleetServiceServicer_to_server(servicer, server):
             'RenameDevice': grpc.unary_unary_rpc_method_handler(
                     servicer.RenameDevice,
                     request_deserializer=wire_dot_v1_dot_fleet__pb2.RenameDeviceRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_fleet__pb2.Device.SerializeToString,
+            ),
+            'ReleaseHold': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseHold,
+                    request_deserializer=wire_dot_v1_dot_fleet__pb2.ReleaseHoldRequest.FromString,
                     response_serializer=wire_dot_v1_dot_fleet__pb2.Device.SerializeToString,
             ),
             'ListDetections': grpc.unary_unary_rpc_method_handler(
@@ -247,6 +264,33 @@ class FleetService:
             target,
             '/buckler.v1.FleetService/RenameDevice',
             wire_dot_v1_dot_fleet__pb2.RenameDeviceRequest.SerializeToString,
+            wire_dot_v1_dot_fleet__pb2.Device.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseHold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.FleetService/ReleaseHold',
+            wire_dot_v1_dot_fleet__pb2.ReleaseHoldRequest.SerializeToString,
             wire_dot_v1_dot_fleet__pb2.Device.FromString,
             options,
             channel_credentials,

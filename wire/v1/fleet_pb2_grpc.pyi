@@ -36,6 +36,8 @@ class FleetServiceStub:
     GetDevice: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.GetDeviceRequest, _fleet_pb2.Device]
     RenameDevice: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.RenameDeviceRequest, _fleet_pb2.Device]
     """A name that a person gave stays when the device reports another one."""
+    ReleaseHold: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.ReleaseHoldRequest, _fleet_pb2.Device]
+    """For a device that is held because two machines called as it, once the copy was activated anew or is gone."""
     ListDetections: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.ListDetectionsRequest, _fleet_pb2.ListDetectionsResponse]
     GetDetection: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.GetDetectionRequest, _fleet_pb2.Detection]
 
@@ -47,6 +49,8 @@ class FleetServiceAsyncStub(FleetServiceStub):
     GetDevice: _aio.UnaryUnaryMultiCallable[_fleet_pb2.GetDeviceRequest, _fleet_pb2.Device]  # type: ignore[assignment]
     RenameDevice: _aio.UnaryUnaryMultiCallable[_fleet_pb2.RenameDeviceRequest, _fleet_pb2.Device]  # type: ignore[assignment]
     """A name that a person gave stays when the device reports another one."""
+    ReleaseHold: _aio.UnaryUnaryMultiCallable[_fleet_pb2.ReleaseHoldRequest, _fleet_pb2.Device]  # type: ignore[assignment]
+    """For a device that is held because two machines called as it, once the copy was activated anew or is gone."""
     ListDetections: _aio.UnaryUnaryMultiCallable[_fleet_pb2.ListDetectionsRequest, _fleet_pb2.ListDetectionsResponse]  # type: ignore[assignment]
     GetDetection: _aio.UnaryUnaryMultiCallable[_fleet_pb2.GetDetectionRequest, _fleet_pb2.Detection]  # type: ignore[assignment]
 
@@ -79,6 +83,14 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_fleet_pb2.Device, _abc.Awaitable[_fleet_pb2.Device]]:
         """A name that a person gave stays when the device reports another one."""
+
+    @_abc_1.abstractmethod
+    def ReleaseHold(
+        self,
+        request: _fleet_pb2.ReleaseHoldRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_pb2.Device, _abc.Awaitable[_fleet_pb2.Device]]:
+        """For a device that is held because two machines called as it, once the copy was activated anew or is gone."""
 
     @_abc_1.abstractmethod
     def ListDetections(

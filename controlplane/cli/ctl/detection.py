@@ -8,6 +8,7 @@ from uuid import UUID
 
 import typer
 
+from controlplane.cli.ctl.detection_export import export_detections, since_of
 from controlplane.cli.ctl.output import (
     ConfigDirOption,
     LimitOption,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from wire.v1.fleet_pb2 import Detection
 
 detection = typer.Typer(no_args_is_help=True, help="What was found, on every device.")
+detection.command("export")(export_detections)
 
 PAGE_SIZE = 500
 DetectionArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the detection: bucklerctl detection list.")]
@@ -44,7 +46,7 @@ def list_detections(
 ) -> None:
     """Detections, the newest first."""
     with reporting(output):
-        found = list_detections_with(config_dir, device, _since(since), limit)
+        found = list_detections_with(config_dir, device, since_of(since), limit)
         if output is Output.JSON:
             say_json(found)
             return
@@ -71,18 +73,6 @@ def list_detections_with(
                 break
             found.append(row)
     return found
-
-
-def _since(text: str) -> datetime | None:
-    from controlplane.cli.ctl.moments import parse_span
-    from controlplane.runtime.clock import SystemClock
-
-    if not text:
-        return None
-    span = parse_span(text)
-    if span is None:
-        raise Refusal(Kind.INVALID, "SPAN_INVALID", f"{text!r} is not a span of time", "Write it like 90m, 24h or 7d")
-    return SystemClock().now() - span
 
 
 def _detections(connection: "Connection", device_id: str, since: datetime | None, limit: int) -> Iterator["Detection"]:

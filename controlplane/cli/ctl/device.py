@@ -13,11 +13,14 @@ from controlplane.cli.ctl.output import (
     ConfigDirOption,
     IdempotencyKeyOption,
     LimitOption,
+    Listing,
+    ListingOption,
     Output,
     OutputOption,
     note,
     reporting,
     say,
+    say_csv,
     say_fields,
     say_json,
     say_table,
@@ -31,6 +34,20 @@ if TYPE_CHECKING:
 device = typer.Typer(no_args_is_help=True, help="Devices, one by one.")
 
 PAGE_SIZE = 500
+# Of a sheet.
+_COLUMNS = (
+    "name",
+    "device_id",
+    "protection",
+    "access",
+    "seat_id",
+    "os",
+    "os_version",
+    "architecture",
+    "agent_version",
+    "activated_at",
+    "last_seen_at",
+)
 DeviceArgument = Annotated[str, typer.Argument(help="Id of the device: bucklerctl device list.")]
 
 
@@ -57,39 +74,51 @@ def list_devices(
     config_dir: ConfigDirOption,
     *,
     state: Annotated[list[State] | None, typer.Option(help="Only devices in this state; repeatable.")] = None,
+    reason: Annotated[
+        list[str] | None,
+        typer.Option(help="Only devices with this reason, e.g. SIGNATURES_OLD, see fleet status; repeatable."),
+    ] = None,
     limit: LimitOption = 100,
-    output: OutputOption = Output.TEXT,
+    output: ListingOption = Listing.TEXT,
 ) -> None:
     """Devices by name."""
-    with reporting(output):
+    with reporting(output.errors):
         from controlplane.cli.ctl.connection import connected
         from controlplane.cli.ctl.session import load_session
         from controlplane.cli.ctl.views import device_row
 
         with connected(load_session(config_dir)) as connection:
             found: list[dict[str, Any]] = []
-            for each in _devices(connection, state or [], limit):
+            for each in _devices(connection, state or [], reason or [], limit):
                 if len(found) == limit:
                     note(f"there are more than {limit}: use --limit")
                     break
                 found.append(device_row(each))
-        if output is Output.JSON:
+        if output is Listing.JSON:
             say_json(found)
-            return
-        _show_list(found)
+        elif output is Listing.CSV:
+            rows = ([*(each[column] for column in _COLUMNS), _codes(each)] for each in found)
+            say_csv([*_COLUMNS, "reasons"], rows)
+        else:
+            _show_list(found)
 
 
-def _devices(connection: "Connection", states: list[State], limit: int) -> Iterator["Device"]:
+def _codes(row: dict[str, Any]) -> str:
+    return " ".join(dict.fromkeys(reason["code"] for reason in row["reasons"]))
+
+
+def _devices(connection: "Connection", states: list[State], reasons: list[str], limit: int) -> Iterator["Device"]:
     from wire.v1.common_pb2 import PageRequest, ProtectionState
     from wire.v1.fleet_pb2 import ListDevicesRequest
     from wire.v1.fleet_pb2_grpc import FleetServiceStub
 
     stub = FleetServiceStub(connection.channel)
     wanted = [ProtectionState.Value(f"PROTECTION_STATE_{state.name}") for state in states]
+    codes = [reason.upper() for reason in reasons]
     token = ""
     while True:
         page = PageRequest(page_size=min(limit + 1, PAGE_SIZE), page_token=token)
-        answer = connection.call(stub.ListDevices, ListDevicesRequest(page=page, states=wanted))
+        answer = connection.call(stub.ListDevices, ListDevicesRequest(page=page, states=wanted, reasons=codes))
         yield from answer.devices
         token = answer.next_page_token
         if not token:
@@ -202,6 +231,25 @@ def rename_device(
             say_json(row)
             return
         say(f"{row['device_id']} is called {row['name']} now.")
+
+
+@device.command("release-hold")
+def release_hold(device_id: DeviceArgument, config_dir: ConfigDirOption, *, output: OutputOption = Output.TEXT) -> None:
+    """Hold a device no longer that was copied, once the copy was activated anew or is gone."""
+    with reporting(output):
+        from controlplane.cli.ctl.connection import connected
+        from controlplane.cli.ctl.session import load_session
+        from controlplane.cli.ctl.views import device_row
+        from wire.v1.fleet_pb2 import ReleaseHoldRequest
+        from wire.v1.fleet_pb2_grpc import FleetServiceStub
+
+        with connected(load_session(config_dir)) as connection:
+            stub = FleetServiceStub(connection.channel)
+            row = device_row(connection.call(stub.ReleaseHold, ReleaseHoldRequest(device_id=device_id)))
+        if output is Output.JSON:
+            say_json(row)
+            return
+        say(f"{row['name']} is not held.")
 
 
 @device.command("scan")

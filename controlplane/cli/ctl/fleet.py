@@ -1,16 +1,19 @@
 """`bucklerctl fleet`: is everyone protected?"""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from controlplane.cli.ctl.output import (
     ConfigDirOption,
-    Output,
-    OutputOption,
+    Listing,
+    ListingOption,
     reporting,
     say,
+    say_csv,
     say_json,
     say_table,
 )
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
 fleet = typer.Typer(no_args_is_help=True, help="All devices together.")
 
+#: Empties a terminal and begins at its top.
+_CLEAR = "\x1b[2J\x1b[H"
 _STATES = ("protected", "at_risk", "unprotected", "offline", "never_seen")
 
 
@@ -29,9 +34,16 @@ def _group() -> None:
 
 
 @fleet.command("status")
-def status(config_dir: ConfigDirOption, *, output: OutputOption = Output.TEXT) -> None:
-    """Is every device protected, and which ones need you?"""
-    with reporting(output):
+def status(
+    config_dir: ConfigDirOption,
+    *,
+    watch: Annotated[
+        int, typer.Option("--watch", min=0, max=3_600, metavar="SECONDS", help="Look again every so often; 0: once.")
+    ] = 0,
+    output: ListingOption = Listing.TEXT,
+) -> None:
+    """Is every device protected, and which ones need you? One device or reason each: device list --reason."""
+    with reporting(output.errors):
         from controlplane.cli.ctl.connection import connected
         from controlplane.cli.ctl.session import load_session
         from controlplane.cli.ctl.views import fleet_row
@@ -40,10 +52,35 @@ def status(config_dir: ConfigDirOption, *, output: OutputOption = Output.TEXT) -
 
         with connected(load_session(config_dir)) as connection:
             stub = FleetServiceStub(connection.channel)
-            answer = fleet_row(connection.call(stub.GetFleetStatus, GetFleetStatusRequest()))
-        if output is Output.JSON:
-            say_json(answer)
+
+            def look() -> None:
+                answer = fleet_row(connection.call(stub.GetFleetStatus, GetFleetStatusRequest()))
+                _say(answer, output, again=bool(watch))
+
+            looking(look, watch, time.sleep)
+
+
+def looking(look: Callable[[], None], every_s: int, sleep: Callable[[float], None]) -> None:
+    """Look once, or until somebody interrupts it."""
+    look()
+    while every_s:
+        try:
+            sleep(every_s)
+            look()
+        except KeyboardInterrupt:
             return
+
+
+def _say(answer: Mapping[str, Any], output: Listing, *, again: bool) -> None:
+    if output is Listing.JSON:
+        say_json(answer)
+    elif output is Listing.CSV:
+        states = [("state", state, answer[state]) for state in _STATES]
+        reasons = [("reason", code, number) for code, number in answer["reasons"].items()]
+        say_csv(["kind", "name", "devices"], [*states, *reasons])
+    else:
+        if again and sys.stdout.isatty():
+            say(_CLEAR)
         _show(answer)
 
 
@@ -54,6 +91,10 @@ def _show(answer: Mapping[str, Any]) -> None:
     say(headline(answer))
     say()
     say_table([state.replace("_", " ") for state in _STATES], [[str(answer[state]) for state in _STATES]])
+    if answer["reasons"]:
+        say()
+        say_table(["reason", "devices"], [[code, str(number)] for code, number in answer["reasons"].items()])
+    say()
     say(f"detections in the last 24 h: {answer['detections_last_24_h']}")
     if answer["attention"]:
         say()
@@ -68,6 +109,8 @@ def _show(answer: Mapping[str, Any]) -> None:
             for device in answer["attention"]
         ]
         say_table(["device", "id", "state", "why", "last seen"], rows, whole=["id"])
+    if answer["unsettled"]:
+        say(f"{answer['unsettled']} devices are still counted as they were a moment ago")
     say(f"as of {local(as_of)}")
 
 

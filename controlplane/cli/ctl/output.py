@@ -1,11 +1,13 @@
 """What `bucklerctl` prints: tables for people, JSON for programs, one sentence when something goes wrong."""
 
+import csv
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,7 +31,25 @@ ConfigDirOption = Annotated[
 ]
 LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1_000_000, help="At most so many rows.")]
 
+
+class Listing(Enum):
+    """How to print what may go into a spreadsheet."""
+
+    TEXT = "text"
+    JSON = "json"
+    CSV = "csv"
+
+    @property
+    def errors(self) -> Output:
+        """How to say what goes wrong."""
+        return Output.JSON if self is Listing.JSON else Output.TEXT
+
+
+ListingOption = Annotated[Listing, typer.Option("--output", help="How to print the answer.")]
+
 Row = Mapping[str, Any]
+#: What a spreadsheet takes for the beginning of a formula; names of devices come from devices.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 # Width of a table that nobody's terminal limits: cells must come through whole.
 _PIPE_WIDTH = 1_000
 
@@ -42,6 +62,24 @@ def reporting(output: Output) -> AbstractContextManager[None]:
 def say_json(answer: Any) -> None:
     """An answer for programs: ASCII, so that every file name survives; moments in ISO 8601."""
     typer.echo(json.dumps(answer, indent=2, default=_json_value))
+
+
+def say_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Rows for a spreadsheet, RFC 4180; a cell that it would take for a formula gets an apostrophe before it."""
+    sheet = csv.writer(sys.stdout)
+    sheet.writerow(columns)
+    for row in rows:
+        sheet.writerow([csv_cell(value) for value in row])
+
+
+def csv_cell(value: object) -> str:
+    """One value of a sheet; nothing, moments in ISO 8601, texts made harmless."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    cell = visible(str(value))
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 
 def say(text: str = "") -> None:
@@ -108,13 +146,17 @@ def _mistake(error: Exception) -> Refusal:
 __all__ = [
     "ConfigDirOption",
     "LimitOption",
+    "Listing",
+    "ListingOption",
     "Output",
     "OutputOption",
     "Row",
+    "csv_cell",
     "fail",
     "note",
     "reporting",
     "say",
+    "say_csv",
     "say_fields",
     "say_json",
     "say_table",

@@ -1,5 +1,6 @@
 """Answers of the server as plain rows: what `--output json` prints and what the tables are made from."""
 
+import json
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -7,7 +8,17 @@ from uuid import UUID
 
 from controlplane.cli.ctl.money_rows import amount_row
 from controlplane.storage.types import from_microseconds
-from wire.v1 import command_pb2, common_pb2, device_pb2, diagnostics_pb2, fleet_pb2, licensing_pb2, subscription_pb2
+from wire.v1 import (
+    command_pb2,
+    common_pb2,
+    device_pb2,
+    diagnostics_pb2,
+    fleet_pb2,
+    incident_pb2,
+    licensing_pb2,
+    subscription_pb2,
+    webhook_pb2,
+)
 
 
 def moment(microseconds: int) -> datetime | None:
@@ -79,6 +90,8 @@ def fleet_row(status: fleet_pb2.FleetStatus) -> dict[str, Any]:
         "never_seen": status.never_seen,
         "detections_last_24_h": status.detections_last_24_h,
         "as_of": moment(status.as_of_at_us),
+        "unsettled": status.unsettled,
+        "reasons": {reason.code: reason.devices for reason in status.reasons},
         "attention": [device_row(device) for device in status.attention],
     }
 
@@ -157,6 +170,7 @@ def detection_row(detection: fleet_pb2.Detection) -> dict[str, Any]:
         "device_name": detection.device_name,
         "path": incident.path.decode("utf-8", "surrogateescape"),
         "threats": _threats(incident.findings),
+        "incident_id": detection.incident_id or None,
         "action": action_name(incident.action),
         "action_detail": incident.action_detail,
         "origin": incident.origin,
@@ -178,6 +192,58 @@ def detection_row(detection: fleet_pb2.Detection) -> dict[str, Any]:
             }
             for finding in incident.findings
         ],
+    }
+
+
+def incident_row(record: incident_pb2.IncidentRecord) -> dict[str, Any]:
+    """An incident; `on` is empty in lists."""
+    return {
+        "incident_id": record.incident_id,
+        "threat": record.threat,
+        "severity": record.severity,
+        "status": _short(incident_pb2.IncidentStatus.Name, record.status, "INCIDENT_STATUS_"),
+        "status_by": record.status_by or None,
+        "status_at": moment(record.status_at_us),
+        "note": record.note or None,
+        "opened_at": moment(record.opened_at_us),
+        "last_at": moment(record.last_at_us),
+        "devices": record.devices,
+        "detections": record.detections,
+        "reopened": record.reopened,
+        "on": [
+            {
+                "device_id": each.device_id,
+                "device_name": each.device_name,
+                "detections": each.detections,
+                "first_at": moment(each.first_at_us),
+                "last_at": moment(each.last_at_us),
+            }
+            for each in record.on
+        ],
+    }
+
+
+def webhook_row(webhook: webhook_pb2.Webhook) -> dict[str, Any]:
+    """A webhook."""
+    return {
+        "webhook_id": webhook.webhook_id,
+        "url": webhook.url,
+        "created_at": moment(webhook.created_at_us),
+        "waiting": webhook.waiting,
+        "dead": webhook.dead,
+    }
+
+
+def dead_row(delivery: webhook_pb2.DeadDelivery) -> dict[str, Any]:
+    """A delivery that was given up."""
+    return {
+        "delivery_id": delivery.delivery_id,
+        "webhook_id": delivery.webhook_id,
+        "kind": delivery.kind,
+        "created_at": moment(delivery.created_at_us),
+        "attempts": delivery.attempts,
+        "last_error": delivery.last_error,
+        "event": json.loads(delivery.body),
     }
 
 

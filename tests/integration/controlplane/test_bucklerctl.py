@@ -4,9 +4,11 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -17,7 +19,7 @@ from agent.domain.ports import BundlePiece
 from agent.support.diagnostics.apart import make_bundle_apart
 from controlplane.cli.bucklerctl import app
 from tests.fakes.clock import SOME_MONDAY
-from tests.integration.controlplane.served import PASSWORD, Device, Served, served_control_plane
+from tests.integration.controlplane.served import PASSWORD, Device, Served, detail_of, served_control_plane
 from wire.v1 import command_pb2, device_pb2, diagnostics_pb2
 
 
@@ -65,15 +67,17 @@ async def ctl(served: Served, tmp_path: Path) -> Ctl:
     return person
 
 
+HEALTHY = device_pb2.DeviceStatus(
+    real_time_protection_enabled=True,
+    real_time_protection_proven_at_us=1,
+    real_time_protection_subsystem="fanotify",
+    real_time_protection_mode="notify",
+    engine="yara",
+)
+
+
 async def _check_in(device: Device) -> None:
-    status = device_pb2.DeviceStatus(
-        real_time_protection_enabled=True,
-        real_time_protection_proven_at_us=1,
-        real_time_protection_subsystem="fanotify",
-        real_time_protection_mode="notify",
-        engine="yara",
-    )
-    await device.calls.CheckIn(device_pb2.CheckInRequest(status=status, entitlement_serial=1))
+    await device.calls.CheckIn(device_pb2.CheckInRequest(status=HEALTHY, entitlement_serial=1))
 
 
 async def test_the_token_is_kept_for_its_owner_only(ctl: Ctl) -> None:
@@ -145,16 +149,23 @@ async def test_fleet_status_answers_in_its_first_line(served: Served, ctl: Ctl) 
     answer = await ctl.json("fleet", "status")
     assert (answer["devices"], answer["protected"], answer["never_seen"]) == (2, 1, 1)
     assert answer["attention"][0]["reasons"][0]["code"] == "NEVER_SEEN"
+    assert answer["reasons"] == {"NEVER_SEEN": 1}
+    sheet = (await ctl.text("fleet", "status", "--output", "csv")).splitlines()
+    assert {"kind,name,devices", "state,protected,1", "reason,NEVER_SEEN,1"} <= set(sheet)
 
 
 async def test_devices_are_listed_filtered_and_shown(served: Served, ctl: Ctl) -> None:
     device = await served.activate("Anna's [bold]laptop[/bold]")
     await _check_in(device)
-    await served.activate("other")
+    await served.activate("=other")
     listed = await ctl.text("device", "list")
     assert "Anna's [bold]laptop[/bold]" in listed
     (row,) = await ctl.json("device", "list", "--state", "protected")
     assert row["device_id"] == device.activated.device_id
+    (other,) = await ctl.json("device", "list", "--reason", "never_seen")
+    assert other["name"] == "=other"
+    sheet = (await ctl.text("device", "list", "--reason", "never_seen", "--output", "csv")).splitlines()
+    assert sheet[1].startswith(f"'=other,{other['device_id']},never_seen,")
     limited = await ctl.run("device", "list", "--limit", "1")
     assert limited.stderr == "there are more than 1: use --limit\n"
     shown = await ctl.text("device", "show", row["device_id"])
@@ -403,3 +414,80 @@ async def test_wrong_commands_are_refused_in_one_sentence(ctl: Ctl, arguments: t
     result = await ctl.run(*arguments)
     assert result.stderr.partition(":")[0] == code
     assert result.exit_code in {1, 2}
+
+
+async def test_a_copied_device_is_held_until_somebody_says_otherwise(served: Served, ctl: Ctl) -> None:
+    device = await served.activate("laptop")
+
+    async def contact(nonce: bytes) -> bytes:
+        request = device_pb2.CheckInRequest(status=HEALTHY, entitlement_serial=1, contact_nonce=nonce)
+        return (await device.calls.CheckIn(request)).next_contact_nonce
+
+    image = await contact(b"")
+    mine = await contact(await contact(image))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await contact(image)
+    assert detail_of(caught.value).reason == "DEVICE_CLONED"
+    (row,) = await ctl.json("device", "list", "--reason", "device_cloned")
+    assert row["protection"] == "at_risk"
+    said = await ctl.text("device", "release-hold", row["device_id"])
+    assert said == "laptop is not held.\n"
+    assert await contact(mine) != b""
+    assert "Everyone is protected" in await ctl.text("fleet", "status")
+
+
+def _incident(number: int, path: bytes) -> device_pb2.Incident:
+    return device_pb2.Incident(
+        uuid=number.to_bytes(16, "big"),
+        detected_at_us=1_700_000_000_000_000,
+        path=path,
+        findings=[device_pb2.Finding(rule="Test_File", severity="high", threat_name="Test|File")],
+        action=device_pb2.INCIDENT_ACTION_QUARANTINED,
+        origin="real_time",
+    )
+
+
+async def test_incidents_are_listed_shown_and_judged(served: Served, ctl: Ctl) -> None:
+    device = await served.activate("laptop")
+    incidents = [_incident(1, b"/a"), _incident(2, b"/b")]
+    await device.calls.ReportEvents(device_pb2.ReportEventsRequest(incidents=incidents))
+    assert "Test|File" in await ctl.text("incident", "list")
+    (row,) = await ctl.json("incident", "list", "--status", "new")
+    assert (row["threat"], row["devices"], row["detections"]) == ("Test|File", 1, 2)
+    said = await ctl.text("incident", "set-status", row["incident_id"], "false_positive", "--reason", "ours")
+    assert said == "Test|File is false positive now.\n"
+    shown = await ctl.text("incident", "show", row["incident_id"])
+    assert "false positive by user:" in shown
+    assert "laptop" in shown
+    assert (await ctl.json("audit", "list", "--action", "incident"))[0]["details"]["to"] == "false_positive"
+    assert (await ctl.text("incident", "list", "--output", "csv")).splitlines()[1].startswith(row["incident_id"])
+    assert (await ctl.run("incident", "show", "inc_none")).exit_code == 2
+
+
+async def test_webhooks_are_added_listed_and_removed_and_lead_nowhere_inside(ctl: Ctl) -> None:
+    refused = await ctl.run("webhook", "add", "https://127.0.0.1:8443/")
+    assert (refused.exit_code, refused.stderr.partition(":")[0]) == (2, "WEBHOOK_REFUSED")
+    added = await ctl.json("webhook", "add", "https://93.184.215.14/hook")
+    assert len(added["secret"]) > 40
+    (row,) = await ctl.json("webhook", "list")
+    assert (row["webhook_id"], row["waiting"], row["dead"]) == (added["webhook_id"], 0, 0)
+    assert "secret" not in row
+    assert await ctl.text("webhook", "dead") == "Nothing was given up.\n"
+    assert (await ctl.run("webhook", "retry", "dlv_none")).exit_code == 2
+    assert await ctl.text("webhook", "remove", row["webhook_id"]) == f"{row['webhook_id']} is removed.\n"
+
+
+async def test_an_export_has_each_detection_once(served: Served, ctl: Ctl, tmp_path: Path) -> None:
+    device = await served.activate("laptop")
+    incidents = [_incident(number, b"/home/\xff=|\n") for number in range(3)]
+    await device.calls.ReportEvents(device_pb2.ReportEventsRequest(incidents=incidents))
+    cursor = tmp_path / "cursor"
+    export = ("detection", "export", "--cursor", str(cursor))
+    assert await ctl.text(*export) == ""
+    await served.advance(timedelta(minutes=1))
+    lines = (await ctl.text(*export, "--limit", "2")).splitlines()
+    assert [json.loads(line)["uuid"][-1] for line in lines] == ["0", "1"]
+    (last,) = (await ctl.text(*export, "--format", "cef")).splitlines()
+    assert "|Test_File|Test\\|File|8|rt=" in last
+    assert " filePath=/home/\\\\xff\\=|\\\\n " in last
+    assert await ctl.text(*export) == ""

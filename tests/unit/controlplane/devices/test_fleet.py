@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from controlplane.devices.fleet import ATTENTION_LIMIT
+from controlplane.devices.fleet import ATTENTION_LIMIT, DeviceFilter
 from controlplane.devices.model import OFFLINE_AFTER, DeviceReport, ProtectionState
 from controlplane.runtime.paging import Page
 from controlplane.runtime.principal import DevicePrincipal
@@ -25,7 +25,7 @@ async def _check_in(world: World, device: DevicePrincipal, *, watching: bool = T
         platform=None,
         raw=b"",
     )
-    await world.devices.check_in(device, report, 1)
+    await world.check_ins.take(device, report, 1)
 
 
 async def test_the_summary_counts_every_device_once_and_names_the_worst_first(world: World) -> None:
@@ -79,10 +79,10 @@ async def test_a_filtered_list_has_only_devices_in_the_wanted_states(world: Worl
     for name in ("a", "b", "c"):
         await _device(world, customer, name)
     await _check_in(world, await _device(world, customer, "d"))
-    page = await world.fleet.page(customer.org_id, Page(size=1), {ProtectionState.PROTECTED})
+    page = await world.fleet.page(customer.org_id, Page(size=1), DeviceFilter(frozenset({ProtectionState.PROTECTED})))
     assert [view.device.name for view in page.views] == ["d"]
     assert page.next_key is None
-    none = await world.fleet.page(customer.org_id, Page(size=1), {ProtectionState.OFFLINE})
+    none = await world.fleet.page(customer.org_id, Page(size=1), DeviceFilter(frozenset({ProtectionState.OFFLINE})))
     assert none.views == ()
 
 

@@ -28,7 +28,7 @@ async def test_a_check_in_is_remembered_with_the_servers_time(world: World) -> N
     activated = await world.activate(await world.customer())
     device = principal_of(activated)
     world.clock.advance(timedelta(minutes=3))
-    checked_in = await world.devices.check_in(device, report(), 1)
+    checked_in = await world.check_ins.take(device, report(), 1)
     assert (checked_in.now, checked_in.entitlement_changed) == (world.clock.now(), False)
     view = await world.fleet.get(device.org_id, device.device_id)
     assert view.status is not None
@@ -40,21 +40,21 @@ async def test_a_check_in_tells_when_the_entitlement_changed(world: World) -> No
     customer = await world.customer()
     activated = await world.activate(customer)
     device = principal_of(activated)
-    assert (await world.devices.check_in(device, report(), 0)).entitlement_changed
-    assert not (await world.devices.check_in(device, report(), 1)).entitlement_changed
+    assert (await world.check_ins.take(device, report(), 0)).entitlement_changed
+    assert not (await world.check_ins.take(device, report(), 1)).entitlement_changed
     await world.release(customer, device.device_id, "")
-    assert (await world.devices.check_in(device, report(), 1)).entitlement_changed
+    assert (await world.check_ins.take(device, report(), 1)).entitlement_changed
     assert (await world.licensing.refresh(device, 1)).serial == 2
-    assert not (await world.devices.check_in(device, report(), 2)).entitlement_changed
+    assert not (await world.check_ins.take(device, report(), 2)).entitlement_changed
     world.clock.advance(timedelta(hours=12))
-    assert (await world.devices.check_in(device, report(), 2)).entitlement_changed
+    assert (await world.check_ins.take(device, report(), 2)).entitlement_changed
 
 
 async def test_lost_events_are_dated_when_the_counter_grows(world: World) -> None:
     device = principal_of(await world.activate(await world.customer()))
 
     async def lost_at(count: int) -> object:
-        await world.devices.check_in(device, report(events_lost=count), 1)
+        await world.check_ins.take(device, report(events_lost=count), 1)
         status = (await world.fleet.get(device.org_id, device.device_id)).status
         assert status is not None
         return status.events_lost_at
@@ -72,7 +72,7 @@ async def test_lost_events_are_dated_when_the_counter_grows(world: World) -> Non
 async def test_an_update_of_the_operating_system_is_noticed(world: World) -> None:
     device = principal_of(await world.activate(await world.customer()))
     newer = Platform("linux", "Debian GNU/Linux 13", "x86_64", "0.2.0")
-    await world.devices.check_in(device, report(platform=newer), 1)
+    await world.check_ins.take(device, report(platform=newer), 1)
     assert (await world.fleet.get(device.org_id, device.device_id)).device.platform == newer
 
 
@@ -94,7 +94,7 @@ async def test_deactivation_frees_the_seat_and_ends_contact_until_the_next_activ
     device = principal_of(await world.activate(customer, device_key))
     await world.devices.deactivate(device, "sold")
     for refused in (
-        world.devices.check_in(device, report(), 1),
+        world.check_ins.take(device, report(), 1),
         world.licensing.refresh(device, 1),
         world.devices.deactivate(device, ""),
     ):
@@ -105,7 +105,7 @@ async def test_deactivation_frees_the_seat_and_ends_contact_until_the_next_activ
     await world.devices.deactivate(principal_of(other), "")
     again = await world.activate(customer, device_key)
     assert again.device.device_id == device.device_id
-    await world.devices.check_in(device, report(), 2)
+    await world.check_ins.take(device, report(), 2)
 
 
 async def test_revoked_and_foreign_devices_are_refused(world: World) -> None:
@@ -113,13 +113,13 @@ async def test_revoked_and_foreign_devices_are_refused(world: World) -> None:
     device = principal_of(await world.activate(customer, device_key))
     other = await world.customer()
     with pytest.raises(Refusal) as caught:
-        await world.devices.check_in(
+        await world.check_ins.take(
             DevicePrincipal(device.device_id, other.org_id, device_key.public_key_sha256), report(), 1
         )
     assert caught.value.reason == "DEVICE_NOT_FOUND"
     async with world.database.transaction() as uow:
         await uow.connection.execute(devices.update().values(revoked_at=world.clock.now()))
-    for refused in (world.devices.check_in(device, report(), 1), world.activate(customer, device_key)):
+    for refused in (world.check_ins.take(device, report(), 1), world.activate(customer, device_key)):
         with pytest.raises(Refusal) as caught:
             await refused
         assert caught.value.reason == "DEVICE_REVOKED"

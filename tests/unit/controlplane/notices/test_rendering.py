@@ -33,6 +33,8 @@ FACTS = {
     "at": "2026-11-25 09:00 UTC",
     "surplus": "2",
     "choose_until": "2027-03-16",
+    "device_id": "dev_1",
+    "device_name": "laptop",
 }
 
 

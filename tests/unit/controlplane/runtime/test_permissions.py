@@ -14,11 +14,13 @@ from wire.v1 import (
     download_pb2,
     enrollment_pb2,
     fleet_pb2,
+    incident_pb2,
     licensing_pb2,
     notice_pb2,
     policy_pb2,
     sandbox_pb2,
     subscription_pb2,
+    webhook_pb2,
 )
 
 SERVED = (
@@ -30,11 +32,13 @@ SERVED = (
     download_pb2,
     enrollment_pb2,
     fleet_pb2,
+    incident_pb2,
     licensing_pb2,
     notice_pb2,
     policy_pb2,
     sandbox_pb2,
     subscription_pb2,
+    webhook_pb2,
 )
 DEVICE = DevicePrincipal("dev_1", "org_1", b"key")
 

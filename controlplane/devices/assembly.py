@@ -1,0 +1,66 @@
+"""Puts together the parts of this room that watch over fleets; called by the composition root."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from controlplane.devices.check_ins import CheckIns
+from controlplane.devices.counters import FleetCounters
+from controlplane.devices.fleet import FleetReader
+from controlplane.devices.freshness import WRITE_EVERY, Freshness
+from controlplane.devices.nonces import ContactNonces
+from controlplane.devices.ports import CloneAlarm, Licences
+from controlplane.devices.registry import DeviceRegistry
+from controlplane.devices.standings import Standings
+from controlplane.runtime.clock import Clock
+from controlplane.storage.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """How devices tell and are told about, built."""
+
+    reader: FleetReader
+    check_ins: CheckIns
+    freshness: Freshness
+    counters: FleetCounters
+
+
+def build_fleet(
+    *,
+    database: Database,
+    registry: DeviceRegistry,
+    standings: Standings,
+    licences: Licences,
+    nonces: ContactNonces,
+    alarm: CloneAlarm,
+    clock: Clock,
+    write_every: timedelta = WRITE_EVERY,
+) -> Fleet:
+    """Build it.
+
+    Args:
+        database: The database.
+        registry: The rows of devices.
+        standings: What they count as.
+        licences: Seats and access.
+        nonces: Tell two machines apart that call as one device.
+        alarm: Told when that happens.
+        clock: Business time.
+        write_every: How long a contact that changes nothing waits to be written.
+    """
+    freshness = Freshness(database=database, standings=standings, every=write_every)
+    return Fleet(
+        reader=FleetReader(database=database, standings=standings, licences=licences, clock=clock),
+        check_ins=CheckIns(
+            database=database,
+            registry=registry,
+            standings=standings,
+            freshness=freshness,
+            nonces=nonces,
+            alarm=alarm,
+            licences=licences,
+            clock=clock,
+        ),
+        freshness=freshness,
+        counters=FleetCounters(database=database, standings=standings, clock=clock),
+    )

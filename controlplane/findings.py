@@ -1,0 +1,141 @@
+"""Puts together the rooms of what is found and of whom it is told; called by the composition root."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Protocol
+
+from controlplane.accounts.audit import AuditLog
+from controlplane.accounts.ports import Sealer
+from controlplane.detections.incident_rpc import IncidentRpc
+from controlplane.detections.incidents import Incidents
+from controlplane.detections.ports import Outlet
+from controlplane.detections.service import DetectionService
+from controlplane.devices.assembly import Fleet, build_fleet
+from controlplane.devices.freshness import WRITE_EVERY
+from controlplane.devices.model import Device
+from controlplane.devices.nonces import ContactNonces
+from controlplane.devices.ports import ContactSeal, Licences
+from controlplane.devices.registry import DeviceRegistry
+from controlplane.devices.standings import Standings
+from controlplane.licensing.ports import Notice, NoticeKind, Notices
+from controlplane.runtime.clock import Clock
+from controlplane.runtime.randomness import Randomness
+from controlplane.runtime.server import Register
+from controlplane.storage.database import Database, UnitOfWork
+from controlplane.webhooks.ports import Sender
+from controlplane.webhooks.rpc import WebhookRpc
+from controlplane.webhooks.sending import HttpSender, PublicAddresses
+from controlplane.webhooks.service import WebhookService
+from wire.v1.incident_pb2_grpc import add_IncidentServiceServicer_to_server
+from wire.v1.webhook_pb2_grpc import add_WebhookServiceServicer_to_server
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What devices found, what people make of it and whom it is told; built."""
+
+    detections: DetectionService
+    incidents: Incidents
+    webhooks: WebhookService
+
+    def services(self) -> Sequence[Register]:
+        """For people."""
+        return [
+            partial(add_IncidentServiceServicer_to_server, IncidentRpc(self.incidents)),
+            partial(add_WebhookServiceServicer_to_server, WebhookRpc(self.webhooks)),
+        ]
+
+
+class CloneAlarms:
+    """Tells audit, owner and webhooks of a device that was copied; implements `devices.ports.CloneAlarm`."""
+
+    def __init__(self, *, audit: AuditLog, notices: Notices, outlet: Outlet) -> None:
+        self._audit = audit
+        self._notices = notices
+        self._outlet = outlet
+
+    async def cloned(self, uow: UnitOfWork, device: Device) -> None:
+        """See `devices.ports.CloneAlarm`."""
+        facts = {"device_id": device.device_id, "device_name": device.name}
+        await self._audit.record(
+            uow, org_id=device.org_id, action="device.cloned", subject=device.device_id, details=facts
+        )
+        notice = Notice(device.org_id, NoticeKind.DEVICE_CLONED, device.device_id, facts)
+        await self._notices.tell_owner(uow, notice)
+        await self._outlet.tell(uow, device.org_id, "device.cloned", facts)
+
+
+class WatchSealer(Sealer, ContactSeal, Protocol):
+    """One key does both; implemented by the keys room."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchGround:
+    """What watching over fleets stands on.
+
+    Attributes:
+        database: The database.
+        registry: The rows of devices.
+        standings: What they count as.
+        sealer: Keeps the secrets of webhooks, and marks nonces.
+        audit: Records changes.
+        clock: Business time.
+        wall: The machine's clock.
+        randomness: For ids, secrets and nonces.
+    """
+
+    database: Database
+    registry: DeviceRegistry
+    standings: Standings
+    sealer: WatchSealer
+    audit: AuditLog
+    clock: Clock
+    wall: Clock
+    randomness: Randomness
+
+
+def build_findings(ground: WatchGround, sender: Sender | None = None) -> Findings:
+    """Build what is found and told.
+
+    Args:
+        ground: What it stands on.
+        sender: Posts to webhooks; None: over HTTPS to public addresses.
+    """
+    webhooks = WebhookService(
+        database=ground.database,
+        sender=sender or HttpSender(PublicAddresses()),
+        sealer=ground.sealer,
+        audit=ground.audit,
+        clock=ground.clock,
+        wall=ground.wall,
+        randomness=ground.randomness,
+    )
+    incidents = Incidents(
+        database=ground.database, registry=ground.registry, outlet=webhooks, audit=ground.audit, clock=ground.clock
+    )
+    detections = DetectionService(
+        database=ground.database, registry=ground.registry, incidents=incidents, audit=ground.audit, clock=ground.clock
+    )
+    return Findings(detections, incidents, webhooks)
+
+
+def build_watch(
+    ground: WatchGround,
+    findings: Findings,
+    notices: Notices,
+    licences: Licences,
+    write_every: timedelta = WRITE_EVERY,
+) -> Fleet:
+    """Build what hears devices and answers about them; owner and webhooks are told of devices that were copied."""
+    return build_fleet(
+        database=ground.database,
+        registry=ground.registry,
+        standings=ground.standings,
+        licences=licences,
+        nonces=ContactNonces(ground.sealer, ground.randomness),
+        alarm=CloneAlarms(audit=ground.audit, notices=notices, outlet=findings.webhooks),
+        clock=ground.clock,
+        write_every=write_every,
+    )

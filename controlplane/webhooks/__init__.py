@@ -1,0 +1,1 @@
+"""Telling the systems of an organisation what happens, over HTTPS."""
