@@ -93,6 +93,7 @@ class World:
         write_every: timedelta = timedelta(0),
     ) -> None:
         self.database = database
+        self.times = TenantTimes(database)
         self.folder, self.clock = folder, FakeClock()
         self._catalog_versions = count(1)
         randomness, wall = SystemRandomness(), SystemClock()
