@@ -7,7 +7,6 @@ restart. Ends with 1 when something that is expected is missed.
 
 import argparse
 import asyncio
-import contextlib
 import os
 import random
 import statistics
@@ -201,8 +200,14 @@ class Simulator:
         while True:
             began = time.monotonic()
             for number, call in enumerate(tuple(self._calls), 1):
-                with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                try:
                     await call.write(_HEARTBEAT)
+                except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                    continue
+                except asyncio.CancelledError:
+                    # Also what gRPC says of a call that its own side gave up meanwhile.
+                    if not call.done():
+                        raise
                 if number % _BEATS_AT_ONCE == 0:
                     await asyncio.sleep(_BEAT_EVERY_S / 2 * _BEATS_AT_ONCE / len(self._devices))
             await asyncio.sleep(max(0.0, began + _BEAT_EVERY_S - time.monotonic()))

@@ -53,10 +53,11 @@ rule python_package_reports_victim
     $setup = /\bsetup\s{0,2}\(/
     $class = /class\s{1,4}\w{1,40}\s{0,2}\(\s{0,2}\w{0,16}\.?(install|develop|egg_info|build_py)\s{0,2}\)/
     $hook = "cmdclass"
-    $who = /(socket\.gethostname|platform\.node|getpass\.getuser|os\.getlogin|os\.uname|dict\s{0,2}\(\s{0,2}os\.environ|str\s{0,2}\(\s{0,2}os\.environ)\s{0,2}[\(\)]/
+    $who = /\b(socket\.gethostname|platform\.node|getpass\.getuser|os\.getlogin|os\.uname)\s{0,2}\(/
+    $environment = /\b(dict|str)\s{0,2}\(\s{0,2}os\.environ\b/
     $send = /(requests\.(post|get)|urllib\.request\.(urlopen|Request)|http\.client\.HTTPS?Connection|socket\.gethostbyname|dns\.resolver)\s{0,2}\(/
   condition:
-    filesize < 64KB and all of them
+    filesize < 64KB and $setup and $class and $hook and $send and ($who or $environment)
 }
 
 rule python_fetches_program_to_temp

@@ -38,7 +38,7 @@ rule miner_started_hidden
   strings:
     $pool = /(-o|--url)[ =]["']?(stratum\+(tcp|ssl|tls):\/\/)?[a-z0-9.-]{4,80}:[0-9]{2,5}/
     $wallet = /(-u|--user)[ =]["']?[48][0-9AB][1-9A-HJ-NP-Za-km-z]{93}/
-    $quiet = /(>\s{0,2}\/dev\/null\s{1,4}2>&1\s{0,4}&|\bnohup\b[^\n]{1,400}&|\s--background\b|\sscreen\s{1,4}-d)/
+    $quiet = /(>\s{0,2}\/dev\/null\s{1,4}2>&1\s{0,4}&|\bnohup\s|\s--background\b|\sscreen\s{1,4}-d)/
   condition:
     filesize < 128KB and all of them
 }

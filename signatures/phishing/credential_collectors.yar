@@ -118,7 +118,7 @@ rule phish_kit_settings
     false_positives = "none known"
   strings:
     $php = /<\?(php|=)/ nocase
-    $to = /(\$(send|to|your_?email|result_?(box|mail)|yourmail|my_?email|rezult\w{0,4})\s{0,4}=\s{0,4}["'][^"'\n]{0,64}["']|define\s{0,2}\(\s{0,2}['"](RESULT_?(BOX|MAIL|EMAIL)|YOUR_?EMAIL|EMAIL_RESULT)['"])/ nocase
+    $to = /(\$(send|to|your_?email|result_?(box|mail)|yourmail|my_?email|rezult\w{0,4})\s{0,4}=\s{0,4}["']|define\s{0,2}\(\s{0,2}['"](RESULT_?(BOX|MAIL|EMAIL)|YOUR_?EMAIL|EMAIL_RESULT)['"])/ nocase
     $bot = /["'\$](telegram_?)?(bot_?token|chat_?id|bot_?api|bot_?key|telegram_?bot)["']?\s{0,4}(=|=>|,)\s{0,4}["'\d-]/ nocase
     $twice = /["'\$](double_?(login|card|cc|otp|access|pass)|true_?login|ask_?twice|double_?\w{0,12}login)["']?\s{0,4}(=|=>|,)/ nocase
     $out = /["'\$](anti_?bots?|block_?(vpn|proxy|bots?)|killbot\w{0,8}|one_?time_?access|lock_?country|allowed?_?country|allowed?_?countries|antibot\w{0,8})["']?\s{0,4}(=|=>|,)/ nocase

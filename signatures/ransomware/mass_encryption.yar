@@ -13,12 +13,19 @@ rule mass_encryption_shell
     false_positives = "backup scripts that encrypt and then delete, which name one folder rather than kinds of files"
   strings:
     $walk = /\bfind\s{1,4}[^\n]{1,200}-(type\s{1,4}f|i?name)\b/
-    $encrypt = /(openssl\s{1,4}(enc\s{1,4}|rsautl\s|smime\s)?[^\n]{0,60}-(aes-?256|aes-?128|encrypt|e\b|camellia)|\bgpg\b[^\n]{0,80}(--symmetric|-c\b|--encrypt|-e\b)|\bccrypt\s|\b7za?\s{1,4}a\b[^\n]{0,60}-p|\bzip\b[^\n]{0,60}-P\s)/
-    $destroy = /(\bshred\s{1,4}-[a-z]{0,6}|\brm\s{1,4}-[a-z]{0,4}f|\bmv\s[^\n]{1,80}\.(enc|locked|crypt|encrypted)\b|dd\s{1,4}if=\/dev\/(zero|urandom))/
+    $encrypt_1 = /\bopenssl\s{1,4}(enc|rsautl|smime|aes-256-cbc|aes-128-cbc)\s/
+    $encrypt_2 = /\bgpg\b[^\n]{0,80}(--symmetric|-c\b|--encrypt|-e\b)/
+    $encrypt_3 = /\bccrypt\s/
+    $encrypt_4 = /\b7za?\s{1,4}a\b[^\n]{0,60}\s-p/
+    $encrypt_5 = /\bzip\b[^\n]{0,60}\s-P\s/
+    $destroy_1 = /\bshred\s{1,4}-/
+    $destroy_2 = /\brm\s{1,4}-[a-z]{0,4}f/
+    $destroy_3 = /\bmv\s[^\n]{1,80}\.(enc|locked|crypt|encrypted)\b/
+    $destroy_4 = /\bdd\s{1,4}if=\/dev\/(zero|urandom)/
     $kind = /\*\.(docx?|xlsx?|pptx?|pdf|jpe?g|png|sql|zip|mp4|mdb|psd|odt)\b/ nocase
     $note = /\b(bitcoins?|btc|monero|decrypt\s{1,4}your|ransom|files\s{1,4}(have\s{1,4}been|are|were)\s{1,4}encrypted)\b/ nocase
   condition:
-    filesize < 128KB and $walk and $encrypt and $destroy and #kind >= 3 and $note
+    filesize < 128KB and $walk and any of ($encrypt_*) and any of ($destroy_*) and #kind >= 3 and $note
 }
 
 rule mass_encryption_python
@@ -77,11 +84,15 @@ rule mass_rename_or_archive_batch
     false_positives = "none known"
   strings:
     $loop = /\bfor\s{1,4}\/[rfd]\b[^\n]{0,200}%%?\w\s{1,4}in\s{0,4}\(/ nocase
-    $lock = /(\b7za?(\.exe)?["']?\s{1,4}a\b[^\n]{0,80}-p[^\n]{1,80}-sdel|\b(win)?rar(\.exe)?["']?\s{1,4}(a|m)\b[^\n]{0,80}-hp|\bgpg(\.exe)?\b[^\n]{0,80}(-c\b|--symmetric|-r\s)|\bopenssl(\.exe)?\s{1,4}enc\b|\bren(ame)?\s{1,4}["']?%%?\w["']?\s{1,4}[^\n]{0,40}\.(locked|enc|crypt|encrypted)\b)/ nocase
+    $lock_1 = /\b7za?(\.exe)?["']?\s{1,4}a\b[^\n]{0,80}-p[^\n]{1,80}-sdel/ nocase
+    $lock_2 = /\b(win)?rar(\.exe)?["']?\s{1,4}(a|m)\b[^\n]{0,80}-hp/ nocase
+    $lock_3 = /\bgpg(\.exe)?\b[^\n]{0,80}(-c\b|--symmetric|-r\s)/ nocase
+    $lock_4 = /\bopenssl(\.exe)?\s{1,4}enc\b/ nocase
+    $lock_5 = /\bren(ame)?\s{1,4}["']?%%?\w["']?\s{1,4}[^\n]{0,40}\.(locked|enc|crypt|encrypted)\b/ nocase
     $kind = /\*\.(docx?|xlsx?|pptx?|pdf|jpe?g|png|sql|zip|mp4|mdb|psd|bak|dbf)\b/ nocase
     $demand = /\b(bitcoins?|btc|monero|ransom\w{0,12}|your\s{1,4}files|decrypt)\b/ nocase
   condition:
-    filesize < 64KB and $loop and $lock and #kind >= 3 and $demand
+    filesize < 64KB and $loop and any of ($lock_*) and #kind >= 3 and $demand
 }
 
 rule hypervisor_encryption_script
@@ -99,8 +110,8 @@ rule hypervisor_encryption_script
     $kill = /(esxcli\s{1,4}[^\n]{0,40}vm\s{1,4}process\s{1,4}(list|kill)|vim-cmd\s{1,4}vmsvc\/(power\.off|getallvms|snapshot\.removeall))/
     $force = /(--type[= ]force|power\.off|snapshot\.removeall|kill\s{1,4}-9)/
     $disks = /(\/vmfs\/volumes\/?[^\n]{0,120}(\.vmdk|\.vmx|\*)|find\s{1,4}\/vmfs\/volumes)/
-    $encrypt = /\b(encrypt\w{0,8}|locker|openssl\s{1,4}enc|\.\/e(nc)?\s|nohup\s{1,4}[^\n]{0,40}\.\/\w{1,24})/
-    $undone = /(chmod\s{1,4}(\+x|0?7[0-7]{2})|rm\s{1,4}-[rf]{1,2}\s{1,4}[^\n]{0,60}(\.log|\/var\/log|\.vswp|vmkernel)|\/etc\/motd|index\.html|esxcli\s{1,4}[^\n]{0,60}execinstalledonly)/
+    $encrypt = /\b(encrypt\w{0,8}|locker|openssl\s{1,4}enc|\.\/e(nc)?\s|nohup\s{1,4}\.\/\w{1,24})/
+    $undone = /(chmod\s{1,4}(\+x|0?7[0-7]{2})|rm\s{1,4}-[rf]{1,2}\s{1,4}\/?(var\/log|[^\n]{0,20}\.vswp)|\/etc\/motd|execinstalledonly)/
   condition:
     filesize < 128KB and all of them
 }

@@ -73,7 +73,7 @@ rule jsp_reflects_runtime
     false_positives = "none known"
   strings:
     $page = "<%"
-    $reflect = /(Class\s{0,4}\.\s{0,4}forName|loadClass)\s{0,4}\(\s{0,4}["'](java\.lang\.)?["']?[\s+"]{0,8}(java\.lang\.)?(Runtime|ProcessBuilder|ProcessImpl|UNIXProcess)["']/
+    $reflect = /\b(forName|loadClass)\s{0,4}\(\s{0,4}["'](java\.lang\.)?["']?[\s+"]{0,8}(java\.lang\.)?(Runtime|ProcessBuilder|ProcessImpl|UNIXProcess)["']/
     $method = /\.\s{0,4}get(Declared)?(Method|Constructor)s?\s{0,4}\(/
     $source = /request\s{0,4}\.\s{0,4}get(Parameter|Header)\s{0,4}\(/
     $call = /\.\s{0,4}(invoke|newInstance)\s{0,4}\(/
@@ -96,8 +96,10 @@ rule jsp_memory_filter
     $page = "<%"
     $context = "StandardContext" fullword
     $register = /\b(addFilterDef|addFilterMapBefore|addFilterMap|addValve|addServletMappingDecoded|addApplicationEventListener)\s{0,4}\(/
-    $run = /(getRuntime\s{0,4}\(\s{0,4}\)\s{0,4}\.\s{0,4}exec|new\s{1,4}ProcessBuilder|defineClass)\b/
+    $run_1 = /getRuntime\s{0,4}\(\s{0,4}\)\s{0,4}\.\s{0,4}exec\b/
+    $run_2 = /new\s{1,4}ProcessBuilder\b/
+    $run_3 = "defineClass"
     $field = /\.\s{0,4}get(DeclaredField|Parameter|Header)\s{0,4}\(/
   condition:
-    filesize < 256KB and all of them
+    filesize < 256KB and $page and $context and $register and any of ($run_*) and $field
 }

@@ -155,7 +155,7 @@ rule php_request_variable_to_command
     false_positives = "deliberately vulnerable training applications"
   strings:
     $php = /<\?(php|=)/ nocase
-    $variable = /\$(cmd|command|c|exec|execute|shell|x)\s{0,4}=\s{0,4}(\(?\s{0,2}isset\s{0,2}\([^;\n]{1,60}\?\s{0,4})?(trim|stripslashes|base64_decode|urldecode|hex2bin)?\s{0,2}\(?\s{0,2}@?\$_(GET|POST|REQUEST|COOKIE)\s{0,4}\[/ nocase
+    $variable = /\$(cmd|command|c|exec|execute|shell|x)\s{0,4}=\s{0,4}(isset\s{0,2}\(\s{0,2}\$_\w{3,7}\[[^\]\n]{1,24}\]\s{0,2}\)\s{0,2}\?\s{0,4})?(trim|stripslashes|base64_decode|urldecode|hex2bin)?\s{0,2}\(?\s{0,2}@?\$_(GET|POST|REQUEST|COOKIE)\s{0,4}\[/ nocase
     $run = /\b(system|passthru|shell_exec|exec|popen|proc_open)\s{0,4}\(\s{0,4}["']?\$(cmd|command|c|exec|execute|shell|x)\b/ nocase
   condition:
     filesize < 16KB and all of them

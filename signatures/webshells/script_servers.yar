@@ -67,7 +67,7 @@ rule perl_cgi_to_command
     reference = "https://attack.mitre.org/techniques/T1505/003/"
     false_positives = "none known"
   strings:
-    $perl = /(#!\s{0,2}\/[^\n]{1,40}perl\b|\buse\s{1,4}(CGI|strict|warnings|IO::\w{1,16})\b)/
+    $perl = /(#!\s{0,2}\/[\w\/]{1,20}[\/ ]perl\b|\buse\s{1,4}(CGI|strict|warnings|IO::\w{1,16})\b)/
     $cgi = /(use\s{1,4}CGI\b|Content-type:\s{0,4}text\/|QUERY_STRING)/ nocase
     $direct = /\b(system|exec|qx|open)\b[\s(\{]{0,6}[^;\n]{0,40}(->\s{0,2}|\b)param\s{0,2}\(\s{0,2}['"]?\w{1,16}['"]?\s{0,2}\)/
     $ticks = /`\s{0,2}\$(\{\s{0,2}\\?\s{0,2})?(cmd|command|in\{\s{0,2}['"]?\w{1,16}['"]?\s{0,2}\}|FORM\{\s{0,2}['"]?\w{1,16}['"]?\s{0,2}\})\s{0,2}(2>&1)?\s{0,2}`/

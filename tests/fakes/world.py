@@ -42,6 +42,7 @@ from controlplane.licensing.terms import TermsReader
 from controlplane.runtime.clock import SystemClock
 from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, Role
 from controlplane.runtime.randomness import Randomness, SystemRandomness, new_id
+from controlplane.runtime.tenant_time import TenantTimes
 from controlplane.storage.database import Database
 from controlplane.storage.schema import upgrade
 from controlplane.subscriptions.model import Renewal
@@ -93,6 +94,7 @@ class World:
         write_every: timedelta = timedelta(0),
     ) -> None:
         self.database = database
+        self.times = TenantTimes(database)
         self.folder, self.clock = folder, FakeClock()
         self._catalog_versions = count(1)
         randomness, wall = SystemRandomness(), SystemClock()
