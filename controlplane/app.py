@@ -72,6 +72,8 @@ from controlplane.licensing.terms import TermsReader
 from controlplane.notices.mail import Mail, MailFolder, MailHeld, SmtpMail, SmtpSettings
 from controlplane.notices.rpc import NoticeRpc
 from controlplane.notices.service import NoticeService
+from controlplane.policies.rpc import PolicyExchangeRpc, PolicyRpc
+from controlplane.policies.service import PolicyService
 from controlplane.runtime.bus.memory import MemoryBus
 from controlplane.runtime.bus.port import Bus
 from controlplane.runtime.clock import Clock, SystemClock, TenantClock
@@ -112,6 +114,7 @@ from wire.v1.enrollment_pb2_grpc import add_EnrollmentServiceServicer_to_server
 from wire.v1.fleet_pb2_grpc import add_FleetServiceServicer_to_server
 from wire.v1.licensing_pb2_grpc import add_LicensingServiceServicer_to_server
 from wire.v1.notice_pb2_grpc import add_NoticeServiceServicer_to_server
+from wire.v1.policy_pb2_grpc import add_PolicyServiceServicer_to_server
 from wire.v1.sandbox_pb2_grpc import add_SandboxServiceServicer_to_server
 from wire.v1.subscription_pb2_grpc import add_SubscriptionServiceServicer_to_server
 
@@ -239,6 +242,7 @@ class ControlPlane:
     findings: Findings
     commands: CommandService
     campaigns: Campaigns
+    policies: PolicyService
     diagnostics: DiagnosticsService
     downloads: DownloadService
     bus: Bus
@@ -557,6 +561,7 @@ def build(
         findings=findings,
         commands=commands,
         campaigns=Campaigns(commanding),
+        policies=PolicyService(registry=registry, **usual),
         diagnostics=DiagnosticsService(commands=commands, sealer=keys.sealer, **usual),
         downloads=DownloadService(clock, subscriptions),
         bus=bus,
@@ -590,7 +595,7 @@ def device_listener(
         check_ins=plane.fleet.check_ins,
         entitlements=EntitlementRpc(service=plane.licensing, anchors=anchors, clock=plane.clocks.business),
         detections=DetectionRpc(plane.findings.detections),
-        commands=CommandExchangeRpc(plane.commands),
+        commands=PolicyExchangeRpc(CommandExchangeRpc(plane.commands), plane.policies.delivery),
         diagnostics=DiagnosticUploadsRpc(plane.diagnostics),
         streams=streams,
         check_in_interval_s=check_in_interval_s,
@@ -635,6 +640,7 @@ def people_listener(
         partial(add_LicensingServiceServicer_to_server, licensing),
         partial(add_FleetServiceServicer_to_server, fleet),
         partial(add_CommandServiceServicer_to_server, CommandRpc(plane.commands, plane.campaigns)),
+        partial(add_PolicyServiceServicer_to_server, PolicyRpc(plane.policies)),
         partial(add_DiagnosticsServiceServicer_to_server, DiagnosticsRpc(plane.diagnostics)),
         partial(add_DownloadServiceServicer_to_server, DownloadRpc(plane.database, plane.downloads)),
         partial(

@@ -19,6 +19,7 @@ from agent.control.command_wire import command_from_wire, report_to_wire
 from agent.control.device_report import DeviceReport, batch_to_wire, status_to_wire
 from agent.control.entitlements import EntitlementKeeper
 from agent.control.link_settings import LinkSettings
+from agent.control.managed_policy import GivenPolicy
 from agent.control.refusals import TRANSIENT, error_detail, is_transient, refusal_from_rpc
 from agent.control.tls_probe import explain_unreachable
 from agent.domain.commands import CommandEntry, RemoteCommand
@@ -72,6 +73,17 @@ class NoCommands:
         """Nothing was told."""
 
 
+class PolicyDesk(Protocol):
+    """Where policies go; see `agent.control.policy_keeper.PolicyKeeper`."""
+
+    @property
+    def etag(self) -> str:
+        """Of the policy that was given last."""
+
+    def receive(self, untrusted: GivenPolicy) -> None:
+        """Take what arrived."""
+
+
 class ControlLink:
     """Keeps this device in contact; port `agent.domain.ports.IncidentUplink`.
 
@@ -99,6 +111,7 @@ class ControlLink:
         self._randomness = randomness
         self._report = report
         self._commands: CommandDesk = NoCommands()
+        self._policies: PolicyDesk | None = None
         self._on_contact = on_contact
         self._wake = asyncio.Event()
         self._failures = 0
@@ -126,6 +139,10 @@ class ControlLink:
     def attend(self, commands: CommandDesk) -> None:
         """From now on commands go there, and reports about them come from there."""
         self._commands = commands
+
+    def attend_policies(self, policies: PolicyDesk) -> None:
+        """From now on policies go there."""
+        self._policies = policies
 
     async def run(self) -> None:
         """Check in until cancelled; a device that is not activated, or by a file, waits for `wake`."""
@@ -182,12 +199,15 @@ class ControlLink:
             entitlement_serial=claims.serial if claims else 0,
             command_reports=[report_to_wire(entry) for entry in reports],
             contact_nonce=self._keeper.contact_nonce(),
+            policy_etag=self._policies.etag if self._policies else "",
         )
         answer = await self._ask(lambda stub: stub.CheckIn(request, timeout=CALL_TIMEOUT_S))
         self._keeper.note_contact(
             from_us(answer.server_time_at_us), answer.check_in_interval_s, answer.next_contact_nonce
         )
         self._take_commands(answer, reports)
+        if self._policies is not None and answer.HasField("policy"):
+            self._policies.receive(given_policy(answer.policy))
         if answer.entitlement_changed or self._refresh_is_due():
             await self.refresh()
         if self._rotation_is_due():
@@ -373,6 +393,11 @@ def report_refused(error: grpc.aio.AioRpcError, request_bytes: int) -> UplinkErr
     too_large = detail is None and error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and request_bytes > _LARGE_BYTES
     content = too_large or error.code() in _REFUSES_CONTENT
     return UplinkError(code, permanent=content or not is_transient(error), retry_after_s=wait, content=content)
+
+
+def given_policy(untrusted: device_pb2.DevicePolicy) -> GivenPolicy:
+    """A policy from its message; bytes that are no text are kept apart from text, and refused later."""
+    return GivenPolicy(untrusted.etag, untrusted.version, untrusted.document.decode("utf-8", "surrogateescape"))
 
 
 def rotation_is_due(certificate_pem: bytes, now: datetime) -> bool:

@@ -254,6 +254,11 @@ class RealtimeProtection:
         self._forget_clean()
         self._apply_mode()
 
+    def follow_policy(self) -> None:
+        """The policy changed: the mode that was asked for before goes no further than what it made of that."""
+        self._wanted_mode = None
+        self.refresh_access()
+
     def _forget_clean(self) -> None:
         self._bench.outdate()
         self._source.forget_clean()

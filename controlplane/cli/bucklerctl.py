@@ -11,6 +11,7 @@ from controlplane.cli.ctl.audit import audit
 from controlplane.cli.ctl.command import command
 from controlplane.cli.ctl.detection import detection
 from controlplane.cli.ctl.device import device
+from controlplane.cli.ctl.device_label import label
 from controlplane.cli.ctl.diagnostics import diagnostics
 from controlplane.cli.ctl.doctor import doctor
 from controlplane.cli.ctl.download import download
@@ -23,6 +24,7 @@ from controlplane.cli.ctl.login import login, logout, password, whoami
 from controlplane.cli.ctl.notice import notice
 from controlplane.cli.ctl.organisation_export import export
 from controlplane.cli.ctl.payment_method import payment_method
+from controlplane.cli.ctl.policy_changes import policy
 from controlplane.cli.ctl.quarantine import quarantine
 from controlplane.cli.ctl.refund import refund
 from controlplane.cli.ctl.sandbox import sandbox
@@ -45,7 +47,9 @@ app.command()(whoami)
 app.command()(export)
 app.command()(doctor)
 app.add_typer(fleet, name="fleet")
+device.add_typer(label, name="label")
 app.add_typer(device, name="device")
+app.add_typer(policy, name="policy")
 app.add_typer(detection, name="detection")
 app.add_typer(incident, name="incident")
 app.add_typer(webhook, name="webhook")

@@ -75,10 +75,10 @@ class EntitlementCalls(Protocol):
 
 
 class CommandCalls(Protocol):
-    """The part of `CheckIn` that belongs to commands."""
+    """The part of `CheckIn` that belongs to commands, and to what is told beside them."""
 
     async def exchange(self, request: CheckInRequest, principal: DevicePrincipal) -> CheckInResponse:
-        """An answer in which only the fields about commands are set."""
+        """An answer in which only the fields about these are set."""
 
 
 class DiagnosticCalls(Protocol):

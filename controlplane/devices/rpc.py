@@ -54,7 +54,7 @@ class DeviceRpc(DeviceServiceServicer):
         check_ins: Takes what they say about themselves.
         entitlements: The call that belongs to licensing.
         detections: The call that belongs to detections.
-        commands: The part of a check-in that belongs to commands.
+        commands: The part of a check-in that belongs to commands and policies.
         diagnostics: The call that belongs to diagnostics.
         streams: Serves `Connect`.
         check_in_interval_s: What devices are asked to keep to, in seconds.
@@ -298,8 +298,11 @@ def _harmless(untrusted: device_pb2.DeviceStatus) -> device_pb2.DeviceStatus:
         "engine",
         "engine_version",
         "signatures_version",
+        "policy_version_desired",
+        "policy_version_applied",
     ):
         setattr(kept, name, harmless_text(getattr(untrusted, name), limit=255))
+    kept.policy_refusal = harmless_text(untrusted.policy_refusal, limit=_MAX_MESSAGE_CHARACTERS)
     if kept.HasField("platform"):
         for name in ("os", "os_version", "architecture", "agent_version"):
             setattr(kept.platform, name, harmless_text(getattr(untrusted.platform, name), limit=255))
