@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from controlplane import app
+from controlplane import app, listeners
 from controlplane.commands.rows import open_counts
 from controlplane.commands.rpc import CommandExchangeRpc
 from controlplane.config import ServerConfig
@@ -122,8 +122,8 @@ async def _start(server: Opened, options: ServeOptions, running: AsyncExitStack)
         randomness=plane.randomness,
     )
     monitor = _monitor(plane, streams.connections)
-    around = MeterInterceptor(monitor.calls), app.interceptor(plane)
-    listener = app.device_listener(
+    around = MeterInterceptor(monitor.calls), listeners.interceptor(plane)
+    listener = listeners.device_listener(
         plane,
         options.device_listen or _next_port(options.listen),
         streams=streams,
@@ -133,13 +133,13 @@ async def _start(server: Opened, options: ServeOptions, running: AsyncExitStack)
     running.push_async_callback(devices.stop)
     # Before the port: it waits for calls in flight, and a stream would be one for minutes.
     running.callback(streams.connections.stop)
-    web = await _start_web(plane, options.web_listen, running, hooks=app.web_hooks(plane))
+    web = await _start_web(plane, options.web_listen, running, hooks=listeners.web_hooks(plane))
     watched = await _start_web(plane, options.monitor_listen, running, pages=monitor.pages())
     enrollment = EnrollmentSettings(
         check_in_interval_s=options.check_in_interval_s, device_address=f":{devices.address.port}"
     )
     people = await start_server(
-        app.people_listener(plane, options.listen, enrollment=enrollment, sandbox=server.sandbox), *around
+        listeners.people_listener(plane, options.listen, enrollment=enrollment, sandbox=server.sandbox), *around
     )
     running.push_async_callback(people.stop)
     return Serving(people.address, devices.address, web, watched)
