@@ -431,6 +431,31 @@ class _Usual(TypedDict):
     clock: Clock
 
 
+def _build_licensing(
+    usual: _Usual,
+    randomness: Randomness,
+    registry: DeviceRegistry,
+    allotments: Allotments,
+    seats: Seats,
+    subscriptions: SubscriptionService,
+    issuer: EntitlementIssuer,
+    notices: NoticeService,
+) -> LicensingParts:
+    """What the use cases of licensing share."""
+    terms = TermsReader(subscriptions)
+    return LicensingParts(
+        registry=registry,
+        keys=ActivationKeys(randomness),
+        allotments=allotments,
+        seats=seats,
+        seating=Seating(allotments=allotments, seats=seats, notices=notices, **usual),
+        terms=terms,
+        issuer=issuer,
+        licences=DeviceLicences(seats=seats, terms=terms, issuer=issuer, clock=usual["clock"]),
+        notices=notices,
+    )
+
+
 def build(
     database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | None = None, bus: Bus | None = None
 ) -> ControlPlane:
@@ -472,21 +497,9 @@ def build(
         notices=notices,
         seats=allotments,
     )
-    seating = Seating(allotments=allotments, seats=seats, notices=notices, **usual)
-    terms = TermsReader(subscriptions)
     issuer = EntitlementIssuer(database, keys.signer, clock)
-    licences = DeviceLicences(seats=seats, terms=terms, issuer=issuer, clock=clock)
-    parts = LicensingParts(
-        registry=registry,
-        keys=ActivationKeys(randomness),
-        allotments=allotments,
-        seats=seats,
-        seating=seating,
-        terms=terms,
-        issuer=issuer,
-        licences=licences,
-        notices=notices,
-    )
+    parts = _build_licensing(usual, randomness, registry, allotments, seats, subscriptions, issuer, notices)
+    licences = parts.licences
     watched = WatchGround(database, registry, standings, keys.sealer, audit, clock, clocks.wall, randomness)
     findings = build_findings(watched)
     commanding = CommandGround(registry=registry, access=licences, nudges=BusNudges(bus), **usual)
@@ -507,7 +520,7 @@ def build(
         licensing=LicensingService(parts=parts, authority=keys.authority, wall=clocks.wall, times=times, **usual),
         key_desk=KeyDesk(parts=parts, **usual),
         seat_desk=SeatDesk(parts=parts, **usual),
-        seating=seating,
+        seating=parts.seating,
         issuer=issuer,
         devices=DeviceService(registry=registry, licences=licences, authority=keys.authority, **usual),
         fleet=build_watch(watched, findings, notices, licences),
