@@ -12,10 +12,29 @@ down_revision = "0026"
 branch_labels = None
 depends_on = None
 
+DEVICES_IN_USE = (
+    """
+    INSERT INTO device_standings (org_id, device_id, name, subscription_id, condition, changes_at)
+    SELECT d.org_id, d.device_id, d.name,
+           COALESCE((SELECT s.subscription_id FROM seats s WHERE s.org_id = d.org_id AND s.device_id = d.device_id
+                     ORDER BY s.held_since DESC, s.subscription_id DESC LIMIT 1), ''),
+           CASE WHEN t.device_id IS NULL THEN 'NEVER_SEEN' ELSE '' END,
+           CASE WHEN t.device_id IS NULL THEN NULL ELSE 0 END
+    FROM devices d LEFT JOIN device_statuses t ON t.org_id = d.org_id AND t.device_id = d.device_id
+    WHERE d.deactivated_at IS NULL AND d.revoked_at IS NULL
+    """,
+    """
+    INSERT INTO fleet_counts (org_id, subscription_id, condition, devices)
+    SELECT org_id, subscription_id, condition, count(*) FROM device_standings
+    GROUP BY org_id, subscription_id, condition
+    """,
+)
+
 
 def upgrade() -> None:
     _tables()
-    _devices_in_use()
+    for statement in DEVICES_IN_USE:
+        op.execute(statement)
 
 
 def _tables() -> None:
@@ -46,22 +65,4 @@ def _tables() -> None:
         sa.Column("subscription_id", sa.Text, nullable=False),
         sa.Column("condition", sa.Text, nullable=False),
         sa.Column("devices", sa.BigInteger, nullable=False),
-    )
-
-
-def _devices_in_use() -> None:
-    op.execute(
-        "INSERT INTO device_standings (org_id, device_id, name, subscription_id, condition, changes_at) "
-        "SELECT d.org_id, d.device_id, d.name, "
-        "COALESCE((SELECT s.subscription_id FROM seats s WHERE s.org_id = d.org_id AND s.device_id = d.device_id "
-        "ORDER BY s.held_since DESC, s.subscription_id DESC LIMIT 1), ''), "
-        "CASE WHEN t.device_id IS NULL THEN 'NEVER_SEEN' ELSE '' END, "
-        "CASE WHEN t.device_id IS NULL THEN NULL ELSE 0 END "
-        "FROM devices d LEFT JOIN device_statuses t ON t.org_id = d.org_id AND t.device_id = d.device_id "
-        "WHERE d.deactivated_at IS NULL AND d.revoked_at IS NULL"
-    )
-    op.execute(
-        "INSERT INTO fleet_counts (org_id, subscription_id, condition, devices) "
-        "SELECT org_id, subscription_id, condition, count(*) FROM device_standings "
-        "GROUP BY org_id, subscription_id, condition"
     )

@@ -4,11 +4,13 @@ import asyncio
 from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import text
 
 from controlplane.devices.fleet import DeviceFilter
 from controlplane.devices.freshness import WRITE_EVERY
@@ -165,6 +167,30 @@ async def _play(database: Database, tmp_path: Path, seed: int, rounds: int) -> C
     finally:
         for server in servers:
             await server.close()
+
+
+async def test_an_upgrade_counts_the_devices_that_are_there(database: Database, tmp_path: Path) -> None:
+    world = World(database, tmp_path)
+    scene = Scene([world], await world.customer(seats=6), Random(3))
+    for name in ("never seen", "healthy", "at risk", "without a seat", "gone"):
+        activated = await world.activate(scene.customer, name=name)
+        device = principal_of(activated)
+        if name != "never seen":
+            report = DeviceReport(name != "at risk", world.clock.now(), (), None, 0, None, b"")
+            await world.check_ins.take(device, report, 1)
+        if name == "without a seat":
+            await world.release(scene.customer, device.device_id)
+        if name == "gone":
+            await world.devices.deactivate(device, "")
+    before = await world.fleet.summary(scene.customer.org_id)
+    migration = import_module("controlplane.storage.migrations.versions.0028_fleet_counts")
+    async with database.transaction() as uow:
+        for table in ("device_standings", "fleet_counts", "fleet_changes"):
+            await uow.connection.execute(text(f"DELETE FROM {table}"))
+        for statement in migration.DEVICES_IN_USE:
+            await uow.connection.execute(text(statement))
+    assert await world.fleet.summary(scene.customer.org_id) == before
+    assert len(await _agrees(scene)) == 4
 
 
 async def test_counters_equal_a_recount_whatever_happens(database: Database, tmp_path: Path) -> None:
