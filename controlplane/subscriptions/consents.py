@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controlplane.billing.money import Money
@@ -17,6 +17,7 @@ from controlplane.catalog.model import Plan, Term
 from controlplane.notices.service import MONTHLY_LEAD, YEARLY_LEAD
 from controlplane.runtime.principal import current_actor
 from controlplane.storage.database import UnitOfWork
+from controlplane.storage.upsert import insert_into
 from controlplane.subscriptions.model import Subscription
 from controlplane.subscriptions.tables import renewal_consents
 
@@ -62,17 +63,19 @@ async def record(uow: UnitOfWork, subscription: Subscription, plan: Plan, occasi
     minor = plan.price(subscription.term, subscription.currency) if subscription.currency else None
     if minor is None:
         return
+    agreed = {
+        "given_by": current_actor(),
+        "occasion": occasion.value,
+        "plan_id": plan.plan_id,
+        "catalog_version": plan.catalog_version,
+        "statement": statement(subscription, plan, Money(minor, subscription.currency)),
+    }
+    key = {"org_id": subscription.org_id, "subscription_id": subscription.subscription_id, "given_at": now}
+    # Of two at one instant the later one holds.
     await uow.connection.execute(
-        insert(renewal_consents).values(
-            org_id=subscription.org_id,
-            subscription_id=subscription.subscription_id,
-            given_at=now,
-            given_by=current_actor(),
-            occasion=occasion.value,
-            plan_id=plan.plan_id,
-            catalog_version=plan.catalog_version,
-            statement=statement(subscription, plan, Money(minor, subscription.currency)),
-        )
+        insert_into(uow.connection, renewal_consents)
+        .values(**key, **agreed)
+        .on_conflict_do_update(index_elements=list(key), set_=agreed)
     )
 
 
