@@ -10,7 +10,7 @@ import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
@@ -18,11 +18,13 @@ import structlog
 
 from agent.config import AgentConfig
 from agent.control.access_watch import AccessWatch
+from agent.control.activation_memory import refusals_remembered
 from agent.control.channel import read_authorities
 from agent.control.command_runner import CommandRunner
 from agent.control.commands.allow import AllowHandler
 from agent.control.commands.deactivate import DeactivateHandler
 from agent.control.commands.delete import DeleteHandler
+from agent.control.commands.diagnostics import DiagnosticsHandler
 from agent.control.commands.restart import RestartHandler
 from agent.control.commands.restore import RestoreHandler
 from agent.control.commands.scan import ScanHandler
@@ -31,7 +33,12 @@ from agent.control.enrolment import ActivationOrder, ActivationOutcome, Enroller
 from agent.control.entitlements import EntitlementKeeper
 from agent.control.link import ControlLink, not_activated
 from agent.control.policy_book import PolicyBook
+from agent.control.stream import ControlStream
+from agent.control.stream_pace import StreamState
+from agent.control.ways import ways_to_the_control_plane
+from agent.domain.costs import BACKGROUND, CostBook
 from agent.domain.errors import BucklerError, ExitStatus
+from agent.domain.facts import ScanFacts
 from agent.domain.files import FileIdentity
 from agent.domain.health import HealthIssue, ProtectionFacts, health_issues
 from agent.domain.policy import Mode
@@ -44,13 +51,14 @@ from agent.local_api.status import (
     LicenceFacts,
     RealtimeFacts,
     ResourceFacts,
-    ScheduleFacts,
     StatusFacts,
     StatusField,
     schedule_fields,
 )
 from agent.local_api.status_board import StatusBoard, StatusSources
 from agent.local_api.steering import ScanAction
+from agent.managed import Managed, PolicyFollowers, follow, open_managed
+from agent.observed import engine_facts, realtime_facts, resource_facts, schedule_facts
 from agent.platform.clock import SystemClock, local_zone
 from agent.platform.data_dir import prepare_data_dir
 from agent.platform.interpreter import files_allowed, settle_in
@@ -71,18 +79,18 @@ from agent.report.outbox import StoredIncidentLog
 from agent.report.sender import Sender
 from agent.scanner.consequences import Consequences
 from agent.scanner.engines.registry import engine_that_remembers
-from agent.scanner.governor import GovernedWorkers, GovernorFacts, ScanGovernor
+from agent.scanner.governor import GovernedWorkers, ScanGovernor
 from agent.scanner.machine_cache import scan_cache
 from agent.scanner.rulepack import CompiledPack, builtin_signatures, compile_pack, load_rules
 from agent.scanner.scheduled.ground import ground_of
 from agent.scanner.scheduled.requested import RequestedScans
-from agent.scanner.scheduled.scans import ScheduledScans, ScheduleParts, ScheduleState
-from agent.scanner.scheduled.settings import ScheduleSettings
+from agent.scanner.scheduled.scans import ScheduledScans, ScheduleParts
 from agent.scanner.service import ScannerService
 from agent.service.life_signs import LifeSigns
 from agent.storage.announcing import AnnouncingStore
 from agent.storage.database import open_database
 from agent.supervision import Parts, kept_running, supervise
+from agent.support.diagnostics.apart import make_bundle_apart
 
 log = structlog.get_logger()
 
@@ -104,11 +112,16 @@ class Device:
     keeper: EntitlementKeeper
     book: PolicyBook
     vault: Vault
+    managed: Managed
 
 
 @contextmanager
-def open_device(config: AgentConfig) -> Iterator[Device]:
+def open_device(config: AgentConfig, *, begins: bool = False) -> Iterator[Device]:
     """Open the data folder, making what is not there yet.
+
+    Args:
+        config: As configured here; the device works by what its organisation sets beside that.
+        begins: The service starts; a policy on trial is tried.
 
     Raises:
         BucklerError: `DATA_DIR_UNUSABLE`, `DATABASE_…`.
@@ -120,11 +133,18 @@ def open_device(config: AgentConfig) -> Iterator[Device]:
     try:
         store = AnnouncingStore(database)
         keeper = EntitlementKeeper(store, clock, config.locations.device_key)
+        managed = open_managed(store, keeper, config)
+        if begins:
+            managed.keeper.begin()
+        config = managed.config()
         book = PolicyBook(store, config.policy, keeper.access, lambda: keeper.claims)
+        book.manage(managed.keeper.in_force)
         store.when_exclusions_change(book.reload)
         settings = VaultSettings(config.locations.vault, config.retention)
         vault = Vault(settings, store, clock, randomness, stop=lambda *file: _stop_processes(book, *file))
-        yield Device(config, clock, randomness, store, keeper, book, vault)
+        yield Device(config, clock, randomness, store, keeper, book, vault, managed)
+        if begins:
+            managed.keeper.end()
     finally:
         database.close()
 
@@ -137,7 +157,14 @@ def _stop_processes(book: PolicyBook, identity: FileIdentity, path: str) -> tupl
 def direct_actions(device: Device, switch_mode: Callable[[Mode], Mode]) -> DirectActions:
     """The owner's actions, done in this process."""
     return DirectActions(
-        device.store, device.vault, device.clock, device.randomness, switch_mode, device.config.retention
+        device.store,
+        device.vault,
+        device.clock,
+        device.randomness,
+        switch_mode,
+        device.config.retention,
+        device.book.managed_exclusions,
+        device.book.check_removable,
     )
 
 
@@ -156,6 +183,7 @@ class Agent:
     upkeep: VaultUpkeep
     restarts: Counter[str]
     link: ControlLink
+    stream: ControlStream
     sender: Sender
     watch: AccessWatch
     local_api: LocalApi
@@ -200,8 +228,8 @@ async def run_agent(config: AgentConfig, notice: ServiceNotice, announce: Callab
     prepare_data_dir(config.locations.data_dir)
     with (
         AgentLock(config.locations.lock),
-        watching(register_folder(), config.realtime.roots, config.locations.data_dir),
-        open_device(config) as device,
+        open_device(config, begins=True) as device,
+        watching(register_folder(), device.config.realtime.roots, config.locations.data_dir),
     ):
         agent = build_agent(device, notice, announce, restart)
         try:
@@ -225,8 +253,7 @@ def build_agent(
     """
     config, clock, randomness = device.config, device.clock, device.randomness
     keeper, book, store = device.keeper, device.book, device.store
-    engine = engine_that_remembers(config.scanner.engine, config.locations.data_dir)
-    pack = compile_pack(load_rules((builtin_signatures(), *config.extra_rules)), engine)
+    pack = _compile(config)
     scanner = ScannerService(config.scanner, pack, clock)
     own_folders = (str(config.locations.data_dir),)
     source = choose_source(
@@ -237,7 +264,7 @@ def build_agent(
         block=config.realtime.block,
     )
     governor = ScanGovernor(scanner, config.resources, clock, lambda: realtime.state().mode is Mode.BLOCK)
-    restarts: Counter[str] = Counter()
+    restarts, costs = Counter[str](), CostBook(clock.monotonic_ns())
     realtime = RealtimeProtection(
         RealtimeSettings(
             config.realtime.roots,
@@ -256,10 +283,11 @@ def build_agent(
         randomness,
         book.current,
         keeper.access,
-        on_proven=lambda: _tell_proven(_proven_line(realtime.state()), announce, life_signs.proven),
+        on_proven=lambda: _proven(_proven_line(realtime.state()), device, announce, life_signs.proven),
         is_own=device.vault.is_vault_path,
+        costs=costs,
     )
-    parts = _background_parts(device, pack, own_folders, realtime.is_self_test, governor.watch)
+    parts = _background_parts(device, pack, own_folders, realtime.is_self_test, governor.watch, costs)
     scheduled = ScheduledScans(config.schedule, parts, store, clock, randomness)
     requested = RequestedScans(parts, own_folders, config.schedule.cpu_percent, store, clock)
     board = _board_of_service(
@@ -269,32 +297,48 @@ def build_agent(
         realtime,
         scheduled,
         lambda: _scan_processes(scanner, scheduled, requested),
-        lambda: link.last_error,
-        lambda: _resource_facts(governor.facts(), restarts),
+        lambda: _licence_facts(device, link.last_error, stream.state),
+        lambda: resource_facts(governor.facts(), restarts),
     )
-    watch = AccessWatch(keeper.access, lambda: _access_changed(realtime, sender))
-    link = ControlLink(config.link, keeper, clock, randomness, _reporter(board), watch.wake)
+    watch = AccessWatch(keeper.access, lambda: _access_changed(device, realtime, sender))
+    link, stream = ways_to_the_control_plane(config.link, keeper, clock, randomness, _reporter(board), watch.wake)
     actions = direct_actions(device, lambda mode: _switch_mode(mode, realtime, book))
     handlers = _command_handlers(device, actions, requested, link, restart)
-    commands = CommandRunner(store, handlers, keeper.access, clock, link.report_soon)
-    link.attend(commands)
+    commands = CommandRunner(store, handlers, keeper.access, clock, stream.tell)
+    for way in (link, stream):
+        way.attend(commands)
+    _follow_policy(device, link, realtime, scheduled, restart)
     sender = Sender(store, link, clock, randomness)
-    loop = asyncio.get_running_loop()
-    # Captures write the outbox in threads; the sender lives on the loop.
-    store.when_outbox_grows(lambda: _on_loop(loop, sender.wake))
+    _wake_when_outbox_grows(store, sender, asyncio.get_running_loop())
     local_api = LocalApi(
         config.locations.local_api,
         actions,
         board.fields,
-        lambda: _reload(keeper, link, watch),
+        lambda: _reload(device, link, watch),
         lambda action: _steer(action, scheduled, device),
+        lambda window: costs.report(window, clock.monotonic_ns()),
     )
-    upkeep = VaultUpkeep(device.vault, randomness)
     life_signs = LifeSigns(notice, lambda: _issues_of_service(device, scanner, realtime.state()))
     return Agent(
-        device, pack, scanner, governor, realtime, upkeep, restarts, link, sender, watch, local_api, scheduled,
-        commands, life_signs,
+        device, pack, scanner, governor, realtime, VaultUpkeep(device.vault, randomness), restarts, link, stream,
+        sender, watch, local_api, scheduled, commands, life_signs,
     )  # fmt: skip
+
+
+def _compile(config: AgentConfig) -> CompiledPack:
+    engine = engine_that_remembers(config.scanner.engine, config.locations.data_dir)
+    return compile_pack(load_rules((builtin_signatures(), *config.extra_rules)), engine)
+
+
+def _follow_policy(
+    device: Device,
+    link: ControlLink,
+    realtime: RealtimeProtection,
+    scheduled: ScheduledScans,
+    restart: Callable[[], None],
+) -> None:
+    link.attend_policies(device.managed.keeper)
+    follow(device.managed, PolicyFollowers(device.book.manage, realtime.follow_policy, scheduled.reconfigure), restart)
 
 
 def _command_handlers(
@@ -307,7 +351,12 @@ def _command_handlers(
         AllowHandler(lambda *what: actions.add_exclusion(NewExclusion(*what)), device.clock),
         RestartHandler(restart),
         DeactivateHandler(link.deactivate),
+        DiagnosticsHandler(device.config.diagnostics, lambda hide: _bundle(device.config, hide_paths=hide), link),
     )
+
+
+async def _bundle(config: AgentConfig, *, hide_paths: bool) -> bytes:
+    return await make_bundle_apart(config.locations.options, config.locations.data_dir, hide_paths=hide_paths)
 
 
 def _scan_processes(scanner: ScannerService, scheduled: ScheduledScans, requested: RequestedScans) -> frozenset[int]:
@@ -320,13 +369,18 @@ def _background_parts(
     own_folders: tuple[str, ...],
     is_own_test: Callable[[FileIdentity], bool],
     began: Callable[[GovernedWorkers], None],
+    costs: CostBook,
 ) -> ScheduleParts:
     """Of scans in the background: with one worker of their own, which nothing else waits for."""
     config = device.config
     settings = replace(config.scanner, workers=1, background=True)
     consequences = Consequences(device.vault, StoredIncidentLog(device.store), device.clock, device.randomness)
+
+    def scanned(path: str, facts: ScanFacts) -> None:
+        costs.add(path, facts, BACKGROUND, device.clock.monotonic_ns())
+
     return ScheduleParts(
-        open_scanner=lambda: ScannerService(settings, pack, device.clock),
+        open_scanner=lambda: ScannerService(settings, pack, device.clock, scanned),
         began=began,
         open_cache=lambda: scan_cache(config.locations.scan_cache, pack, settings.limits),
         ground=lambda kind: ground_of(kind, own_folders, network=config.schedule.network_filesystems),
@@ -358,6 +412,7 @@ def _parts_of(agent: Agent) -> Parts:
                 ("upkeep", agent.upkeep.run),
                 ("sender", agent.sender.run),
                 ("link", agent.link.run),
+                ("stream", agent.stream.run),
                 ("commands", agent.commands.run),
                 ("scheduled_scans", agent.scheduled.run),
             )
@@ -365,7 +420,8 @@ def _parts_of(agent: Agent) -> Parts:
     }
 
 
-def _tell_proven(line: str, *listeners: Callable[[str], None]) -> None:
+def _proven(line: str, device: Device, *listeners: Callable[[str], None]) -> None:
+    device.managed.keeper.proven()
     for tell in listeners:
         tell(line)
 
@@ -381,9 +437,10 @@ def _switch_mode(mode: Mode, realtime: RealtimeProtection, book: PolicyBook) -> 
     return book.set_mode(mode)
 
 
-def _reload(keeper: EntitlementKeeper, link: ControlLink, watch: AccessWatch) -> None:
+def _reload(device: Device, link: ControlLink, watch: AccessWatch) -> None:
     """Another process activated or deactivated this device."""
-    keeper.reload()
+    device.keeper.reload()
+    device.managed.keeper.settle()
     link.wake()
     watch.wake()
 
@@ -404,7 +461,12 @@ def _steer(action: ScanAction, scheduled: ScheduledScans, device: Device) -> tup
                 )
         case ScanAction.TELL:
             pass
-    return schedule_fields(_schedule_facts(scheduled.state(), device.config.schedule))
+    return schedule_fields(schedule_facts(scheduled.state(), scheduled.settings), device.managed.names())
+
+
+def _wake_when_outbox_grows(store: AnnouncingStore, sender: Sender, loop: asyncio.AbstractEventLoop) -> None:
+    """Captures write the outbox in threads; the sender lives on the loop."""
+    store.when_outbox_grows(lambda: _on_loop(loop, sender.wake))
 
 
 def _on_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
@@ -412,8 +474,9 @@ def _on_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
     loop.call_soon_threadsafe(call)
 
 
-def _access_changed(realtime: RealtimeProtection, sender: Sender) -> None:
+def _access_changed(device: Device, realtime: RealtimeProtection, sender: Sender) -> None:
     """Fall back from blocking, or return to it; what could not be sent before may be welcome now."""
+    device.managed.keeper.settle()
     realtime.refresh_access()
     sender.wake()
 
@@ -428,19 +491,20 @@ def _board_of_service(
     realtime: RealtimeProtection,
     scheduled: ScheduledScans,
     worker_pids: Callable[[], frozenset[int]],
-    last_error: Callable[[], BucklerError | None],
+    licence: Callable[[], LicenceFacts],
     resources: Callable[[], ResourceFacts],
 ) -> StatusBoard:
     sources = StatusSources(
-        licence=lambda: _licence_facts(device, last_error()),
-        realtime=lambda: _realtime_facts(realtime.state()),
-        engine=lambda: _engine_facts(pack, scanner),
+        licence=licence,
+        realtime=lambda: realtime_facts(realtime.state()),
+        engine=lambda: engine_facts(pack, scanner),
         issues=lambda: _issues_of_service(device, scanner, realtime.state()),
-        policy_version=lambda: device.book.current().version,
+        policy_version=device.book.local_version,
         worker_pids=worker_pids,
         resources=resources,
         retention=device.config.retention,
-        schedule=lambda: _schedule_facts(scheduled.state(), device.config.schedule),
+        schedule=lambda: schedule_facts(scheduled.state(), scheduled.settings),
+        policy=device.managed.facts,
     )
     return StatusBoard(device.store, device.clock, sources, app_version())
 
@@ -452,21 +516,25 @@ def _board_without_service(device: Device) -> StatusBoard:
         realtime=RealtimeFacts,
         engine=EngineFacts,
         issues=lambda: (not_running, *device.keeper.issues),
-        policy_version=lambda: device.book.current().version,
+        policy_version=device.book.local_version,
         worker_pids=frozenset,
         resources=ResourceFacts,
         retention=device.config.retention,
+        policy=device.managed.facts,
     )
     return StatusBoard(device.store, device.clock, sources, app_version())
 
 
 def _issues_of_service(device: Device, scanner: ScannerService, state: RealtimeState) -> tuple[HealthIssue, ...]:
-    reported = (*state.issues, *scanner.health(), *device.keeper.issues, *device.book.issues())
+    book, managed = device.book.issues(), device.managed.issues()
+    reported = (*state.issues, *scanner.health(), *device.keeper.issues, *book, *managed)
     facts = ProtectionFacts(state.enabled, state.proven_at, state.degraded_because, reported)
     return health_issues(facts, device.clock.now())
 
 
-def _licence_facts(device: Device, last_error: BucklerError | None) -> LicenceFacts:
+def _licence_facts(
+    device: Device, last_error: BucklerError | None, stream: StreamState = StreamState.OFF
+) -> LicenceFacts:
     attempt = unfinished_attempt(device.store)
     return LicenceFacts(
         access=device.keeper.access(),
@@ -474,53 +542,7 @@ def _licence_facts(device: Device, last_error: BucklerError | None) -> LicenceFa
         enrolment=device.keeper.enrolment,
         last_error=f"{last_error.code}: {last_error.message}" if last_error else "",
         activation_in_progress=attempt[0] if attempt else "",
-    )
-
-
-def _realtime_facts(state: RealtimeState) -> RealtimeFacts:
-    return RealtimeFacts(
-        enabled=state.enabled,
-        subsystem=state.subsystem,
-        mode=state.mode.value,
-        proven_at=state.proven_at,
-        roots=state.roots,
-        events_lost=state.events_lost,
-        queue_depth=state.queue_depth,
-    )
-
-
-def _schedule_facts(state: ScheduleState, settings: ScheduleSettings) -> ScheduleFacts:
-    scan = state.unfinished
-    return ScheduleFacts(
-        state="running" if state.running else state.hold.value if state.hold else "waiting",
-        scan=scan.kind.value if scan else "",
-        started_at=scan.started_at if scan else None,
-        **(asdict(scan.counts) if scan else {}),
-        stops=scan.stops if scan else 0,
-        schedules={kind.value: str(schedule) for kind, schedule in settings.schedules.items()},
-        due={kind.value: at for kind, at in state.due.items()},
-    )
-
-
-def _resource_facts(governor: GovernorFacts, restarts: Counter[str]) -> ResourceFacts:
-    return ResourceFacts(
-        stage=governor.stage,
-        reason=governor.reason,
-        cpu_percent_peak=governor.cpu_percent_peak,
-        memory_mb_peak=governor.memory_mb_peak,
-        worker_restarts=governor.restarts,
-        part_restarts=tuple(sorted(restarts.items())),
-    )
-
-
-def _engine_facts(pack: CompiledPack, scanner: ScannerService) -> EngineFacts:
-    return EngineFacts(
-        engine=pack.engine,
-        engine_version=pack.engine_version,
-        signatures_version=pack.version,
-        signatures_made_at=pack.made_at,
-        workers=len(scanner.worker_pids()),
-        current_files=scanner.current_files(),
+        stream="" if stream is StreamState.OFF else stream.value,
     )
 
 
@@ -554,6 +576,9 @@ def _device_report(facts: StatusFacts, machine: SystemFacts) -> DeviceReport:
         os_version=machine.os_version,
         architecture=machine.architecture,
         agent_version=facts.app_version,
+        policy_desired=facts.policy.desired,
+        policy_applied=facts.policy.applied,
+        policy_refusal=facts.policy.refusal,
     )
 
 
@@ -583,7 +608,8 @@ async def activate_device(
     """Activate, and tell a running agent; see `agent.control.enrolment.Enroller.activate`."""
     with open_device(config) as device:
         order = ActivationOrder(key, server, read_authorities(ca_file), new_key)
-        outcome = await _enroller(config, device).activate(order)
+        with refusals_remembered(device.store, device.clock):
+            outcome = await _enroller(config, device).activate(order)
     await _tell_agent(config)
     return outcome
 

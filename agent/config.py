@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from agent.control.link_settings import LinkSettings
 from agent.control.policy_book import ConfiguredPolicy
+from agent.domain.consent import Consent
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.governor import ResourceLimits
 from agent.domain.policy import Action, Mode
@@ -61,6 +62,13 @@ class Locations:
     data_dir: Path
     config_file: Path | None
     local_api: LocalApiSettings
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What to say on a command line to mean the same agent."""
+        own = self.local_api.control_socket.parent == self.data_dir
+        data_dir = ("--data-dir", str(self.data_dir)) if own else ()
+        return (*data_dir, *(("--config", str(self.config_file)) if self.config_file else ()))
 
     @property
     def status_sockets(self) -> tuple[Path, ...]:
@@ -123,6 +131,7 @@ class AgentConfig:
         retention: How much the vault keeps.
         resources: What the agent may use of the machine.
         schedule: Scans that nobody asks for.
+        diagnostics: What of this device goes out when the control plane asks.
     """
 
     locations: Locations
@@ -135,6 +144,7 @@ class AgentConfig:
     retention: RetentionLimits = field(default_factory=RetentionLimits)
     resources: ResourceLimits = field(default_factory=ResourceLimits)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
+    diagnostics: Consent = Consent.HIDE_PATHS
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +248,10 @@ class _Quarantine(_Section):
         )
 
 
+class _Support(_Section):
+    diagnostics: Literal["never", "hide_paths", "allow"] = "hide_paths"
+
+
 class _Resources(_Section):
     cpu_percent: float = Field(default=_USUAL.cpu_percent, ge=1, le=100)
     memory_mb: float = Field(default=_USUAL.memory_mb, ge=_LEAST_MEMORY_MB)
@@ -256,6 +270,7 @@ class _Document(BaseSettings):
     quarantine: _Quarantine = _Quarantine()
     resources: _Resources = _Resources()
     schedule: _Schedule = _Schedule()
+    support: _Support = _Support()
 
     @classmethod
     def settings_customise_sources(
@@ -315,7 +330,38 @@ def load_config(overrides: Overrides) -> AgentConfig:
         retention=document.quarantine.limits(),
         resources=ResourceLimits(**document.resources.model_dump()),
         schedule=document.schedule.settings(),
+        diagnostics=Consent(document.support.diagnostics),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class SettingOrigin:
+    """A setting in force, and where it comes from: `default`, the file's path or the environment variable's name."""
+
+    value: Any
+    origin: str
+
+
+def settings_with_origins(overrides: Overrides) -> dict[str, SettingOrigin]:
+    """Every key of the configuration as `section.key`, for support.
+
+    Raises:
+        BucklerError: `CONFIG_INVALID`, `CONFIG_UNREADABLE`.
+    """
+    file = find_locations(overrides).config_file
+    content = _read_toml(file) if file else {}
+    found: dict[str, SettingOrigin] = {}
+    for section, values in _read_document(file).model_dump(mode="json").items():
+        for key, value in values.items():
+            variable = f"{ENV_PREFIX}{section}{_DELIMITER}{key}".upper()
+            if os.environ.get(variable):
+                origin = f"environment variable {variable}"
+            else:
+                origin = str(file) if key in content.get(section, {}) else "default"
+            found[f"{section}.{key}"] = SettingOrigin(value, origin)
+    if not found["realtime.roots"].value:
+        found["realtime.roots"] = SettingOrigin(default_roots(), found["realtime.roots"].origin)
+    return found
 
 
 def _block_settings(realtime: _Realtime, roots: list[str], file: Path | None) -> BlockSettings:

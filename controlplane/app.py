@@ -4,20 +4,19 @@ Nothing else builds dependencies, and nothing else may import `controlplane.keys
 `serving` (serve, jobs run) and the commands of `buckler-server`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import Final, TypedDict
+from typing import TypedDict
 
 from controlplane.accounts.audit import AuditLog
 from controlplane.accounts.factors import SecondFactors
 from controlplane.accounts.passwords import Argon2Passwords, Passwords
 from controlplane.accounts.people import PeopleDesk
 from controlplane.accounts.ports import Sealer
-from controlplane.accounts.rpc import AccountDesks, AccountRpc
+from controlplane.accounts.rpc import AccountDesks
 from controlplane.accounts.service import AccountService
 from controlplane.accounts.sign_in import SignIn
 from controlplane.accounts.tokens import Tokens
@@ -29,23 +28,20 @@ from controlplane.billing.providers.manual import ManualProvider
 from controlplane.billing.refund_desk import RefundDesk
 from controlplane.billing.refund_policy import read_policies
 from controlplane.billing.refunds import Refunds
-from controlplane.billing.rpc import BillingRpc
 from controlplane.billing.service import BillingService
 from controlplane.billing.wallet import Wallet
-from controlplane.billing.webhook import payment_hook
 from controlplane.catalog.service import CatalogService
 from controlplane.commands.campaigns import Campaigns
-from controlplane.commands.ports import NoNudges
-from controlplane.commands.rpc import CommandExchangeRpc, CommandRpc
 from controlplane.commands.service import CommandGround, CommandService
 from controlplane.config import BillingConfig, MailConfig
-from controlplane.detections.rpc import DetectionRpc
+from controlplane.connecting import BusNudges
 from controlplane.devices.assembly import Fleet
 from controlplane.devices.contact import DeviceContacts
 from controlplane.devices.registry import DeviceRegistry
-from controlplane.devices.rpc import DeviceRpc, FleetRpc
 from controlplane.devices.service import DeviceService
 from controlplane.devices.standings import Standings
+from controlplane.diagnostics.service import DiagnosticsService
+from controlplane.downloads.service import DownloadService
 from controlplane.findings import Findings, WatchGround, build_findings, build_watch
 from controlplane.keys import authority, root
 from controlplane.keys.authority import CertificateAuthority
@@ -58,59 +54,30 @@ from controlplane.licensing.key_desk import KeyDesk
 from controlplane.licensing.keys import ActivationKeys
 from controlplane.licensing.licences import DeviceLicences
 from controlplane.licensing.parts import LicensingParts
-from controlplane.licensing.rpc import EnrollmentRpc, EnrollmentSettings, EntitlementRpc, LicensingRpc, TrustAnchors
 from controlplane.licensing.seat_desk import SeatDesk
 from controlplane.licensing.seating import Seating
 from controlplane.licensing.seats import Seats
 from controlplane.licensing.service import LicensingService
 from controlplane.licensing.terms import TermsReader
 from controlplane.notices.mail import Mail, MailFolder, MailHeld, SmtpMail, SmtpSettings
-from controlplane.notices.rpc import NoticeRpc
 from controlplane.notices.service import NoticeService
-from controlplane.runtime.clock import Clock, ShiftedClock, SystemClock
-from controlplane.runtime.interceptors import CallEntry, CallInterceptor
+from controlplane.policies.service import PolicyService
+from controlplane.runtime.bus.memory import MemoryBus
+from controlplane.runtime.bus.port import Bus
+from controlplane.runtime.clock import Clock, SystemClock, TenantClock
 from controlplane.runtime.private_files import make_private_folder
 from controlplane.runtime.randomness import Randomness, SystemRandomness
-from controlplane.runtime.rate_limit import Rate, RateLimiter
 from controlplane.runtime.refusal import Kind, Refusal
-from controlplane.runtime.sandbox_rpc import SandboxRpc
-from controlplane.runtime.server import (
-    MAX_DEVICE_MESSAGE_BYTES,
-    MAX_PEOPLE_MESSAGE_BYTES,
-    Address,
-    Listener,
-    Register,
-    server_credentials,
-)
-from controlplane.runtime.web import Hook
+from controlplane.runtime.tenant_time import TenantTimes
 from controlplane.storage.database import Database
 from controlplane.subscriptions.charging import Charging
 from controlplane.subscriptions.desk import SubscriptionDesk
 from controlplane.subscriptions.ports import SeatBook
 from controlplane.subscriptions.quote_desk import QuoteDesk
 from controlplane.subscriptions.retail import Retail
-from controlplane.subscriptions.rpc import SubscriptionRpc
 from controlplane.subscriptions.selling import Selling
 from controlplane.subscriptions.service import SubscriptionService
 from controlplane.subscriptions.steps import Lifecycle
-from wire.v1.account_pb2_grpc import add_AccountServiceServicer_to_server
-from wire.v1.billing_pb2_grpc import add_BillingServiceServicer_to_server
-from wire.v1.command_pb2_grpc import add_CommandServiceServicer_to_server
-from wire.v1.device_pb2_grpc import add_DeviceServiceServicer_to_server
-from wire.v1.enrollment_pb2_grpc import add_EnrollmentServiceServicer_to_server
-from wire.v1.fleet_pb2_grpc import add_FleetServiceServicer_to_server
-from wire.v1.licensing_pb2_grpc import add_LicensingServiceServicer_to_server
-from wire.v1.notice_pb2_grpc import add_NoticeServiceServicer_to_server
-from wire.v1.sandbox_pb2_grpc import add_SandboxServiceServicer_to_server
-from wire.v1.subscription_pb2_grpc import add_SubscriptionServiceServicer_to_server
-
-#: Calls that anybody may make, per address of the caller. Keys and passwords cannot be guessed at these rates; the
-#: burst of activations leaves room for a company behind one address.
-RATES: Final[Mapping[str, Rate]] = {
-    "/buckler.v1.AccountService/SignIn": Rate(burst=20, every=timedelta(seconds=6)),
-    "/buckler.v1.EnrollmentService/PrepareActivation": Rate(burst=100, every=timedelta(seconds=1)),
-    "/buckler.v1.EnrollmentService/Activate": Rate(burst=100, every=timedelta(seconds=1)),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +175,7 @@ class ControlPlane:
 
     database: Database
     clocks: Clocks
+    times: TenantTimes
     randomness: Randomness
     keys: Keys
     audit: AuditLog
@@ -227,19 +195,16 @@ class ControlPlane:
     findings: Findings
     commands: CommandService
     campaigns: Campaigns
+    policies: PolicyService
+    diagnostics: DiagnosticsService
+    downloads: DownloadService
+    bus: Bus
 
 
 def system_clocks() -> Clocks:
-    """Business as the machine says."""
+    """Business as the machine says, ahead of it where a sandbox is at work."""
     wall = SystemClock()
-    return Clocks(wall, wall)
-
-
-def sandbox_clocks(offset: timedelta) -> tuple[Clocks, ShiftedClock]:
-    """Business runs ahead of the machine."""
-    wall = SystemClock()
-    shifted = ShiftedClock(wall, offset)
-    return Clocks(wall, shifted), shifted
+    return Clocks(wall, TenantClock(wall))
 
 
 def create_keys(folder: Path, hostnames: Sequence[str]) -> Keys:
@@ -343,7 +308,8 @@ def build_billing(
     )
     ground: _Ground = {"database": database, "clock": clock, "randomness": randomness, "audit": audit}
     refunds = Refunds(**ground, invoicing=invoicing, outside=outside)
-    payments = Payments(**ground, invoicing=invoicing, refunds=refunds, outside=outside)
+    times = TenantTimes(database)
+    payments = Payments(**ground, invoicing=invoicing, refunds=refunds, outside=outside, times=times)
     service = BillingService(
         database=database,
         wall=clocks.wall,
@@ -351,6 +317,7 @@ def build_billing(
         payments=payments,
         refunds=refunds,
         outside=outside,
+        times=times,
     )
     desk = RefundDesk(database=database, clock=clock, invoicing=invoicing, refunds=refunds, policies=policies)
     wallet = Wallet(**ground, invoicing=invoicing, payments=payments, provider=commerce.provider)
@@ -416,6 +383,7 @@ def build_lives(
     lifecycle = Lifecycle(
         database=database,
         clock=clock,
+        catalog=catalog,
         charging=charging,
         billing=billing.service,
         wallet=billing.wallet,
@@ -463,7 +431,34 @@ class _Usual(TypedDict):
     clock: Clock
 
 
-def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | None = None) -> ControlPlane:
+def _build_licensing(
+    usual: _Usual,
+    randomness: Randomness,
+    registry: DeviceRegistry,
+    allotments: Allotments,
+    seats: Seats,
+    subscriptions: SubscriptionService,
+    issuer: EntitlementIssuer,
+    notices: NoticeService,
+) -> LicensingParts:
+    """What the use cases of licensing share."""
+    terms = TermsReader(subscriptions)
+    return LicensingParts(
+        registry=registry,
+        keys=ActivationKeys(randomness),
+        allotments=allotments,
+        seats=seats,
+        seating=Seating(allotments=allotments, seats=seats, notices=notices, **usual),
+        terms=terms,
+        issuer=issuer,
+        licences=DeviceLicences(seats=seats, terms=terms, issuer=issuer, clock=usual["clock"]),
+        notices=notices,
+    )
+
+
+def build(
+    database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | None = None, bus: Bus | None = None
+) -> ControlPlane:
     """Build the control plane, from the ground up.
 
     Args:
@@ -471,9 +466,11 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         keys: What signs.
         clocks: The two times.
         commerce: None: by bank transfer.
+        bus: To the replicas; None: there are none.
     """
+    bus = bus or MemoryBus()
     randomness = SystemRandomness()
-    clock = clocks.business
+    clock, times = clocks.business, TenantTimes(database)
     audit = AuditLog(clock, randomness)
     usual: _Usual = {"database": database, "audit": audit, "clock": clock}
     accounts, account_desks = _build_accounts(database, keys, clocks.wall, randomness, audit)
@@ -500,27 +497,17 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         notices=notices,
         seats=allotments,
     )
-    seating = Seating(allotments=allotments, seats=seats, notices=notices, **usual)
-    terms = TermsReader(subscriptions)
     issuer = EntitlementIssuer(database, keys.signer, clock)
-    licences = DeviceLicences(seats=seats, terms=terms, issuer=issuer, clock=clock)
-    parts = LicensingParts(
-        registry=registry,
-        keys=ActivationKeys(randomness),
-        allotments=allotments,
-        seats=seats,
-        seating=seating,
-        terms=terms,
-        issuer=issuer,
-        licences=licences,
-        notices=notices,
-    )
+    parts = _build_licensing(usual, randomness, registry, allotments, seats, subscriptions, issuer, notices)
+    licences = parts.licences
     watched = WatchGround(database, registry, standings, keys.sealer, audit, clock, clocks.wall, randomness)
     findings = build_findings(watched)
-    commanding = CommandGround(registry=registry, access=licences, nudges=NoNudges(), **usual)
+    commanding = CommandGround(registry=registry, access=licences, nudges=BusNudges(bus), **usual)
+    commands = CommandService(commanding)
     return ControlPlane(
         database=database,
         clocks=clocks,
+        times=times,
         randomness=randomness,
         keys=keys,
         audit=audit,
@@ -530,107 +517,21 @@ def build(database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | N
         billing=billing,
         subscriptions=subscriptions,
         lives=lives,
-        licensing=LicensingService(parts=parts, authority=keys.authority, **usual),
+        licensing=LicensingService(parts=parts, authority=keys.authority, wall=clocks.wall, times=times, **usual),
         key_desk=KeyDesk(parts=parts, **usual),
         seat_desk=SeatDesk(parts=parts, **usual),
-        seating=seating,
+        seating=parts.seating,
         issuer=issuer,
         devices=DeviceService(registry=registry, licences=licences, authority=keys.authority, **usual),
         fleet=build_watch(watched, findings, notices, licences),
         findings=findings,
-        commands=CommandService(commanding),
+        commands=commands,
         campaigns=Campaigns(commanding),
+        policies=PolicyService(registry=registry, **usual),
+        diagnostics=DiagnosticsService(commands=commands, sealer=keys.sealer, **usual),
+        downloads=DownloadService(clock, subscriptions),
+        bus=bus,
     )
-
-
-# ---------------------------------------------------------------- servers
-
-
-def interceptor(plane: ControlPlane) -> CallInterceptor:
-    """What happens around every call, the same on both ports."""
-    return CallInterceptor(
-        CallEntry(
-            tokens=plane.account_desks.tokens,
-            limiter=RateLimiter(RATES),
-            clock=plane.clocks.wall,
-            randomness=plane.randomness,
-        )
-    )
-
-
-def device_listener(plane: ControlPlane, address: Address, *, check_in_interval_s: int) -> Listener:
-    """The port of activated devices: mutual TLS."""
-    identity = plane.keys.authority.server_identity()
-    anchors = TrustAnchors(plane.keys.signer, plane.keys.authority)
-    servicer = DeviceRpc(
-        service=plane.devices,
-        check_ins=plane.fleet.check_ins,
-        entitlements=EntitlementRpc(service=plane.licensing, anchors=anchors, clock=plane.clocks.business),
-        detections=DetectionRpc(plane.findings.detections),
-        commands=CommandExchangeRpc(plane.commands),
-        check_in_interval_s=check_in_interval_s,
-    )
-    return Listener(
-        address=address,
-        credentials=server_credentials(
-            private_key=identity.private_key,
-            certificate=identity.certificate,
-            client_authorities=identity.authorities,
-        ),
-        services=[partial(add_DeviceServiceServicer_to_server, servicer)],
-        max_message_bytes=MAX_DEVICE_MESSAGE_BYTES,
-    )
-
-
-def people_listener(
-    plane: ControlPlane, address: Address, *, enrollment: EnrollmentSettings, sandbox: SandboxRpc | None
-) -> Listener:
-    """The port of people and of devices that ask for a seat: TLS."""
-    identity = plane.keys.authority.server_identity()
-    anchors = TrustAnchors(plane.keys.signer, plane.keys.authority)
-    enroll = EnrollmentRpc(service=plane.licensing, anchors=anchors, settings=enrollment, clock=plane.clocks.business)
-    licensing = LicensingRpc(
-        keys=plane.key_desk,
-        seats=plane.seat_desk,
-        service=plane.licensing,
-        anchors=anchors,
-        clock=plane.clocks.business,
-    )
-    fleet = FleetRpc(
-        fleet=plane.fleet.reader, devices=plane.devices, detections=DetectionRpc(plane.findings.detections)
-    )
-    services: list[Register] = [
-        partial(add_EnrollmentServiceServicer_to_server, enroll),
-        partial(add_AccountServiceServicer_to_server, AccountRpc(plane.database, plane.account_desks)),
-        partial(
-            add_SubscriptionServiceServicer_to_server,
-            SubscriptionRpc(plane.database, plane.subscriptions, plane.lives.desk, plane.lives.quotes),
-        ),
-        partial(add_NoticeServiceServicer_to_server, NoticeRpc(plane.database, plane.lives.notices)),
-        partial(add_LicensingServiceServicer_to_server, licensing),
-        partial(add_FleetServiceServicer_to_server, fleet),
-        partial(add_CommandServiceServicer_to_server, CommandRpc(plane.commands, plane.campaigns)),
-        partial(
-            add_BillingServiceServicer_to_server,
-            BillingRpc(plane.database, plane.billing.service, plane.billing.desk, plane.billing.wallet),
-        ),
-    ]
-    services += plane.findings.services()
-    if sandbox is not None:
-        services.append(partial(add_SandboxServiceServicer_to_server, sandbox))
-    return Listener(
-        address=address,
-        credentials=server_credentials(
-            private_key=identity.private_key, certificate=identity.certificate, client_authorities=None
-        ),
-        services=services,
-        max_message_bytes=MAX_PEOPLE_MESSAGE_BYTES,
-    )
-
-
-def web_hooks(plane: ControlPlane) -> Sequence[Hook]:
-    """What others post over HTTP."""
-    return [payment_hook(plane.billing.service)]
 
 
 # ---------------------------------------------------------------- keys that sign

@@ -14,8 +14,8 @@ from controlplane import app
 from controlplane.billing.account import changed_documents
 from controlplane.config import DataDir, ServerConfig
 from controlplane.runtime.clock import Clock, SystemClock
+from controlplane.runtime.job_board import parked_jobs
 from controlplane.runtime.refusal import Refusal
-from controlplane.runtime.sandbox import stored_offset
 from controlplane.runtime.tables import jobs
 from controlplane.serving import check_schema
 from controlplane.storage.database import Database
@@ -147,9 +147,8 @@ async def _schema(database: Database, _wall: Clock) -> Finding:
 
 async def _clock(database: Database, wall: Clock) -> Finding:
     async with database.reading() as connection:
-        offset = await stored_offset(connection)
         newest = await connection.scalar(select(func.max(jobs.c.last_run_at)))
-    now = wall.now() + (offset or timedelta(0))
+    now = wall.now()
     if newest is not None and now < newest - CLOCK_TOLERANCE:
         return Finding(
             "clock",
@@ -158,24 +157,32 @@ async def _clock(database: Database, wall: Clock) -> Finding:
             f"this machine says {now.isoformat(timespec='seconds')}, but work was done at {newest.isoformat()}",
             "Set the clock of this machine; a time service keeps it right",
         )
-    demo = "" if not offset else f", a demonstration {offset.days} days ahead"
-    return Finding("clock", Verdict.OK, "", f"{now.isoformat(timespec='seconds')}{demo}")
+    return Finding("clock", Verdict.OK, "", now.isoformat(timespec="seconds"))
 
 
 async def _jobs(database: Database, wall: Clock) -> Finding:
     async with database.reading() as connection:
-        offset = await stored_offset(connection)
-        oldest, failing = (await connection.execute(select(func.min(jobs.c.due_at), func.max(jobs.c.attempts)))).one()
-    now = wall.now() + (offset or timedelta(0))
+        parked = await parked_jobs(connection)
+        lively = select(func.min(jobs.c.due_at), func.max(jobs.c.attempts)).where(jobs.c.parked_at.is_(None))
+        oldest, failing = (await connection.execute(lively)).one()
+    if parked:
+        return Finding(
+            "jobs",
+            Verdict.FAILED,
+            "JOBS_PARKED",
+            "given up after too many failures: "
+            + ", ".join(f"{how_many} × {kind} ({error})" for kind, error, how_many in parked),
+            "Look: buckler-server jobs list --state parked; mend the cause, then: buckler-server jobs retry --all",
+        )
     if failing:
         return Finding(
             "jobs",
             Verdict.WARNING,
             "JOBS_FAILING",
             f"a job failed {failing} times in a row",
-            "Look for job_failed in the server's log",
+            "Look: buckler-server jobs list --state resting, and for job_failed in the server's log",
         )
-    if oldest is not None and now > oldest + JOBS_LATE_AFTER:
+    if oldest is not None and wall.now() > oldest + JOBS_LATE_AFTER:
         return Finding(
             "jobs",
             Verdict.WARNING,

@@ -19,6 +19,8 @@ STRIPE_KEY_VARIABLE = "BUCKLER_SERVER_STRIPE_KEY"
 #: Separated by commas; two while one replaces the other.
 WEBHOOK_SECRETS_VARIABLE = "BUCKLER_SERVER_STRIPE_WEBHOOK_SECRETS"
 MAIL_SIGN_IN_VARIABLE = "BUCKLER_SERVER_SMTP_PASSWORD"
+#: Replaces `[bus] url`, for the same reason.
+BUS_URL_VARIABLE = "BUCKLER_SERVER_BUS_URL"
 _DRIVERS = {"sqlite+aiosqlite", "postgresql+asyncpg"}
 _SETTINGS_TEXT = """\
 # Written by `buckler-server init`; its presence says that this directory is complete.
@@ -67,6 +69,15 @@ class _MailSettings(BaseModel):
         return self
 
 
+class _BusSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    # `auto`: PostgreSQL when the database is one, else memory, which is right for one process.
+    kind: Literal["auto", "memory", "postgresql", "nats"] = "auto"
+    # Of the NATS servers, separated by commas.
+    url: Annotated[str, Field(max_length=2_000)] = ""
+
+
 class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -74,6 +85,7 @@ class _Settings(BaseModel):
     database: _DatabaseSettings = _DatabaseSettings()
     billing: _BillingSettings = _BillingSettings()
     mail: _MailSettings = _MailSettings()
+    bus: _BusSettings = _BusSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +150,11 @@ class BillingConfig:
     secret_key: str = field(default="", repr=False)
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
 
+    @property
+    def moves_real_money(self) -> bool:
+        """Whether a charge may end on somebody's statement: the provider's keys say when it does not."""
+        return self.provider != "manual" and not self.secret_key.startswith(("sk_test_", "rk_test_"))
+
 
 @dataclass(frozen=True, slots=True)
 class MailConfig:
@@ -160,6 +177,19 @@ class MailConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class BusConfig:
+    """How replicas tell each other that there is something new.
+
+    Attributes:
+        kind: `memory`, `postgresql` or `nats`.
+        url: Of the NATS servers; may hold a password.
+    """
+
+    kind: str = "memory"
+    url: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ServerConfig:
     """Everything that is read before anything is built."""
 
@@ -167,6 +197,7 @@ class ServerConfig:
     database_url: str
     billing: BillingConfig = BillingConfig()
     mail: MailConfig = MailConfig()
+    bus: BusConfig = BusConfig()
 
 
 def default_data_dir(environment: Mapping[str, str], *, is_root: bool) -> Path:
@@ -222,7 +253,8 @@ def read_config(path: Path, environment: Mapping[str, str] | None = None) -> Ser
         environment: By default the process's own.
 
     Raises:
-        Refusal: NOT_INITIALISED, SETTINGS_INVALID, DATA_DIR_UNREADABLE, DATABASE_URL_INVALID or STRIPE_KEY_MISSING.
+        Refusal: NOT_INITIALISED, SETTINGS_INVALID, DATA_DIR_UNREADABLE, DATABASE_URL_INVALID, STRIPE_KEY_MISSING or
+            BUS_INVALID.
     """
     environment = os.environ if environment is None else environment
     data_dir = DataDir(path)
@@ -254,7 +286,25 @@ def read_config(path: Path, environment: Mapping[str, str] | None = None) -> Ser
         ) from error
     url = environment.get(DATABASE_URL_VARIABLE) or settings.database.url or embedded_database_url(data_dir)
     mail = MailConfig(**settings.mail.model_dump(), password=environment.get(MAIL_SIGN_IN_VARIABLE, "").strip())
-    return ServerConfig(data_dir, check_database_url(url), _billing(settings.billing, environment), mail)
+    bus = _bus(settings.bus, check_database_url(url), environment)
+    return ServerConfig(data_dir, url, _billing(settings.billing, environment), mail, bus)
+
+
+def _bus(settings: _BusSettings, database_url: str, environment: Mapping[str, str]) -> BusConfig:
+    on_postgresql = database_url.startswith("postgresql")
+    kind = settings.kind
+    if kind == "auto":
+        kind = "postgresql" if on_postgresql else "memory"
+    bus = BusConfig(kind, environment.get(BUS_URL_VARIABLE, "").strip() or settings.url)
+    if kind == "postgresql" and not on_postgresql:
+        raise _bus_invalid("needs the database to be PostgreSQL", 'leave it out, or write kind = "nats"')
+    if kind == "nats" and not bus.url:
+        raise _bus_invalid("needs the address of a NATS server", f"write [bus] url, or set {BUS_URL_VARIABLE}")
+    return bus
+
+
+def _bus_invalid(why: str, next_step: str) -> Refusal:
+    return Refusal(Kind.ENVIRONMENT, "BUS_INVALID", f"the bus in the settings {why}", f"In server.toml {next_step}")
 
 
 def _billing(settings: _BillingSettings, environment: Mapping[str, str]) -> BillingConfig:

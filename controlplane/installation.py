@@ -44,6 +44,7 @@ class FirstCustomer:
         plan_id: A plan of the sample catalog.
         term: How long the first period is.
         org_kind: Household or company.
+        sandbox: Whether it has a clock of its own, which its administrators move.
     """
 
     org_name: str
@@ -52,6 +53,7 @@ class FirstCustomer:
     plan_id: str
     term: Term
     org_kind: OrganisationKind = OrganisationKind.HOUSEHOLD
+    sandbox: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ async def _fill(
     async with plane.database.transaction() as uow:
         await plane.catalog.apply(uow, sample_catalog())
         organisation = await plane.accounts.create_organisation(
-            uow, name=first_customer.org_name, kind=first_customer.org_kind
+            uow, name=first_customer.org_name, kind=first_customer.org_kind, sandbox=first_customer.sandbox
         )
         admin = await plane.accounts.create_person(
             uow,

@@ -7,13 +7,16 @@ from typing import Final
 from controlplane.app import Billing, ControlPlane, Lives
 from controlplane.billing.payments import COLLECT_INVOICE, SETTLE_PAYMENT
 from controlplane.billing.refunds import SUBMIT_REFUND
+from controlplane.catalog.service import VERSION_APPLIED
 from controlplane.commands.campaigns import TAKE_TURN
 from controlplane.commands.service import END_OVERDUE
 from controlplane.devices.counters import SETTLE_FLEETS
+from controlplane.diagnostics.service import DESTROY_EXPIRED
 from controlplane.licensing.allotments import SETTLE_SURPLUS
 from controlplane.notices.service import DELIVER_NOTICE
 from controlplane.runtime.attempts import forget_full
-from controlplane.runtime.jobs import Handler, Job, JobRunner, MoveClock, ensure_recurring
+from controlplane.runtime.job_runner import JobRunner
+from controlplane.runtime.jobs import Handler, Job, ensure_recurring
 from controlplane.runtime.randomness import new_id
 from controlplane.subscriptions.charging import DROP_PURCHASE, NEXT_STEP
 from controlplane.webhooks.service import DELIVER
@@ -26,26 +29,33 @@ COMPARE_CHARGES: Final = "billing.compare_charges"
 COMPARE_CHARGES_EVERY: Final = timedelta(days=1)
 #: Ends commands that nobody fetched or answered.
 END_OVERDUE_EVERY: Final = timedelta(minutes=1)
+#: Destroys diagnostics bundles whose time is over.
+DESTROY_EXPIRED_EVERY: Final = timedelta(hours=1)
 #: Most devices that are due are so because they fell silent: how late the summary may notice if nobody looks at it.
 SETTLE_FLEETS_EVERY: Final = timedelta(seconds=15)
 
 
-async def job_runner(plane: ControlPlane, move_clock: MoveClock | None = None) -> JobRunner:
-    """The runner of every durable job, with the recurring ones armed."""
+async def job_runner(plane: ControlPlane, owner: str) -> JobRunner:
+    """The runner of every durable job, with the recurring ones armed.
+
+    Args:
+        plane: What the jobs are about.
+        owner: Names this process among the replicas.
+    """
     async with plane.database.transaction() as uow:
-        now = plane.clocks.business.now()
+        now = plane.clocks.wall.now()
         await ensure_recurring(uow, kind=SWEEP_ENTITLEMENTS, every=SWEEP_EVERY, first_at=now)
         await ensure_recurring(uow, kind=END_OVERDUE, every=END_OVERDUE_EVERY, first_at=now)
+        await ensure_recurring(uow, kind=DESTROY_EXPIRED, every=DESTROY_EXPIRED_EVERY, first_at=now)
         await ensure_recurring(uow, kind=SETTLE_FLEETS, every=SETTLE_FLEETS_EVERY, first_at=now)
         await ensure_recurring(uow, kind=COMPARE_CHARGES, every=COMPARE_CHARGES_EVERY, first_at=now)
     await plane.lives.lifecycle.arm_everything()
     return JobRunner(
         database=plane.database,
-        clock=plane.clocks.business,
         wall=plane.clocks.wall,
-        owner=new_id(plane.randomness, "srv"),
+        owner=owner,
         handlers=_job_handlers(plane),
-        move_clock=move_clock,
+        times=plane.times,
     )
 
 
@@ -57,10 +67,10 @@ def outward_runner(plane: ControlPlane) -> JobRunner:
 
     return JobRunner(
         database=plane.database,
-        clock=plane.clocks.business,
         wall=plane.clocks.wall,
         owner=new_id(plane.randomness, "out"),
         handlers={DELIVER: deliver},
+        times=plane.times,
     )
 
 
@@ -68,13 +78,23 @@ def _job_handlers(plane: ControlPlane) -> Mapping[str, Handler]:
     async def sweep_entitlements(_job: Job) -> None:
         await plane.issuer.sweep()
         async with plane.database.transaction() as uow:
-            await forget_full(uow, plane.clocks.business.now())
+            await forget_full(uow, plane.clocks.wall.now())
 
     async def settle_surplus(job: Job) -> None:
         await plane.seating.settle_surplus(job.org_id, job.subject)
 
     async def end_overdue(_job: Job) -> None:
+        # Sandboxes first, at their own times: by now nothing of theirs is overdue.
+        for org_id in await plane.times.sandboxes():
+            async with plane.times.of(org_id):
+                await plane.commands.end_overdue(org_id)
         await plane.commands.end_overdue()
+
+    async def destroy_expired(_job: Job) -> None:
+        for org_id in await plane.times.sandboxes():
+            async with plane.times.of(org_id):
+                await plane.diagnostics.destroy_expired(org_id)
+        await plane.diagnostics.destroy_expired()
 
     async def take_turn(job: Job) -> None:
         await plane.campaigns.take_turn(job.org_id, job.subject)
@@ -86,6 +106,7 @@ def _job_handlers(plane: ControlPlane) -> Mapping[str, Handler]:
     return {
         SETTLE_FLEETS: settle_fleets,
         END_OVERDUE: end_overdue,
+        DESTROY_EXPIRED: destroy_expired,
         TAKE_TURN: take_turn,
         SWEEP_ENTITLEMENTS: sweep_entitlements,
         SETTLE_SURPLUS: settle_surplus,
@@ -100,13 +121,21 @@ def lives_jobs(lives: Lives) -> Mapping[str, Handler]:
     async def next_step(job: Job) -> None:
         await lives.lifecycle.advance(job.org_id, job.subject)
 
+    async def version_applied(_job: Job) -> None:
+        await lives.lifecycle.arm_everything()
+
     async def drop_purchase(job: Job) -> None:
         await lives.charging.drop_late(job.org_id, job.subject)
 
     async def deliver_notice(job: Job) -> None:
         await lives.notices.deliver(job.org_id, job.subject)
 
-    return {NEXT_STEP: next_step, DROP_PURCHASE: drop_purchase, DELIVER_NOTICE: deliver_notice}
+    return {
+        NEXT_STEP: next_step,
+        DROP_PURCHASE: drop_purchase,
+        DELIVER_NOTICE: deliver_notice,
+        VERSION_APPLIED: version_applied,
+    }
 
 
 def billing_jobs(billing: Billing) -> Mapping[str, Handler]:

@@ -1,22 +1,28 @@
 """Serves an installation: checks that it can be served, starts both ports, runs its jobs, stops cleanly."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
-from controlplane import app
+from controlplane import app, listeners
+from controlplane.commands.rows import open_counts
+from controlplane.commands.rpc import CommandExchangeRpc
 from controlplane.config import ServerConfig
+from controlplane.connecting import build_streams, bus_of
+from controlplane.devices.connections import Connections, StreamSettings
 from controlplane.job_handlers import job_runner, outward_runner
 from controlplane.licensing.rpc import EnrollmentSettings
-from controlplane.runtime.clock import ShiftedClock
-from controlplane.runtime.jobs import AdvanceReport, JobRunner
+from controlplane.monitoring import Backlog, Monitor, ServerFigures
+from controlplane.runtime.job_board import lag
+from controlplane.runtime.job_runner import JobRunner, RunReport
+from controlplane.runtime.meters import MeterInterceptor
+from controlplane.runtime.randomness import new_id
 from controlplane.runtime.refusal import Kind, Refusal
-from controlplane.runtime.sandbox import SandboxClock, stored_offset
-from controlplane.runtime.sandbox_rpc import SandboxRpc
+from controlplane.runtime.sandbox import SandboxDesk
 from controlplane.runtime.server import Address, start_server
-from controlplane.runtime.web import start_web
+from controlplane.runtime.web import Hook, Page, start_web
 from controlplane.storage.database import Database
 from controlplane.storage.schema import current_revision, newest_revision
 
@@ -29,24 +35,26 @@ class ServeOptions:
         listen: The port of people and of activations.
         device_listen: The port of activated devices; None: the next one on the same host.
         web_listen: The port of the payment provider's webhooks; None: none.
-        demo: Whether people may move the business clock.
         check_in_interval_s: Seconds between check-ins that devices are asked to keep to.
+        monitor_listen: The port of health and metrics; None: none.
+        streams: Times and limits of the devices' streams.
     """
 
     listen: Address
     device_listen: Address | None
     web_listen: Address | None
-    demo: bool
     check_in_interval_s: int
+    monitor_listen: Address | None = None
+    streams: StreamSettings = field(default_factory=StreamSettings)
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A control plane whose database fits this code, and the runner of its jobs."""
+    """A control plane whose database fits this code, the runner of its jobs, and who moves sandboxes."""
 
     plane: app.ControlPlane
     runner: JobRunner
-    shifted: ShiftedClock | None
+    sandbox: SandboxDesk
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +65,18 @@ class Serving:
         tls: People and activations.
         mtls: Activated devices.
         web: Webhooks; None: they are not taken.
+        monitor: Health and metrics; None: nobody asks.
     """
 
     tls: Address
     mtls: Address
     web: Address | None
+    monitor: Address | None = None
 
     def __str__(self) -> str:
-        return f"serving tls={self.tls} mtls={self.mtls}" + ("" if self.web is None else f" web={self.web}")
+        more = {"web": self.web, "monitor": self.monitor}
+        listed = "".join(f" {name}={address}" for name, address in more.items() if address is not None)
+        return f"serving tls={self.tls} mtls={self.mtls}{listed}"
 
 
 async def serve(
@@ -79,99 +91,152 @@ async def serve(
         ready: Told once every port answers.
 
     Raises:
-        Refusal: SCHEMA_OUTDATED, SCHEMA_NEWER, SANDBOX_DATABASE, PORT_IN_USE, LISTEN_FORBIDDEN, LISTEN_FAILED, or what
+        Refusal: SCHEMA_OUTDATED, SCHEMA_NEWER, PORT_IN_USE, LISTEN_FORBIDDEN, LISTEN_FAILED, or what
             is wrong with a key file.
     """
-    async with opened(config, demo=options.demo) as server, AsyncExitStack() as running:
+    async with opened(config) as server, AsyncExitStack() as running:
         ready(await _start(server, options, running))
         async with asyncio.TaskGroup() as tasks:
-            loops = [
+            endless = [
                 tasks.create_task(server.runner.run_forever()),
                 tasks.create_task(outward_runner(server.plane).run_forever()),
                 tasks.create_task(server.plane.fleet.freshness.run_forever()),
+                tasks.create_task(server.plane.bus.run()),
             ]
             await stop.wait()
-            for loop in loops:
-                loop.cancel()
+            for task in endless:
+                task.cancel()
 
 
 async def _start(server: Opened, options: ServeOptions, running: AsyncExitStack) -> Serving:
     """Start every port; each is stopped with `running`, the last one first."""
-    plane, around = server.plane, app.interceptor(server.plane)
+    plane = server.plane
     # Last of all: no contact comes any more.
     running.push_async_callback(plane.fleet.freshness.finish)
-    device_address = options.device_listen or _next_port(options.listen)
-    devices = await start_server(
-        app.device_listener(plane, device_address, check_in_interval_s=options.check_in_interval_s), around
+    streams = build_streams(
+        bus=plane.bus,
+        check=plane.devices.check,
+        commands=CommandExchangeRpc(plane.commands),
+        settings=options.streams,
+        wall=plane.clocks.wall,
+        randomness=plane.randomness,
     )
+    monitor = _monitor(plane, streams.connections)
+    around = MeterInterceptor(monitor.calls), listeners.interceptor(plane)
+    listener = listeners.device_listener(
+        plane,
+        options.device_listen or _next_port(options.listen),
+        streams=streams,
+        check_in_interval_s=options.check_in_interval_s,
+    )
+    devices = await start_server(listener, *around)
     running.push_async_callback(devices.stop)
-    web = None
-    if options.web_listen is not None:
-        web = await start_web(options.web_listen, app.web_hooks(plane), plane.randomness)
-        running.push_async_callback(web.stop)
+    # Before the port: it waits for calls in flight, and a stream would be one for minutes.
+    running.callback(streams.connections.stop)
+    web = await _start_web(plane, options.web_listen, running, hooks=listeners.web_hooks(plane))
+    watched = await _start_web(plane, options.monitor_listen, running, pages=monitor.pages())
     enrollment = EnrollmentSettings(
         check_in_interval_s=options.check_in_interval_s, device_address=f":{devices.address.port}"
     )
-    sandbox = None if server.shifted is None else SandboxRpc(server.shifted, server.runner)
     people = await start_server(
-        app.people_listener(plane, options.listen, enrollment=enrollment, sandbox=sandbox), around
+        listeners.people_listener(plane, options.listen, enrollment=enrollment, sandbox=server.sandbox), *around
     )
     running.push_async_callback(people.stop)
-    return Serving(people.address, devices.address, None if web is None else web.address)
+    return Serving(people.address, devices.address, web, watched)
 
 
-async def run_jobs(config: ServerConfig, until: datetime | None) -> AdvanceReport:
+async def _start_web(
+    plane: app.ControlPlane,
+    address: Address | None,
+    running: AsyncExitStack,
+    *,
+    hooks: Sequence[Hook] = (),
+    pages: Sequence[Page] = (),
+) -> Address | None:
+    if address is None:
+        return None
+    web = await start_web(address, hooks, plane.randomness, pages=pages)
+    running.push_async_callback(web.stop)
+    return web.address
+
+
+def _monitor(plane: app.ControlPlane, connections: Connections) -> Monitor:
+    async def backlog() -> Backlog:
+        async with plane.database.reading() as connection:
+            waited = await lag(connection, plane.clocks.business.now())
+            return Backlog(waited.total_seconds(), await open_counts(connection))
+
+    figures = ServerFigures(connections, plane.bus, plane.database.pool_use)
+    return Monitor(figures, backlog, plane.clocks.wall)
+
+
+async def run_jobs(config: ServerConfig, until: datetime | None) -> RunReport:
     """Run what is due, without serving.
 
     Args:
         config: The installation.
-        until: None: now. A future instant moves the clock of a demonstration there; nobody else's clock is moved.
+        until: Only what was due then; None: now. To a sandbox, everything as far ahead as it is.
 
     Raises:
         Refusal: JOBS_IN_THE_FUTURE, and as `serve`.
     """
-    async with opened(config, demo=None) as server:
-        now = server.plane.clocks.business.now()
-        if until is not None and until > now and server.shifted is None:
+    async with opened(config) as server:
+        now = server.plane.clocks.wall.now()
+        if until is not None and until > now:
             raise Refusal(
                 Kind.PRECONDITION,
                 "JOBS_IN_THE_FUTURE",
-                f"it is {now.isoformat(timespec='seconds')}: jobs of the future run only in a demonstration",
-                "Leave --until out, or use an installation that was served with --demo",
+                f"it is {now.isoformat(timespec='seconds')}: jobs of the future run only in a sandbox",
+                "Leave --until out; or name a sandbox with --org",
             )
-        return await server.runner.advance_to(until or now)
+        return await server.runner.run_until(until or now)
 
 
-@asynccontextmanager
-async def opened(config: ServerConfig, *, demo: bool | None = None) -> AsyncIterator[Opened]:
-    """Open the database and build the plane on it.
+async def move_sandbox(config: ServerConfig, org_id: str, until: datetime) -> RunReport:
+    """Take a sandbox forward in time, without serving.
 
     Args:
         config: The installation.
-        demo: None: a demonstration if it was one before.
+        org_id: Which.
+        until: How far.
 
     Raises:
-        Refusal: SCHEMA_OUTDATED, SCHEMA_NEWER, SANDBOX_DATABASE, or what is wrong with a key file.
+        Refusal: As `SandboxDesk.advance` and `serve`.
+    """
+    run = failed = 0
+    async with opened(config) as server:
+        while True:
+            moved = await server.sandbox.advance(org_id, until)
+            run, failed = run + moved.run, failed + moved.failed
+            if moved.reached:
+                return RunReport(run, failed)
+
+
+@asynccontextmanager
+async def opened(config: ServerConfig) -> AsyncIterator[Opened]:
+    """Open the database and build the plane on it.
+
+    Raises:
+        Refusal: SCHEMA_OUTDATED, SCHEMA_NEWER, NATS_NOT_INSTALLED, or what is wrong with a key file.
     """
     keys = app.load_keys(config.data_dir.keys)
     commerce = app.commerce_of(config.billing, app.mail_of(config.mail, config.data_dir.mail))
+    bus = bus_of(config.bus, config.database_url)
     database = Database(config.database_url)
     try:
         await check_schema(database)
-        async with database.reading() as connection:
-            offset = await stored_offset(connection)
-        if demo is False and offset:
-            raise _moved_clock(offset)
-        is_demo = offset is not None if demo is None else demo
-        if not is_demo:
-            plane = app.build(database, keys, app.system_clocks(), commerce)
-            yield Opened(plane, await job_runner(plane), None)
-            return
-        clocks, shifted = app.sandbox_clocks(offset or timedelta(0))
-        sandbox = SandboxClock(database, shifted)
-        await sandbox.mark()
-        plane = app.build(database, keys, clocks, commerce)
-        yield Opened(plane, await job_runner(plane, sandbox.move_to), shifted)
+        plane = app.build(database, keys, app.system_clocks(), commerce, bus)
+        owner = new_id(plane.randomness, "srv")
+        runner = await job_runner(plane, owner)
+        desk = SandboxDesk(
+            database=database,
+            wall=plane.clocks.wall,
+            times=plane.times,
+            runner=runner,
+            owner=owner,
+            live_money=config.billing.moves_real_money,
+        )
+        yield Opened(plane, runner, desk)
     finally:
         await database.close()
 
@@ -200,16 +265,6 @@ async def check_schema(database: Database) -> None:
         f"the database has schema {current or 'none'}, this program needs {newest}",
         "Make a back-up, then run: buckler-server migrate",
         facts=facts,
-    )
-
-
-def _moved_clock(offset: timedelta) -> Refusal:
-    return Refusal(
-        Kind.ENVIRONMENT,
-        "SANDBOX_DATABASE",
-        f"the clock of this demonstration was moved {offset.days} days ahead; in real time its rows are in the future",
-        "Serve it with --demo, or make a new installation: buckler-server init",
-        facts={"offset_s": str(int(offset.total_seconds()))},
     )
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent.cli.asking import settings_of
+from agent.cli.doctor import explain_failed_activation
 from agent.cli.invocation import Common, ConfigOption, DataDirOption, OutputOption, common_options
-from agent.cli.printing import note, say, say_json
+from agent.cli.printing import note, note_error, say, say_json
 from agent.domain.errors import BucklerError
 
 if TYPE_CHECKING:
@@ -72,7 +73,14 @@ def activate(  # noqa: PLR0913 -- each is an option of the command
             "no control plane is configured",
             next_step="give it with --server HOST:PORT",
         )
-    _tell(common, asyncio.run(activate_device(settings, _read_key(key_file), address, ca, new_key=new_key)))
+    key = _read_key(key_file)
+    try:
+        outcome = asyncio.run(activate_device(settings, key, address, ca, new_key=new_key))
+    except BucklerError as error:
+        note_error(error, as_json=common.as_json)
+        explain_failed_activation(common, error.code, address, ca)
+        raise typer.Exit(int(error.exit_status)) from error
+    _tell(common, outcome)
 
 
 def _tell(common: Common, outcome: "ActivationOutcome") -> None:

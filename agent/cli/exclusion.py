@@ -25,7 +25,7 @@ def list_exclusions(
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """List the exclusions added here; those of the configuration are in its file."""
+    """List the exclusions added here and those your organisation sets; those of the configuration are in its file."""
     common = common_options(context, output, data_dir, config)
     exclusions = ask_owner_actions(common, lambda actions: actions.exclusions())
     if common.as_json:
@@ -34,7 +34,7 @@ def list_exclusions(
         say("Nothing is excluded.")
     else:
         now = SystemClock().now()
-        rows = [(e.id, e.kind.value, _until(e, now), e.value, e.reason) for e in exclusions]
+        rows = [(e.id, e.kind.value, _until(e, now), e.value, _why(e)) for e in exclusions]
         say_table(("ID", "KIND", "UNTIL", "VALUE", "REASON"), rows)
 
 
@@ -92,7 +92,12 @@ def _as_json(exclusion: "Exclusion") -> dict[str, Any]:
         "reason": exclusion.reason,
         "created_at": exclusion.created_at.isoformat(),
         "expires_at": exclusion.expires_at.isoformat() if exclusion.expires_at else None,
+        "managed": exclusion.managed,
     }
+
+
+def _why(exclusion: "Exclusion") -> str:
+    return f"{exclusion.reason} [managed]" if exclusion.managed else exclusion.reason
 
 
 def _until(exclusion: "Exclusion", now: datetime) -> str:

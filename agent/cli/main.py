@@ -13,6 +13,8 @@ from typer._click.exceptions import ClickException, NoArgsIsHelpError
 
 from agent.cli.activate import activate
 from agent.cli.deactivate import deactivate
+from agent.cli.diagnostics import diagnostics_app
+from agent.cli.doctor import doctor
 from agent.cli.exclusion import exclusion_app
 from agent.cli.invocation import Common, ConfigOption, DataDirOption, OutputOption
 from agent.cli.mode import mode
@@ -21,6 +23,7 @@ from agent.cli.quarantine import quarantine_app
 from agent.cli.rules import rules_app
 from agent.cli.run import run
 from agent.cli.scan import scan_command
+from agent.cli.scan_costs import scan_costs
 from agent.cli.scan_wiring import scan_wiring
 from agent.cli.schedule import schedule_app
 from agent.cli.service import service_app
@@ -44,6 +47,7 @@ buckler = typer.Typer(
 )
 buckler.command()(run)
 buckler.command("scan")(scan_command(scan_wiring()))
+buckler.command("scan-costs")(scan_costs)
 buckler.command()(status)
 buckler.command()(activate)
 buckler.command()(deactivate)
@@ -53,7 +57,9 @@ buckler.add_typer(exclusion_app, name="exclusion")
 buckler.add_typer(schedule_app, name="schedule")
 buckler.add_typer(service_app, name="service")
 buckler.add_typer(rules_app, name="rules")
+buckler.add_typer(diagnostics_app, name="diagnostics")
 buckler.command()(mode)
+buckler.command()(doctor)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 -- Typer calls it with the option's value

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agent.scanner.engines.port import RuleSource
     from agent.scanner.rulepack import RulePack
     from agent.scanner.service import ScannerService
+    from agent.scanner.settings import ScannerSettings
 
 #: Files that are listed, and those that are scanned again for the rules.
 _FILES_SHOWN = 10
@@ -38,7 +39,7 @@ async def profile(request: ScanRequest, rules: "RulePack", tally: Tally, clock: 
     """Tell what was costly."""
     slowest = tally.costs.slowest(_FILES_SHOWN)
     measured = [] if request.targets.selection is Selection.PROCESSES else list(slowest[:_FILES_MEASURED])
-    costs = await _rule_costs(request, rules.sources, measured, clock) if measured else None
+    costs = await time_rules(request.settings, rules.sources, measured, clock) if measured else None
     if output.is_json:
         output.record(_record(tally, slowest, measured, costs))
         return
@@ -46,12 +47,24 @@ async def profile(request: ScanRequest, rules: "RulePack", tally: Tally, clock: 
         output.line(printable(line))
 
 
-async def _rule_costs(
-    request: ScanRequest, sources: "Sequence[RuleSource]", files: Sequence[SlowFile], clock: Clock
+async def time_rules(
+    settings: "ScannerSettings", sources: "Sequence[RuleSource]", files: Sequence[SlowFile], clock: Clock
 ) -> RuleCosts | None:
+    """Find out which rules cost most in some files, by scanning them again with parts of the rules.
+
+    Args:
+        settings: How to scan.
+        sources: The rules.
+        files: In which.
+        clock: Measures.
+
+    Returns:
+        None: one of the files cannot be read now.
+    """
+
     async def measure(part: "Sequence[RuleSource]") -> float | None:
         try:
-            return await _time_of(request, part, files, clock)
+            return await _time_of(settings, part, files, clock)
         except BucklerError:
             # Rules that compile together need not compile apart.
             return None
@@ -60,14 +73,14 @@ async def _rule_costs(
 
 
 async def _time_of(
-    request: ScanRequest, part: "Sequence[RuleSource]", files: Sequence[SlowFile], clock: Clock
+    settings: "ScannerSettings", part: "Sequence[RuleSource]", files: Sequence[SlowFile], clock: Clock
 ) -> float | None:
     """Milliseconds that a worker with these rules takes for all the files; None: one of them cannot be read now."""
     from agent.scanner.rulepack import RulePack, compile_pack
     from agent.scanner.service import ScannerService
 
-    pack = compile_pack(RulePack(tuple(part), "profile", clock.now()), request.settings.engine)
-    service = ScannerService(replace(request.settings, workers=1), pack, clock)
+    pack = compile_pack(RulePack(tuple(part), "profile", clock.now()), settings.engine)
+    service = ScannerService(replace(settings, workers=1), pack, clock)
     try:
         await service.start()
         times = [await _scan_all(service, files) for _ in range(_REPEATS)]

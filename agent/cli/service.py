@@ -106,7 +106,7 @@ def status(
     """Tell how the service is; the exit status is 0 only when it runs."""
     common = common_options(context, output, data_dir, config)
     found = open_desk(common).status()
-    shown = _shown(found)
+    shown = service_record(found)
     if common.as_json:
         say_json(shown)
     else:
@@ -116,7 +116,8 @@ def status(
         raise typer.Exit(int(ExitStatus.NEGATIVE))
 
 
-def _shown(status: "ServiceStatus") -> dict[str, Any]:
+def service_record(status: "ServiceStatus") -> dict[str, Any]:
+    """What the supervisor says, for programs."""
     return {
         "installed": status.installed,
         "enabled": status.enabled,

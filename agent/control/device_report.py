@@ -41,6 +41,9 @@ class DeviceReport:
     os_version: str
     architecture: str
     agent_version: str
+    policy_desired: str = ""
+    policy_applied: str = ""
+    policy_refusal: str = ""
 
 
 def status_to_wire(report: DeviceReport) -> device_pb2.DeviceStatus:
@@ -66,6 +69,9 @@ def status_to_wire(report: DeviceReport) -> device_pb2.DeviceStatus:
             architecture=report.architecture,
             agent_version=report.agent_version,
         ),
+        policy_version_desired=report.policy_desired,
+        policy_version_applied=report.policy_applied,
+        policy_refusal=clean_text(report.policy_refusal),
     )
 
 

@@ -19,15 +19,16 @@ from agent.control.command_wire import command_from_wire, report_to_wire
 from agent.control.device_report import DeviceReport, batch_to_wire, status_to_wire
 from agent.control.entitlements import EntitlementKeeper
 from agent.control.link_settings import LinkSettings
+from agent.control.managed_policy import GivenPolicy
 from agent.control.refusals import TRANSIENT, error_detail, is_transient, refusal_from_rpc
 from agent.control.tls_probe import explain_unreachable
 from agent.domain.commands import CommandEntry, RemoteCommand
 from agent.domain.entitlement import EntitlementError
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.incident import Incident
-from agent.domain.ports import Clock, Enrolment, Randomness, ReportReceipt, UplinkError
+from agent.domain.ports import BundlePiece, Clock, Enrolment, Randomness, ReportReceipt, UplinkError
 from wire.instants import from_us
-from wire.v1 import device_pb2
+from wire.v1 import device_pb2, diagnostics_pb2
 from wire.v1.device_pb2_grpc import DeviceServiceStub
 
 if TYPE_CHECKING:  # the generated file names this type for checkers only
@@ -72,6 +73,17 @@ class NoCommands:
         """Nothing was told."""
 
 
+class PolicyDesk(Protocol):
+    """Where policies go; see `agent.control.policy_keeper.PolicyKeeper`."""
+
+    @property
+    def etag(self) -> str:
+        """Of the policy that was given last."""
+
+    def receive(self, untrusted: GivenPolicy) -> None:
+        """Take what arrived."""
+
+
 class ControlLink:
     """Keeps this device in contact; port `agent.domain.ports.IncidentUplink`.
 
@@ -99,21 +111,38 @@ class ControlLink:
         self._randomness = randomness
         self._report = report
         self._commands: CommandDesk = NoCommands()
+        self._policies: PolicyDesk | None = None
         self._on_contact = on_contact
         self._wake = asyncio.Event()
         self._failures = 0
         self._channel: grpc.aio.Channel | None = None
         self._channel_of: Enrolment | None = None
         self._last_error: BucklerError | None = None
+        self._reached = False
 
     @property
     def last_error(self) -> BucklerError | None:
         """Why the last contact failed; None: it did not."""
         return self._last_error
 
+    @property
+    def enrolled(self) -> bool:
+        """Whether this device knows a control plane."""
+        enrolment = self._keeper.enrolment
+        return enrolment is not None and bool(enrolment.device_server)
+
+    @property
+    def reachable(self) -> bool:
+        """Whether the last check-in worked."""
+        return self._reached and self._last_error is None
+
     def attend(self, commands: CommandDesk) -> None:
         """From now on commands go there, and reports about them come from there."""
         self._commands = commands
+
+    def attend_policies(self, policies: PolicyDesk) -> None:
+        """From now on policies go there."""
+        self._policies = policies
 
     async def run(self) -> None:
         """Check in until cancelled; a device that is not activated, or by a file, waits for `wake`."""
@@ -145,7 +174,7 @@ class ControlLink:
     async def _turn(self) -> float | None:
         """Check in once; returns the seconds to wait before the next time, None: until woken."""
         self._keeper.note_time()
-        if self._keeper.enrolment is None or not self._keeper.enrolment.device_server:
+        if not self.enrolled:
             self._last_error = None
             return None
         try:
@@ -153,7 +182,7 @@ class ControlLink:
         except BucklerError as error:
             self._last_error = error
             return self._retry_delay(error)
-        self._failures, self._last_error = 0, None
+        self._failures, self._last_error, self._reached = 0, None, True
         self._on_contact()
         return interval * self._randomness.uniform(1 - _JITTER, 1 + _JITTER)
 
@@ -170,12 +199,15 @@ class ControlLink:
             entitlement_serial=claims.serial if claims else 0,
             command_reports=[report_to_wire(entry) for entry in reports],
             contact_nonce=self._keeper.contact_nonce(),
+            policy_etag=self._policies.etag if self._policies else "",
         )
         answer = await self._ask(lambda stub: stub.CheckIn(request, timeout=CALL_TIMEOUT_S))
         self._keeper.note_contact(
             from_us(answer.server_time_at_us), answer.check_in_interval_s, answer.next_contact_nonce
         )
         self._take_commands(answer, reports)
+        if self._policies is not None and answer.HasField("policy"):
+            self._policies.receive(given_policy(answer.policy))
         if answer.entitlement_changed or self._refresh_is_due():
             await self.refresh()
         if self._rotation_is_due():
@@ -251,14 +283,14 @@ class ControlLink:
         Raises:
             UplinkError: It did not arrive.
         """
-        if self._keeper.enrolment is None or not self._keeper.enrolment.device_server:
+        if not self.enrolled:
             raise UplinkError("NOT_ENROLLED", permanent=True)
         try:
             request = batch_to_wire(incidents, dropped)
         except (ValueError, TypeError) as error:
             raise UplinkError("REPORT_NOT_ENCODABLE", permanent=True, content=True) from error
         try:
-            stub = await self._stub()
+            stub = await self.service()
             answer = await stub.ReportEvents(request, timeout=CALL_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             raise report_refused(error, request.ByteSize()) from error
@@ -269,6 +301,18 @@ class ControlLink:
             accepted=frozenset(UUID(bytes=uuid) for uuid in answer.accepted_uuids),
             rejected={UUID(bytes=row.uuid): row.reason for row in answer.rejected},
         )
+
+    async def send_piece(self, piece: BundlePiece) -> tuple[int, bool]:
+        """Send a piece of a bundle; port `agent.domain.ports.BundleUplink`."""
+        request = diagnostics_pb2.UploadDiagnosticsRequest(
+            command_id=piece.command_id,
+            total_bytes=piece.total_bytes,
+            sha256=piece.sha256,
+            offset=piece.offset,
+            content=piece.content,
+        )
+        answer = await self._ask(lambda stub: stub.UploadDiagnostics(request, timeout=CALL_TIMEOUT_S))
+        return answer.next_offset, answer.complete
 
     async def deactivate(self, reason: str) -> None:
         """Give the seat back and forget the enrolment; the floor of protection stays.
@@ -284,7 +328,7 @@ class ControlLink:
     # ------------------------------------------------------------ the connection
 
     async def _ask(self, call: "Callable[[DeviceServiceAsyncStub], Awaitable[_Answer]]") -> _Answer:
-        stub = await self._stub()
+        stub = await self.service()
         try:
             return await call(stub)
         except grpc.aio.AioRpcError as error:
@@ -303,8 +347,12 @@ class ControlLink:
             )
         return await explain_unreachable(parse_address(enrolment.device_server), enrolment.authorities_pem)
 
-    async def _stub(self) -> "DeviceServiceAsyncStub":
-        """The service, over a connection made with the enrolment as it is now."""
+    async def service(self) -> "DeviceServiceAsyncStub":
+        """The service, over a connection made with the enrolment as it is now.
+
+        Raises:
+            BucklerError: `NOT_ACTIVATED`, `NO_CONTROL_PLANE` or `DEVICE_KEY_MISSING`.
+        """
         enrolment, identity = self._keeper.enrolment, self._keeper.identity()
         if enrolment is None:
             raise not_activated()
@@ -345,6 +393,11 @@ def report_refused(error: grpc.aio.AioRpcError, request_bytes: int) -> UplinkErr
     too_large = detail is None and error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and request_bytes > _LARGE_BYTES
     content = too_large or error.code() in _REFUSES_CONTENT
     return UplinkError(code, permanent=content or not is_transient(error), retry_after_s=wait, content=content)
+
+
+def given_policy(untrusted: device_pb2.DevicePolicy) -> GivenPolicy:
+    """A policy from its message; bytes that are no text are kept apart from text, and refused later."""
+    return GivenPolicy(untrusted.etag, untrusted.version, untrusted.document.decode("utf-8", "surrogateescape"))
 
 
 def rotation_is_due(certificate_pem: bytes, now: datetime) -> bool:

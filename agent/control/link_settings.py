@@ -1,6 +1,27 @@
 """When the link to the control plane does what; apart from the link, because reading settings must not load gRPC."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class StreamTimes:
+    """Times of the stream, in seconds.
+
+    Attributes:
+        reconnect_within_s: A stream that was lost is opened again at a random moment within so long.
+        first_retry_s: Upper end of the first wait when streams do not work; doubles from there.
+        longest_retry_s: Where the doubling ends.
+        refused_retry_s: After a refusal that asking again will not change.
+        unsupported_retry_s: When the server knows no streams; it may be replaced by a newer one.
+        answer_s: How long the welcome, and each answer to reports, may take.
+    """
+
+    reconnect_within_s: float = 30.0
+    first_retry_s: float = 5.0
+    longest_retry_s: float = 300.0
+    refused_retry_s: float = 900.0
+    unsupported_retry_s: float = 3_600.0
+    answer_s: float = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +34,7 @@ class LinkSettings:
         first_retry_s: Upper end of the first wait after a failure; doubles from there.
         longest_retry_s: Where the doubling ends.
         refused_retry_s: After a refusal that asking again will not change.
+        stream: Of the stream beside it.
     """
 
     interval_s: float = 3_600.0
@@ -20,3 +42,4 @@ class LinkSettings:
     first_retry_s: float = 1.0
     longest_retry_s: float = 300.0
     refused_retry_s: float = 900.0
+    stream: StreamTimes = field(default_factory=StreamTimes)

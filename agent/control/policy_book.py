@@ -1,4 +1,7 @@
-"""What this device is to do: the configured policy, what its owner changed since, and what access grants of it."""
+"""What this device is to do: as configured, as its owner changed since, as its organisation sets it, as access grants.
+
+What the organisation sets goes before what is configured or chosen here; what access does not grant goes before all.
+"""
 
 import hashlib
 import threading
@@ -6,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from agent.control.managed_policy import ManagedPolicy, value_managed
 from agent.control.way_back import feature_refused
 from agent.domain.entitlement import Access, Claims, Feature
 from agent.domain.exclusions import Exclusion, ExclusionKind
@@ -59,6 +63,7 @@ class PolicyBook:
         self._run_mode = configured.mode_of_this_run
         self._access = access
         self._claims = claims
+        self._managed = ManagedPolicy()
         self._lock = threading.Lock()
         self._current = self._read()
 
@@ -66,17 +71,41 @@ class PolicyBook:
         """The policy in force. What is granted of its mode is asked of `granted_mode`, at each moment anew."""
         return self._current
 
+    def local_version(self) -> str:
+        """Names the policy in force by its content, whoever set what of it."""
+        return self._current.version.rpartition("+")[2]
+
     def reload(self) -> None:
         """Something in the store changed."""
         with self._lock:
             self._current = self._read()
 
-    def check_mode(self, mode: Mode) -> None:
-        """Whether the entitlement grants a mode now.
+    def manage(self, policy: ManagedPolicy) -> None:
+        """From now on the organisation sets this."""
+        self._managed = policy
+        self.reload()
+
+    def managed_exclusions(self) -> tuple[Exclusion, ...]:
+        """Those that the organisation sets."""
+        return self._managed.exclusions
+
+    def check_removable(self, exclusion_id: str) -> None:
+        """Whether the owner may remove an exclusion.
 
         Raises:
-            BucklerError: `FEATURE_NOT_ENTITLED`, with the reason, the date and the way back.
+            BucklerError: `VALUE_MANAGED`.
         """
+        if any(exclusion.id == exclusion_id for exclusion in self._managed.exclusions):
+            raise value_managed(f"the exclusion {exclusion_id}", self._managed)
+
+    def check_mode(self, mode: Mode) -> None:
+        """Whether a mode may be chosen here, and the entitlement grants it now.
+
+        Raises:
+            BucklerError: `VALUE_MANAGED`; `FEATURE_NOT_ENTITLED`, with the reason, the date and the way back.
+        """
+        if self._managed.get("realtime.mode") is not None:
+            raise value_managed("the mode", self._managed)
         access = self._access()
         if mode is Mode.BLOCK and not access.allows(Feature.BLOCKING_MODE):
             raise feature_refused(Feature.BLOCKING_MODE, access, self._claims())
@@ -85,7 +114,7 @@ class PolicyBook:
         """Choose the mode, for now and after restarts.
 
         Raises:
-            BucklerError: `FEATURE_NOT_ENTITLED`; nothing was changed.
+            BucklerError: `VALUE_MANAGED`, `FEATURE_NOT_ENTITLED`; nothing was changed.
         """
         self.check_mode(mode)
         with self._store.transaction() as tables:
@@ -106,14 +135,23 @@ class PolicyBook:
         with self._store.transaction() as tables:
             chosen = tables.settings.get(CHOSEN_MODE)
             own = tables.exclusions.all()
+        managed = self._managed
         mode = self._run_mode or (Mode(chosen) if chosen else self._configured.mode)
+        if (managed_mode := managed.get("realtime.mode")) is not None:
+            mode = Mode(managed_mode)
         configured = tuple(
             Exclusion(f"config:{number}", ExclusionKind.PATH, path, "configuration", _ALWAYS)
             for number, path in enumerate(self._configured.excluded_paths, 1)
         )
-        stop = self._configured.stop_processes
-        policy = Policy(self._configured.on_infected, mode, configured + own, stop_processes=stop)
-        return replace(policy, version=_version(policy))
+        action, stop = managed.get("realtime.action"), managed.get("quarantine.stop_processes")
+        policy = Policy(
+            self._configured.on_infected if action is None else Action(action),
+            mode,
+            configured + managed.exclusions + own,
+            stop_processes=self._configured.stop_processes if stop is None else bool(stop),
+        )
+        prefix = f"{managed.version}+" if managed.version else ""
+        return replace(policy, version=prefix + _version(policy))
 
 
 def _version(policy: Policy) -> str:

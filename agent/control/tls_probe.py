@@ -5,6 +5,7 @@ fails is the answer.
 """
 
 import asyncio
+import contextlib
 import socket
 import ssl
 
@@ -35,7 +36,7 @@ async def explain_unreachable(address: Address, authorities_pem: bytes) -> Buckl
         )
     try:
         _, writer = await asyncio.wait_for(asyncio.open_connection(address.host, address.port), PROBE_TIMEOUT_S)
-        writer.close()
+        await _close(writer)
     except (OSError, TimeoutError):
         return _unreachable(address, f"nothing answers at {address}")
     return await _explain_handshake(address, authorities_pem)
@@ -48,7 +49,7 @@ async def _explain_handshake(address: Address, authorities_pem: bytes) -> Buckle
     connecting = asyncio.open_connection(address.host, address.port, ssl=context, server_hostname=address.host)
     try:
         _, writer = await asyncio.wait_for(connecting, PROBE_TIMEOUT_S)
-        writer.close()
+        await _close(writer)
     except ssl.SSLCertVerificationError as error:
         return _not_trusted(address, error)
     except (ssl.SSLError, ConnectionError):
@@ -68,6 +69,13 @@ async def _explain_handshake(address: Address, authorities_pem: bytes) -> Buckle
         exit_status=ExitStatus.UNREACHABLE,
         facts={"server": str(address)},
     )
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    """At once, without a farewell that the other side may never answer; nothing is left behind when the loop ends."""
+    writer.transport.abort()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 def _unreachable(address: Address, message: str) -> BucklerError:

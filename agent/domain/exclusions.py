@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from typing import Final
+
+#: Ids of exclusions that a policy of the organisation sets; those of the owner begin otherwise.
+MANAGED_PREFIX: Final = "policy:"
 
 
 class ExclusionKind(Enum):
@@ -42,6 +46,11 @@ class Exclusion:
     reason: str
     created_at: datetime
     expires_at: datetime | None = None
+
+    @property
+    def managed(self) -> bool:
+        """Whether the organisation sets it."""
+        return self.id.startswith(MANAGED_PREFIX)
 
     def in_force(self, now: datetime) -> bool:
         """False from the moment of expiry on."""

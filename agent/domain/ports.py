@@ -222,6 +222,36 @@ class RequestedScans(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class BundlePiece:
+    """A piece of a diagnostics bundle on its way.
+
+    Attributes:
+        command_id: That asked for it.
+        total_bytes: Of the whole bundle.
+        sha256: Of the whole bundle.
+        offset: Where the piece begins.
+        content: Empty: only ask how far it is.
+    """
+
+    command_id: str
+    total_bytes: int
+    sha256: bytes
+    offset: int
+    content: bytes
+
+
+class BundleUplink(Protocol):
+    """The way of bundles to the control plane."""
+
+    async def send_piece(self, piece: BundlePiece) -> tuple[int, bool]:
+        """Send one piece; where to go on, and whether all of it is there.
+
+        Raises:
+            BucklerError: It did not arrive (exit status UNREACHABLE), or is refused.
+        """
+
+
 class CommandHandler(Protocol):
     """Does one kind of command."""
 

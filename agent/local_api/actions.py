@@ -90,7 +90,7 @@ class OwnerActions(Protocol):
         """See `agent.domain.ports.Quarantine.delete`."""
 
     async def exclusions(self) -> tuple[Exclusion, ...]:
-        """Those the owner added, oldest first; configured ones are in the configuration."""
+        """Those of the organisation's policy, then those the owner added; configured ones are in the configuration."""
 
     async def add_exclusion(self, wanted: NewExclusion) -> Exclusion:
         """Leave something alone from now on.
@@ -103,14 +103,14 @@ class OwnerActions(Protocol):
         """Look at it again.
 
         Raises:
-            BucklerError: `EXCLUSION_UNKNOWN`.
+            BucklerError: `EXCLUSION_UNKNOWN`, `VALUE_MANAGED`.
         """
 
     async def set_mode(self, mode: Mode) -> Mode:
         """Choose between notify and block.
 
         Raises:
-            BucklerError: `FEATURE_NOT_ENTITLED`.
+            BucklerError: `VALUE_MANAGED`, `FEATURE_NOT_ENTITLED`.
         """
 
 
@@ -125,6 +125,8 @@ class DirectActions:
         randomness: Ids of exclusions.
         switch_mode: Chooses the mode, refusing what is not entitled.
         retention: How much the vault keeps.
+        managed_exclusions: Those that the organisation sets.
+        check_removable: Refuses to remove one of those.
     """
 
     store: Store
@@ -133,6 +135,8 @@ class DirectActions:
     randomness: Randomness
     switch_mode: Callable[[Mode], Mode]
     retention: RetentionLimits = field(default_factory=RetentionLimits)
+    managed_exclusions: Callable[[], tuple[Exclusion, ...]] = tuple
+    check_removable: Callable[[str], None] = lambda _: None
 
     async def quarantined(self) -> tuple[QuarantinedFile, ...]:
         """All journal rows, oldest first."""
@@ -152,9 +156,9 @@ class DirectActions:
         await self.quarantine.delete(entry_id)
 
     async def exclusions(self) -> tuple[Exclusion, ...]:
-        """Those the owner added."""
+        """Those that the organisation sets, and those the owner added."""
         with self.store.transaction() as tables:
-            return tables.exclusions.all()
+            return self.managed_exclusions() + tables.exclusions.all()
 
     async def add_exclusion(self, wanted: NewExclusion) -> Exclusion:
         """Check and write one exclusion."""
@@ -174,6 +178,7 @@ class DirectActions:
 
     async def remove_exclusion(self, exclusion_id: str) -> None:
         """Delete one exclusion."""
+        self.check_removable(exclusion_id)
         with self.store.transaction() as tables:
             known = tables.exclusions.remove(exclusion_id)
         if not known:

@@ -10,11 +10,13 @@ from urllib.parse import quote
 
 import grpc
 
+from agent.domain.costs import CostReport, CostWindow
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.exclusions import Exclusion
 from agent.domain.policy import Mode
 from agent.domain.quarantine import RestoreReceipt
 from agent.local_api.actions import NewExclusion, QuarantinedFile
+from agent.local_api.cost_translation import costs_from_wire
 from agent.local_api.status import StatusField
 from agent.local_api.steering import ScanAction
 from agent.local_api.translation import (
@@ -139,6 +141,11 @@ class RemoteActions:
         request = local_pb2.SteerScheduledScansRequest(action=action.value)
         answer = await _told(self._stub.SteerScheduledScans(request, timeout=_CALL_TIMEOUT_S))
         return tuple(field_from_wire(field) for field in answer.fields)
+
+    async def scan_costs(self, window: CostWindow) -> CostReport:
+        """What scanning has cost."""
+        request = local_pb2.ReadScanCostsRequest(window=window.value)
+        return costs_from_wire(window, await _told(self._stub.ReadScanCosts(request, timeout=_STATUS_TIMEOUT_S)))
 
 
 @asynccontextmanager

@@ -17,10 +17,12 @@ from urllib.parse import quote
 import grpc
 import structlog
 
+from agent.domain.costs import CostWindow
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.exclusions import ExclusionKind
 from agent.domain.policy import Mode
 from agent.local_api.actions import NewExclusion, OwnerActions
+from agent.local_api.cost_translation import CostQuestion, costs_to_wire
 from agent.local_api.settings import LocalApiSettings
 from agent.local_api.status import StatusQuestion
 from agent.local_api.steering import ScanAction, ScanSteering
@@ -63,6 +65,7 @@ class LocalApi:
         status: The fields of the status now.
         reload_enrolment: Called after another process activated or deactivated this device.
         steer_scans: What the owner may do about scheduled scans.
+        scan_costs: What scanning has cost.
     """
 
     def __init__(
@@ -72,10 +75,11 @@ class LocalApi:
         status: StatusQuestion,
         reload_enrolment: Callable[[], None],
         steer_scans: ScanSteering,
+        scan_costs: CostQuestion,
     ) -> None:
         self._settings = settings
         self._status = _StatusServicer(status)
-        self._control = _ControlServicer(actions, reload_enrolment, steer_scans)
+        self._control = _ControlServicer(actions, reload_enrolment, steer_scans, scan_costs)
 
     async def run(self) -> None:
         """Serve until cancelled.
@@ -175,7 +179,14 @@ class _StatusServicer(LocalStatusServiceServicer):
 
 
 class _ControlServicer(LocalControlServiceServicer):
-    def __init__(self, actions: OwnerActions, reload_enrolment: Callable[[], None], steer_scans: ScanSteering) -> None:
+    def __init__(
+        self,
+        actions: OwnerActions,
+        reload_enrolment: Callable[[], None],
+        steer_scans: ScanSteering,
+        scan_costs: CostQuestion,
+    ) -> None:
+        self._costs = scan_costs
         self._actions = actions
         self._reload = reload_enrolment
         self._steer = steer_scans
@@ -249,8 +260,14 @@ class _ControlServicer(LocalControlServiceServicer):
         fields = self._steer(_choice(ScanAction, request.action, "SCAN_ACTION_INVALID"))
         return local_pb2.SteerScheduledScansResponse(fields=[field_to_wire(field) for field in fields])
 
+    @_answering
+    async def ReadScanCosts(
+        self, request: local_pb2.ReadScanCostsRequest, context: Context
+    ) -> local_pb2.ReadScanCostsResponse:
+        return costs_to_wire(self._costs(_choice(CostWindow, request.window, "COST_WINDOW_INVALID")))
 
-_Choice = TypeVar("_Choice", Mode, ExclusionKind, ScanAction)
+
+_Choice = TypeVar("_Choice", Mode, ExclusionKind, ScanAction, CostWindow)
 
 
 def _choice(kind: type[_Choice], text: str, code: str) -> _Choice:

@@ -56,6 +56,7 @@ class LicenceFacts:
     enrolment: Enrolment | None
     last_error: str = ""
     activation_in_progress: str = ""
+    stream: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,34 @@ class ScheduleFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyFacts:
+    """What the organisation sets on this device; the defaults are those of a device that nobody manages.
+
+    Attributes:
+        desired: Name of the policy given last.
+        applied: Name of the one in force.
+        refusal: Why these are not the same.
+        settings: What it sets, by key.
+        exclusions: How many things it leaves alone.
+    """
+
+    desired: str = ""
+    applied: str = ""
+    refusal: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    exclusions: int = 0
+
+
+#: Lines of the status that show what a setting of a policy decides.
+_SHOWN_BY = {
+    "realtime.roots": "watched_roots",
+    "realtime.mode": "real_time_protection_mode",
+    "schedule.quick": "next_quick_scan",
+    "schedule.full": "next_full_scan",
+}
+
+
+@dataclass(frozen=True, slots=True)
 class StatusFacts:
     """Everything the status is made of.
 
@@ -182,6 +211,7 @@ class StatusFacts:
         memory_mb: Resident, agent and workers, MiB.
         resources: What became of the limits.
         schedule: Scans that nobody asked for.
+        policy: What the organisation sets.
     """
 
     issues: tuple[HealthIssue, ...]
@@ -199,7 +229,7 @@ class StatusFacts:
     memory_mb: float = 0.0
     resources: ResourceFacts = field(default_factory=ResourceFacts)
     schedule: ScheduleFacts = field(default_factory=ScheduleFacts)
-    managed: frozenset[str] = field(default=frozenset())
+    policy: PolicyFacts = field(default_factory=PolicyFacts)
 
 
 def status_fields(facts: StatusFacts, now: datetime) -> tuple[StatusField, ...]:
@@ -221,14 +251,17 @@ def status_fields(facts: StatusFacts, now: datetime) -> tuple[StatusField, ...]:
         **_vault(facts.vault),
         **_outbox(facts.outbox),
         **_contact(facts.licence),
-        "policy_version_desired": facts.policy_version,
-        "policy_version_applied": facts.policy_version,
+        "policy_version_desired": facts.policy.desired or facts.policy_version,
+        "policy_version_applied": facts.policy.applied or facts.policy_version,
+        "policy_settings": [f"{name}={value}" for name, value in sorted(facts.policy.settings.items())],
+        "policy_exclusions": facts.policy.exclusions,
         "conflicting_applications": list(facts.competitors),
         "cpu_percent": facts.cpu_percent,
         "memory_mb": facts.memory_mb,
         **_resources(facts.resources),
     }
-    return tuple(StatusField(name, value, managed=name in facts.managed) for name, value in values.items())
+    managed = {_SHOWN_BY[name] for name in facts.policy.settings if name in _SHOWN_BY}
+    return tuple(StatusField(name, value, managed=name in managed) for name, value in values.items())
 
 
 def _licence(licence: LicenceFacts) -> dict[str, JsonValue]:
@@ -311,8 +344,13 @@ def _scheduled_scan(schedule: ScheduleFacts) -> str | None:
     return f"{schedule.scan}: {schedule.state}, {schedule.files} files" if schedule.scan else None
 
 
-def schedule_fields(schedule: ScheduleFacts) -> tuple[StatusField, ...]:
-    """What `buckler schedule` says, in the order it is printed."""
+def schedule_fields(schedule: ScheduleFacts, managed: frozenset[str] = frozenset()) -> tuple[StatusField, ...]:
+    """What `buckler schedule` says, in the order it is printed.
+
+    Args:
+        schedule: How it stands.
+        managed: Keys that a policy sets.
+    """
     values: dict[str, JsonValue] = {
         "state": schedule.state,
         "scan": schedule.scan or None,
@@ -326,7 +364,8 @@ def schedule_fields(schedule: ScheduleFacts) -> tuple[StatusField, ...]:
     for kind in ("quick", "full"):
         values[f"{kind}_schedule"] = schedule.schedules.get(kind, "off")
         values[f"next_{kind}_scan"] = _instant(schedule.due.get(kind))
-    return tuple(StatusField(name, value) for name, value in values.items())
+    marked = {f"{key.removeprefix('schedule.')}_schedule" for key in managed}
+    return tuple(StatusField(name, value, managed=name in marked) for name, value in values.items())
 
 
 def _contact(licence: LicenceFacts) -> dict[str, JsonValue]:
@@ -334,6 +373,7 @@ def _contact(licence: LicenceFacts) -> dict[str, JsonValue]:
     return {
         "control_plane": (enrolment.server or None) if enrolment else None,
         "last_check_in": _instant(enrolment.last_check_in) if enrolment else None,
+        "control_plane_stream": licence.stream or None,
         "last_contact_error": licence.last_error or None,
     }
 

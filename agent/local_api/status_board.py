@@ -13,6 +13,7 @@ from agent.local_api.status import (
     EngineFacts,
     LicenceFacts,
     OutboxFacts,
+    PolicyFacts,
     RealtimeFacts,
     ResourceFacts,
     ScheduleFacts,
@@ -42,6 +43,7 @@ class StatusSources:
         resources: What became of the limits on what we use.
         retention: How much the vault keeps.
         schedule: Scans that nobody asked for.
+        policy: What the organisation sets.
     """
 
     licence: Callable[[], LicenceFacts]
@@ -53,6 +55,7 @@ class StatusSources:
     resources: Callable[[], ResourceFacts]
     retention: RetentionLimits
     schedule: Callable[[], ScheduleFacts] = ScheduleFacts
+    policy: Callable[[], PolicyFacts] = PolicyFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class _Observed:
     policy_version: str
     resources: ResourceFacts
     schedule: ScheduleFacts
+    policy: PolicyFacts
 
 
 class StatusBoard:
@@ -103,6 +107,7 @@ class StatusBoard:
             sources.policy_version(),
             sources.resources(),
             sources.schedule(),
+            sources.policy(),
         )
         return await asyncio.to_thread(self._complete, observed, sources.worker_pids())
 
@@ -127,6 +132,7 @@ class StatusBoard:
             memory_mb=cost.memory_mb,
             resources=observed.resources,
             schedule=observed.schedule,
+            policy=observed.policy,
         )
 
     def _find_competitors(self) -> tuple[str, ...]:

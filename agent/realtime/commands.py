@@ -3,7 +3,7 @@
 The runner executes each command once, in the order given. Values only; nothing here acts.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.domain.facts import Finding, ScanFacts
 from agent.domain.files import EventKind, FileIdentity, SourceEvent
@@ -87,12 +87,19 @@ Input = SourceEvent | ScanFinished | CaptureFinished | JobAborted | DeadlineReac
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """Scan what `descriptor` points to; comes back as `ScanFinished` or `JobAborted`."""
+    """Scan what `descriptor` points to; comes back as `ScanFinished` or `JobAborted`.
+
+    Attributes:
+        pid: Of the process that brought it to our attention; 0: not known.
+        kind: How it came to our attention.
+    """
 
     job: int
     descriptor: int
     path: str
     seen_at_ns: int
+    pid: int = field(default=0, compare=False)
+    kind: EventKind = field(default=EventKind.CLOSED_AFTER_WRITE, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

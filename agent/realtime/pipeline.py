@@ -131,6 +131,7 @@ class _Job:
     lane: Lane
     seen_at_ns: int
     stage: Stage
+    pid: int = 0
     tokens: list[int] = field(default_factory=list)
     successor: "_Job | None" = None
     looks: int = 0
@@ -285,6 +286,7 @@ class Pipeline:
             lane=lane_of(event) if not self._is_planted(event) else Lane.WAITED_FOR,
             seen_at_ns=event.seen_at_ns,
             stage=stage,
+            pid=event.pid,
         )
         self._held += 1
         self._wait(job, event.token)
@@ -358,7 +360,7 @@ class Pipeline:
             job.stage = Stage.SCANNING
             job.looks += 1
             self._working[job.number] = job
-            self._out.append(Scan(job.number, job.descriptor, job.paths[-1], job.seen_at_ns))
+            self._out.append(Scan(job.number, job.descriptor, job.paths[-1], job.seen_at_ns, job.pid, job.kind))
         room = self._limits.descriptors // 2 - self._held
         for path in list(islice(self._parked, max(0, min(room, self._limits.slots)))):
             self._out.append(Reopen(path, self._parked.pop(path)))

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from agent.domain.costs import CostBook
 from agent.domain.entitlement import Access, Feature
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.files import FileEvent, FileIdentity
 from agent.domain.health import HealthIssue
 from agent.domain.policy import Mode, Policy, granted_mode
 from agent.domain.ports import Clock, EventSource, IncidentLog, Quarantine, Randomness, Scanner, Store
+from agent.platform.process_names import ProcessNames
+from agent.realtime.causes import Causes
 from agent.realtime.commands import (
     Answer,
     ArmDeadline,
@@ -66,6 +69,7 @@ class RealtimeProtection:
         access: What the entitlement allows now.
         on_proven: Called whenever the self-test came back from every root.
         is_own: Whether a path is the vault's own business: a file on its way there must not be found by a walk.
+        costs: Where it is written down what scans cost; None: nowhere that anybody reads.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 -- the composition root names each part once
@@ -82,6 +86,7 @@ class RealtimeProtection:
         access: Callable[[], Access],
         on_proven: Callable[[], None] = lambda: None,
         is_own: Callable[[str], bool] = lambda _: False,
+        costs: CostBook | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -93,7 +98,8 @@ class RealtimeProtection:
         self._pipeline = Pipeline(limits)
         self._inbox: deque[Input] = deque()
         self._busy = False
-        self._bench = Workbench(scanner, quarantine, incidents, clock, randomness, self._dispatch)
+        self._causes = Causes(costs or CostBook(clock.monotonic_ns()), clock, ProcessNames())
+        self._bench = Workbench(scanner, quarantine, incidents, clock, randomness, self._dispatch, self._causes.scanned)
         self._keeper = SourceKeeper(settings, source, randomness, self._dispatch, self._source_opened)
         self._reconciler = Reconciler(
             settings,
@@ -248,6 +254,11 @@ class RealtimeProtection:
         self._forget_clean()
         self._apply_mode()
 
+    def follow_policy(self) -> None:
+        """The policy changed: the mode that was asked for before goes no further than what it made of that."""
+        self._wanted_mode = None
+        self.refresh_access()
+
     def _forget_clean(self) -> None:
         self._bench.outdate()
         self._source.forget_clean()
@@ -292,6 +303,8 @@ class RealtimeProtection:
         if isinstance(event, FileEvent) and event.token is None and self._is_own(event.path):
             os.close(event.descriptor)
             return
+        if isinstance(event, FileEvent):
+            self._causes.arrived(event)
         self._inbox.append(event)
         if self._busy:
             return

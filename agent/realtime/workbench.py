@@ -7,6 +7,7 @@ from collections.abc import Callable
 import structlog
 
 from agent.domain.errors import BucklerError
+from agent.domain.facts import ScanFacts
 from agent.domain.files import EventsLost, FileEvent
 from agent.domain.incident import Incident
 from agent.domain.ports import CAPTURE_UNFINISHED, Clock, IncidentLog, Quarantine, Randomness, Scanner
@@ -40,6 +41,7 @@ class Workbench:
         clock: For incidents.
         randomness: For incidents.
         done: Receives results, on the event loop's thread.
+        scanned: Told what each scan came to.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Workbench:
         clock: Clock,
         randomness: Randomness,
         done: Callable[[Input], None],
+        scanned: Callable[[Scan, ScanFacts], None],
     ) -> None:
         self._scanner = scanner
         self._quarantine = quarantine
@@ -57,6 +60,7 @@ class Workbench:
         self._clock = clock
         self._randomness = randomness
         self._done = done
+        self._scanned = scanned
         self._tasks: asyncio.TaskGroup | None = None
         self._generation = 0
 
@@ -108,6 +112,7 @@ class Workbench:
             log.exception("scan_failed", path=command.path)
             self._done(JobAborted(command.job))
             return
+        self._scanned(command, facts)
         outdated = generation != self._generation
         self._done(ScanFinished(command.job, facts, before, changed=before != after, outdated=outdated))
 

@@ -8,6 +8,7 @@ import asyncio
 import os
 import stat
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from agent.domain.errors import BucklerError, ExitStatus
@@ -82,9 +83,17 @@ class ScannerService:
         settings: How.
         pack: The rules; stays open until after `close`.
         clock: Measures.
+        scanned: Told what each file came to.
     """
 
-    def __init__(self, settings: ScannerSettings, pack: CompiledPack, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: ScannerSettings,
+        pack: CompiledPack,
+        clock: Clock,
+        scanned: Callable[[str, ScanFacts], None] = lambda _path, _facts: None,
+    ) -> None:
+        self._scanned = scanned
         self._settings = settings
         self._pack = pack
         self._clock = clock
@@ -150,7 +159,9 @@ class ScannerService:
         if not _unchanged(before, descriptor):
             changed = (*answer.incomplete, Incomplete("changed"))
             answer = replace(answer, incomplete=changed)
-        return self._facts(answer, begun_ns)
+        facts = self._facts(answer, begun_ns)
+        self._scanned(path, facts)
+        return facts
 
     async def close(self) -> None:
         """End all workers; scans under way end with `scanner_closed`. Safe to repeat."""

@@ -51,7 +51,7 @@ def damaged(path: Path, reason: str) -> BucklerError:
     return _error(
         "DATABASE_DAMAGED",
         f"{path} is damaged: {reason}",
-        f"stop the agent, move {path} aside (the vault stays as it is), start the agent and activate again",
+        "stop the agent and run `buckler doctor --fix`: it keeps what can be read, and the vault stays as it is",
         path,
     )
 

@@ -22,6 +22,7 @@ from controlplane.accounts.tables import members, organisations, people, second_
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.principal import Role
 from controlplane.runtime.randomness import Randomness, new_id
+from controlplane.runtime.tenant_time import make_sandbox
 from controlplane.storage.database import UnitOfWork
 from controlplane.storage.upsert import insert_into
 
@@ -43,9 +44,14 @@ class AccountService:
         self._audit = audit
 
     async def create_organisation(
-        self, uow: UnitOfWork, *, name: str, kind: OrganisationKind = OrganisationKind.HOUSEHOLD
+        self,
+        uow: UnitOfWork,
+        *,
+        name: str,
+        kind: OrganisationKind = OrganisationKind.HOUSEHOLD,
+        sandbox: bool = False,
     ) -> Organisation:
-        """A new tenant.
+        """A new tenant; a sandbox has a clock of its own, for good.
 
         Raises:
             Refusal: NAME_INVALID.
@@ -57,12 +63,14 @@ class AccountService:
                 org_id=organisation.org_id, name=organisation.name, kind=kind.value, created_at=now
             )
         )
+        if sandbox:
+            await make_sandbox(uow, organisation.org_id)
         await self._audit.record(
             uow,
             org_id=organisation.org_id,
             action="organisation.created",
             subject=organisation.org_id,
-            details={"kind": kind.value},
+            details={"kind": kind.value, **({"sandbox": "yes"} if sandbox else {})},
         )
         return organisation
 

@@ -48,6 +48,7 @@ from controlplane.runtime.idempotency import RequestKey, claim, remember, reques
 from controlplane.runtime.jobs import schedule
 from controlplane.runtime.principal import current_actor
 from controlplane.runtime.randomness import Randomness, new_id
+from controlplane.runtime.tenant_time import TenantTimes
 from controlplane.storage.database import Database, UnitOfWork
 from controlplane.storage.upsert import insert_into
 
@@ -106,6 +107,7 @@ class Payments:
         invoicing: Settles invoices.
         refunds: Sends back what was too much.
         outside: Whom billing deals with.
+        times: Charges are compared for all organisations at once, and taken at the time of each.
     """
 
     def __init__(
@@ -118,6 +120,7 @@ class Payments:
         invoicing: Invoicing,
         refunds: Refunds,
         outside: Outside,
+        times: TenantTimes,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -128,6 +131,7 @@ class Payments:
         self._provider = outside.provider
         self._gate = outside.gate
         self._listeners = outside.listeners
+        self._times = times
 
     async def pay(self, org_id: str, invoice_id: str, method_id: str = "", idempotency_key: str = "") -> Payment:
         """Charge what is due, at the customer's wish; they are there to confirm it with their bank.
@@ -265,8 +269,10 @@ class Payments:
         news = 0
         for org_id in organisations:
             customer = await customer_at(self._database, self._provider, org_id)
-            for charge in await self._provider.list_charges(customer, since):
-                news += await self._compare_one(charge)
+            charges = await self._provider.list_charges(customer, since)
+            async with self._times.of(org_id):
+                for charge in charges:
+                    news += await self._compare_one(charge)
         return news
 
     async def _compare_one(self, charge: ProviderCharge) -> bool:

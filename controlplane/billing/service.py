@@ -45,6 +45,7 @@ from controlplane.billing.refunds import Refund, Refunds
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.jobs import schedule
 from controlplane.runtime.paging import Page
+from controlplane.runtime.tenant_time import TenantTimes
 from controlplane.storage.database import Database, UnitOfWork
 
 
@@ -67,6 +68,7 @@ class BillingService:
         payments: Collects.
         refunds: Gives back.
         outside: Whom billing deals with.
+        times: Webhooks come from nobody in particular, but are about an organisation.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class BillingService:
         payments: Payments,
         refunds: Refunds,
         outside: Outside,
+        times: TenantTimes,
     ) -> None:
         self._database = database
         self._wall = wall
@@ -85,6 +88,7 @@ class BillingService:
         self._payments = payments
         self._refunds = refunds
         self._outside = outside
+        self._times = times
 
     # ------------------------------------------------------------ for other capabilities, in their unit of work
 
@@ -239,7 +243,8 @@ class BillingService:
             )
         if payment is None:
             return False
-        await self._payments.record(payment, charge)
+        async with self._times.of(payment.org_id):
+            await self._payments.record(payment, charge)
         await self._payments.remember_event(event.event_id)
         return True
 

@@ -2,37 +2,30 @@
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Annotated, Any, Literal, Self
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
 from controlplane.billing.money import parse_decimal
 from controlplane.catalog.errors import catalog_invalid
-from controlplane.catalog.model import AccessLevel, Os, Plan, Term
+from controlplane.catalog.model import AccessLevel, ExistingCustomers, Os, Plan, Term
 from controlplane.runtime.refusal import Refusal
-
-#: Far above any honest catalog.
-MAX_DOCUMENT_BYTES = 1_000_000
+from controlplane.runtime.toml_document import StrictDocument, read_toml
 
 _Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,63}$")]
 _Level = Literal["full", "grace", "limited"]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class _Ended(_Strict):
+class _Ended(StrictDocument):
     # None (the key is left out): a subscription stays limited for ever.
     after_days: Annotated[int, Field(ge=1, le=3660)] | None = None
-    keeps: list[_Name] = []
+    keeps: list[_Name] = Field(default_factory=list)
 
 
-class _PlanDocument(_Strict):
+class _PlanDocument(StrictDocument):
     id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,63}$")]
     name: Annotated[str, Field(min_length=1, max_length=100)]
     devices: Annotated[int, Field(ge=1, le=100_000)]
@@ -40,9 +33,10 @@ class _PlanDocument(_Strict):
     # Shorter than the shortest month: an overdue term paid within its grace still covers today.
     grace_days: Annotated[int, Field(ge=0, le=27)] = 14
     ended: _Ended = _Ended()
-    features: dict[Literal["linux", "macos", "windows"], dict[_Name, _Level]]
+    features: dict[Literal["linux", "macos", "windows", "android", "ios"], dict[_Name, _Level]]
     # Per term and currency, as people write amounts: "49.99".
-    prices: dict[Literal["monthly", "yearly"], dict[str, str]] = {}
+    prices: dict[Literal["monthly", "yearly"], dict[str, str]] = Field(default_factory=dict)
+    existing_customers: Literal["keep", "move"] = "keep"
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -68,8 +62,10 @@ def _price(key: str, untrusted_amount: str, untrusted_currency: str) -> int:
         raise ValueError(f"{key}: {refused.message}") from refused
 
 
-class _CatalogDocument(_Strict):
+class _CatalogDocument(StrictDocument):
     version: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    # With its offset: whoever reads the file knows the instant. None (the key is left out): as soon as it is applied.
+    valid_from: AwareDatetime | None = None
     plans: Annotated[list[_PlanDocument], Field(min_length=1, max_length=1000)]
 
     @model_validator(mode="after")
@@ -83,15 +79,25 @@ class _CatalogDocument(_Strict):
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """One publication."""
+    """One publication.
+
+    Attributes:
+        version: Its number.
+        plans: By their ids.
+        valid_from: First instant at which it is on sale; None: as soon as it is applied.
+    """
 
     version: int
     plans: tuple[Plan, ...]
+    valid_from: datetime | None = None
 
     @property
     def content_sha256(self) -> str:
         """Hex; equal for catalogs that say the same, however they are written."""
-        return hashlib.sha256("\n".join(plan_json(plan) for plan in self.plans).encode()).hexdigest()
+        said = [plan_json(plan) for plan in self.plans]
+        if self.valid_from is not None:
+            said.append(self.valid_from.isoformat())
+        return hashlib.sha256("\n".join(said).encode()).hexdigest()
 
 
 def read_catalog(untrusted_toml: bytes) -> Catalog:
@@ -100,21 +106,10 @@ def read_catalog(untrusted_toml: bytes) -> Catalog:
     Raises:
         Refusal: CATALOG_INVALID, naming the key and what is wrong with it.
     """
-    if len(untrusted_toml) > MAX_DOCUMENT_BYTES:
-        raise catalog_invalid("the file", f"it is larger than {MAX_DOCUMENT_BYTES} bytes")
-    try:
-        content = tomllib.loads(untrusted_toml.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise catalog_invalid("the file", f"it is not TOML: {error}") from error
-    except RecursionError as error:
-        raise catalog_invalid("the file", "it is nested too deeply") from error
-    try:
-        document = _CatalogDocument.model_validate(content)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise catalog_invalid(_key(first["loc"], content), _sentence(first)) from error
+    document = read_toml(untrusted_toml, _CatalogDocument, catalog_invalid)
     plans = sorted((_plan(plan, document.version) for plan in document.plans), key=lambda plan: plan.plan_id)
-    return Catalog(document.version, tuple(plans))
+    valid_from = None if document.valid_from is None else document.valid_from.astimezone(UTC)
+    return Catalog(document.version, tuple(plans), valid_from)
 
 
 def plan_json(plan: Plan) -> str:
@@ -134,6 +129,8 @@ def plan_json(plan: Plan) -> str:
     if plan.prices:
         # Left out otherwise: the canonical form of a plan from before there were prices stays what it was.
         document["prices"] = {term.value: dict(prices) for term, prices in plan.prices.items()}
+    if plan.existing_customers is not ExistingCustomers.KEEP:
+        document["existing_customers"] = plan.existing_customers.value
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -154,6 +151,7 @@ def plan_from_json(document: str, catalog_version: int) -> Plan:
             for platform, features in content["features"].items()
         },
         prices={Term(term): prices for term, prices in content.get("prices", {}).items()},
+        existing_customers=ExistingCustomers(content.get("existing_customers", "keep")),
     )
 
 
@@ -174,30 +172,9 @@ def _plan(document: _PlanDocument, catalog_version: int) -> Plan:
             Term(term): {currency: _price("price", amount, currency) for currency, amount in prices.items()}
             for term, prices in document.prices.items()
         },
+        existing_customers=ExistingCustomers(document.existing_customers),
     )
 
 
 def _with_kept(features: Mapping[str, str], kept: Sequence[str]) -> dict[str, AccessLevel]:
     return {name: AccessLevel.ENDED if name in kept else AccessLevel(level) for name, level in features.items()}
-
-
-def _key(location: Sequence[int | str], content: Mapping[str, Any]) -> str:
-    """Where in the document, as its author would say it: `plans[home-3].features.linux.quarantine`."""
-    text = ""
-    current: Any = content
-    for part in location:
-        if part == "[key]":
-            continue
-        if isinstance(part, int):
-            current = current[part] if isinstance(current, list) and part < len(current) else None
-            label = current.get("id", part) if isinstance(current, dict) else part
-            text += f"[{label}]"
-            continue
-        current = current.get(part) if isinstance(current, dict) else None
-        text += f".{part}" if text else part
-    return text or "the file"
-
-
-def _sentence(error: Any) -> str:
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return message[:1].lower() + message[1:]

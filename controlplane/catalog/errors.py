@@ -25,12 +25,23 @@ def version_in_use(version: int) -> Refusal:
     )
 
 
+def version_out_of_order(version: int, other: int) -> Refusal:
+    """The newest version that is valid is on sale, so versions have to become valid in their order."""
+    return Refusal(
+        Kind.PRECONDITION,
+        "CATALOG_OUT_OF_ORDER",
+        f"catalog version {version} would not come on sale in its order beside version {other}",
+        "Set a version above every other, and a valid_from after theirs; see: buckler-server catalog list",
+        facts={"version": str(version), "other": str(other)},
+    )
+
+
 def plan_unknown(plan_id: str, known: str) -> Refusal:
     """No such plan on sale."""
     return Refusal(
         Kind.NOT_FOUND,
         "PLAN_UNKNOWN",
-        f"there is no plan {plan_id!r} in the newest catalog",
+        f"there is no plan {plan_id!r} in the catalog that is on sale",
         f"Choose one of: {known}" if known else "Apply a catalog first: buckler-server catalog apply FILE",
         facts={"plan_id": plan_id},
     )

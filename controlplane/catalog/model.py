@@ -41,6 +41,17 @@ class Os(Enum):
     LINUX = "linux"
     MACOS = "macos"
     WINDOWS = "windows"
+    ANDROID = "android"
+    IOS = "ios"
+
+
+class ExistingCustomers(Enum):
+    """What happens to those who bought an earlier version of a plan."""
+
+    #: They keep what they bought, for as long as they renew.
+    KEEP = "keep"
+    #: They get this version with the first renewal that it was announced for in time.
+    MOVE = "move"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +68,7 @@ class Plan:
         ended_after: How long after becoming limited a subscription ends; None: it stays limited.
         features: Per operating system: feature name to the weakest access level that still allows it.
         prices: Per term and currency (ISO 4217) what the customer pays for one period, in minor units, tax included.
+        existing_customers: Whether those who have an earlier version of the plan come along.
     """
 
     plan_id: str
@@ -68,6 +80,7 @@ class Plan:
     ended_after: timedelta | None
     features: Mapping[Os, Mapping[str, AccessLevel]]
     prices: Mapping[Term, Mapping[str, int]] = field(default_factory=dict)
+    existing_customers: ExistingCustomers = ExistingCustomers.KEEP
 
     def price(self, term: Term, currency: str) -> int | None:
         """What one period costs; None: it is not sold for this term in this currency."""

@@ -12,6 +12,8 @@ catalog_versions = Table(
     # SHA-256, hex, of the canonical JSON of all its plans: tells a repeat from a change.
     Column("content_sha256", Text, nullable=False),
     Column("applied_at", Instant, nullable=False),
+    # First instant at which it is on sale.
+    Column("valid_from", Instant, nullable=False, server_default="0"),
 )
 
 #: Subscriptions refer to these rows, so a version in use can be neither replaced nor deleted.

@@ -9,6 +9,7 @@ import typer
 
 from controlplane.cli.server.catalog import catalog
 from controlplane.cli.server.doctor import doctor
+from controlplane.cli.server.downloads import downloads
 from controlplane.cli.server.init import init
 from controlplane.cli.server.jobs import jobs
 from controlplane.cli.server.keys import keys
@@ -30,6 +31,7 @@ app.command()(init)
 app.command()(serve)
 app.command()(migrate)
 app.add_typer(catalog, name="catalog")
+app.add_typer(downloads, name="downloads")
 app.add_typer(jobs, name="jobs")
 app.add_typer(organisation, name="organisation")
 app.add_typer(user, name="user")

@@ -11,6 +11,10 @@ from controlplane.cli.ctl.audit import audit
 from controlplane.cli.ctl.command import command
 from controlplane.cli.ctl.detection import detection
 from controlplane.cli.ctl.device import device
+from controlplane.cli.ctl.device_label import label
+from controlplane.cli.ctl.diagnostics import diagnostics
+from controlplane.cli.ctl.doctor import doctor
+from controlplane.cli.ctl.download import download
 from controlplane.cli.ctl.fleet import fleet
 from controlplane.cli.ctl.incident import incident
 from controlplane.cli.ctl.invoice import invoice
@@ -18,7 +22,9 @@ from controlplane.cli.ctl.key import key
 from controlplane.cli.ctl.licence import licence
 from controlplane.cli.ctl.login import login, logout, password, whoami
 from controlplane.cli.ctl.notice import notice
+from controlplane.cli.ctl.organisation_export import export
 from controlplane.cli.ctl.payment_method import payment_method
+from controlplane.cli.ctl.policy_changes import policy
 from controlplane.cli.ctl.quarantine import quarantine
 from controlplane.cli.ctl.refund import refund
 from controlplane.cli.ctl.sandbox import sandbox
@@ -38,13 +44,18 @@ app = typer.Typer(
 app.command()(login)
 app.command()(logout)
 app.command()(whoami)
+app.command()(export)
+app.command()(doctor)
 app.add_typer(fleet, name="fleet")
+device.add_typer(label, name="label")
 app.add_typer(device, name="device")
+app.add_typer(policy, name="policy")
 app.add_typer(detection, name="detection")
 app.add_typer(incident, name="incident")
 app.add_typer(webhook, name="webhook")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(command, name="command")
+app.add_typer(diagnostics, name="diagnostics")
 app.add_typer(seat, name="seat")
 app.add_typer(subscription, name="subscription")
 app.add_typer(key, name="key")
@@ -58,6 +69,7 @@ app.add_typer(token, name="token")
 app.add_typer(password, name="password")
 app.add_typer(second_factor, name="second-factor")
 app.add_typer(audit, name="audit")
+app.add_typer(download, name="download")
 app.add_typer(sandbox, name="sandbox")
 
 

@@ -19,10 +19,3 @@ class Nudges(Protocol):
 
     def nudge(self, org_id: str, device_id: str) -> None:
         """Have it ask now, if it is connected."""
-
-
-class NoNudges:
-    """Devices come by themselves."""
-
-    def nudge(self, org_id: str, device_id: str) -> None:
-        """Nobody is connected."""

@@ -18,6 +18,8 @@ from controlplane.storage.upsert import insert_into
 
 #: Sort key of a list: requested (microseconds), command id.
 COMMAND_KEY: tuple[type[KeyPart], ...] = (int, str)
+#: Open commands of all organisations are counted so far, for monitoring.
+MOST_COUNTED = 100_000
 #: Columns that are kept as JSON.
 _MAPPINGS = ("arguments", "result")
 
@@ -30,11 +32,13 @@ class CommandFilter:
         device_id: Of this device.
         states: In one of these states.
         campaign_id: Of this campaign.
+        kind: Of this kind.
     """
 
     device_id: str = ""
     states: frozenset[CommandState] = frozenset()
     campaign_id: str = ""
+    kind: str = ""
 
 
 async def add(uow: UnitOfWork, new: Collection[Command]) -> None:
@@ -68,9 +72,11 @@ async def any_open_of(connection: AsyncConnection, org_id: str, device_id: str) 
     return (await connection.execute(query)).first() is not None
 
 
-async def lock_overdue(uow: UnitOfWork, now: datetime, limit: int) -> list[Command]:
-    """Commands whose state ended by itself; what another replica is looking at is left to it."""
+async def lock_overdue(uow: UnitOfWork, now: datetime, limit: int, org_id: str = "") -> list[Command]:
+    """Commands, of one organisation or of all, whose state ended by itself; what another looks at is left to it."""
     query = select(*commands.columns).where(commands.c.ends_at <= now).order_by(commands.c.ends_at).limit(limit)
+    if org_id:
+        query = query.where(commands.c.org_id == org_id)
     return [_command(row) for row in await uow.connection.execute(query.with_for_update(skip_locked=True))]
 
 
@@ -103,6 +109,8 @@ async def page(connection: AsyncConnection, org_id: str, wanted: Page, only: Com
         query = query.where(commands.c.device_id == only.device_id)
     if only.campaign_id:
         query = query.where(commands.c.campaign_id == only.campaign_id)
+    if only.kind:
+        query = query.where(commands.c.kind == only.kind)
     if only.states:
         query = query.where(commands.c.state.in_([state.value for state in only.states]))
     if wanted.after:
@@ -137,6 +145,13 @@ async def progress_of(connection: AsyncConnection, org_id: str, campaign_id: str
     counts = {CommandState(state): count for state, count in await connection.execute(query)}
     waiting = select(func.count()).where(*_of_campaign(org_id, campaign_id), _waiting())
     return Progress((await connection.execute(waiting)).scalar_one(), counts)
+
+
+async def open_counts(connection: AsyncConnection) -> dict[str, int]:
+    """Commands of all organisations that are not over, by state."""
+    opened = select(commands.c.state).where(commands.c.ends_at.is_not(None)).limit(MOST_COUNTED).subquery()
+    query = select(opened.c.state, func.count().label("open")).group_by(opened.c.state)
+    return {row.state: row.open for row in await connection.execute(query)}
 
 
 def _one(org_id: str, command_id: str) -> Select[Any]:

@@ -160,6 +160,13 @@ class CommandService:
                 raise command_not_found()
             return (await self._named(connection, org_id, [command]))[0]
 
+    async def lock_under_way(self, uow: UnitOfWork, principal: DevicePrincipal, command_id: str) -> Command | None:
+        """A command that this device has and has not finished, locked; None: there is no such."""
+        command = await rows.lock(uow, principal.org_id, command_id)
+        if command is None or command.device_id != principal.device_id or command.state not in UNDER_WAY:
+            return None
+        return command
+
     async def page(self, org_id: str, page: Page, only: CommandFilter) -> CommandPage:
         """Commands, the newest first.
 
@@ -243,13 +250,17 @@ class CommandService:
                 begin.append(command)
         return Exchange(tuple(begin), tuple(give_up))
 
-    async def end_overdue(self) -> int:
-        """End what was not fetched or not answered in time; a durable job calls this. How many there were."""
+    async def end_overdue(self, org_id: str = "") -> int:
+        """End what was not fetched or not answered in time; a durable job calls this. How many there were.
+
+        Args:
+            org_id: Empty: of every organisation.
+        """
         ended = 0
         while True:
             async with self._database.transaction() as uow:
                 now = self._clock.now()
-                found = await rows.lock_overdue(uow, now, _SWEEP_AT_ONCE)
+                found = await rows.lock_overdue(uow, now, _SWEEP_AT_ONCE, org_id)
                 for before in found:
                     await rows.store(uow, overdue(before, now))
             ended += len(found)

@@ -61,3 +61,33 @@ def bad_certificate_request(why: str) -> Refusal:
         f"the certificate request was refused: {why}",
         "Update the agent, then try again",
     )
+
+
+def streams_full(retry_after_s: int) -> Refusal:
+    """This process holds as many streams as it may."""
+    return _no_stream("STREAMS_FULL", "this server holds as many device streams as it may", retry_after_s)
+
+
+def streams_rushed(retry_after_s: int) -> Refusal:
+    """Too many at once, as after a restart."""
+    return _no_stream("STREAMS_RUSHED", "too many devices open a stream at once", retry_after_s)
+
+
+def streams_stopping() -> Refusal:
+    """This process ends; another one, or its successor, will answer."""
+    return _no_stream("SERVER_STOPPING", "this server is about to stop", 1)
+
+
+def stream_too_talkative() -> Refusal:
+    """No agent of ours does that."""
+    return _no_stream("STREAM_TOO_TALKATIVE", "this device sends more than a stream carries", 60)
+
+
+def stream_too_slow() -> Refusal:
+    """It reads nothing, and what is to be said piles up."""
+    return _no_stream("STREAM_TOO_SLOW", "this device does not take what a stream brings", 30)
+
+
+def _no_stream(reason: str, message: str, retry_after_s: int) -> Refusal:
+    next_step = f"Wait {retry_after_s} seconds, then try again; check-ins go on meanwhile"
+    return Refusal(Kind.EXHAUSTED, reason, message, next_step, retry_after_s=retry_after_s)

@@ -17,6 +17,7 @@ from wire.v1.device_pb2 import (
     ReportEventsRequest,
     ReportEventsResponse,
 )
+from wire.v1.diagnostics_pb2 import UploadDiagnosticsRequest, UploadDiagnosticsResponse
 from wire.v1.fleet_pb2 import Detection, GetDetectionRequest, ListDetectionsRequest, ListDetectionsResponse
 
 
@@ -74,10 +75,17 @@ class EntitlementCalls(Protocol):
 
 
 class CommandCalls(Protocol):
-    """The part of `CheckIn` that belongs to commands."""
+    """The part of `CheckIn` that belongs to commands, and to what is told beside them."""
 
     async def exchange(self, request: CheckInRequest, principal: DevicePrincipal) -> CheckInResponse:
-        """An answer in which only the fields about commands are set."""
+        """An answer in which only the fields about these are set."""
+
+
+class DiagnosticCalls(Protocol):
+    """The call of DeviceService that belongs to diagnostics."""
+
+    async def upload(self, request: UploadDiagnosticsRequest, principal: DevicePrincipal) -> UploadDiagnosticsResponse:
+        """Answer `UploadDiagnostics`."""
 
 
 class DetectionCalls(Protocol):

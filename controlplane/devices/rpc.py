@@ -3,6 +3,7 @@
 Calls that belong to licensing or detections are handed on to them through the ports of this room.
 """
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -11,13 +12,14 @@ from controlplane.catalog.wire_names import ACCESS_LEVEL_ON_THE_WIRE
 from controlplane.devices.check_ins import CheckIns
 from controlplane.devices.fleet import DEVICE_KEY, DeviceFilter, DeviceView, FleetReader
 from controlplane.devices.model import DeviceReport, HealthIssue, Platform, ProtectionState
-from controlplane.devices.ports import CommandCalls, DetectionCalls, EntitlementCalls
+from controlplane.devices.ports import CommandCalls, DetectionCalls, DiagnosticCalls, EntitlementCalls
 from controlplane.devices.service import DeviceService
+from controlplane.devices.stream import DeviceStreams
 from controlplane.runtime.fields import MAX_BIGINT, harmless_text, instant, invalid, text
 from controlplane.runtime.paging import page_token, read_page
 from controlplane.runtime.principal import current_device, current_person
 from controlplane.storage.types import to_microseconds
-from wire.v1 import common_pb2, device_pb2, fleet_pb2
+from wire.v1 import common_pb2, device_pb2, diagnostics_pb2, fleet_pb2
 from wire.v1.device_pb2_grpc import DeviceServiceServicer
 from wire.v1.fleet_pb2_grpc import FleetServiceServicer
 
@@ -52,7 +54,9 @@ class DeviceRpc(DeviceServiceServicer):
         check_ins: Takes what they say about themselves.
         entitlements: The call that belongs to licensing.
         detections: The call that belongs to detections.
-        commands: The part of a check-in that belongs to commands.
+        commands: The part of a check-in that belongs to commands and policies.
+        diagnostics: The call that belongs to diagnostics.
+        streams: Serves `Connect`.
         check_in_interval_s: What devices are asked to keep to, in seconds.
     """
 
@@ -64,6 +68,8 @@ class DeviceRpc(DeviceServiceServicer):
         entitlements: EntitlementCalls,
         detections: DetectionCalls,
         commands: CommandCalls,
+        diagnostics: DiagnosticCalls,
+        streams: DeviceStreams,
         check_in_interval_s: int,
     ) -> None:
         self._service = service
@@ -71,6 +77,8 @@ class DeviceRpc(DeviceServiceServicer):
         self._entitlements = entitlements
         self._detections = detections
         self._commands = commands
+        self._diagnostics = diagnostics
+        self._streams = streams
         self._check_in_interval_s = check_in_interval_s
 
     async def CheckIn(  # noqa: N802 -- the name is the protocol's
@@ -87,6 +95,12 @@ class DeviceRpc(DeviceServiceServicer):
         answer.check_in_interval_s = self._check_in_interval_s
         answer.next_contact_nonce = checked_in.next_nonce
         return answer
+
+    async def Connect(  # type: ignore[override]  # noqa: N802 -- the protocol's name; it writes its answers itself
+        self, request_iterator: AsyncIterator[device_pb2.ConnectRequest], context: Context
+    ) -> None:
+        """Hints and commands as soon as they are there, until one side ends it."""
+        await self._streams.serve(current_device(), request_iterator, context.write)
 
     async def ReportEvents(  # noqa: N802 -- the name is the protocol's
         self, request: device_pb2.ReportEventsRequest, _context: Context
@@ -108,6 +122,12 @@ class DeviceRpc(DeviceServiceServicer):
         return device_pb2.RotateCertificateResponse(
             device_certificate_pem=certificate, authorities_pem=self._service.authorities_pem()
         )
+
+    async def UploadDiagnostics(  # noqa: N802 -- the name is the protocol's
+        self, request: diagnostics_pb2.UploadDiagnosticsRequest, _context: Context
+    ) -> diagnostics_pb2.UploadDiagnosticsResponse:
+        """Keeps a piece of a bundle that this device was asked for."""
+        return await self._diagnostics.upload(request, current_device())
 
     async def Deactivate(  # noqa: N802 -- the name is the protocol's
         self, request: device_pb2.DeactivateRequest, _context: Context
@@ -278,8 +298,11 @@ def _harmless(untrusted: device_pb2.DeviceStatus) -> device_pb2.DeviceStatus:
         "engine",
         "engine_version",
         "signatures_version",
+        "policy_version_desired",
+        "policy_version_applied",
     ):
         setattr(kept, name, harmless_text(getattr(untrusted, name), limit=255))
+    kept.policy_refusal = harmless_text(untrusted.policy_refusal, limit=_MAX_MESSAGE_CHARACTERS)
     if kept.HasField("platform"):
         for name in ("os", "os_version", "architecture", "agent_version"):
             setattr(kept.platform, name, harmless_text(getattr(untrusted.platform, name), limit=255))

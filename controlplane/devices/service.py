@@ -40,6 +40,15 @@ class DeviceService:
         self._audit = audit
         self._clock = clock
 
+    async def check(self, principal: DevicePrincipal) -> None:
+        """Refuse a device that may not be in contact.
+
+        Raises:
+            Refusal: `DEVICE_NOT_FOUND`, `DEVICE_REVOKED`, `DEVICE_REPLACED` or `DEVICE_DEACTIVATED`.
+        """
+        async with self._database.reading() as connection:
+            await self._registry.require(connection, principal)
+
     async def rotate_certificate(self, principal: DevicePrincipal, untrusted_certificate_request: bytes) -> bytes:
         """A fresh certificate for the same device key, as PEM.
 

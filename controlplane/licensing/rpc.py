@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.metadata import version
 from typing import Any, Protocol
 
 import grpc
@@ -84,6 +85,13 @@ class EnrollmentRpc(EnrollmentServiceServicer):
         self._anchors = anchors
         self._settings = settings
         self._clock = clock
+        self._version = version("buckler")
+
+    async def Greet(  # noqa: N802 -- the name is the protocol's
+        self, _request: enrollment_pb2.GreetRequest, _context: Context
+    ) -> enrollment_pb2.GreetResponse:
+        """Version and time, for devices that look for what is wrong; every agent there has been is still served."""
+        return enrollment_pb2.GreetResponse(server_time_at_us=to_microseconds(self._clock.now()), version=self._version)
 
     async def Activate(  # noqa: N802 -- the name is the protocol's
         self, request: enrollment_pb2.ActivateRequest, _context: Context

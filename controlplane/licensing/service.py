@@ -22,6 +22,7 @@ from controlplane.runtime.attempts import Bucket, count
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, current_peer
 from controlplane.runtime.refusal import Refusal
+from controlplane.runtime.tenant_time import TenantTimes
 from controlplane.storage.database import Database, UnitOfWork
 from wire.activation_key import MistypedKeyError, parse_activation_key
 
@@ -71,6 +72,8 @@ class LicensingService:
         authority: Certifies device keys.
         audit: Records every change, in its transaction.
         clock: Business time.
+        wall: The machine's clock; guesses are counted by it, also those at the keys of a sandbox.
+        times: Whoever activates is nobody yet; the key says at whose time it happens.
     """
 
     def __init__(
@@ -81,6 +84,8 @@ class LicensingService:
         authority: CertificateAuthority,
         audit: AuditLog,
         clock: Clock,
+        wall: Clock,
+        times: TenantTimes,
     ) -> None:
         self._database = database
         self._registry = parts.registry
@@ -94,6 +99,8 @@ class LicensingService:
         self._authority = authority
         self._audit = audit
         self._clock = clock
+        self._wall = wall
+        self._times = times
 
     async def fingerprint_salt(self, untrusted_key: str) -> bytes:
         """Under which a device that has this key hashes its hardware facts.
@@ -105,7 +112,7 @@ class LicensingService:
         try:
             digest = _digest_of(untrusted_key)
             async with self._database.transaction() as uow:
-                await refuse_guessing(uow.connection, callers, self._clock.now())
+                await refuse_guessing(uow.connection, callers, self._wall.now())
                 key = await self._keys.lock_by_digest(uow, digest)
                 return await self._registry.fingerprint_salt(uow, key.org_id)
         except Refusal as refusal:
@@ -130,10 +137,11 @@ class LicensingService:
             request = read_certificate_request(activation.untrusted_certificate_request)
             callers.append(guesses(Guessing.DEVICE, request.public_key_sha256.hex()))
             async with self._database.transaction() as uow:
-                await refuse_guessing(uow.connection, callers, self._clock.now())
+                await refuse_guessing(uow.connection, callers, self._wall.now())
                 key = await self._keys.lock_by_digest(uow, digest)
                 # From here on the key is a real one: what is refused is the organisation's affair, not guessing.
                 callers = [*callers[-1:], guesses(Guessing.ORGANISATION, key.org_id)]
+                await self._times.enter(uow.connection, key.org_id)
                 terms = await self._terms_of(uow, key.org_id, key.subscription_id, activation.platform)
                 new = NewDevice(
                     activation.device_name, activation.platform, request.public_key_sha256, activation.fingerprint
@@ -271,7 +279,7 @@ class LicensingService:
         if not may_take_new_seat(terms.access):
             raise subscription_expired(terms.access_reason)
         if key is not None:
-            await refuse_guessing(uow.connection, [guesses(Guessing.ORGANISATION, key.org_id)], change.at)
+            await refuse_guessing(uow.connection, [guesses(Guessing.ORGANISATION, key.org_id)], self._wall.now())
             await self._keys.use(uow, key, device.device_id, change.at)
         claimed = await self._seating.take(uow, device, terms, change, leaving=held)
         await self._audit.record(
@@ -292,7 +300,7 @@ class LicensingService:
         if refusal.reason == "RATE_LIMITED" or not callers:
             return
         async with self._database.transaction() as uow:
-            await count(uow, callers, self._clock.now())
+            await count(uow, callers, self._wall.now())
 
     def _answer(self, device: Device, request: CertificateRequest, entitlement: SignedStatement) -> Activated:
         certificate = self._authority.issue_device(request.der, device_id=device.device_id, org_id=device.org_id)

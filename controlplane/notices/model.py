@@ -15,6 +15,7 @@ class NoticeKind(Enum):
     RENEWAL = "renewal"
     TRIAL_END = "trial_end"
     PRICE_CHANGE = "price_change"
+    TERMS_CHANGE = "terms_change"
     PAYMENT_FAILED = "payment_failed"
     CARD_EXPIRING = "card_expiring"
     ENDING = "ending"

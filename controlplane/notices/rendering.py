@@ -48,6 +48,15 @@ _TEXTS: Final[Mapping[NoticeKind, _Text]] = {
             _STOP,
         ),
     ),
+    NoticeKind.TERMS_CHANGE: _Text(
+        "What {plan} includes changes on {day}",
+        (
+            "From {day} on this is different about {plan}: {changes}.",
+            "A period costs {amount} from then on; the last one cost {old_amount}.",
+            "What you have paid for is not affected. Without this notice the old terms would still hold.",
+            _STOP,
+        ),
+    ),
     NoticeKind.PAYMENT_FAILED: _Text(
         "We could not collect {amount} for {plan}",
         (

@@ -1,12 +1,17 @@
 """The clock. The only file of the control plane that asks the operating system for the time."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+_ahead: ContextVar[timedelta] = ContextVar("buckler_ahead", default=timedelta(0))
+
 
 class Clock(Protocol):
-    """Time. Business follows one that a demonstration may move; certificates, sessions and claims follow the wall."""
+    """Time. Business follows one that runs ahead for sandboxes; certificates, sessions and claims follow the wall."""
 
     def now(self) -> datetime:
         """Timezone-aware, UTC, whole microseconds."""
@@ -20,28 +25,27 @@ class SystemClock:
         return datetime.fromtimestamp(time.time_ns() // 1_000 / 1_000_000, tz=UTC)
 
 
-class ShiftedClock:
-    """A clock that runs ahead of another by an offset that only grows; for `serve --demo` and sandboxes."""
+class TenantClock:
+    """Another clock, as far ahead of it as the sandbox is whose work is being done; for everybody else the same."""
 
-    def __init__(self, base: Clock, offset: timedelta = timedelta(0)) -> None:
+    def __init__(self, base: Clock) -> None:
         self._base = base
-        self._offset = offset
-
-    @property
-    def offset(self) -> timedelta:
-        """How far ahead it runs."""
-        return self._offset
 
     def now(self) -> datetime:
-        """The base's time plus the offset."""
-        return self._base.now() + self._offset
+        """The base's time plus what the call or job at hand runs ahead."""
+        return self._base.now() + _ahead.get()
 
-    def advance(self, by: timedelta) -> None:
-        """Move forward.
 
-        Raises:
-            ValueError: `by` is not positive.
-        """
-        if by <= timedelta(0):
-            raise ValueError("a clock only moves forward")
-        self._offset += by
+@contextmanager
+def running_ahead(by: timedelta) -> Iterator[None]:
+    """Let tenant clocks run ahead in here."""
+    token = _ahead.set(by)
+    try:
+        yield
+    finally:
+        _ahead.reset(token)
+
+
+def run_ahead(by: timedelta) -> None:
+    """Let tenant clocks run ahead from now on, until the `running_ahead` around this ends."""
+    _ahead.set(by)

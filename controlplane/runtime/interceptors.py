@@ -9,7 +9,9 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import timedelta
 from hashlib import sha256
+from inspect import iscoroutinefunction
 from typing import Any, Protocol, cast
 
 import grpc
@@ -52,6 +54,13 @@ class TokenAuthenticator(Protocol):
         """
 
 
+class OrganisationTimes(Protocol):
+    """Knows how far organisations live ahead; implemented by `runtime.tenant_time`."""
+
+    async def ahead(self, org_id: str) -> timedelta:
+        """Nothing for all but sandboxes."""
+
+
 def device_from_certificate(uris: tuple[bytes, ...], public_key_sha256: bytes) -> DevicePrincipal | None:
     """The device that a certificate's subject alternative names speak of, with the key that it proved.
 
@@ -83,12 +92,14 @@ class CallEntry:
         limiter: Budgets of the calls that anybody may make.
         clock: Wall time, for the budgets.
         randomness: For request ids.
+        times: Whose time runs ahead.
     """
 
     tokens: TokenAuthenticator
     limiter: RateLimiter
     clock: Clock
     randomness: Randomness
+    times: OrganisationTimes
 
     def request_id(self, context: Context) -> str:
         """The caller's own id if it is a harmless one, else a new one."""
@@ -155,7 +166,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return grpc.unary_stream_rpc_method_handler(self._stream(handler.unary_stream, method), **serializers)
         if handler.stream_unary is not None:
             return grpc.stream_unary_rpc_method_handler(self._unary(handler.stream_unary, method), **serializers)
-        return grpc.stream_stream_rpc_method_handler(self._stream(handler.stream_stream, method), **serializers)
+        # A servicer that writes its answers itself ends like a unary one: by returning, or by what it raised.
+        wrap = self._unary if iscoroutinefunction(handler.stream_stream) else self._stream
+        return grpc.stream_stream_rpc_method_handler(wrap(handler.stream_stream, method), **serializers)
 
     def _unary(self, behaviour: Unary, method: str) -> Any:
         async def call(request: Any, context: Context) -> Any:
@@ -184,7 +197,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     async def _enter(self, method: str, request_id: str, context: Context) -> AbstractContextManager[None]:
         principal = await self._entry.admit(method, context)
-        return calling(request_id=request_id, peer=peer_address(context.peer()), principal=principal)
+        ahead = timedelta(0) if principal is None else await self._entry.times.ahead(principal.org_id)
+        return calling(request_id=request_id, peer=peer_address(context.peer()), principal=principal, ahead=ahead)
 
 
 async def _answer(error: Exception, method: str, request_id: str, context: Context) -> None:

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum
 
+from controlplane.runtime.clock import running_ahead
 from controlplane.runtime.refusal import Kind, Refusal
 
 
@@ -83,8 +85,10 @@ _peer: ContextVar[str] = ContextVar("buckler_peer", default="")
 
 
 @contextmanager
-def calling(*, request_id: str, peer: str, principal: Principal | None) -> Iterator[None]:
-    """Make a call's identity visible to everything it runs."""
+def calling(
+    *, request_id: str, peer: str, principal: Principal | None, ahead: timedelta = timedelta(0)
+) -> Iterator[None]:
+    """Make a call's identity, and how far its organisation lives ahead, visible to everything it runs."""
     actor = principal.actor if principal is not None else "anonymous"
     tokens = (
         (_principal, _principal.set(principal)),
@@ -93,7 +97,8 @@ def calling(*, request_id: str, peer: str, principal: Principal | None) -> Itera
         (_peer, _peer.set(peer)),
     )
     try:
-        yield
+        with running_ahead(ahead):
+            yield
     finally:
         for variable, token in tokens:
             variable.reset(token)  # type: ignore[arg-type]

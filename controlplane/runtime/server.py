@@ -99,14 +99,14 @@ class RunningServer:
         await self._server.stop(grace_s)
 
 
-async def start_server(listener: Listener, interceptor: grpc.aio.ServerInterceptor) -> RunningServer:
-    """Listen and serve.
+async def start_server(listener: Listener, *interceptors: grpc.aio.ServerInterceptor) -> RunningServer:
+    """Listen and serve, with the first interceptor around all others.
 
     Raises:
         Refusal: PORT_IN_USE, LISTEN_FORBIDDEN or LISTEN_FAILED.
     """
     server = grpc.aio.server(
-        interceptors=[interceptor],
+        interceptors=interceptors,
         options=[
             # Two servers that share a port by accident would each get some of the calls.
             ("grpc.so_reuseport", 0),

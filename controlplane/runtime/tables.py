@@ -1,6 +1,6 @@
-"""Tables of the machinery: remembered answers, counted attempts, durable jobs, the sandbox's clock."""
+"""Tables of the machinery: remembered answers, counted attempts, durable jobs, the clocks of sandboxes."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Integer, LargeBinary, Table, Text, false
 
 from controlplane.storage.metadata import metadata
 from controlplane.storage.types import Instant
@@ -44,18 +44,27 @@ jobs = Table(
     Column("attempts", Integer, nullable=False, server_default="0"),
     # Wall time until which somebody is working on it, or until which it rests after a failure.
     Column("claimed_until", Instant),
+    # Names one claim of one process; NULL while it rests.
     Column("claimed_by", Text),
+    # Scheduled anew while somebody was working on it.
+    Column("moved", Boolean, nullable=False, server_default=false()),
+    # Failed too often: since then it waits for a person.
+    Column("parked_at", Instant),
+    # A stable code and a sentence; see `runtime.jobs.Failure`.
     Column("last_error", Text),
+    Column("last_error_sentence", Text),
     Column("last_run_at", Instant),
     Index("ix_jobs_due_at", "due_at"),
 )
 
-#: How far the business clock of a demonstration server runs ahead; one row.
-sandbox_clock = Table(
-    "sandbox_clock",
+#: Which organisations are sandboxes, from their first day on or never, and how far each one's time runs ahead.
+sandbox_clocks = Table(
+    "sandbox_clocks",
     metadata,
-    Column("only_row", Integer, primary_key=True, autoincrement=False),
-    Column("offset_us", BigInteger, nullable=False),
-    CheckConstraint("only_row = 1", name="only_row"),
+    Column("org_id", Text, primary_key=True),
+    Column("offset_us", BigInteger, nullable=False, server_default="0"),
+    # Wall time until which somebody takes it through its jobs; nobody else runs them meanwhile.
+    Column("moving_until", Instant),
+    Column("moving_by", Text),
     CheckConstraint("offset_us >= 0", name="forward"),
 )

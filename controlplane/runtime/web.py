@@ -1,4 +1,4 @@
-"""The HTTP server: for senders that do not speak our protocol, with TLS ended in front of it.
+"""The HTTP server: for senders and monitors that do not speak our protocol, with TLS ended in front of it.
 
 What comes in is not believed because of where it comes from; each hook checks a signature.
 """
@@ -48,6 +48,23 @@ class Hook:
     take: Callable[[bytes, Mapping[str, str]], Awaitable[Mapping[str, object]]]
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a page shows now."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One path that others read, for monitoring."""
+
+    path: str
+    show: Callable[[], Awaitable[Shown]]
+
+
 class RunningWeb:
     """The listening server."""
 
@@ -60,21 +77,25 @@ class RunningWeb:
         await self._runner.cleanup()
 
 
-async def start_web(address: Address, hooks: Sequence[Hook], randomness: Randomness) -> RunningWeb:
+async def start_web(
+    address: Address, hooks: Sequence[Hook], randomness: Randomness, *, pages: Sequence[Page] = ()
+) -> RunningWeb:
     """Listen and serve.
 
     Args:
         address: Where; port 0: any free one.
-        hooks: What is served.
+        hooks: What others may post to.
         randomness: For ids of calls that fail.
+        pages: What others may read.
 
     Raises:
         Refusal: PORT_IN_USE, LISTEN_FORBIDDEN or LISTEN_FAILED.
     """
-    application = web.Application(client_max_size=max(hook.max_body_bytes for hook in hooks))
+    application = web.Application(client_max_size=max((hook.max_body_bytes for hook in hooks), default=1))
     application.on_response_prepare.append(_say_no_versions)
     turns = asyncio.Semaphore(_AT_ONCE)
     application.router.add_routes([web.post(hook.path, _handler(hook, turns, randomness)) for hook in hooks])
+    application.router.add_routes([web.get(page.path, _shower(page)) for page in pages])
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=STOP_GRACE_S)
     await runner.setup()
     try:
@@ -87,6 +108,14 @@ async def start_web(address: Address, hooks: Sequence[Hook], randomness: Randomn
 
 async def _say_no_versions(_request: web.Request, response: web.StreamResponse) -> None:
     response.headers["Server"] = "buckler"
+
+
+def _shower(page: Page) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handle(_request: web.Request) -> web.Response:
+        shown = await page.show()
+        return web.Response(status=shown.status, body=shown.body, headers={"Content-Type": shown.content_type})
+
+    return handle
 
 
 def _handler(

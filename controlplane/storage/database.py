@@ -7,11 +7,13 @@ one conditional statement or a constraint, never by reading first, so both give 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 AfterCommit = Callable[[], Awaitable[None]]
 
@@ -37,6 +39,14 @@ class UnitOfWork:
             await action()
 
 
+@dataclass(frozen=True, slots=True)
+class PoolUse:
+    """Connections of a pool, now."""
+
+    in_use: int
+    idle: int
+
+
 class Database:
     """A pool of connections.
 
@@ -55,6 +65,11 @@ class Database:
     def engine(self) -> AsyncEngine:
         """For migrations and tests."""
         return self._engine
+
+    def pool_use(self) -> PoolUse:
+        """How much of the pool is in use."""
+        pool = self._engine.pool
+        return PoolUse(pool.checkedout(), pool.checkedin()) if isinstance(pool, QueuePool) else PoolUse(0, 0)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[UnitOfWork]:

@@ -117,7 +117,9 @@ class Charging:
             )
         return invoice
 
-    async def arm(self, uow: UnitOfWork, subscription: Subscription, at: datetime | None = None) -> None:
+    async def arm(
+        self, uow: UnitOfWork, subscription: Subscription, at: datetime | None = None, *, wakes_parked: bool = True
+    ) -> None:
         """Have the subscription's job look at it, now unless told otherwise; it finds its next instant itself."""
         await schedule(
             uow,
@@ -125,6 +127,7 @@ class Charging:
             subject=subscription.subscription_id,
             org_id=subscription.org_id,
             due_at=at or self._clock.now(),
+            wakes_parked=wakes_parked,
         )
 
     async def store(self, uow: UnitOfWork, after: Subscription, action: str) -> None:

@@ -14,7 +14,7 @@ from controlplane.runtime.clock import Clock
 from controlplane.runtime.idempotency import RequestKey, claim, remember, request_hash
 from controlplane.runtime.principal import current_actor
 from controlplane.storage.database import Database, UnitOfWork
-from controlplane.subscriptions import purchases, quoting, repository, telling
+from controlplane.subscriptions import consents, purchases, quoting, repository, telling
 from controlplane.subscriptions.charging import Charging
 from controlplane.subscriptions.errors import (
     invoice_open,
@@ -170,6 +170,17 @@ class SubscriptionDesk:
             subscription, state.plan, state.ahead or state.plan, done, now, until=add_months(now, months, now.day)
         )
 
+    async def consents(self, org_id: str, subscription_id: str) -> Sequence[consents.Consent]:
+        """What was agreed to whenever it began to renew by itself, the oldest first.
+
+        Raises:
+            Refusal: SUBSCRIPTION_UNKNOWN or SUBSCRIPTION_AMBIGUOUS.
+        """
+        async with self._database.reading() as connection:
+            state = await self._subscriptions.get(connection, org_id=org_id, subscription_id=subscription_id)
+            named = state.subscription.subscription_id
+            return await consents.given(connection, org_id=org_id, subscription_id=named)
+
     # ------------------------------------------------------------ undoing and turning
 
     async def _undo_upgrade(self, uow: UnitOfWork, before: Subscription, now: datetime) -> None:
@@ -214,6 +225,7 @@ class SubscriptionDesk:
     async def _turn_on(self, uow: UnitOfWork, before: Subscription, plan: Plan, now: datetime) -> None:
         after = replace(before, renewal=Renewal.AUTO, cancelled_at=None)
         await self._charging.store(uow, after, "subscription.auto_renew_on")
+        await consents.record(uow, after, plan, consents.Occasion.TURNED_ON, now)
         await self._notices.tell(uow, telling.receipt(NoticeKind.AUTO_RENEW_ON, after, plan, now))
 
     async def _turn_off(

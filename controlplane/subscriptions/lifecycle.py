@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Final
 
 from controlplane.billing.attempts import FailureKind
-from controlplane.catalog.model import Plan, Term
+from controlplane.catalog.model import ExistingCustomers, Plan, Term
 from controlplane.subscriptions.model import (
     Billing,
     Pending,
@@ -178,6 +178,23 @@ def price_announced_in_time(subscription: Subscription, delivered_at: datetime |
     if delivered_at is None:
         return False
     return delivered_at <= subscription.period_end - RENEWAL_NOTICE[subscription.term]
+
+
+def comes_along(subscription: Subscription, sold_now: Plan) -> bool:
+    """Whether a subscription moves to its plan as it is sold now, because the catalog says so.
+
+    Only one that renews here, that nothing else waits for, and that can go on with its term and currency. A trial is
+    not moved: what follows it was promised with it.
+    """
+    if sold_now.existing_customers is not ExistingCustomers.MOVE:
+        return False
+    if sold_now.catalog_version <= subscription.catalog_version or not renews(subscription):
+        return False
+    if subscription.billing is Billing.TRIALING or subscription.incomplete_until is not None:
+        return False
+    if subscription.pending is not None or subscription.open_invoice_id or subscription.revoked_at is not None:
+        return False
+    return sold_now.price(subscription.term, subscription.currency) is not None
 
 
 def takes_effect_at_once(old: Plan, new: Plan, old_term: Term, new_term: Term, currency: str) -> bool:

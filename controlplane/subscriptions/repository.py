@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Row, Select, insert, select, update
+from sqlalchemy import Row, Select, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controlplane.catalog.model import Term
@@ -194,6 +194,13 @@ async def every_id(connection: AsyncConnection) -> Sequence[tuple[str, str]]:
         .order_by(columns.org_id, columns.subscription_id)
     )
     return [(row.org_id, row.subscription_id) for row in rows]
+
+
+async def count_by_version(connection: AsyncConnection) -> dict[int, int]:
+    """How many subscriptions have a plan of which version of the catalog."""
+    version = subscriptions.c.catalog_version
+    rows = await connection.execute(select(version, func.count()).group_by(version))
+    return {row[0]: row[1] for row in rows}
 
 
 def _selected(org_id: str) -> Select[tuple[object, ...]]:

@@ -131,6 +131,28 @@ class SubscriptionRpc(SubscriptionServiceServicer):
         state = await self._desk.set_auto_renew(current_person().org_id, named, request.idempotency_key, on=request.on)
         return await self._shown(state)
 
+    async def ListConsents(  # noqa: N802 -- the name is the protocol's
+        self,
+        request: subscription_pb2.ListConsentsRequest,
+        _context: Context,
+    ) -> subscription_pb2.ListConsentsResponse:
+        """What was agreed to."""
+        named = _id("subscription_id", request.subscription_id)
+        found = await self._desk.consents(current_person().org_id, named)
+        return subscription_pb2.ListConsentsResponse(
+            consents=[
+                subscription_pb2.Consent(
+                    given_at_us=microseconds(each.given_at),
+                    given_by=each.given_by,
+                    occasion=each.occasion.value,
+                    plan_id=each.plan_id,
+                    catalog_version=each.catalog_version,
+                    statement=each.statement,
+                )
+                for each in found
+            ]
+        )
+
     async def Simulate(  # noqa: N802 -- the name is the protocol's
         self,
         request: subscription_pb2.SimulateRequest,

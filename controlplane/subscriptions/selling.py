@@ -11,7 +11,7 @@ from controlplane.catalog.service import CatalogService
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.fields import invalid
 from controlplane.storage.database import UnitOfWork
-from controlplane.subscriptions import repository
+from controlplane.subscriptions import consents, repository
 from controlplane.subscriptions.charging import Charging
 from controlplane.subscriptions.errors import billed_elsewhere, change_is_none, change_pending, price_missing
 from controlplane.subscriptions.lifecycle import INCOMPLETE_FOR, pending_of
@@ -97,6 +97,7 @@ class Selling:
         subscription, plan = state.subscription, state.plan
         if plan.price(order.term, currency) is None:
             raise price_missing(plan, order.term, currency)
+        await consents.record(uow, subscription, plan, consents.Occasion.SOLD, now)
         if trial:
             await self._charging.arm(uow, subscription)
             return Sold(state, "")
@@ -114,7 +115,7 @@ class Selling:
         return Sold(state, invoice.invoice_id)
 
     async def reprice(self, uow: UnitOfWork, org_id: str, subscription_id: str) -> SubscriptionState:
-        """Move a subscription to its plan in the newest catalog, from the next period whose price is announced in time.
+        """Move a subscription to its plan as it is sold now, from the next period whose price is announced in time.
 
         Without a delivered notice of its own the new price does not hold: the next period is sold for the old one.
 

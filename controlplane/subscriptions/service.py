@@ -183,6 +183,25 @@ class SubscriptionService:
             connection, org_id=state.subscription.org_id, subscription_id=state.subscription.subscription_id
         )
 
+    async def features_on(self, connection: AsyncConnection, org_id: str, platform_os: str) -> frozenset[str]:
+        """Everything that any subscription of an organisation allows on a system now.
+
+        Args:
+            connection: A reading one, or that of a unit of work.
+            org_id: Whose.
+            platform_os: As `Platform.os` names it.
+        """
+        allowed: set[str] = set()
+        for subscription in await repository.first_of(connection, org_id=org_id, limit=_MOST_NAMED):
+            state = await self._state(connection, subscription)
+            grants = state.plan.grants(platform_os).items()
+            allowed |= {name for name, weakest in grants if state.access.level.rank <= weakest.rank}
+        return frozenset(allowed)
+
+    async def count_by_version(self, connection: AsyncConnection) -> dict[int, int]:
+        """How many subscriptions, of all organisations, have a plan of which version of the catalog."""
+        return await repository.count_by_version(connection)
+
     async def renew(self, *, org_id: str, subscription_id: str, idempotency_key: str) -> Renewed:
         """Add one term that is paid for elsewhere, once.
 

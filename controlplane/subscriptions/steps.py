@@ -9,7 +9,9 @@ from controlplane.billing.model import Invoice, InvoiceState, Occasion
 from controlplane.billing.money import Money
 from controlplane.billing.service import BillingService
 from controlplane.billing.wallet import Wallet
+from controlplane.catalog.difference import content_changes
 from controlplane.catalog.model import Plan, Term
+from controlplane.catalog.service import CatalogService
 from controlplane.notices.model import Notice, NoticeKind, NoticeState
 from controlplane.notices.service import MONTHLY_LEAD, YEARLY_LEAD, NoticeService
 from controlplane.runtime.clock import Clock
@@ -21,13 +23,16 @@ from controlplane.subscriptions.lifecycle import (
     Planned,
     Step,
     Terms,
+    comes_along,
     next_due,
     next_terms,
+    pending_of,
     price_announced_in_time,
     timeline,
 )
 from controlplane.subscriptions.model import (
     Billing,
+    PendingWhy,
     Period,
     Renewal,
     Subscription,
@@ -35,7 +40,7 @@ from controlplane.subscriptions.model import (
     add_months,
 )
 from controlplane.subscriptions.ports import Activity
-from controlplane.subscriptions.quoting import PurchaseKind, period_draft
+from controlplane.subscriptions.quoting import PurchaseKind, period_draft, terms_of
 
 #: A payment that is being settled is waited for.
 _LOOK_AGAIN: Final = timedelta(hours=1)
@@ -67,6 +72,7 @@ class Lifecycle:
     Args:
         database: Where subscriptions are.
         clock: Business time.
+        catalog: Knows what is sold now.
         charging: Writes purchases.
         billing: Collects and knows balances.
         wallet: Knows cards.
@@ -79,6 +85,7 @@ class Lifecycle:
         *,
         database: Database,
         clock: Clock,
+        catalog: CatalogService,
         charging: Charging,
         billing: BillingService,
         wallet: Wallet,
@@ -87,6 +94,7 @@ class Lifecycle:
     ) -> None:
         self._database = database
         self._clock = clock
+        self._catalog = catalog
         self._charging = charging
         self._billing = billing
         self._wallet = wallet
@@ -117,7 +125,8 @@ class Lifecycle:
             for org_id, subscription_id in await repository.every_id(uow.connection):
                 found = await repository.find(uow.connection, org_id=org_id, subscription_id=subscription_id)
                 if found is not None:
-                    await self._charging.arm(uow, found)
+                    # At every start: what waits for a person goes on waiting.
+                    await self._charging.arm(uow, found, wakes_parked=False)
 
     async def _one(self, org_id: str, subscription_id: str) -> bool:
         """Do the next step if it is due; False: it is not, and the alarm is set."""
@@ -125,6 +134,7 @@ class Lifecycle:
             subscription = await self._charging.lock(uow, org_id, subscription_id)
             if subscription is None:
                 return False
+            subscription = await self._along(uow, subscription)
             now = self._clock.now()
             scene = await self._scene(uow, subscription, now)
             done = await repository.steps_done(uow.connection, org_id=org_id, subscription_id=subscription_id)
@@ -132,9 +142,23 @@ class Lifecycle:
             if due is None:
                 return False
             if due.at > now:
-                await self._charging.arm(uow, subscription, due.at)
+                await self._charging.arm(uow, subscription, await self._wake_at(uow, due.at))
                 return False
             return await self._do(uow, scene, due)
+
+    async def _wake_at(self, uow: UnitOfWork, due_at: datetime) -> datetime:
+        """When the next step is due, but not after the next version of the catalog, which may move the customer."""
+        on_sale_at = await self._catalog.next_on_sale(uow.connection)
+        return due_at if on_sale_at is None else min(due_at, on_sale_at)
+
+    async def _along(self, uow: UnitOfWork, subscription: Subscription) -> Subscription:
+        """A subscription, with its plan as it is sold now waiting for the next period if the catalog moves it."""
+        sold_now = await self._catalog.newest(uow.connection, subscription.plan_id)
+        if sold_now is None or not comes_along(subscription, sold_now):
+            return subscription
+        after = replace(subscription, pending=pending_of(terms_of(sold_now, subscription.term), PendingWhy.PRICE))
+        await self._charging.store(uow, after, "subscription.moved")
+        return after
 
     async def _do(self, uow: UnitOfWork, scene: _Scene, due: Planned) -> bool:
         subscription = scene.subscription
@@ -167,9 +191,11 @@ class Lifecycle:
         subscription = scene.subscription
         assert subscription.pending is not None, "the timeline has this step only then"
         terms = next_terms(subscription, price_announced=True)
-        new = _price(await self._charging.plan_of(uow, terms), terms.term, subscription.currency)
+        announced = await self._charging.plan_of(uow, terms)
+        new = _price(announced, terms.term, subscription.currency)
         old = _price(scene.plan, subscription.term, subscription.currency)
-        await self._notices.tell(uow, telling.price_change(subscription, scene.plan, old, new))
+        changes = content_changes(scene.plan, announced)
+        await self._notices.tell(uow, telling.new_version(subscription, scene.plan, old, new, changes))
         return True
 
     async def _tell_trial_first(self, uow: UnitOfWork, scene: _Scene) -> bool:

@@ -129,3 +129,20 @@ purchases = Table(
     CheckConstraint("state IN ('waiting', 'done', 'dropped', 'undone')", name="state"),
     Index("ix_purchases_by_subscription", "org_id", "subscription_id", "settled_at"),
 )
+
+#: What was agreed to whenever a subscription began to renew by itself; see `consents`.
+renewal_consents = Table(
+    "renewal_consents",
+    metadata,
+    Column("org_id", Text, primary_key=True),
+    Column("subscription_id", Text, primary_key=True),
+    Column("given_at", Instant, primary_key=True),
+    Column("given_by", Text, nullable=False),
+    # sold or turned_on.
+    Column("occasion", Text, nullable=False),
+    Column("plan_id", Text, nullable=False),
+    Column("catalog_version", Integer, nullable=False),
+    # As a person reads it.
+    Column("statement", Text, nullable=False),
+    ForeignKeyConstraint(*_TO_SUBSCRIPTION),
+)

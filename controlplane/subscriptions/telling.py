@@ -1,5 +1,6 @@
 """The notices of subscriptions: which occasion, which facts, which announced charge."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from controlplane.billing.model import Invoice
@@ -41,15 +42,26 @@ def charge_ahead(
     return _order(kind, subscription, key, {**facts, "old_amount": str(old)}, announced)
 
 
-def price_change(subscription: Subscription, plan: Plan, old: Money, new: Money) -> NoticeOrder:
-    """A new price from the next period on."""
+def new_version(subscription: Subscription, plan: Plan, old: Money, new: Money, changes: Sequence[str]) -> NoticeOrder:
+    """A new price, or another content, of the plan from the next period on.
+
+    Args:
+        subscription: With the new terms waiting.
+        plan: That it has.
+        old: What a period costs.
+        new: What it will cost.
+        changes: What else is different, each as a sentence without its full stop.
+    """
     facts = {
         **_about(subscription, plan),
         "day": day(subscription.period_end),
         "amount": str(new),
         "old_amount": str(old),
     }
-    return _order(NoticeKind.PRICE_CHANGE, subscription, price_key(subscription), facts)
+    if not changes:
+        return _order(NoticeKind.PRICE_CHANGE, subscription, price_key(subscription), facts)
+    facts["changes"] = "; ".join(changes)
+    return _order(NoticeKind.TERMS_CHANGE, subscription, price_key(subscription), facts)
 
 
 def price_key(subscription: Subscription) -> str:

@@ -13,10 +13,17 @@ rule powershell_hidden_download
     false_positives = "installers of administrators that hide their window; visible ones do not match"
   strings:
     $hidden = /-w(in(dowstyle)?)?\s{1,4}(hidden|1)\b/ ascii wide nocase
-    $download = /(Net\.WebClient\s{0,4}\)?\s{0,4}\)?\.DownloadString|\b(Invoke-WebRequest|iwr|Invoke-RestMethod|irm))\s{0,4}\(?\s{0,4}['"]?https?:/ ascii wide nocase
+    $address = "http" ascii wide nocase
+    // One string for each way: each has a fixed piece, by which other files are told apart quickly.
+    $web_client = /Net\.WebClient\s{0,4}\)?\s{0,4}\)?\.DownloadString\s{0,4}\(?\s{0,4}['"]?https?:/ ascii wide nocase
+    $request = /\bInvoke-WebRequest\s{0,4}\(?\s{0,4}['"]?https?:/ ascii wide nocase
+    $rest = /\bInvoke-RestMethod\s{0,4}\(?\s{0,4}['"]?https?:/ ascii wide nocase
+    $request_short = /\biwr\s{0,4}\(?\s{0,4}['"]?https?:/ ascii wide nocase
+    $rest_short = /\birm\s{0,4}\(?\s{0,4}['"]?https?:/ ascii wide nocase
     $execute = /\b(iex|Invoke-Expression)\b/ ascii wide nocase
   condition:
-    filesize < 256KB and all of them
+    filesize < 256KB and $hidden and $address and $execute and
+    any of ($web_client, $request, $rest, $request_short, $rest_short)
 }
 
 rule powershell_encoded_hidden

@@ -32,7 +32,7 @@ rule aspx_request_to_process
     false_positives = "home-made administration pages, which are as dangerous"
   strings:
     $page = /<%@\s{0,8}Page\b/ nocase
-    $shell = /FileName\s{0,8}=\s{0,8}@?"(cmd|cmd\.exe|powershell|powershell\.exe|c:\\+windows\\+system32\\+cmd\.exe)"/ nocase
+    $shell = /FileName\s{0,8}=\s{0,8}@?"(cmd|cmd\.exe|powershell|powershell\.exe|c:\\{1,2}windows\\{1,2}system32\\{1,2}cmd\.exe)"/ nocase
     $from_request = /Arguments\s{0,8}=[^;\n]{0,80}\bRequest\b/ nocase
     $shown = "StandardOutput" nocase
   condition:

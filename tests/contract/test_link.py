@@ -1,6 +1,7 @@
 """What the link promises once a device is activated, over real mutual TLS."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,7 +19,7 @@ from agent.domain.entitlement import AccessLevel
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.facts import Finding, Severity
 from agent.domain.incident import Incident, IncidentAction, Origin
-from agent.domain.ports import UplinkError
+from agent.domain.ports import BundlePiece, UplinkError
 from tests.contract.test_activation import KEY
 from tests.fakes.clock import SOME_MONDAY
 from tests.fakes.commands import Worker
@@ -81,6 +82,18 @@ async def test_a_check_in_tells_the_state_and_returns_the_wished_interval(enroll
     assert heard.status.real_time_protection_subsystem == "fanotify"
     assert heard.entitlement_serial == 1
     assert enrolled.plane.refreshes == 0
+
+
+async def test_a_bundle_arrives_piece_by_piece(enrolled: Enrolled) -> None:
+    content = b"abcdef"
+    digest = hashlib.sha256(content).digest()
+    first, again, last = (
+        BundlePiece("cmd_1", 6, digest, offset, content[offset:end]) for offset, end in ((0, 4), (0, 4), (4, 6))
+    )
+    assert await enrolled.link.send_piece(first) == (4, False)
+    assert await enrolled.link.send_piece(again) == (4, False)
+    assert await enrolled.link.send_piece(last) == (6, True)
+    assert enrolled.plane.bundles == {"cmd_1": content}
 
 
 async def test_a_nonce_is_shown_at_the_next_contact_and_outlives_a_restart(enrolled: Enrolled) -> None:

@@ -116,7 +116,7 @@ class Story:
 
     def expiry(self) -> None:
         """F: the subscription ends; the floor stays, the way back works."""
-        self.admin.ctl("sandbox", "advance", "--days", "400").expect()
+        self.admin.ctl("sandbox", "advance", "--by", "400d").expect()
         wait_until(lambda: self.device.field("access") == "limited", "the device learns that access is limited")
         status = self.device.status()
         assert status["access_reason"] == "SUBSCRIPTION_EXPIRED", status

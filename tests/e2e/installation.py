@@ -35,10 +35,19 @@ class Server:
     service: Service | None = None
     address: str = "127.0.0.1:0"
     device_address: str = "127.0.0.1:0"
+    check_in_interval_s: int = 1
 
     def init(self, plan: str) -> dict[str, Any]:
         """Create everything; returns what `init` says."""
-        arguments = ("--data-dir", str(self.data_dir), "--org", "Example household", "--admin-email", ADMIN)
+        arguments = (
+            "--data-dir",
+            str(self.data_dir),
+            "--org",
+            "Example household",
+            "--sandbox",
+            "--admin-email",
+            ADMIN,
+        )
         options = ("--admin-password-stdin", "--plan", plan, "--output", "json")
         said: dict[str, Any] = (
             run("buckler-server", "init", *arguments, *options, stdin=PASSWORD + "\n").expect().json()
@@ -53,7 +62,7 @@ class Server:
     def start(self) -> None:
         """Serve; after the first time on the same ports as before."""
         listen = ("--listen", self.address, "--device-listen", self.device_address)
-        options = ("--demo", "--check-in-interval", "1")
+        options = ("--check-in-interval", str(self.check_in_interval_s))
         self.service = Service("buckler-server", ["serve", "--data-dir", str(self.data_dir), *listen, *options])
         ready = self.service.wait_for(r"serving tls=(\S+) mtls=(\S+)")
         self.address, self.device_address = ready.group(1), ready.group(2)

@@ -29,12 +29,14 @@ from controlplane.billing.model import (
 from controlplane.billing.money import Money
 from controlplane.billing.ports import Announcement, PaymentProvider
 from controlplane.job_handlers import billing_jobs
-from controlplane.runtime.jobs import JobRunner
+from controlplane.runtime.job_runner import JobRunner
 from controlplane.runtime.paging import Page
 from controlplane.runtime.randomness import SystemRandomness
+from controlplane.runtime.tenant_time import TenantTimes
 from controlplane.storage.database import Database, UnitOfWork
 from controlplane.storage.schema import upgrade
 from tests.fakes.clock import FakeClock
+from tests.fakes.jobs import pass_time
 from tests.fakes.payment_provider.bank import FakeBank
 from tests.fakes.payment_provider.transport import fake_stripe
 from tests.fakes.world import CHEAP
@@ -91,6 +93,7 @@ class BillingWorld:
         provider: PaymentProvider | None = None,
     ) -> None:
         self.database = database
+        self.times = TenantTimes(database)
         self.clock = clock or FakeClock()
         self.bank = bank or FakeBank(self.clock)
         self.gate = Announced()
@@ -114,18 +117,13 @@ class BillingWorld:
         self.service, self.payments = self.billing.service, self.billing.payments
         self.runner = JobRunner(
             database=database,
-            clock=self.clock,
             wall=self.clock,
             owner="srv_test",
             handlers=billing_jobs(self.billing),
-            move_clock=self._move,
+            times=self.times,
         )
         self._subscriptions = count(1)
         self._cards = count(1)
-
-    async def _move(self, instant: datetime) -> None:
-        if instant > self.clock.now():
-            self.clock.set_wall(instant)
 
     async def organisation(self, name: str = "Some household") -> str:
         async with self.database.transaction() as uow:
@@ -187,11 +185,11 @@ class BillingWorld:
         await self.run_jobs()
 
     async def run_jobs(self) -> None:
-        report = await self.runner.advance_to(self.clock.now())
+        report = await self.runner.run_until(self.clock.now())
         assert report.failed == 0
 
     async def advance(self, span: timedelta) -> None:
-        report = await self.runner.advance_to(self.clock.now() + span)
+        report = await pass_time(self.runner, self.clock, self.clock.now() + span)
         assert report.failed == 0
 
     async def books(self, org_id: str, currency: str = "EUR") -> dict[Account, int]:

@@ -4,6 +4,7 @@ It keeps the promises of the protocol (idempotent by public key, serials that gr
 of the business: what a subscription allows is what the test says.
 """
 
+import asyncio
 import hashlib
 import ipaddress
 from collections.abc import AsyncIterator
@@ -23,7 +24,7 @@ from cryptography.x509.oid import NameOID
 from agent.platform.clock import SystemClock
 from wire.entitlement_codec import ERROR_DETAIL_METADATA, encode_claims, key_set_signing_input, signing_input
 from wire.instants import from_us, to_us
-from wire.v1 import command_pb2, common_pb2, device_pb2, enrollment_pb2
+from wire.v1 import command_pb2, common_pb2, device_pb2, diagnostics_pb2, enrollment_pb2
 from wire.v1.device_pb2_grpc import DeviceServiceServicer, add_DeviceServiceServicer_to_server
 from wire.v1.enrollment_pb2_grpc import EnrollmentServiceServicer, add_EnrollmentServiceServicer_to_server
 from wire.v1.entitlement_pb2 import EntitlementClaims, FeatureGrant, KeySet, SignedEntitlement, SignedKeySet, SigningKey
@@ -113,6 +114,13 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
     commands: list[command_pb2.Command] = field(default_factory=list)
     given_up: list[str] = field(default_factory=list)
     command_reports: list[command_pb2.CommandReport] = field(default_factory=list)
+    bundles: dict[str, bytes] = field(default_factory=dict)
+    #: How it treats streams: `unsupported` as a server before them, `broken` as a middlebox, `busy`, or `open`.
+    streams: str = "unsupported"
+    streams_opened: int = 0
+    heartbeat_interval_s: int = 1
+    #: Said on the stream that is open.
+    to_say: asyncio.Queue[device_pb2.ConnectResponse] = field(default_factory=asyncio.Queue)
     rotations: int = 0
     next_nonce: bytes = b""
     kid: str = "key-1"
@@ -127,6 +135,8 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
     shown_evidence: list[frozenset[tuple[str, bytes]]] = field(default_factory=list)
     address: str = ""
     device_address: str = ""
+    version: str = "0.1.0"
+    oldest_agent: str = ""
 
     # ------------------------------------------------------------ what tests do to it
 
@@ -170,6 +180,17 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
         return SignedEntitlement(claims=encoded, signature=signer.sign(signing_input(encoded)), kid=self.kid)
 
     # ------------------------------------------------------------ EnrollmentService
+
+    async def Greet(  # noqa: N802 -- named by the protocol
+        self, request: enrollment_pb2.GreetRequest, context: Context
+    ) -> enrollment_pb2.GreetResponse:
+        if self.busy:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the database is away")
+        if not self.version:
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "older than this call")
+        return enrollment_pb2.GreetResponse(
+            server_time_at_us=to_us(self.now), version=self.version, oldest_agent_version=self.oldest_agent
+        )
 
     async def PrepareActivation(  # noqa: N802 -- named by the protocol
         self, request: enrollment_pb2.PrepareActivationRequest, context: Context
@@ -241,6 +262,38 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
             next_contact_nonce=self.next_nonce,
         )
 
+    async def Connect(  # type: ignore[override]  # noqa: N802
+        self, request_iterator: AsyncIterator[device_pb2.ConnectRequest], context: Context
+    ) -> None:
+        await self._seat(context)
+        self.streams_opened += 1
+        if self.streams == "unsupported":
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
+        if self.streams == "broken":
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "RST_STREAM")
+        if self.streams == "busy":
+            await refuse(context, "STREAMS_RUSHED", "too many", retry_after_s=1)
+        welcome = device_pb2.StreamWelcome(heartbeat_interval_s=self.heartbeat_interval_s)
+        await context.write(device_pb2.ConnectResponse(welcome=welcome))
+        async with asyncio.TaskGroup() as group:
+            listening = group.create_task(self._listen(request_iterator))
+            saying = device_pb2.ConnectResponse()
+            while not saying.HasField("goodbye"):
+                saying = await self.to_say.get()
+                await context.write(saying)
+            listening.cancel()
+
+    async def _listen(self, frames: AsyncIterator[device_pb2.ConnectRequest]) -> None:
+        async for frame in frames:
+            answer = device_pb2.ConnectResponse(heartbeat=device_pb2.StreamHeartbeat())
+            if frame.HasField("reports"):
+                self.command_reports.extend(frame.reports.command_reports)
+                accepted = [report.command_id for report in frame.reports.command_reports]
+                answer.commands.CopyFrom(
+                    device_pb2.StreamCommands(answers_batch=frame.reports.batch, accepted_report_ids=accepted)
+                )
+            self.to_say.put_nowait(answer)
+
     async def RefreshEntitlement(  # noqa: N802
         self, request: device_pb2.RefreshEntitlementRequest, context: Context
     ) -> device_pb2.RefreshEntitlementResponse:
@@ -263,6 +316,16 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
             self.incidents.setdefault(row.uuid, row)
         bad = [device_pb2.RejectedIncident(uuid=uuid, reason="MALFORMED") for uuid in self.reject]
         return device_pb2.ReportEventsResponse(accepted_uuids=[row.uuid for row in good], rejected=bad)
+
+    async def UploadDiagnostics(  # noqa: N802
+        self, request: diagnostics_pb2.UploadDiagnosticsRequest, context: Context
+    ) -> diagnostics_pb2.UploadDiagnosticsResponse:
+        await self._seat(context)
+        kept = self.bundles.setdefault(request.command_id, b"")
+        if request.offset == len(kept):
+            kept = self.bundles[request.command_id] = kept + request.content
+        complete = hashlib.sha256(kept).digest() == request.sha256
+        return diagnostics_pb2.UploadDiagnosticsResponse(next_offset=len(kept), complete=complete)
 
     async def RotateCertificate(  # noqa: N802
         self, request: device_pb2.RotateCertificateRequest, context: Context

@@ -68,8 +68,8 @@ class TestDevice:
     def keeper(self) -> EntitlementKeeper:
         return EntitlementKeeper(self.store, self.clock, self.key_file)
 
-    def link(self, keeper: EntitlementKeeper, settings: LinkSettings | None = None) -> ControlLink:
-        async def report() -> DeviceReport:
-            return REPORT
+    async def report(self) -> DeviceReport:
+        return REPORT
 
-        return ControlLink(settings or LinkSettings(), keeper, self.clock, SeededRandomness(), report)
+    def link(self, keeper: EntitlementKeeper, settings: LinkSettings | None = None) -> ControlLink:
+        return ControlLink(settings or LinkSettings(), keeper, self.clock, SeededRandomness(), self.report)

@@ -20,10 +20,13 @@ from controlplane.licensing.allotments import Allotments
 from controlplane.notices.mail import MailDelayedError, MailRefusedError
 from controlplane.notices.model import Notice
 from controlplane.notices.service import NoticeService
-from controlplane.runtime.jobs import JobRunner
+from controlplane.runtime.clock import TenantClock, run_ahead
+from controlplane.runtime.job_runner import JobRunner
 from controlplane.runtime.paging import Page
 from controlplane.runtime.principal import Role
 from controlplane.runtime.randomness import Randomness
+from controlplane.runtime.sandbox import SandboxDesk
+from controlplane.runtime.tenant_time import TenantTimes
 from controlplane.storage.database import Database
 from controlplane.storage.schema import upgrade
 from controlplane.subscriptions.model import Subscription
@@ -33,6 +36,7 @@ from controlplane.subscriptions.selling import SaleOrder
 from controlplane.subscriptions.service import SubscriptionState
 from tests.fakes.billing import SELLER
 from tests.fakes.clock import FakeClock
+from tests.fakes.jobs import pass_time
 from tests.fakes.payment_provider.bank import FakeBank
 from tests.fakes.payment_provider.transport import fake_stripe
 from tests.fakes.randomness import SeededRandomness
@@ -74,22 +78,27 @@ class LivesWorld:
     """
 
     def __init__(
-        self, database: Database, provider: PaymentProvider | None = None, randomness: Randomness | None = None
+        self,
+        database: Database,
+        provider: PaymentProvider | None = None,
+        randomness: Randomness | None = None,
     ) -> None:
         self.database = database
+        self.times = TenantTimes(database)
         self.clock = FakeClock()
         self.bank = FakeBank(self.clock)
         self.mail = PaperMail()
         randomness = randomness or SeededRandomness()
-        clocks = Clocks(self.clock, self.clock)
-        audit = AuditLog(self.clock, randomness)
-        self.catalog = CatalogService(self.clock)
+        clock = TenantClock(self.clock)
+        clocks = Clocks(self.clock, clock)
+        audit = AuditLog(clock, randomness)
+        self.catalog = CatalogService(clock)
         self.accounts = AccountService(
             wall=self.clock, randomness=randomness, passwords=Argon2Passwords(CHEAP), audit=audit
         )
         self.notices = NoticeService(
             database=database,
-            clock=self.clock,
+            clock=clock,
             randomness=randomness,
             accounts=self.accounts,
             audit=audit,
@@ -117,17 +126,23 @@ class LivesWorld:
         self.desk, self.quotes = self.lives.desk, self.lives.quotes
         self.runner = JobRunner(
             database=database,
-            clock=self.clock,
             wall=self.clock,
             owner="srv_test",
             handlers={**billing_jobs(self.billing), **lives_jobs(self.lives)},
-            move_clock=self._move,
+            times=self.times,
         )
+        self.travel = SandboxDesk(
+            database=database,
+            wall=self.clock,
+            times=self.times,
+            runner=self.runner,
+            owner="srv_test",
+            live_money=False,
+        )
+        #: Whether the next customers are sandboxes: time passes for the newest one then, and for nobody else.
+        self.makes_sandboxes = False
+        self._traveller = ""
         self._wishes = 0
-
-    async def _move(self, instant: datetime) -> None:
-        if instant > self.clock.now():
-            self.clock.set_wall(instant)
 
     async def publish(self, version: int, *plans: Plan) -> None:
         published = tuple(replace(plan, catalog_version=version) for plan in plans)
@@ -145,11 +160,13 @@ class LivesWorld:
     ) -> Subscription:
         """A household with a card and a subscription whose first period, if it is no trial, is paid."""
         async with self.database.transaction() as uow:
-            org_id = (await self.accounts.create_organisation(uow, name="Some household")).org_id
+            made = await self.accounts.create_organisation(uow, name="Some household", sandbox=self.makes_sandboxes)
+            org_id = made.org_id
             if owner:
                 await self.accounts.create_person(
                     uow, org_id=org_id, email=f"{org_id}@example.com", password_hash="x", role=Role.OWNER
                 )
+        self._traveller = org_id if self.makes_sandboxes else ""
         if card:
             await self.billing.wallet.add(org_id, f"{card}-{org_id}", "first-card")
         order = SaleOrder(org_id, plan.plan_id, term, "EUR", trial_days)
@@ -169,12 +186,25 @@ class LivesWorld:
     async def look(self, subscription: Subscription) -> Subscription:
         return (await self.state(subscription)).subscription
 
+    async def now(self) -> datetime:
+        """What time it is for the customer at hand."""
+        return self.clock.now() + await self.times.ahead(self._traveller)
+
     async def advance(self, span: timedelta) -> None:
-        report = await self.runner.advance_to(self.clock.now() + span)
-        assert report.failed == 0
+        until = await self.now() + span
+        if not self._traveller:
+            assert (await pass_time(self.runner, self.clock, until)).failed == 0
+            return
+        while True:
+            moved = await self.travel.advance(self._traveller, until)
+            assert moved.failed == 0
+            if moved.reached:
+                break
+        # As the interceptor does for each of their calls.
+        run_ahead(await self.times.ahead(self._traveller))
 
     async def advance_to(self, instant: datetime) -> None:
-        await self.advance(max(timedelta(0), instant - self.clock.now()))
+        await self.advance(max(timedelta(0), instant - await self.now()))
 
     async def invoices(self, subscription: Subscription) -> list[Invoice]:
         """The oldest first."""
@@ -202,7 +232,7 @@ class LivesWorld:
 
 
 @asynccontextmanager
-async def lives_on_sqlite(folder: Path, name: str = "server.db") -> AsyncIterator[LivesWorld]:
+async def lives_on_sqlite(folder: Path, name: str = "server.db", *, sandbox: bool = False) -> AsyncIterator[LivesWorld]:
     """A world on a fresh SQLite database, with two plans on sale."""
     database = Database(f"sqlite+aiosqlite:///{folder / name}")
     await upgrade(database)

@@ -21,6 +21,7 @@ from controlplane.devices.model import FingerprintComponent, Platform
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.devices.service import DeviceService
 from controlplane.devices.standings import Standings
+from controlplane.diagnostics.service import DiagnosticsService
 from controlplane.findings import WatchGround, build_findings, build_watch
 from controlplane.keys import root
 from controlplane.keys.authority import CertificateAuthority
@@ -41,6 +42,7 @@ from controlplane.licensing.terms import TermsReader
 from controlplane.runtime.clock import SystemClock
 from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, Role
 from controlplane.runtime.randomness import Randomness, SystemRandomness, new_id
+from controlplane.runtime.tenant_time import TenantTimes
 from controlplane.storage.database import Database
 from controlplane.storage.schema import upgrade
 from controlplane.subscriptions.model import Renewal
@@ -92,6 +94,7 @@ class World:
         write_every: timedelta = timedelta(0),
     ) -> None:
         self.database = database
+        self.times = TenantTimes(database)
         self.folder, self.clock = folder, FakeClock()
         self._catalog_versions = count(1)
         randomness, wall = SystemRandomness(), SystemClock()
@@ -149,6 +152,8 @@ class World:
             authority=self.authority,
             audit=self.audit,
             clock=self.clock,
+            wall=wall,
+            times=self.times,
         )
         self.devices = DeviceService(
             database=self.database,
@@ -191,6 +196,13 @@ class World:
             clock=self.clock,
         )
         self.commands, self.campaigns = CommandService(ground), Campaigns(ground)
+        self.diagnostics = DiagnosticsService(
+            database=self.database,
+            audit=self.audit,
+            clock=self.clock,
+            commands=self.commands,
+            sealer=SealingKey.create(self.folder, SystemRandomness()),
+        )
 
     async def customer(self, seats: int = 3, *, renewal: Renewal = Renewal.OFF, max_devices: int = 0) -> Customer:
         """A new organisation on a plan with so many seats, and its activation key."""

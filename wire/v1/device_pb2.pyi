@@ -22,6 +22,35 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _StreamEnd:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StreamEndEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StreamEnd.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STREAM_END_UNSPECIFIED: _StreamEnd.ValueType  # 0
+    STREAM_END_OLD: _StreamEnd.ValueType  # 1
+    """It was open for long enough: streams are opened anew, so that they spread over servers and show fresh certificates."""
+    STREAM_END_REPLACED: _StreamEnd.ValueType  # 2
+    """The same device opened another."""
+    STREAM_END_STOPPING: _StreamEnd.ValueType  # 3
+    """This server stops."""
+    STREAM_END_SILENT: _StreamEnd.ValueType  # 4
+    """Nothing was heard for too long."""
+
+class StreamEnd(_StreamEnd, metaclass=_StreamEndEnumTypeWrapper): ...
+
+STREAM_END_UNSPECIFIED: StreamEnd.ValueType  # 0
+STREAM_END_OLD: StreamEnd.ValueType  # 1
+"""It was open for long enough: streams are opened anew, so that they spread over servers and show fresh certificates."""
+STREAM_END_REPLACED: StreamEnd.ValueType  # 2
+"""The same device opened another."""
+STREAM_END_STOPPING: StreamEnd.ValueType  # 3
+"""This server stops."""
+STREAM_END_SILENT: StreamEnd.ValueType  # 4
+"""Nothing was heard for too long."""
+Global___StreamEnd: _TypeAlias = StreamEnd  # noqa: Y015
+
 class _IncidentAction:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -91,6 +120,9 @@ class DeviceStatus(_message.Message):
     OUTBOX_PENDING_FIELD_NUMBER: _builtins.int
     WATCHED_ROOTS_FIELD_NUMBER: _builtins.int
     PLATFORM_FIELD_NUMBER: _builtins.int
+    POLICY_VERSION_DESIRED_FIELD_NUMBER: _builtins.int
+    POLICY_VERSION_APPLIED_FIELD_NUMBER: _builtins.int
+    POLICY_REFUSAL_FIELD_NUMBER: _builtins.int
     real_time_protection_enabled: _builtins.bool
     real_time_protection_proven_at_us: _builtins.int
     """Last time the EICAR self-test came back from every root; 0: never."""
@@ -108,6 +140,12 @@ class DeviceStatus(_message.Message):
     quarantined_count: _builtins.int
     outbox_pending: _builtins.int
     watched_roots: _builtins.int
+    policy_version_desired: _builtins.str
+    """The policy that the device was given last, as `DevicePolicy.version`; empty: none."""
+    policy_version_applied: _builtins.str
+    """The policy in force; not the desired one if that was refused."""
+    policy_refusal: _builtins.str
+    """Why the desired policy is not in force; empty: it is."""
     @_builtins.property
     def health_issues(self) -> _containers.RepeatedCompositeFieldContainer[Global___HealthIssue]: ...
     @_builtins.property
@@ -130,14 +168,47 @@ class DeviceStatus(_message.Message):
         outbox_pending: _builtins.int = ...,
         watched_roots: _builtins.int = ...,
         platform: _common_pb2.Platform | None = ...,
+        policy_version_desired: _builtins.str = ...,
+        policy_version_applied: _builtins.str = ...,
+        policy_refusal: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["platform", b"platform"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "engine_version", b"engine_version", "events_lost", b"events_lost", "health_issues", b"health_issues", "outbox_pending", b"outbox_pending", "platform", b"platform", "quarantined_count", b"quarantined_count", "queue_depth", b"queue_depth", "real_time_protection_enabled", b"real_time_protection_enabled", "real_time_protection_mode", b"real_time_protection_mode", "real_time_protection_proven_at_us", b"real_time_protection_proven_at_us", "real_time_protection_subsystem", b"real_time_protection_subsystem", "signatures_made_at_us", b"signatures_made_at_us", "signatures_version", b"signatures_version", "watched_roots", b"watched_roots"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "engine_version", b"engine_version", "events_lost", b"events_lost", "health_issues", b"health_issues", "outbox_pending", b"outbox_pending", "platform", b"platform", "policy_refusal", b"policy_refusal", "policy_version_applied", b"policy_version_applied", "policy_version_desired", b"policy_version_desired", "quarantined_count", b"quarantined_count", "queue_depth", b"queue_depth", "real_time_protection_enabled", b"real_time_protection_enabled", "real_time_protection_mode", b"real_time_protection_mode", "real_time_protection_proven_at_us", b"real_time_protection_proven_at_us", "real_time_protection_subsystem", b"real_time_protection_subsystem", "signatures_made_at_us", b"signatures_made_at_us", "signatures_version", b"signatures_version", "watched_roots", b"watched_roots"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeviceStatus: _TypeAlias = DeviceStatus  # noqa: Y015
+
+@_typing.final
+class DevicePolicy(_message.Message):
+    """What the device's organisation sets on it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ETAG_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    etag: _builtins.str
+    """Names this state; the device says it at each check-in, so that it is sent once. Empty: nothing is set any more."""
+    version: _builtins.str
+    """For people: revisions of policies, e.g. `baseline.3+servers.1`."""
+    document: _builtins.bytes
+    """Canonical JSON (wire/policy_document.py)."""
+    def __init__(
+        self,
+        *,
+        etag: _builtins.str = ...,
+        version: _builtins.str = ...,
+        document: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "etag", b"etag", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DevicePolicy: _TypeAlias = DevicePolicy  # noqa: Y015
 
 @_typing.final
 class CheckInRequest(_message.Message):
@@ -147,10 +218,13 @@ class CheckInRequest(_message.Message):
     ENTITLEMENT_SERIAL_FIELD_NUMBER: _builtins.int
     COMMAND_REPORTS_FIELD_NUMBER: _builtins.int
     CONTACT_NONCE_FIELD_NUMBER: _builtins.int
+    POLICY_ETAG_FIELD_NUMBER: _builtins.int
     entitlement_serial: _builtins.int
     """Serial of the entitlement the device trusts."""
     contact_nonce: _builtins.bytes
     """`next_contact_nonce` of the last answer that arrived; set and empty: none has. Not set: the device knows no nonces."""
+    policy_etag: _builtins.str
+    """Of the policy that the device was given last, whether it is in force or not; empty: none."""
     @_builtins.property
     def status(self) -> Global___DeviceStatus: ...
     @_builtins.property
@@ -164,10 +238,11 @@ class CheckInRequest(_message.Message):
         entitlement_serial: _builtins.int = ...,
         command_reports: _abc.Iterable[_command_pb2.CommandReport] | None = ...,
         contact_nonce: _builtins.bytes | None = ...,
+        policy_etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_contact_nonce", b"_contact_nonce", "contact_nonce", b"contact_nonce", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_contact_nonce", b"_contact_nonce", "command_reports", b"command_reports", "contact_nonce", b"contact_nonce", "entitlement_serial", b"entitlement_serial", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_contact_nonce", b"_contact_nonce", "command_reports", b"command_reports", "contact_nonce", b"contact_nonce", "entitlement_serial", b"entitlement_serial", "policy_etag", b"policy_etag", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__contact_nonce: _TypeAlias = _typing.Literal["contact_nonce"]  # noqa: Y015
     _WhichOneofArgType__contact_nonce: _TypeAlias = _typing.Literal["_contact_nonce", b"_contact_nonce"]  # noqa: Y015
@@ -186,6 +261,7 @@ class CheckInResponse(_message.Message):
     CANCELLED_COMMAND_IDS_FIELD_NUMBER: _builtins.int
     ACCEPTED_REPORT_IDS_FIELD_NUMBER: _builtins.int
     NEXT_CONTACT_NONCE_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
     server_time_at_us: _builtins.int
     entitlement_changed: _builtins.bool
     """True: something about this device's entitlement changed, ask RefreshEntitlement now."""
@@ -206,6 +282,10 @@ class CheckInResponse(_message.Message):
     def accepted_report_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Reports that need not be told again."""
 
+    @_builtins.property
+    def policy(self) -> Global___DevicePolicy:
+        """Unset: as `policy_etag` says."""
+
     def __init__(
         self,
         *,
@@ -216,14 +296,224 @@ class CheckInResponse(_message.Message):
         cancelled_command_ids: _abc.Iterable[_builtins.str] | None = ...,
         accepted_report_ids: _abc.Iterable[_builtins.str] | None = ...,
         next_contact_nonce: _builtins.bytes = ...,
+        policy: Global___DevicePolicy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_report_ids", b"accepted_report_ids", "cancelled_command_ids", b"cancelled_command_ids", "check_in_interval_s", b"check_in_interval_s", "commands", b"commands", "entitlement_changed", b"entitlement_changed", "next_contact_nonce", b"next_contact_nonce", "server_time_at_us", b"server_time_at_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_report_ids", b"accepted_report_ids", "cancelled_command_ids", b"cancelled_command_ids", "check_in_interval_s", b"check_in_interval_s", "commands", b"commands", "entitlement_changed", b"entitlement_changed", "next_contact_nonce", b"next_contact_nonce", "policy", b"policy", "server_time_at_us", b"server_time_at_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CheckInResponse: _TypeAlias = CheckInResponse  # noqa: Y015
+
+@_typing.final
+class ConnectRequest(_message.Message):
+    """What a device says on its stream; a frame of a kind that the server does not know is passed over."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEARTBEAT_FIELD_NUMBER: _builtins.int
+    REPORTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def heartbeat(self) -> Global___StreamHeartbeat: ...
+    @_builtins.property
+    def reports(self) -> Global___StreamReports: ...
+    def __init__(
+        self,
+        *,
+        heartbeat: Global___StreamHeartbeat | None = ...,
+        reports: Global___StreamReports | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "heartbeat", b"heartbeat", "reports", b"reports"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "heartbeat", b"heartbeat", "reports", b"reports"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["heartbeat", "reports"]  # noqa: Y015
+    _WhichOneofArgType_frame: _TypeAlias = _typing.Literal["frame", b"frame"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_frame) -> _WhichOneofReturnType_frame | None: ...
+
+Global___ConnectRequest: _TypeAlias = ConnectRequest  # noqa: Y015
+
+@_typing.final
+class StreamHeartbeat(_message.Message):
+    """The device sends the first one as soon as it is welcome; the server answers each with one of its own. Only then do both
+    know that frames get through in both directions.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamHeartbeat: _TypeAlias = StreamHeartbeat  # noqa: Y015
+
+@_typing.final
+class StreamReports(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BATCH_FIELD_NUMBER: _builtins.int
+    COMMAND_REPORTS_FIELD_NUMBER: _builtins.int
+    batch: _builtins.int
+    """Counts the batches of this stream from 1; the answer names it. A device waits for it before it sends the next one."""
+    @_builtins.property
+    def command_reports(self) -> _containers.RepeatedCompositeFieldContainer[_command_pb2.CommandReport]:
+        """As in CheckInRequest; at most 100."""
+
+    def __init__(
+        self,
+        *,
+        batch: _builtins.int = ...,
+        command_reports: _abc.Iterable[_command_pb2.CommandReport] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "command_reports", b"command_reports"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamReports: _TypeAlias = StreamReports  # noqa: Y015
+
+@_typing.final
+class ConnectResponse(_message.Message):
+    """What the server says on a stream; a frame of a kind that the device does not know is passed over."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WELCOME_FIELD_NUMBER: _builtins.int
+    HEARTBEAT_FIELD_NUMBER: _builtins.int
+    COMMANDS_FIELD_NUMBER: _builtins.int
+    NUDGE_FIELD_NUMBER: _builtins.int
+    GOODBYE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def welcome(self) -> Global___StreamWelcome: ...
+    @_builtins.property
+    def heartbeat(self) -> Global___StreamHeartbeat: ...
+    @_builtins.property
+    def commands(self) -> Global___StreamCommands: ...
+    @_builtins.property
+    def nudge(self) -> Global___StreamNudge: ...
+    @_builtins.property
+    def goodbye(self) -> Global___StreamGoodbye: ...
+    def __init__(
+        self,
+        *,
+        welcome: Global___StreamWelcome | None = ...,
+        heartbeat: Global___StreamHeartbeat | None = ...,
+        commands: Global___StreamCommands | None = ...,
+        nudge: Global___StreamNudge | None = ...,
+        goodbye: Global___StreamGoodbye | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["commands", b"commands", "frame", b"frame", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "nudge", b"nudge", "welcome", b"welcome"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commands", b"commands", "frame", b"frame", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "nudge", b"nudge", "welcome", b"welcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["welcome", "heartbeat", "commands", "nudge", "goodbye"]  # noqa: Y015
+    _WhichOneofArgType_frame: _TypeAlias = _typing.Literal["frame", b"frame"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_frame) -> _WhichOneofReturnType_frame | None: ...
+
+Global___ConnectResponse: _TypeAlias = ConnectResponse  # noqa: Y015
+
+@_typing.final
+class StreamWelcome(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEARTBEAT_INTERVAL_S_FIELD_NUMBER: _builtins.int
+    heartbeat_interval_s: _builtins.int
+    """How often the device says that it is there. A side that hears nothing for three times as long gives the stream up."""
+    def __init__(
+        self,
+        *,
+        heartbeat_interval_s: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["heartbeat_interval_s", b"heartbeat_interval_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamWelcome: _TypeAlias = StreamWelcome  # noqa: Y015
+
+@_typing.final
+class StreamCommands(_message.Message):
+    """As in CheckInResponse."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMANDS_FIELD_NUMBER: _builtins.int
+    CANCELLED_COMMAND_IDS_FIELD_NUMBER: _builtins.int
+    ANSWERS_BATCH_FIELD_NUMBER: _builtins.int
+    ACCEPTED_REPORT_IDS_FIELD_NUMBER: _builtins.int
+    answers_batch: _builtins.int
+    """The batch of reports that this answers; 0: none."""
+    @_builtins.property
+    def commands(self) -> _containers.RepeatedCompositeFieldContainer[_command_pb2.Command]: ...
+    @_builtins.property
+    def cancelled_command_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def accepted_report_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        commands: _abc.Iterable[_command_pb2.Command] | None = ...,
+        cancelled_command_ids: _abc.Iterable[_builtins.str] | None = ...,
+        answers_batch: _builtins.int = ...,
+        accepted_report_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_report_ids", b"accepted_report_ids", "answers_batch", b"answers_batch", "cancelled_command_ids", b"cancelled_command_ids", "commands", b"commands"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamCommands: _TypeAlias = StreamCommands  # noqa: Y015
+
+@_typing.final
+class StreamNudge(_message.Message):
+    """Check in now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamNudge: _TypeAlias = StreamNudge  # noqa: Y015
+
+@_typing.final
+class StreamGoodbye(_message.Message):
+    """The last frame."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    END_FIELD_NUMBER: _builtins.int
+    RECONNECT_WITHIN_S_FIELD_NUMBER: _builtins.int
+    end: Global___StreamEnd.ValueType
+    reconnect_within_s: _builtins.int
+    """The device opens the next one at a random moment within this many seconds."""
+    def __init__(
+        self,
+        *,
+        end: Global___StreamEnd.ValueType = ...,
+        reconnect_within_s: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "reconnect_within_s", b"reconnect_within_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamGoodbye: _TypeAlias = StreamGoodbye  # noqa: Y015
 
 @_typing.final
 class RefreshEntitlementRequest(_message.Message):

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from wire.v1 import device_pb2 as wire_dot_v1_dot_device__pb2
+from wire.v1 import diagnostics_pb2 as wire_dot_v1_dot_diagnostics__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -26,8 +27,7 @@ if _version_not_supported:
 
 
 class DeviceServiceStub:
-    """`Connect` (stream of nudges and commands) and `UploadDiagnostics` join later; messages are the same.
-    """
+    """Missing associated documentation comment in .proto file."""
 
     def __init__(self, channel):
         """Constructor.
@@ -39,6 +39,11 @@ class DeviceServiceStub:
                 '/buckler.v1.DeviceService/CheckIn',
                 request_serializer=wire_dot_v1_dot_device__pb2.CheckInRequest.SerializeToString,
                 response_deserializer=wire_dot_v1_dot_device__pb2.CheckInResponse.FromString,
+                _registered_method=True)
+        self.Connect = channel.stream_stream(
+                '/buckler.v1.DeviceService/Connect',
+                request_serializer=wire_dot_v1_dot_device__pb2.ConnectRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_device__pb2.ConnectResponse.FromString,
                 _registered_method=True)
         self.ReportEvents = channel.unary_unary(
                 '/buckler.v1.DeviceService/ReportEvents',
@@ -55,6 +60,11 @@ class DeviceServiceStub:
                 request_serializer=wire_dot_v1_dot_device__pb2.RotateCertificateRequest.SerializeToString,
                 response_deserializer=wire_dot_v1_dot_device__pb2.RotateCertificateResponse.FromString,
                 _registered_method=True)
+        self.UploadDiagnostics = channel.unary_unary(
+                '/buckler.v1.DeviceService/UploadDiagnostics',
+                request_serializer=wire_dot_v1_dot_diagnostics__pb2.UploadDiagnosticsRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_diagnostics__pb2.UploadDiagnosticsResponse.FromString,
+                _registered_method=True)
         self.Deactivate = channel.unary_unary(
                 '/buckler.v1.DeviceService/Deactivate',
                 request_serializer=wire_dot_v1_dot_device__pb2.DeactivateRequest.SerializeToString,
@@ -63,11 +73,19 @@ class DeviceServiceStub:
 
 
 class DeviceServiceServicer:
-    """`Connect` (stream of nudges and commands) and `UploadDiagnostics` join later; messages are the same.
-    """
+    """Missing associated documentation comment in .proto file."""
 
     def CheckIn(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Connect(self, request_iterator, context):
+        """Hints and commands, as soon as they are there; a device has one at most, the newest. Everything on it also happens
+        by check-ins, which go on beside it: where this stream does not get through, things are slower and nothing is lost.
+        Detections are not reported here, so that nothing large is ever ahead of a command or behind one.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -91,6 +109,13 @@ class DeviceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UploadDiagnostics(self, request, context):
+        """A piece of a diagnostics bundle that a command asked for; resumed where the answer says.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Deactivate(self, request, context):
         """Gives the seat back; the device keeps the floor of protection.
         """
@@ -105,6 +130,11 @@ def add_DeviceServiceServicer_to_server(servicer, server):
                     servicer.CheckIn,
                     request_deserializer=wire_dot_v1_dot_device__pb2.CheckInRequest.FromString,
                     response_serializer=wire_dot_v1_dot_device__pb2.CheckInResponse.SerializeToString,
+            ),
+            'Connect': grpc.stream_stream_rpc_method_handler(
+                    servicer.Connect,
+                    request_deserializer=wire_dot_v1_dot_device__pb2.ConnectRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_device__pb2.ConnectResponse.SerializeToString,
             ),
             'ReportEvents': grpc.unary_unary_rpc_method_handler(
                     servicer.ReportEvents,
@@ -121,6 +151,11 @@ def add_DeviceServiceServicer_to_server(servicer, server):
                     request_deserializer=wire_dot_v1_dot_device__pb2.RotateCertificateRequest.FromString,
                     response_serializer=wire_dot_v1_dot_device__pb2.RotateCertificateResponse.SerializeToString,
             ),
+            'UploadDiagnostics': grpc.unary_unary_rpc_method_handler(
+                    servicer.UploadDiagnostics,
+                    request_deserializer=wire_dot_v1_dot_diagnostics__pb2.UploadDiagnosticsRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_diagnostics__pb2.UploadDiagnosticsResponse.SerializeToString,
+            ),
             'Deactivate': grpc.unary_unary_rpc_method_handler(
                     servicer.Deactivate,
                     request_deserializer=wire_dot_v1_dot_device__pb2.DeactivateRequest.FromString,
@@ -135,8 +170,7 @@ def add_DeviceServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DeviceService:
-    """`Connect` (stream of nudges and commands) and `UploadDiagnostics` join later; messages are the same.
-    """
+    """Missing associated documentation comment in .proto file."""
 
     @staticmethod
     def CheckIn(request,
@@ -155,6 +189,33 @@ class DeviceService:
             '/buckler.v1.DeviceService/CheckIn',
             wire_dot_v1_dot_device__pb2.CheckInRequest.SerializeToString,
             wire_dot_v1_dot_device__pb2.CheckInResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Connect(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/buckler.v1.DeviceService/Connect',
+            wire_dot_v1_dot_device__pb2.ConnectRequest.SerializeToString,
+            wire_dot_v1_dot_device__pb2.ConnectResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -236,6 +297,33 @@ class DeviceService:
             '/buckler.v1.DeviceService/RotateCertificate',
             wire_dot_v1_dot_device__pb2.RotateCertificateRequest.SerializeToString,
             wire_dot_v1_dot_device__pb2.RotateCertificateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UploadDiagnostics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.DeviceService/UploadDiagnostics',
+            wire_dot_v1_dot_diagnostics__pb2.UploadDiagnosticsRequest.SerializeToString,
+            wire_dot_v1_dot_diagnostics__pb2.UploadDiagnosticsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ What an activated device says and asks. Mutual TLS: the device is the one its ce
 from collections import abc as _abc
 from grpc import aio as _aio
 from wire.v1 import device_pb2 as _device_pb2
+from wire.v1 import diagnostics_pb2 as _diagnostics_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -27,42 +28,61 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class DeviceServiceStub:
-    """`Connect` (stream of nudges and commands) and `UploadDiagnostics` join later; messages are the same."""
-
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DeviceServiceAsyncStub: ...
     CheckIn: _grpc.UnaryUnaryMultiCallable[_device_pb2.CheckInRequest, _device_pb2.CheckInResponse]
+    Connect: _grpc.StreamStreamMultiCallable[_device_pb2.ConnectRequest, _device_pb2.ConnectResponse]
+    """Hints and commands, as soon as they are there; a device has one at most, the newest. Everything on it also happens
+    by check-ins, which go on beside it: where this stream does not get through, things are slower and nothing is lost.
+    Detections are not reported here, so that nothing large is ever ahead of a command or behind one.
+    """
     ReportEvents: _grpc.UnaryUnaryMultiCallable[_device_pb2.ReportEventsRequest, _device_pb2.ReportEventsResponse]
     """At-least-once from the device, exactly one effect here: incidents are keyed by their uuid."""
     RefreshEntitlement: _grpc.UnaryUnaryMultiCallable[_device_pb2.RefreshEntitlementRequest, _device_pb2.RefreshEntitlementResponse]
     RotateCertificate: _grpc.UnaryUnaryMultiCallable[_device_pb2.RotateCertificateRequest, _device_pb2.RotateCertificateResponse]
+    UploadDiagnostics: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.UploadDiagnosticsRequest, _diagnostics_pb2.UploadDiagnosticsResponse]
+    """A piece of a diagnostics bundle that a command asked for; resumed where the answer says."""
     Deactivate: _grpc.UnaryUnaryMultiCallable[_device_pb2.DeactivateRequest, _device_pb2.DeactivateResponse]
     """Gives the seat back; the device keeps the floor of protection."""
 
 @_typing.type_check_only
 class DeviceServiceAsyncStub(DeviceServiceStub):
-    """`Connect` (stream of nudges and commands) and `UploadDiagnostics` join later; messages are the same."""
-
     def __init__(self, channel: _aio.Channel) -> None: ...
     CheckIn: _aio.UnaryUnaryMultiCallable[_device_pb2.CheckInRequest, _device_pb2.CheckInResponse]  # type: ignore[assignment]
+    Connect: _aio.StreamStreamMultiCallable[_device_pb2.ConnectRequest, _device_pb2.ConnectResponse]  # type: ignore[assignment]
+    """Hints and commands, as soon as they are there; a device has one at most, the newest. Everything on it also happens
+    by check-ins, which go on beside it: where this stream does not get through, things are slower and nothing is lost.
+    Detections are not reported here, so that nothing large is ever ahead of a command or behind one.
+    """
     ReportEvents: _aio.UnaryUnaryMultiCallable[_device_pb2.ReportEventsRequest, _device_pb2.ReportEventsResponse]  # type: ignore[assignment]
     """At-least-once from the device, exactly one effect here: incidents are keyed by their uuid."""
     RefreshEntitlement: _aio.UnaryUnaryMultiCallable[_device_pb2.RefreshEntitlementRequest, _device_pb2.RefreshEntitlementResponse]  # type: ignore[assignment]
     RotateCertificate: _aio.UnaryUnaryMultiCallable[_device_pb2.RotateCertificateRequest, _device_pb2.RotateCertificateResponse]  # type: ignore[assignment]
+    UploadDiagnostics: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.UploadDiagnosticsRequest, _diagnostics_pb2.UploadDiagnosticsResponse]  # type: ignore[assignment]
+    """A piece of a diagnostics bundle that a command asked for; resumed where the answer says."""
     Deactivate: _aio.UnaryUnaryMultiCallable[_device_pb2.DeactivateRequest, _device_pb2.DeactivateResponse]  # type: ignore[assignment]
     """Gives the seat back; the device keeps the floor of protection."""
 
 class DeviceServiceServicer(metaclass=_abc_1.ABCMeta):
-    """`Connect` (stream of nudges and commands) and `UploadDiagnostics` join later; messages are the same."""
-
     @_abc_1.abstractmethod
     def CheckIn(
         self,
         request: _device_pb2.CheckInRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_device_pb2.CheckInResponse, _abc.Awaitable[_device_pb2.CheckInResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def Connect(
+        self,
+        request_iterator: _MaybeAsyncIterator[_device_pb2.ConnectRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_device_pb2.ConnectResponse], _abc.AsyncIterator[_device_pb2.ConnectResponse]]:
+        """Hints and commands, as soon as they are there; a device has one at most, the newest. Everything on it also happens
+        by check-ins, which go on beside it: where this stream does not get through, things are slower and nothing is lost.
+        Detections are not reported here, so that nothing large is ever ahead of a command or behind one.
+        """
 
     @_abc_1.abstractmethod
     def ReportEvents(
@@ -85,6 +105,14 @@ class DeviceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _device_pb2.RotateCertificateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_device_pb2.RotateCertificateResponse, _abc.Awaitable[_device_pb2.RotateCertificateResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def UploadDiagnostics(
+        self,
+        request: _diagnostics_pb2.UploadDiagnosticsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_diagnostics_pb2.UploadDiagnosticsResponse, _abc.Awaitable[_diagnostics_pb2.UploadDiagnosticsResponse]]:
+        """A piece of a diagnostics bundle that a command asked for; resumed where the answer says."""
 
     @_abc_1.abstractmethod
     def Deactivate(

@@ -21,6 +21,48 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class GreetRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GreetRequest: _TypeAlias = GreetRequest  # noqa: Y015
+
+@_typing.final
+class GreetResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERVER_TIME_AT_US_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    OLDEST_AGENT_VERSION_FIELD_NUMBER: _builtins.int
+    server_time_at_us: _builtins.int
+    version: _builtins.str
+    """Of the control plane's program."""
+    oldest_agent_version: _builtins.str
+    """Agents before this version are not served; empty: all are."""
+    def __init__(
+        self,
+        *,
+        server_time_at_us: _builtins.int = ...,
+        version: _builtins.str = ...,
+        oldest_agent_version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["oldest_agent_version", b"oldest_agent_version", "server_time_at_us", b"server_time_at_us", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GreetResponse: _TypeAlias = GreetResponse  # noqa: Y015
+
+@_typing.final
 class PrepareActivationRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -34,6 +34,11 @@ class EnrollmentServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.Greet = channel.unary_unary(
+                '/buckler.v1.EnrollmentService/Greet',
+                request_serializer=wire_dot_v1_dot_enrollment__pb2.GreetRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_enrollment__pb2.GreetResponse.FromString,
+                _registered_method=True)
         self.PrepareActivation = channel.unary_unary(
                 '/buckler.v1.EnrollmentService/PrepareActivation',
                 request_serializer=wire_dot_v1_dot_enrollment__pb2.PrepareActivationRequest.SerializeToString,
@@ -48,6 +53,14 @@ class EnrollmentServiceStub:
 
 class EnrollmentServiceServicer:
     """Missing associated documentation comment in .proto file."""
+
+    def Greet(self, request, context):
+        """What anybody may know before being known: lets a device tell its own clock, the network and an old program apart
+        when something does not work. Changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def PrepareActivation(self, request, context):
         """The salt under which a device of this key's organisation hashes its hardware facts. Changes nothing; fails with
@@ -69,6 +82,11 @@ class EnrollmentServiceServicer:
 
 def add_EnrollmentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'Greet': grpc.unary_unary_rpc_method_handler(
+                    servicer.Greet,
+                    request_deserializer=wire_dot_v1_dot_enrollment__pb2.GreetRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_enrollment__pb2.GreetResponse.SerializeToString,
+            ),
             'PrepareActivation': grpc.unary_unary_rpc_method_handler(
                     servicer.PrepareActivation,
                     request_deserializer=wire_dot_v1_dot_enrollment__pb2.PrepareActivationRequest.FromString,
@@ -89,6 +107,33 @@ def add_EnrollmentServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class EnrollmentService:
     """Missing associated documentation comment in .proto file."""
+
+    @staticmethod
+    def Greet(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.EnrollmentService/Greet',
+            wire_dot_v1_dot_enrollment__pb2.GreetRequest.SerializeToString,
+            wire_dot_v1_dot_enrollment__pb2.GreetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def PrepareActivation(request,

@@ -31,6 +31,10 @@ class EnrollmentServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EnrollmentServiceAsyncStub: ...
+    Greet: _grpc.UnaryUnaryMultiCallable[_enrollment_pb2.GreetRequest, _enrollment_pb2.GreetResponse]
+    """What anybody may know before being known: lets a device tell its own clock, the network and an old program apart
+    when something does not work. Changes nothing.
+    """
     PrepareActivation: _grpc.UnaryUnaryMultiCallable[_enrollment_pb2.PrepareActivationRequest, _enrollment_pb2.PrepareActivationResponse]
     """The salt under which a device of this key's organisation hashes its hardware facts. Changes nothing; fails with
     KEY_UNKNOWN, KEY_REVOKED or RATE_LIMITED.
@@ -44,6 +48,10 @@ class EnrollmentServiceStub:
 @_typing.type_check_only
 class EnrollmentServiceAsyncStub(EnrollmentServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
+    Greet: _aio.UnaryUnaryMultiCallable[_enrollment_pb2.GreetRequest, _enrollment_pb2.GreetResponse]  # type: ignore[assignment]
+    """What anybody may know before being known: lets a device tell its own clock, the network and an old program apart
+    when something does not work. Changes nothing.
+    """
     PrepareActivation: _aio.UnaryUnaryMultiCallable[_enrollment_pb2.PrepareActivationRequest, _enrollment_pb2.PrepareActivationResponse]  # type: ignore[assignment]
     """The salt under which a device of this key's organisation hashes its hardware facts. Changes nothing; fails with
     KEY_UNKNOWN, KEY_REVOKED or RATE_LIMITED.
@@ -55,6 +63,16 @@ class EnrollmentServiceAsyncStub(EnrollmentServiceStub):
     """
 
 class EnrollmentServiceServicer(metaclass=_abc_1.ABCMeta):
+    @_abc_1.abstractmethod
+    def Greet(
+        self,
+        request: _enrollment_pb2.GreetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_enrollment_pb2.GreetResponse, _abc.Awaitable[_enrollment_pb2.GreetResponse]]:
+        """What anybody may know before being known: lets a device tell its own clock, the network and an old program apart
+        when something does not work. Changes nothing.
+        """
+
     @_abc_1.abstractmethod
     def PrepareActivation(
         self,

@@ -566,3 +566,127 @@ class SteerScheduledScansResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SteerScheduledScansResponse: _TypeAlias = SteerScheduledScansResponse  # noqa: Y015
+
+@_typing.final
+class ReadScanCostsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WINDOW_FIELD_NUMBER: _builtins.int
+    window: _builtins.str
+    """hour, day or start."""
+    def __init__(
+        self,
+        *,
+        window: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadScanCostsRequest: _TypeAlias = ReadScanCostsRequest  # noqa: Y015
+
+@_typing.final
+class CostLine(_message.Message):
+    """What one name cost at least; wall time in scan workers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    MICROSECONDS_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """process, folder, format or step."""
+    name: _builtins.bytes
+    """Bytes, because programs and folders have names of any bytes."""
+    microseconds: _builtins.int
+    files: _builtins.int
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        name: _builtins.bytes = ...,
+        microseconds: _builtins.int = ...,
+        files: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["files", b"files", "kind", b"kind", "microseconds", b"microseconds", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CostLine: _TypeAlias = CostLine  # noqa: Y015
+
+@_typing.final
+class CostlyFile(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    MICROSECONDS_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    path: _builtins.bytes
+    microseconds: _builtins.int
+    size_bytes: _builtins.int
+    cause: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        path: _builtins.bytes = ...,
+        microseconds: _builtins.int = ...,
+        size_bytes: _builtins.int = ...,
+        cause: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "microseconds", b"microseconds", "path", b"path", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CostlyFile: _TypeAlias = CostlyFile  # noqa: Y015
+
+@_typing.final
+class ReadScanCostsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COVERS_S_FIELD_NUMBER: _builtins.int
+    MICROSECONDS_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    REST_FIELD_NUMBER: _builtins.int
+    SLOWEST_FIELD_NUMBER: _builtins.int
+    covers_s: _builtins.float
+    """How long the window is so far."""
+    microseconds: _builtins.int
+    files: _builtins.int
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___CostLine]:
+        """The most first within each kind."""
+
+    @_builtins.property
+    def rest(self) -> _containers.RepeatedCompositeFieldContainer[Global___CostLine]:
+        """One per kind, without a name: what the names cost that are not told."""
+
+    @_builtins.property
+    def slowest(self) -> _containers.RepeatedCompositeFieldContainer[Global___CostlyFile]:
+        """The slowest first."""
+
+    def __init__(
+        self,
+        *,
+        covers_s: _builtins.float = ...,
+        microseconds: _builtins.int = ...,
+        files: _builtins.int = ...,
+        lines: _abc.Iterable[Global___CostLine] | None = ...,
+        rest: _abc.Iterable[Global___CostLine] | None = ...,
+        slowest: _abc.Iterable[Global___CostlyFile] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["covers_s", b"covers_s", "files", b"files", "lines", b"lines", "microseconds", b"microseconds", "rest", b"rest", "slowest", b"slowest"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadScanCostsResponse: _TypeAlias = ReadScanCostsResponse  # noqa: Y015

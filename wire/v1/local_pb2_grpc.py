@@ -155,6 +155,11 @@ class LocalControlServiceStub:
                 request_serializer=wire_dot_v1_dot_local__pb2.SteerScheduledScansRequest.SerializeToString,
                 response_deserializer=wire_dot_v1_dot_local__pb2.SteerScheduledScansResponse.FromString,
                 _registered_method=True)
+        self.ReadScanCosts = channel.unary_unary(
+                '/buckler.v1.LocalControlService/ReadScanCosts',
+                request_serializer=wire_dot_v1_dot_local__pb2.ReadScanCostsRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_local__pb2.ReadScanCostsResponse.FromString,
+                _registered_method=True)
 
 
 class LocalControlServiceServicer:
@@ -218,6 +223,13 @@ class LocalControlServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadScanCosts(self, request, context):
+        """What scanning has cost, by what caused it. It names files of everybody, hence not on the reading socket.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LocalControlServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -265,6 +277,11 @@ def add_LocalControlServiceServicer_to_server(servicer, server):
                     servicer.SteerScheduledScans,
                     request_deserializer=wire_dot_v1_dot_local__pb2.SteerScheduledScansRequest.FromString,
                     response_serializer=wire_dot_v1_dot_local__pb2.SteerScheduledScansResponse.SerializeToString,
+            ),
+            'ReadScanCosts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadScanCosts,
+                    request_deserializer=wire_dot_v1_dot_local__pb2.ReadScanCostsRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_local__pb2.ReadScanCostsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -511,6 +528,33 @@ class LocalControlService:
             '/buckler.v1.LocalControlService/SteerScheduledScans',
             wire_dot_v1_dot_local__pb2.SteerScheduledScansRequest.SerializeToString,
             wire_dot_v1_dot_local__pb2.SteerScheduledScansResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadScanCosts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.LocalControlService/ReadScanCosts',
+            wire_dot_v1_dot_local__pb2.ReadScanCostsRequest.SerializeToString,
+            wire_dot_v1_dot_local__pb2.ReadScanCostsResponse.FromString,
             options,
             channel_credentials,
             insecure,

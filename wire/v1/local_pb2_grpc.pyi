@@ -75,6 +75,8 @@ class LocalControlServiceStub:
     RemoveExclusion: _grpc.UnaryUnaryMultiCallable[_local_pb2.RemoveExclusionRequest, _local_pb2.RemoveExclusionResponse]
     SteerScheduledScans: _grpc.UnaryUnaryMultiCallable[_local_pb2.SteerScheduledScansRequest, _local_pb2.SteerScheduledScansResponse]
     """Scans that nobody asked for: how they stand, after doing what is asked for, if anything."""
+    ReadScanCosts: _grpc.UnaryUnaryMultiCallable[_local_pb2.ReadScanCostsRequest, _local_pb2.ReadScanCostsResponse]
+    """What scanning has cost, by what caused it. It names files of everybody, hence not on the reading socket."""
 
 @_typing.type_check_only
 class LocalControlServiceAsyncStub(LocalControlServiceStub):
@@ -93,6 +95,8 @@ class LocalControlServiceAsyncStub(LocalControlServiceStub):
     RemoveExclusion: _aio.UnaryUnaryMultiCallable[_local_pb2.RemoveExclusionRequest, _local_pb2.RemoveExclusionResponse]  # type: ignore[assignment]
     SteerScheduledScans: _aio.UnaryUnaryMultiCallable[_local_pb2.SteerScheduledScansRequest, _local_pb2.SteerScheduledScansResponse]  # type: ignore[assignment]
     """Scans that nobody asked for: how they stand, after doing what is asked for, if anything."""
+    ReadScanCosts: _aio.UnaryUnaryMultiCallable[_local_pb2.ReadScanCostsRequest, _local_pb2.ReadScanCostsResponse]  # type: ignore[assignment]
+    """What scanning has cost, by what caused it. It names files of everybody, hence not on the reading socket."""
 
 class LocalControlServiceServicer(metaclass=_abc_1.ABCMeta):
     """Served on the changing socket only."""
@@ -162,5 +166,13 @@ class LocalControlServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_local_pb2.SteerScheduledScansResponse, _abc.Awaitable[_local_pb2.SteerScheduledScansResponse]]:
         """Scans that nobody asked for: how they stand, after doing what is asked for, if anything."""
+
+    @_abc_1.abstractmethod
+    def ReadScanCosts(
+        self,
+        request: _local_pb2.ReadScanCostsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_local_pb2.ReadScanCostsResponse, _abc.Awaitable[_local_pb2.ReadScanCostsResponse]]:
+        """What scanning has cost, by what caused it. It names files of everybody, hence not on the reading socket."""
 
 def add_LocalControlServiceServicer_to_server(servicer: LocalControlServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -24,17 +24,21 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15wire/v1/sandbox.proto\x12\nbuckler.v1\"(\n\x13\x41\x64vanceClockRequest\x12\x11\n\tadvance_s\x18\x01 \x01(\x04\";\n\x14\x41\x64vanceClockResponse\x12\x11\n\tnow_at_us\x18\x01 \x01(\x03\x12\x10\n\x08jobs_run\x18\x02 \x01(\r2c\n\x0eSandboxService\x12Q\n\x0c\x41\x64vanceClock\x12\x1f.buckler.v1.AdvanceClockRequest\x1a .buckler.v1.AdvanceClockResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15wire/v1/sandbox.proto\x12\nbuckler.v1\"\x13\n\x11GetSandboxRequest\"v\n\x12GetSandboxResponse\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x11\n\tnow_at_us\x18\x02 \x01(\x03\x12\x10\n\x08\x61head_us\x18\x03 \x01(\x03\x12\x16\n\x0enext_job_at_us\x18\x04 \x01(\x03\x12\x13\n\x0bjobs_parked\x18\x05 \x01(\r\";\n\x13\x41\x64vanceClockRequest\x12\x13\n\x0buntil_at_us\x18\x02 \x01(\x03J\x04\x08\x01\x10\x02R\tadvance_s\"a\n\x14\x41\x64vanceClockResponse\x12\x11\n\tnow_at_us\x18\x01 \x01(\x03\x12\x10\n\x08jobs_run\x18\x02 \x01(\r\x12\x13\n\x0bjobs_failed\x18\x03 \x01(\r\x12\x0f\n\x07reached\x18\x04 \x01(\x08\x32\xb0\x01\n\x0eSandboxService\x12K\n\nGetSandbox\x12\x1d.buckler.v1.GetSandboxRequest\x1a\x1e.buckler.v1.GetSandboxResponse\x12Q\n\x0c\x41\x64vanceClock\x12\x1f.buckler.v1.AdvanceClockRequest\x1a .buckler.v1.AdvanceClockResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'wire.v1.sandbox_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ADVANCECLOCKREQUEST']._serialized_start=37
-  _globals['_ADVANCECLOCKREQUEST']._serialized_end=77
-  _globals['_ADVANCECLOCKRESPONSE']._serialized_start=79
-  _globals['_ADVANCECLOCKRESPONSE']._serialized_end=138
-  _globals['_SANDBOXSERVICE']._serialized_start=140
-  _globals['_SANDBOXSERVICE']._serialized_end=239
+  _globals['_GETSANDBOXREQUEST']._serialized_start=37
+  _globals['_GETSANDBOXREQUEST']._serialized_end=56
+  _globals['_GETSANDBOXRESPONSE']._serialized_start=58
+  _globals['_GETSANDBOXRESPONSE']._serialized_end=176
+  _globals['_ADVANCECLOCKREQUEST']._serialized_start=178
+  _globals['_ADVANCECLOCKREQUEST']._serialized_end=237
+  _globals['_ADVANCECLOCKRESPONSE']._serialized_start=239
+  _globals['_ADVANCECLOCKRESPONSE']._serialized_end=336
+  _globals['_SANDBOXSERVICE']._serialized_start=339
+  _globals['_SANDBOXSERVICE']._serialized_end=515
 # @@protoc_insertion_point(module_scope)

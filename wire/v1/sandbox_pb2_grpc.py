@@ -34,6 +34,11 @@ class SandboxServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.GetSandbox = channel.unary_unary(
+                '/buckler.v1.SandboxService/GetSandbox',
+                request_serializer=wire_dot_v1_dot_sandbox__pb2.GetSandboxRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_sandbox__pb2.GetSandboxResponse.FromString,
+                _registered_method=True)
         self.AdvanceClock = channel.unary_unary(
                 '/buckler.v1.SandboxService/AdvanceClock',
                 request_serializer=wire_dot_v1_dot_sandbox__pb2.AdvanceClockRequest.SerializeToString,
@@ -44,8 +49,16 @@ class SandboxServiceStub:
 class SandboxServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
+    def GetSandbox(self, request, context):
+        """Where the caller's organisation is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def AdvanceClock(self, request, context):
-        """Moves the business clock forward, running every due job at its own instant. Certificates follow the wall clock.
+        """Takes the caller's organisation forward in time, through each of its due jobs at its own instant. Does a bounded
+        piece of that: ask again with the same moment until it is reached. Certificates and sessions follow the wall clock.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -54,6 +67,11 @@ class SandboxServiceServicer:
 
 def add_SandboxServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'GetSandbox': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSandbox,
+                    request_deserializer=wire_dot_v1_dot_sandbox__pb2.GetSandboxRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_sandbox__pb2.GetSandboxResponse.SerializeToString,
+            ),
             'AdvanceClock': grpc.unary_unary_rpc_method_handler(
                     servicer.AdvanceClock,
                     request_deserializer=wire_dot_v1_dot_sandbox__pb2.AdvanceClockRequest.FromString,
@@ -69,6 +87,33 @@ def add_SandboxServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class SandboxService:
     """Missing associated documentation comment in .proto file."""
+
+    @staticmethod
+    def GetSandbox(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.SandboxService/GetSandbox',
+            wire_dot_v1_dot_sandbox__pb2.GetSandboxRequest.SerializeToString,
+            wire_dot_v1_dot_sandbox__pb2.GetSandboxResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def AdvanceClock(request,

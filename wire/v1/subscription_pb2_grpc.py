@@ -74,6 +74,11 @@ class SubscriptionServiceStub:
                 request_serializer=wire_dot_v1_dot_subscription__pb2.SimulateRequest.SerializeToString,
                 response_deserializer=wire_dot_v1_dot_subscription__pb2.SimulateResponse.FromString,
                 _registered_method=True)
+        self.ListConsents = channel.unary_unary(
+                '/buckler.v1.SubscriptionService/ListConsents',
+                request_serializer=wire_dot_v1_dot_subscription__pb2.ListConsentsRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_subscription__pb2.ListConsentsResponse.FromString,
+                _registered_method=True)
 
 
 class SubscriptionServiceServicer:
@@ -135,6 +140,13 @@ class SubscriptionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListConsents(self, request, context):
+        """What was agreed to whenever it began to renew by itself, the oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SubscriptionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -177,6 +189,11 @@ def add_SubscriptionServiceServicer_to_server(servicer, server):
                     servicer.Simulate,
                     request_deserializer=wire_dot_v1_dot_subscription__pb2.SimulateRequest.FromString,
                     response_serializer=wire_dot_v1_dot_subscription__pb2.SimulateResponse.SerializeToString,
+            ),
+            'ListConsents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListConsents,
+                    request_deserializer=wire_dot_v1_dot_subscription__pb2.ListConsentsRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_subscription__pb2.ListConsentsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -395,6 +412,33 @@ class SubscriptionService:
             '/buckler.v1.SubscriptionService/Simulate',
             wire_dot_v1_dot_subscription__pb2.SimulateRequest.SerializeToString,
             wire_dot_v1_dot_subscription__pb2.SimulateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListConsents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.SubscriptionService/ListConsents',
+            wire_dot_v1_dot_subscription__pb2.ListConsentsRequest.SerializeToString,
+            wire_dot_v1_dot_subscription__pb2.ListConsentsResponse.FromString,
             options,
             channel_credentials,
             insecure,

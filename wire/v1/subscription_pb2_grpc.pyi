@@ -48,6 +48,8 @@ class SubscriptionServiceStub:
     """At once, with a receipt by mail."""
     Simulate: _grpc.UnaryUnaryMultiCallable[_subscription_pb2.SimulateRequest, _subscription_pb2.SimulateResponse]
     """The customer's future calendar, if nobody does anything and every charge succeeds. Changes nothing."""
+    ListConsents: _grpc.UnaryUnaryMultiCallable[_subscription_pb2.ListConsentsRequest, _subscription_pb2.ListConsentsResponse]
+    """What was agreed to whenever it began to renew by itself, the oldest first."""
 
 @_typing.type_check_only
 class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
@@ -69,6 +71,8 @@ class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
     """At once, with a receipt by mail."""
     Simulate: _aio.UnaryUnaryMultiCallable[_subscription_pb2.SimulateRequest, _subscription_pb2.SimulateResponse]  # type: ignore[assignment]
     """The customer's future calendar, if nobody does anything and every charge succeeds. Changes nothing."""
+    ListConsents: _aio.UnaryUnaryMultiCallable[_subscription_pb2.ListConsentsRequest, _subscription_pb2.ListConsentsResponse]  # type: ignore[assignment]
+    """What was agreed to whenever it began to renew by itself, the oldest first."""
 
 class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -135,5 +139,13 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_pb2.SimulateResponse, _abc.Awaitable[_subscription_pb2.SimulateResponse]]:
         """The customer's future calendar, if nobody does anything and every charge succeeds. Changes nothing."""
+
+    @_abc_1.abstractmethod
+    def ListConsents(
+        self,
+        request: _subscription_pb2.ListConsentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subscription_pb2.ListConsentsResponse, _abc.Awaitable[_subscription_pb2.ListConsentsResponse]]:
+        """What was agreed to whenever it began to renew by itself, the oldest first."""
 
 def add_SubscriptionServiceServicer_to_server(servicer: SubscriptionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

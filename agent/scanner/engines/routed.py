@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _LENGTH_BYTES = 8
 #: To be raised whenever rules are divided or images are written in another way.
-_FORMAT = 1
+_FORMAT = 2
 _NO_MATCH = MatchResult(())
 #: Each cell passes the content once more; beyond this the whole partition in one pass is quicker.
 _MOST_CELLS = 3

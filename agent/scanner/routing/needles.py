@@ -20,6 +20,8 @@ SHORTEST = 4  # what is shorter occurs in too many files and tells little
 LONGEST = 24  # more tells no more, and only makes the table of needles larger
 FULLY_VARIED = 5  # different bytes that make a piece worth more than the rest of its string
 _WINDOWS = 8  # looked at in a long run, from its start
+_GAP = 32  # what may repeat so often between two parts takes a table longest to make
+_TELLING = 3  # a part with fewer elements tells too little to stand for the whole; a group is worth as much
 _LONGEST_XORED = 10  # there are up to 256 of each
 
 _ESCAPED = re.compile(r'\\x([0-9A-Fa-f]{2})|\\(["\\trn])|([^\\])|\\.', re.DOTALL)
@@ -81,7 +83,7 @@ def needles_of(string: StringDefinition) -> tuple[Needle, ...] | None:
     if string.kind == "byte":
         return (Needle(pattern=_hex_pattern(string.value), dotall=True),)
     if string.kind == "regex" and "wide" not in string.modifiers and _is_plain(body):
-        return (Needle(pattern=body, nocase=nocase, dotall="s" in flags),)
+        return (Needle(pattern=_between_gaps(body), nocase=nocase, dotall="s" in flags),)
     return tuple(Needle(text, nocase) for text in _widths(piece, string.modifiers)) if len(piece) > 1 else None
 
 
@@ -207,6 +209,46 @@ def _regex_runs(body: str) -> Iterable[bytes]:
         else:
             run.append(byte)
     return (*runs, bytes(run))
+
+
+def _between_gaps(body: str) -> str:
+    """The part of a pattern between long bounded gaps that says most: it occurs wherever the whole does.
+
+    Tables of patterns with such gaps take much longer to make, and tell hardly more.
+    """
+    parts: list[tuple[int, str]] = []
+    begun = element = weight = total = depth = 0
+    for found in _REGEX_PART.finditer(body):
+        kind = found.lastgroup or ""
+        if kind == "or" and not depth:
+            return body
+        if not depth and kind == "times":
+            least, most = _repeats(found[0])
+            total -= 0 if least else weight
+            if most >= _GAP:
+                parts.append((total - (weight if least else 0), body[begun:element]))
+                begun, total = found.end(), 0
+        elif not depth:
+            element, weight = found.start(), _weight(kind, found[0])
+            total += weight
+        depth += {"open": 1, "close": -1}.get(kind, 0)
+    telling, part = max((*parts, (total, body[begun:])), key=lambda part: part[0])
+    return part if telling >= _TELLING else body
+
+
+def _weight(kind: str, text: str) -> int:
+    """What an element of a pattern tells; places between bytes and any byte at all tell nothing."""
+    if kind == "open":
+        return _TELLING
+    return 0 if kind in ("any", "close") or text in (r"\b", r"\B") else 1
+
+
+def _repeats(written: str) -> tuple[int, int]:
+    """Least and most times; no most counts as little, since nothing has to be counted for it."""
+    if written[0] != "{":
+        return (1 if written[0] == "+" else 0), 1
+    least, comma, most = written.strip("{}?").partition(",")
+    return int(least or 0), int(most or 0) if comma else int(least)
 
 
 def _byte(kind: str, text: str) -> int | None:

@@ -121,6 +121,7 @@ class ScheduledScans:
         self._parts = parts
         self._store = store
         self._clock = clock
+        self._randomness = randomness
         self._jitter = settings.jitter * randomness.uniform(0.0, 1.0)
         self._wake = asyncio.Event()
         self._running: Unfinished | None = None
@@ -149,6 +150,23 @@ class ScheduledScans:
             hold=self._hold(),
             due=self._due(self._clock.now()),
         )
+
+    @property
+    def settings(self) -> ScheduleSettings:
+        """When, and how gently."""
+        return self._settings
+
+    def reconfigure(self, settings: ScheduleSettings) -> None:
+        """Go by another schedule; a scan that has begun is finished if its kind is still scanned at all."""
+        share = self._jitter / self._settings.jitter if self._settings.jitter else self._randomness.uniform(0.0, 1.0)
+        self._settings, self._jitter = settings, settings.jitter * share
+        with self._store.transaction() as tables:
+            self._baselines = {
+                kind: _instant(tables.settings.get(baseline_setting(kind))) for kind in settings.schedules
+            }
+        if self._unfinished is not None and self._unfinished.kind not in settings.schedules:
+            self.cancel()
+        self._wake.set()
 
     def process_ids(self) -> frozenset[int]:
         """Processes of the scan that is running."""

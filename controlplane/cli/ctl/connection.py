@@ -91,7 +91,7 @@ class Connection:
                 Kind.PRECONDITION,
                 "NOT_OFFERED",
                 "this server does not offer this",
-                "Update the server; `sandbox` commands need one that runs with --demo",
+                "Update the server",
             )
         if failed.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
             return _unreachable(self._session.server, f"no answer within {CALL_TIMEOUT_S:.0f} seconds")

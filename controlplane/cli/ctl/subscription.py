@@ -42,6 +42,41 @@ def show_subscription(
         show_row(row, output)
 
 
+@subscription.command("consents")
+def list_consents(
+    config_dir: ConfigDirOption, subscription_id: SubscriptionArgument = "", *, output: OutputOption = Output.TEXT
+) -> None:
+    """What was agreed to, by whom and when, whenever it began to renew by itself."""
+    with reporting(output):
+        from controlplane.cli.ctl.connection import connected
+        from controlplane.cli.ctl.moments import local
+        from controlplane.cli.ctl.session import load_session
+        from controlplane.cli.ctl.views import moment
+        from wire.v1.subscription_pb2 import ListConsentsRequest
+        from wire.v1.subscription_pb2_grpc import SubscriptionServiceStub
+
+        with connected(load_session(config_dir)) as connection:
+            stub = SubscriptionServiceStub(connection.channel)
+            answer = connection.call(stub.ListConsents, ListConsentsRequest(subscription_id=subscription_id))
+        found: list[dict[str, Any]] = [
+            {
+                "given_at": moment(each.given_at_us),
+                "given_by": each.given_by,
+                "occasion": each.occasion,
+                "plan_id": each.plan_id,
+                "catalog_version": each.catalog_version,
+                "statement": each.statement,
+            }
+            for each in answer.consents
+        ]
+        if output is Output.JSON:
+            say_json(found)
+            return
+        for each in found:
+            say(f"{local(each['given_at'])}  {each['given_by']} ({each['occasion'].replace('_', ' ')})")
+            say(f"  {each['statement']}")
+
+
 @subscription.command("renew")
 def renew_subscription(
     config_dir: ConfigDirOption,

@@ -12,6 +12,7 @@ from wire.v1 import (
     command_pb2,
     common_pb2,
     device_pb2,
+    diagnostics_pb2,
     fleet_pb2,
     incident_pb2,
     licensing_pb2,
@@ -122,6 +123,25 @@ def command_row(record: command_pb2.CommandRecord) -> dict[str, Any]:
         "started_at": moment(record.started_at_us),
         "finished_at": moment(record.finished_at_us),
         "cancel_requested_at": moment(record.cancel_requested_at_us),
+    }
+
+
+def bundle_row(record: diagnostics_pb2.BundleRecord) -> dict[str, Any]:
+    """A diagnostics bundle and how far it is."""
+    return {
+        "bundle_id": record.command_id,
+        "device_id": record.device_id,
+        "device_name": record.device_name,
+        "state": record.state,
+        "requester": record.requester,
+        "reason": record.reason,
+        "requested_at": moment(record.requested_at_us),
+        "received_at": moment(record.received_at_us),
+        "expires_at": moment(record.expires_at_us),
+        "size": record.size_bytes,
+        "received_bytes": record.received_bytes,
+        "code": record.code,
+        "message": record.message,
     }
 
 

@@ -1,6 +1,7 @@
 """`buckler-server init`: make an installation."""
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,6 +28,9 @@ def init(  # noqa: PLR0913 -- each is an option of the command
     org_kind: Annotated[
         OrganisationKind, typer.Option(help="What sort of customer it is.")
     ] = OrganisationKind.HOUSEHOLD,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Give it a clock of its own, which its administrators move forward.")
+    ] = False,
     admin_email: Annotated[str | None, typer.Option(help="Its first owner, who signs in with bucklerctl.")] = None,
     admin_password_stdin: Annotated[
         bool, typer.Option("--admin-password-stdin", help="Read the password from stdin; else one is made up.")
@@ -45,7 +49,11 @@ def init(  # noqa: PLR0913 -- each is an option of the command
     with reporting(output):
         from controlplane.installation import initialise
 
-        customer = _first_customer(org, admin_email, kind=org_kind, stdin=admin_password_stdin, plan=plan, term=term)
+        customer = _first_customer(org, admin_email, stdin=admin_password_stdin, plan=plan, term=term)
+        if sandbox and customer is None:
+            raise _option_missing("--sandbox says what the first organisation is")
+        if customer is not None:
+            customer = replace(customer, org_kind=org_kind, sandbox=sandbox)
         installed = asyncio.run(
             initialise(
                 DataDir(data_dir.absolute()),
@@ -59,21 +67,20 @@ def init(  # noqa: PLR0913 -- each is an option of the command
 
 
 def _first_customer(
-    org: str | None, admin_email: str | None, *, kind: OrganisationKind, stdin: bool, plan: str, term: Term
+    org: str | None, admin_email: str | None, *, stdin: bool, plan: str, term: Term
 ) -> "FirstCustomer | None":
     if org is None and admin_email is None:
         return None
     if org is None or admin_email is None:
-        raise Refusal(
-            Kind.INVALID,
-            "OPTION_MISSING",
-            "--org and --admin-email go together",
-            "Give both to create a first customer, or neither",
-        )
+        raise _option_missing("--org and --admin-email go together")
     from controlplane.installation import FirstCustomer
 
     password = read_secret("password") if stdin else None
-    return FirstCustomer(org, admin_email, password, plan, term, kind)
+    return FirstCustomer(org, admin_email, password, plan, term)
+
+
+def _option_missing(why: str) -> Refusal:
+    return Refusal(Kind.INVALID, "OPTION_MISSING", why, "Give --org and --admin-email to create a first customer")
 
 
 def _answer(installed: "Installed") -> dict[str, object]:

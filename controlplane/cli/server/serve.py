@@ -28,9 +28,10 @@ def serve(
         str | None,
         typer.Option(help="HOST:PORT of the payment provider's webhooks (HTTP; end TLS in front of it); else none."),
     ] = None,
-    demo: Annotated[
-        bool, typer.Option("--demo", help="Let administrators move the business clock forward, for good.")
-    ] = False,
+    monitor_listen: Annotated[
+        str | None,
+        typer.Option(help="HOST:PORT of health and Prometheus metrics (HTTP, for your own network); else none."),
+    ] = None,
     check_in_interval: Annotated[
         int, typer.Option(min=1, max=86_400, help="Seconds between the check-ins of a device.")
     ] = CHECK_IN_INTERVAL_S,
@@ -45,7 +46,7 @@ def serve(
             listen=parse_address(listen),
             device_listen=None if device_listen is None else parse_address(device_listen),
             web_listen=None if web_listen is None else parse_address(web_listen),
-            demo=demo,
+            monitor_listen=None if monitor_listen is None else parse_address(monitor_listen),
             check_in_interval_s=check_in_interval,
         )
         asyncio.run(_serve(read_config(data_dir.absolute()), options))

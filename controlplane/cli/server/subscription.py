@@ -57,7 +57,7 @@ def reprice(
     org: OrgOption = "",
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Move a subscription to its plan in the newest catalog, from the next period whose price is announced in time."""
+    """Move a subscription to its plan as it is sold now, from the next period whose price is announced in time."""
     with reporting(output):
         state = asyncio.run(_reprice(read_config(data_dir.absolute()), org, subscription_id))
         pending = state.subscription.pending
@@ -101,6 +101,7 @@ async def _extend(config: ServerConfig, org: str, bought: "RetailTerm") -> "Subs
         with acting_as(OPERATOR_ACTOR):
             async with plane.database.transaction() as uow:
                 organisation = await plane.accounts.organisation(uow.connection, org)
+                await plane.times.enter(uow.connection, organisation.org_id)
                 return await plane.lives.retail.extend(uow, organisation.org_id, bought)
 
 
@@ -113,6 +114,7 @@ async def _sell(config: ServerConfig, org: str, plan: str, term: Term, currency:
         with acting_as(OPERATOR_ACTOR):
             async with plane.database.transaction() as uow:
                 organisation = await plane.accounts.organisation(uow.connection, org)
+                await plane.times.enter(uow.connection, organisation.org_id)
                 order = SaleOrder(organisation.org_id, plan, term, currency, trial_days)
                 return await plane.lives.selling.sell(uow, order)
 
@@ -125,4 +127,5 @@ async def _reprice(config: ServerConfig, org: str, subscription_id: str) -> "Sub
         with acting_as(OPERATOR_ACTOR):
             async with plane.database.transaction() as uow:
                 organisation = await plane.accounts.organisation(uow.connection, org)
+                await plane.times.enter(uow.connection, organisation.org_id)
                 return await plane.lives.selling.reprice(uow, organisation.org_id, subscription_id)

@@ -81,6 +81,7 @@ async def _received(config: ServerConfig, org: str, invoice: str, arrived: "Tran
         with acting_as(OPERATOR_ACTOR):
             async with plane.database.transaction() as uow:
                 organisation = await plane.accounts.organisation(uow.connection, org)
+                await plane.times.enter(uow.connection, organisation.org_id)
                 return await plane.billing.service.record_transfer(uow, organisation.org_id, invoice, arrived)
 
 
@@ -91,5 +92,6 @@ async def _sent(config: ServerConfig, org: str, refund: str, reference: str) -> 
         plane = server.plane
         async with plane.database.reading() as connection:
             organisation = await plane.accounts.organisation(connection, org)
+            await plane.times.enter(connection, organisation.org_id)
         with acting_as(OPERATOR_ACTOR):
             return await plane.billing.service.confirm_refund(organisation.org_id, refund, reference)

@@ -74,6 +74,7 @@ async def _reset(config: ServerConfig, *, email: str, org: str, reason: str, pas
         with acting_as(OPERATOR_ACTOR):
             async with server.plane.database.transaction() as uow:
                 organisation = await accounts.organisation(uow.connection, org)
+                await server.plane.times.enter(uow.connection, organisation.org_id)
                 member = await people.find(uow.connection, organisation.org_id, email)
                 await people.reset_within(uow, member, password_hash, reason)
                 return member
@@ -88,6 +89,7 @@ async def _create(config: ServerConfig, *, email: str, role: Role, org: str, pas
         with acting_as(OPERATOR_ACTOR):
             async with server.plane.database.transaction() as uow:
                 organisation = await accounts.organisation(uow.connection, org)
+                await server.plane.times.enter(uow.connection, organisation.org_id)
                 return await accounts.create_person(
                     uow,
                     org_id=organisation.org_id,

@@ -30,8 +30,34 @@ def test_help_names_every_command_of_this_release(capfd: pytest.CaptureFixture[s
     for name in ("run", "scan", "status", "activate", "deactivate", "subscription", "quarantine", "exclusion", "mode"):
         assert f"  {name} " in said
     assert "  schedule " in said
-    for later in ("doctor", "firewall", "tuneup", "diagnostics"):
+    assert "  scan-costs " in said
+    assert "  diagnostics " in said
+    assert "  doctor " in said
+    for later in ("firewall", "tuneup"):
         assert later not in said
+
+
+def test_a_bundle_is_previewed_written_once_and_its_items_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_command(["diagnostics", "create", "--preview", "--item", "configuration.json"]) == 0
+    assert list(tmp_path.iterdir()) == []
+    assert json.loads(capfd.readouterr().out)["scanner.workers"] == {"value": 0, "origin": "default"}
+    assert run_command(["diagnostics", "create", "--preview", "--item", "nothing"]) == ExitStatus.BAD_INPUT
+    assert "ITEM_UNKNOWN" in capfd.readouterr().err
+    assert run_command(["diagnostics", "create", "--to", "b.zip"]) == 0
+    said = capfd.readouterr().out
+    assert "doctor.json            collected" in said
+    assert "Nothing was sent; look into it" in said
+    assert run_command(["diagnostics", "create", "--to", "b.zip"]) == ExitStatus.BAD_INPUT
+    assert "DIAGNOSTICS_EXISTS" in capfd.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["b.zip"]
+
+
+def test_what_scans_cost_is_asked_of_an_agent(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["scan-costs"]) == ExitStatus.ENVIRONMENT
+    assert "AGENT_NOT_RUNNING" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -58,10 +58,17 @@ def protected(tmp_path: Path) -> Iterator[Protected]:
 
 def test_a_device_that_was_never_activated_is_protected_and_says_so(protected: Protected) -> None:
     wait_for(lambda: bool(protected.ask("status")["healthy"]))
+    assert [found for found in protected.ask("doctor")["results"] if found["status"] == "failing"] == []
     status = protected.ask("status")
     assert (status["access"], status["licensed"]) == ("unlicensed", False)
     assert status["watched_roots"] == [str(protected.root)]
     assert status["real_time_protection_proven_at"] is not None
+    # The test file that proved it has been scanned.
+    costs = protected.ask("scan-costs", "--window", "start")
+    assert str(protected.root) in [row["name"] for row in costs["costs"]["folder"]]
+    scans = protected.ask("diagnostics", "create", "--preview", "--item", "scans.json")
+    assert scans["slowest"]
+    assert scans["schedule"]["quick_schedule"] == "off"
 
 
 def test_a_file_is_taken_restored_for_good_and_not_taken_again(protected: Protected) -> None:

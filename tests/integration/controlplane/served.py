@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import grpc
 
 from controlplane.catalog.model import Term
-from controlplane.config import DataDir, read_config
+from controlplane.config import DataDir, ServerConfig, read_config
+from controlplane.devices.connections import StreamSettings
 from controlplane.installation import Customer, FirstCustomer, initialise
 from controlplane.runtime.randomness import SystemRandomness
 from controlplane.runtime.server import Address
@@ -21,6 +22,7 @@ from wire.entitlement_codec import ERROR_DETAIL_METADATA
 from wire.v1 import account_pb2, common_pb2, enrollment_pb2, sandbox_pb2
 from wire.v1.account_pb2_grpc import AccountServiceStub
 from wire.v1.billing_pb2_grpc import BillingServiceStub
+from wire.v1.command_pb2_grpc import CommandServiceStub
 from wire.v1.device_pb2_grpc import DeviceServiceStub
 from wire.v1.enrollment_pb2_grpc import EnrollmentServiceStub
 from wire.v1.fleet_pb2_grpc import FleetServiceStub
@@ -48,11 +50,13 @@ class Served:
 
     def __init__(self, data_dir: DataDir, customer: Customer, serving: Serving) -> None:
         assert serving.web is not None
+        assert serving.monitor is not None
         self.data_dir = data_dir
         self.customer = customer
         self.tls = serving.tls
         self.mtls = serving.mtls
         self.web = serving.web
+        self.monitor = serving.monitor
         self.authorities = data_dir.authorities.read_bytes()
         self._channels: list[grpc.aio.Channel] = []
         people = self.channel(self.tls)
@@ -61,6 +65,7 @@ class Served:
         self.subscriptions = SubscriptionServiceStub(people)
         self.licensing = LicensingServiceStub(people)
         self.fleet = FleetServiceStub(people)
+        self.commands = CommandServiceStub(people)
         self.sandbox = SandboxServiceStub(people)
         self.billing = BillingServiceStub(people)
 
@@ -101,8 +106,13 @@ class Served:
         return Device(key, activated, calls)
 
     async def advance(self, span: timedelta) -> None:
-        request = sandbox_pb2.AdvanceClockRequest(advance_s=int(span.total_seconds()))
-        await self.sandbox.AdvanceClock(request, metadata=await self.sign_in())
+        """Move the customer, who is a sandbox."""
+        metadata = await self.sign_in()
+        present = await self.sandbox.GetSandbox(sandbox_pb2.GetSandboxRequest(), metadata=metadata)
+        until_at_us = present.now_at_us + span // timedelta(microseconds=1)
+        request = sandbox_pb2.AdvanceClockRequest(until_at_us=until_at_us)
+        while not (await self.sandbox.AdvanceClock(request, metadata=metadata)).reached:
+            pass
 
 
 def detail_of(error: grpc.aio.AioRpcError) -> common_pb2.ErrorDetail:
@@ -121,36 +131,52 @@ async def served_control_plane(
     *,
     settings: str = "",
     environment: Mapping[str, str] | None = None,
+    streams: StreamSettings | None = None,
 ) -> AsyncIterator[Served]:
-    """Install, serve with a movable clock, stop.
+    """Install with a customer that is a sandbox, serve, stop.
 
     Args:
         folder: For the data.
         database_url: None: SQLite.
         settings: Added to what `init` wrote.
         environment: Of the server.
+        streams: Other times and limits than usual.
     """
     data_dir = DataDir(folder / "server")
     installed = await initialise(
         data_dir,
         hostnames=[],
         database_url=database_url,
-        first_customer=FirstCustomer("Some household", "anna@example.com", PASSWORD, "home-3", Term.YEARLY),
+        first_customer=FirstCustomer(
+            "Some household", "anna@example.com", PASSWORD, "home-3", Term.YEARLY, sandbox=True
+        ),
         randomness=SystemRandomness(),
     )
     assert installed.customer is not None
-    any_port = Address("127.0.0.1", 0)
-    options = ServeOptions(
-        listen=any_port, device_listen=any_port, web_listen=any_port, demo=True, check_in_interval_s=60
-    )
-    ready: asyncio.Future[Serving] = asyncio.get_running_loop().create_future()
-    stop = asyncio.Event()
     with data_dir.settings.open("a", encoding="utf-8") as file:
         file.write(settings)
     config = read_config(data_dir.path, environment or {})
+    async with replica(config, installed.customer, streams or StreamSettings()) as served:
+        yield served
+
+
+@asynccontextmanager
+async def replica(config: ServerConfig, customer: Customer, streams: StreamSettings) -> AsyncIterator[Served]:
+    """Serve an installation; several at a time, if its database can."""
+    any_port = Address("127.0.0.1", 0)
+    options = ServeOptions(
+        listen=any_port,
+        device_listen=any_port,
+        web_listen=any_port,
+        check_in_interval_s=60,
+        monitor_listen=any_port,
+        streams=streams,
+    )
+    ready: asyncio.Future[Serving] = asyncio.get_running_loop().create_future()
+    stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(serve(config, options, stop=stop, ready=ready.set_result))
-        served = Served(data_dir, installed.customer, await ready)
+        served = Served(config.data_dir, customer, await ready)
         try:
             yield served
         finally:

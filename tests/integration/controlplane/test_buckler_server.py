@@ -45,11 +45,9 @@ async def test_an_installation_serves_people_and_stops_cleanly(tmp_path: Path) -
             )
             assert bought.subscription_id == made["subscription_id"]
             assert (bought.seats, bought.seats_taken, bought.access) == (3, 0, common_pb2.ACCESS_LEVEL_FULL)
-            with pytest.raises(grpc.aio.AioRpcError) as not_a_demo:
-                await SandboxServiceStub(channel).AdvanceClock(
-                    sandbox_pb2.AdvanceClockRequest(advance_s=1), metadata=metadata
-                )
-            assert not_a_demo.value.code() is grpc.StatusCode.UNIMPLEMENTED
+            with pytest.raises(grpc.aio.AioRpcError) as real:
+                await SandboxServiceStub(channel).AdvanceClock(sandbox_pb2.AdvanceClockRequest(), metadata=metadata)
+            assert detail_of(real.value).reason == "NOT_A_SANDBOX"
         assert await server.stop() == (0, "stopped\n")
 
 
@@ -120,35 +118,35 @@ async def test_a_device_activates_over_tls_and_checks_in_over_mutual_tls_only(tm
             assert refused.value.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
 
 
-async def test_a_demonstration_travels_in_time_survives_a_kill_and_cannot_travel_back(tmp_path: Path) -> None:
-    made = await init(tmp_path / "data")
-    async with serving(tmp_path / "data", "--demo") as server:
+async def test_a_sandbox_travels_in_time_survives_a_kill_and_cannot_travel_back(tmp_path: Path) -> None:
+    made = await init(tmp_path / "data", "--sandbox")
+    async with serving(tmp_path / "data") as server:
         metadata = await server.token()
         async with server.channel() as channel:
-            moved = await SandboxServiceStub(channel).AdvanceClock(
-                sandbox_pb2.AdvanceClockRequest(advance_s=YEAR_AND_A_DAY_S), metadata=metadata
-            )
-            assert moved.jobs_run >= 1
+            sandbox = SandboxServiceStub(channel)
+            present = await sandbox.GetSandbox(sandbox_pb2.GetSandboxRequest(), metadata=metadata)
+            assert present.ahead_us == 0
+            request = sandbox_pb2.AdvanceClockRequest(until_at_us=present.now_at_us + YEAR_AND_A_DAY_S * 1_000_000)
+            moved = await sandbox.AdvanceClock(request, metadata=metadata)
+            assert (moved.jobs_run >= 1, moved.jobs_failed, moved.reached) == (True, 0, True)
             bought = SubscriptionServiceStub(channel)
             expired = await bought.GetSubscription(subscription_pb2.GetSubscriptionRequest(), metadata=metadata)
             assert expired.access == common_pb2.ACCESS_LEVEL_LIMITED
             assert expired.access_reason == "SUBSCRIPTION_EXPIRED"
-            request = subscription_pb2.RenewRequest(
-                subscription_id=made["subscription_id"], idempotency_key="0123456789"
-            )
-            first = await bought.Renew(request, metadata=metadata)
+            renew = subscription_pb2.RenewRequest(subscription_id=made["subscription_id"], idempotency_key="0123456789")
+            first = await bought.Renew(renew, metadata=metadata)
             assert (first.renewed, first.subscription.access) == (True, common_pb2.ACCESS_LEVEL_FULL)
         await server.kill()
-    real_time = await run("serve", "--data-dir", str(tmp_path / "data"), "--listen", "127.0.0.1:0")
-    assert real_time.status == 5
-    assert "SANDBOX_DATABASE: " in real_time.stderr
-    async with serving(tmp_path / "data", "--demo") as server, server.channel() as channel:
-        assert await SubscriptionServiceStub(channel).Renew(request, metadata=metadata) == first
-        with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await SandboxServiceStub(channel).AdvanceClock(
-                sandbox_pb2.AdvanceClockRequest(advance_s=2**40), metadata=metadata
-            )
-        assert detail_of(refused.value).reason == "ADVANCE_INVALID"
+    async with serving(tmp_path / "data") as server, server.channel() as channel:
+        assert await SubscriptionServiceStub(channel).Renew(renew, metadata=metadata) == first
+        again = await SandboxServiceStub(channel).AdvanceClock(request, metadata=metadata)
+        assert (again.reached, again.jobs_run, again.now_at_us >= moved.now_at_us) == (True, 0, True)
+        for until_at_us in (2**56, 2**62):
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await SandboxServiceStub(channel).AdvanceClock(
+                    sandbox_pb2.AdvanceClockRequest(until_at_us=until_at_us), metadata=metadata
+                )
+            assert detail_of(refused.value).reason == "ADVANCE_INVALID"
 
 
 async def test_init_never_touches_a_finished_installation_and_finishes_an_interrupted_one(tmp_path: Path) -> None:
@@ -216,8 +214,15 @@ async def test_operators_commands_answer_in_json_and_refuse_in_json(tmp_path: Pa
     apply = ("catalog", "apply", str(catalog), "--data-dir", data, "--output", "json")
     in_use = await run(*apply)
     assert (in_use.status, in_use.error["code"]) == (1, "CATALOG_VERSION_IN_USE")
-    catalog.write_text(sample.replace("version = 1", "version = 2"), encoding="utf-8")
+    catalog.write_text(sample.replace("version = 2", "version = 3"), encoding="utf-8")
+    rehearsed = (await run(*apply, "--dry-run")).answer
+    assert (rehearsed["outcome"], rehearsed["added"], rehearsed["removed"]) == ("published", [], [])
     assert (await run(*apply)).answer["outcome"] == "published"
+    listed = (await run("catalog", "list", "--data-dir", data, "--output", "json")).answer["versions"]
+    assert [(each["version"], each["state"], each["subscriptions"]) for each in listed] == [
+        (2, "past", 1),
+        (3, "on sale", 0),
+    ]
     migrated = await run("migrate", "--data-dir", data, "--output", "json")
     assert (migrated.status, migrated.answer["changed"]) == (0, False)
     future = await run("jobs", "run", "--until", "2100-01-01", "--data-dir", data, "--output", "json")

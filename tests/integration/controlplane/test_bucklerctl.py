@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,15 @@ import grpc
 import pytest
 from typer.testing import CliRunner, Result
 
+from agent.control.commands.diagnostics import DiagnosticsHandler
+from agent.domain.commands import RemoteCommand
+from agent.domain.consent import Consent
+from agent.domain.ports import BundlePiece
+from agent.support.diagnostics.apart import make_bundle_apart
 from controlplane.cli.bucklerctl import app
+from tests.fakes.clock import SOME_MONDAY
 from tests.integration.controlplane.served import PASSWORD, Device, Served, detail_of, served_control_plane
-from wire.v1 import command_pb2, device_pb2
+from wire.v1 import command_pb2, device_pb2, diagnostics_pb2
 
 
 class Ctl:
@@ -115,6 +122,7 @@ async def test_wrong_usage_ends_with_2_before_anything_is_sent(ctl: Ctl, tmp_pat
         ("detection", "list", "--since", "yesterday"),
         ("key", "issue", "--expires-in", "soon"),
         ("sandbox", "advance"),
+        ("sandbox", "advance", "--by", "soon"),
         ("device", "list", "--state", "happy"),
         ("bogus",),
     ):
@@ -202,8 +210,13 @@ async def test_seats_are_listed_and_released(served: Served, ctl: Ctl) -> None:
 async def test_a_subscription_expires_in_the_sandbox_and_is_renewed(ctl: Ctl) -> None:
     before = await ctl.json("subscription", "show")
     assert (before["seats"], before["access"]) == (3, "full")
-    moved = await ctl.json("sandbox", "advance", "--days", "400")
+    moved = await ctl.json("sandbox", "advance", "--by", "400d")
     assert moved["now"] > before["period_end"]
+    shown = await ctl.json("sandbox", "show")
+    assert (400 * 86_400 - 120 < shown["ahead_s"] <= 400 * 86_400, shown["jobs_parked"]) == (True, 0)
+    assert " days, " in await ctl.text("sandbox", "show")
+    passed = await ctl.run("sandbox", "advance", "--to", "2020-01-01", "--output", "json")
+    assert (passed.exit_code, json.loads(passed.stderr)["error"]["code"]) == (2, "INSTANT_PASSED")
     assert "limited (SUBSCRIPTION_EXPIRED)" in await ctl.text("subscription", "show")
     renewed = await ctl.json("subscription", "renew", "--idempotency-key", "my-wish-1")
     assert (renewed["renewed"], renewed["access"]) == (True, "full")
@@ -276,6 +289,48 @@ async def test_a_device_is_asked_to_scan_and_its_answer_is_read(ctl: Ctl, served
     assert "Nothing to cancel: scan on Anna's laptop succeeded." in await ctl.text(
         "command", "cancel", command.command_id
     )
+
+
+async def test_a_device_that_was_off_sends_its_bundle_which_is_fetched_and_analysed(
+    ctl: Ctl, served: Served, tmp_path: Path
+) -> None:
+    device = await served.activate("Anna's laptop")
+    asked = await ctl.json("diagnostics", "request", device.activated.device_id, "--reason", "ticket 7")
+    assert (asked["kind"], asked["state"]) == ("diagnostics", "pending")
+    [waiting] = await ctl.json("diagnostics", "list")
+    assert (waiting["state"], waiting["reason"]) == ("pending", "ticket 7")
+    await device.calls.CheckIn(device_pb2.CheckInRequest(status=device_pb2.DeviceStatus()))
+    early = await ctl.run("diagnostics", "download", asked["command_id"])
+    assert (early.exit_code, early.stderr.partition(":")[0]) == (1, "BUNDLE_NOT_READY")
+
+    async def make(hide_paths: bool) -> bytes:  # noqa: FBT001 -- as `MakeBundle` has it
+        return await make_bundle_apart(("--data-dir", str(tmp_path / "none")), tmp_path, hide_paths=hide_paths)
+
+    command = RemoteCommand(asked["command_id"], "diagnostics", {}, SOME_MONDAY, "user", "ticket 7")
+    await DiagnosticsHandler(Consent.HIDE_PATHS, make, _Uplink(device)).run(command)
+    file = tmp_path / "b.zip"
+    await ctl.text("diagnostics", "download", asked["command_id"], "--to", str(file))
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert "ready" in await ctl.text("diagnostics", "list", "--device", device.activated.device_id)
+    analysed = await ctl.run("diagnostics", "analyze", str(file), "--output", "json")
+    causes = [cause["code"] for cause in json.loads(analysed.stdout)["causes"]]
+    assert (analysed.exit_code, "AGENT_NOT_RUNNING" in causes) == (1, True)
+    read = await ctl.json("audit", "list", "--action", "diagnostics.")
+    assert [entry["action"] for entry in read] == ["diagnostics.read", "diagnostics.received"]
+    twice = await ctl.run("diagnostics", "download", asked["command_id"], "--to", str(file))
+    assert (twice.exit_code, twice.stderr.partition(":")[0]) == (5, "FILE_NOT_WRITTEN")
+
+
+class _Uplink:
+    """The call of a device, as its link makes it."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+
+    async def send_piece(self, piece: BundlePiece) -> tuple[int, bool]:
+        request = diagnostics_pb2.UploadDiagnosticsRequest(**asdict(piece))
+        answer = await self._device.calls.UploadDiagnostics(request)
+        return answer.next_offset, answer.complete
 
 
 async def test_what_does_not_succeed_while_it_is_waited_for_ends_with_1(ctl: Ctl, served: Served) -> None:

@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -61,17 +62,17 @@ async def test_a_version_in_use_is_never_changed(world: World) -> None:
     with pytest.raises(Refusal) as refused:
         await apply(world, changed(sample_catalog()))
     assert refused.value.reason == "CATALOG_VERSION_IN_USE"
-    assert "version = 2" in refused.value.next_step
+    assert f"version = {sample_catalog().version + 1}" in refused.value.next_step
     assert await apply(world, sample_catalog()) is Applied.UNCHANGED
 
 
 async def test_new_subscriptions_use_the_newest_version_and_old_ones_keep_theirs(world: World) -> None:
     await apply(world, sample_catalog())
     await buy(world, "home-3")
-    await apply(world, changed(sample_catalog(), version=2, drop=["solo-1"]))
+    await apply(world, changed(sample_catalog(), version=3, drop=["solo-1"]))
     async with world.database.reading() as connection:
-        assert (await world.catalog.on_sale(connection, "home-3")).catalog_version == 2
-        old = await world.catalog.plan(connection, plan_id="home-3", catalog_version=1)
+        assert (await world.catalog.on_sale(connection, "home-3")).catalog_version == 3
+        old = await world.catalog.plan(connection, plan_id="home-3", catalog_version=2)
         assert not old.name.endswith("!")
         with pytest.raises(Refusal) as refused:
             await world.catalog.on_sale(connection, "solo-1")
@@ -89,3 +90,30 @@ async def test_without_a_catalog_nothing_is_on_sale(world: World) -> None:
 async def test_publishing_at_once_publishes_once(world: World) -> None:
     outcomes = await asyncio.gather(*(apply(world, sample_catalog()) for _ in range(6)))
     assert sorted(outcome.value for outcome in outcomes) == ["published", *["unchanged"] * 5]
+
+
+async def test_a_version_comes_on_sale_at_its_own_instant(world: World) -> None:
+    tomorrow = world.clock.now() + timedelta(days=1)
+    await apply(world, sample_catalog())
+    later = replace(changed(sample_catalog(), version=9), valid_from=tomorrow)
+    assert await apply(world, later) is Applied.PUBLISHED
+    async with world.database.reading() as connection:
+        assert (await world.catalog.on_sale(connection, "home-3")).catalog_version == sample_catalog().version
+        world.clock.set_wall(tomorrow)
+        assert (await world.catalog.on_sale(connection, "home-3")).catalog_version == 9
+        assert [(each.version, each.plans) for each in await world.catalog.versions(connection)] == [
+            (sample_catalog().version, 3),
+            (9, 3),
+        ]
+
+
+async def test_versions_come_on_sale_in_their_order(world: World) -> None:
+    now = world.clock.now()
+    await apply(world, replace(changed(sample_catalog(), version=5), valid_from=now + timedelta(days=5)))
+    for version, days in ((4, 6), (6, 4)):
+        with pytest.raises(Refusal) as refused:
+            await apply(
+                world, replace(changed(sample_catalog(), version=version), valid_from=now + timedelta(days=days))
+            )
+        assert (refused.value.reason, refused.value.facts["other"]) == ("CATALOG_OUT_OF_ORDER", "5")
+    assert await apply(world, changed(sample_catalog(), version=4)) is Applied.PUBLISHED

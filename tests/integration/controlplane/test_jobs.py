@@ -5,10 +5,22 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from controlplane.runtime.clock import ShiftedClock
-from controlplane.runtime.jobs import Handler, Job, JobRunner, MoveClock, ensure_recurring, schedule
-from controlplane.runtime.sandbox import SandboxClock, stored_offset
+from controlplane.runtime.job_board import (
+    JobEntry,
+    JobQuery,
+    JobState,
+    jobs_on_board,
+    parked_jobs,
+    read_job_key,
+    retry_job,
+    retry_parked,
+)
+from controlplane.runtime.job_claims import CLAIMED_FOR, JobClaims
+from controlplane.runtime.job_runner import JobRunner
+from controlplane.runtime.jobs import LONGEST_RETRY, PARKED_AFTER, Failure, Handler, Job, ensure_recurring, schedule
+from controlplane.runtime.refusal import Refusal
 from controlplane.runtime.tables import jobs
+from controlplane.runtime.tenant_time import TenantTimes
 from controlplane.storage.database import Database
 from tests.fakes.clock import SOME_MONDAY, FakeClock
 
@@ -18,7 +30,7 @@ HOUR = timedelta(hours=1)
 class Diary:
     """A handler that writes down what ran when."""
 
-    def __init__(self, clock: FakeClock | ShiftedClock) -> None:
+    def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
         self.entries: list[tuple[str, datetime, datetime]] = []
         self.broken: set[str] = set()
@@ -36,13 +48,11 @@ class Diary:
 def runner(
     database: Database,
     wall: FakeClock,
-    clock: FakeClock | ShiftedClock,
     handlers: Mapping[str, Handler],
     *,
     owner: str = "srv_1",
-    move_clock: MoveClock | None = None,
 ) -> JobRunner:
-    return JobRunner(database=database, clock=clock, wall=wall, owner=owner, handlers=handlers, move_clock=move_clock)
+    return JobRunner(database=database, wall=wall, owner=owner, handlers=handlers, times=TenantTimes(database))
 
 
 async def plan(database: Database, kind: str, subject: str, due_at: datetime) -> None:
@@ -50,78 +60,152 @@ async def plan(database: Database, kind: str, subject: str, due_at: datetime) ->
         await schedule(uow, kind=kind, subject=subject, due_at=due_at)
 
 
+async def board(database: Database, clock: FakeClock, *states: JobState) -> list[JobEntry]:
+    async with database.reading() as connection:
+        return list(await jobs_on_board(connection, JobQuery(frozenset(states)), now=clock.now()))
+
+
 async def test_jobs_run_once_in_the_order_of_their_instants_and_not_before(database: Database) -> None:
     clock = FakeClock()
     diary = Diary(clock)
-    works = runner(database, clock, clock, {"note": diary.write})
+    works = runner(database, clock, {"note": diary.write})
     for subject, hours in (("c", 3), ("a", 1), ("b", 2), ("later", 5)):
         await plan(database, "note", subject, SOME_MONDAY + hours * HOUR)
-    report = await works.advance_to(SOME_MONDAY + 4 * HOUR)
+    report = await works.run_until(SOME_MONDAY + 4 * HOUR)
     assert (report.run, diary.subjects) == (3, ["a", "b", "c"])
-    assert (await works.advance_to(SOME_MONDAY + 4 * HOUR)).run == 0
-
-
-async def test_in_a_sandbox_each_job_runs_when_it_is_that_time_and_the_offset_survives(database: Database) -> None:
-    wall = FakeClock()
-    shifted = ShiftedClock(wall)
-    sandbox = SandboxClock(database, shifted)
-    await sandbox.mark()
-    diary = Diary(shifted)
-    works = runner(database, wall, shifted, {"note": diary.write}, move_clock=sandbox.move_to)
-    for subject, hours in (("a", 1), ("b", 30)):
-        await plan(database, "note", subject, SOME_MONDAY + hours * HOUR)
-    await works.advance_to(SOME_MONDAY + 48 * HOUR)
-    assert [(due, now) for _, due, now in diary.entries] == [
-        (SOME_MONDAY + HOUR, SOME_MONDAY + HOUR),
-        (SOME_MONDAY + 30 * HOUR, SOME_MONDAY + 30 * HOUR),
-    ]
-    assert shifted.now() == SOME_MONDAY + 48 * HOUR
-    async with database.reading() as connection:
-        assert await stored_offset(connection) == 48 * HOUR
-    await sandbox.move_to(SOME_MONDAY)
-    assert shifted.now() == SOME_MONDAY + 48 * HOUR
-
-
-async def test_a_database_that_was_never_a_sandbox_has_no_offset(database: Database) -> None:
-    async with database.reading() as connection:
-        assert await stored_offset(connection) is None
+    assert (await works.run_until(SOME_MONDAY + 4 * HOUR)).run == 0
 
 
 async def test_a_sweep_makes_up_for_a_long_absence_with_one_run(database: Database) -> None:
     clock = FakeClock()
     diary = Diary(clock)
-    works = runner(database, clock, clock, {"sweep": diary.write})
+    works = runner(database, clock, {"sweep": diary.write})
     for _ in range(2):
         async with database.transaction() as uow:
             await ensure_recurring(uow, kind="sweep", every=HOUR, first_at=SOME_MONDAY)
-    assert (await works.advance_to(SOME_MONDAY + 365 * 24 * HOUR)).run == 1
-    assert (await works.advance_to(SOME_MONDAY + (365 * 24 + 1) * HOUR)).run == 1
+    assert (await works.run_until(SOME_MONDAY + 365 * 24 * HOUR)).run == 1
+    assert (await works.run_until(SOME_MONDAY + (365 * 24 + 1) * HOUR)).run == 1
 
 
 async def test_a_job_that_fails_rests_and_is_tried_again_while_others_go_on(database: Database) -> None:
     clock = FakeClock()
     diary = Diary(clock)
     diary.broken.add("bad")
-    works = runner(database, clock, clock, {"note": diary.write})
+    works = runner(database, clock, {"note": diary.write})
     await plan(database, "note", "bad", SOME_MONDAY)
     await plan(database, "note", "good", SOME_MONDAY)
-    report = await works.advance_to(SOME_MONDAY)
+    report = await works.run_until(SOME_MONDAY)
     assert (report.run, report.failed, diary.subjects) == (1, 1, ["good"])
     async with database.reading() as connection:
         assert (await connection.execute(select(jobs.c.attempts, jobs.c.last_error))).one() == (1, "RuntimeError")
     diary.broken.clear()
-    assert (await works.advance_to(SOME_MONDAY)).run == 0
+    assert (await works.run_until(SOME_MONDAY)).run == 0
     clock.advance(timedelta(seconds=2))
-    assert (await works.advance_to(SOME_MONDAY)).run == 1
+    assert (await works.run_until(SOME_MONDAY)).run == 1
+
+
+async def test_a_job_that_goes_on_failing_is_parked_with_its_reason_until_somebody_wakes_it(database: Database) -> None:
+    clock = FakeClock()
+    diary = Diary(clock)
+    diary.broken.add("bad")
+    works = runner(database, clock, {"note": diary.write})
+    await plan(database, "note", "bad", SOME_MONDAY)
+    for _ in range(PARKED_AFTER + 3):
+        await works.run_until(SOME_MONDAY)
+        clock.advance(LONGEST_RETRY)
+    [entry] = await board(database, clock, JobState.PARKED)
+    assert (str(entry.key), entry.attempts, entry.error) == ("-/note/bad", PARKED_AFTER, "RuntimeError")
+    assert "on purpose" not in entry.sentence
+    async with database.reading() as connection:
+        assert await parked_jobs(connection) == [("note", "RuntimeError", 1)]
+    diary.broken.clear()
+    async with database.transaction() as uow:
+        assert await retry_parked(uow, "another") == []
+        assert await retry_parked(uow) == [entry.key]
+    assert [(each.state, each.attempts) for each in await board(database, clock)] == [(JobState.DUE, 0)]
+    assert (await works.run_until(SOME_MONDAY)).run == 1
+
+
+async def test_the_board_says_how_each_job_is(database: Database) -> None:
+    clock = FakeClock()
+    diary = Diary(clock)
+    diary.broken.add("resting")
+    seen: list[tuple[str, JobState]] = []
+
+    async def look(_job: Job) -> None:
+        seen.extend((each.key.subject, each.state) for each in await board(database, clock))
+
+    await plan(database, "note", "resting", SOME_MONDAY - HOUR)
+    await plan(database, "other", "due", SOME_MONDAY)
+    await plan(database, "look", "running", SOME_MONDAY)
+    await plan(database, "note", "waiting", SOME_MONDAY + HOUR)
+    await runner(database, clock, {"note": diary.write, "look": look}).run_until(SOME_MONDAY)
+    assert seen == [
+        (state.value, state) for state in (JobState.RESTING, JobState.RUNNING, JobState.DUE, JobState.WAITING)
+    ]
+    assert [each.key.subject for each in await board(database, clock, JobState.DUE, JobState.WAITING)] == [
+        "due",
+        "waiting",
+    ]
+
+
+async def test_only_a_job_that_failed_is_tried_again(database: Database) -> None:
+    clock = FakeClock()
+    await plan(database, "note", "fine", SOME_MONDAY)
+    for subject, reason in (("fine", "JOB_NOT_FAILED"), ("none", "JOB_NOT_FOUND")):
+        with pytest.raises(Refusal) as refused:
+            async with database.transaction() as uow:
+                await retry_job(uow, read_job_key(f"-/note/{subject}"))
+        assert refused.value.reason == reason
+    diary = Diary(clock)
+    diary.broken.add("fine")
+    await runner(database, clock, {"note": diary.write}).run_until(SOME_MONDAY)
+    async with database.transaction() as uow:
+        await retry_job(uow, read_job_key("-/note/fine"))
+    assert [each.state for each in await board(database, clock)] == [JobState.DUE]
+
+
+async def test_a_job_that_is_scheduled_anew_while_it_runs_runs_once_more_but_not_at_the_same_time(
+    database: Database,
+) -> None:
+    clock = FakeClock()
+    diary = Diary(clock)
+    other = runner(database, clock, {"note": diary.write}, owner="srv_other")
+    meanwhile: list[int] = []
+
+    async def moved(_job: Job) -> None:
+        if not meanwhile:
+            await plan(database, "note", "x", SOME_MONDAY)
+        meanwhile.append((await other.run_until(SOME_MONDAY)).run)
+
+    await plan(database, "note", "x", SOME_MONDAY)
+    await runner(database, clock, {"note": moved}).run_until(SOME_MONDAY)
+    assert (meanwhile, diary.subjects) == ([0, 0], [])
+
+
+async def test_whoever_comes_back_after_its_claim_ran_out_changes_nothing(database: Database) -> None:
+    clock = FakeClock()
+    await plan(database, "note", "x", SOME_MONDAY)
+    claims = JobClaims(database=database, wall=clock, owner="srv_1", kinds=frozenset({"note"}))
+    late = await claims.take()
+    clock.advance(CLAIMED_FOR)
+    heir = await claims.take()
+    assert late is not None
+    assert heir is not None
+    await claims.finish(late, SOME_MONDAY)
+    assert not await claims.rest(late, Failure("ANY", "any"))
+    assert [(each.state, each.attempts) for each in await board(database, clock)] == [(JobState.RUNNING, 0)]
+    await claims.finish(heir, SOME_MONDAY)
+    assert await board(database, clock) == []
 
 
 async def test_replicas_that_look_at_once_run_each_job_once(database: Database) -> None:
     clock = FakeClock()
     diary = Diary(clock)
-    replicas = [runner(database, clock, clock, {"note": diary.write}, owner=f"srv_{number}") for number in range(4)]
+    replicas = [runner(database, clock, {"note": diary.write}, owner=f"srv_{number}") for number in range(4)]
     for number in range(12):
         await plan(database, "note", f"{number:02}", SOME_MONDAY)
-    reports = await asyncio.gather(*(replica.advance_to(SOME_MONDAY) for replica in replicas))
+    reports = await asyncio.gather(*(replica.run_until(SOME_MONDAY) for replica in replicas))
     assert sum(report.run for report in reports) == 12
     assert sorted(diary.subjects) == [f"{number:02}" for number in range(12)]
 
@@ -135,17 +219,17 @@ async def test_a_job_of_a_replica_that_died_is_taken_over_when_its_claim_runs_ou
 
     await plan(database, "note", "orphan", SOME_MONDAY)
     with pytest.raises(asyncio.CancelledError):
-        await runner(database, clock, clock, {"note": die}, owner="srv_dead").advance_to(SOME_MONDAY)
-    heir = runner(database, clock, clock, {"note": diary.write}, owner="srv_heir")
-    assert (await heir.advance_to(SOME_MONDAY)).run == 0
+        await runner(database, clock, {"note": die}, owner="srv_dead").run_until(SOME_MONDAY)
+    heir = runner(database, clock, {"note": diary.write}, owner="srv_heir")
+    assert (await heir.run_until(SOME_MONDAY)).run == 0
     clock.advance(timedelta(minutes=5))
-    assert (await heir.advance_to(SOME_MONDAY)).run == 1
+    assert (await heir.run_until(SOME_MONDAY)).run == 1
 
 
 async def test_a_job_of_an_unknown_kind_is_left_to_a_server_that_knows_it(database: Database) -> None:
     clock = FakeClock()
     await plan(database, "future", "x", SOME_MONDAY)
-    assert (await runner(database, clock, clock, {"note": Diary(clock).write}).advance_to(SOME_MONDAY)).run == 0
+    assert (await runner(database, clock, {"note": Diary(clock).write}).run_until(SOME_MONDAY)).run == 0
 
 
 async def test_a_job_may_schedule_itself_anew(database: Database) -> None:
@@ -157,5 +241,5 @@ async def test_a_job_may_schedule_itself_anew(database: Database) -> None:
         await plan(database, "again", job.subject, job.due_at + HOUR)
 
     await plan(database, "again", "x", SOME_MONDAY)
-    assert (await runner(database, clock, clock, {"again": again}).advance_to(SOME_MONDAY + 2 * HOUR)).run == 3
+    assert (await runner(database, clock, {"again": again}).run_until(SOME_MONDAY + 2 * HOUR)).run == 3
     assert seen == [SOME_MONDAY, SOME_MONDAY + HOUR, SOME_MONDAY + 2 * HOUR]

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import grpc
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from controlplane.runtime.clock import SystemClock
 from tests.fakes.certificate_requests import DeviceKey
 from tests.integration.controlplane.served import Served, detail_of, served_control_plane
 from wire.entitlement_codec import decode_claims, decode_key_set, signing_input
+from wire.instants import to_us
 from wire.v1 import common_pb2, device_pb2, enrollment_pb2, fleet_pb2, licensing_pb2, subscription_pb2
 from wire.v1.device_pb2_grpc import DeviceServiceStub
 from wire.v1.entitlement_pb2 import SignedEntitlement
@@ -52,6 +55,9 @@ def _verified(entitlement: SignedEntitlement, activated: enrollment_pb2.Activate
 
 
 async def test_a_device_lives_its_life(served: Served) -> None:
+    greeting = await served.enrollment.Greet(enrollment_pb2.GreetRequest())
+    assert greeting.version == version("buckler")
+    assert abs(greeting.server_time_at_us - to_us(SystemClock().now())) < 60_000_000
     owner = await served.sign_in()
     device = await served.activate("Anna's laptop")
     claims = decode_claims(_verified(device.activated.entitlement, device.activated))

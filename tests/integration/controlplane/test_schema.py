@@ -2,6 +2,7 @@ import importlib
 import pkgutil
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
@@ -11,7 +12,7 @@ from controlplane.runtime.refusal import Refusal
 from controlplane.serving import check_schema
 from controlplane.storage.database import Database
 from controlplane.storage.metadata import metadata
-from controlplane.storage.schema import current_revision, newest_revision, upgrade
+from controlplane.storage.schema import _config, current_revision, newest_revision, upgrade
 
 
 def _load_all_tables() -> None:
@@ -57,5 +58,28 @@ async def test_a_schema_that_the_program_does_not_fit_is_refused_with_the_way_ou
         with pytest.raises(Refusal) as newer:
             await check_schema(database)
         assert newer.value.reason == "SCHEMA_NEWER"
+    finally:
+        await database.close()
+
+
+async def test_the_organisations_of_a_demonstration_become_sandboxes_and_its_sweeps_come_back(
+    database_url: str,
+) -> None:
+    database, year_us = Database(database_url), 365 * 86_400_000_000
+    try:
+        async with database.transaction() as uow:
+            await uow.connection.run_sync(lambda connection: command.upgrade(_config(connection), "0022"))
+            for statement in (
+                "INSERT INTO organisations (org_id, name, created_at) VALUES ('org_1', 'Example', 0)",
+                f"INSERT INTO sandbox_clock (only_row, offset_us) VALUES (1, {year_us})",
+                f"INSERT INTO jobs (org_id, kind, subject, due_at) VALUES ('', 'sweep', '', {year_us + 7})",
+                f"INSERT INTO jobs (org_id, kind, subject, due_at) VALUES ('org_1', 'bill', 'x', {year_us + 9})",
+            ):
+                await uow.connection.execute(text(statement))
+        await upgrade(database)
+        async with database.reading() as connection:
+            found = (await connection.execute(text("SELECT org_id, offset_us FROM sandbox_clocks"))).all()
+            due = (await connection.execute(text("SELECT due_at FROM jobs ORDER BY org_id"))).scalars().all()
+        assert (found, due) == ([("org_1", year_us)], [7, year_us + 9])
     finally:
         await database.close()

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from agent.control.policy_book import ConfiguredPolicy, PolicyBook
+from agent.domain.costs import CostBook, CostKind, CostLine, CostlyFile, CostWindow
 from agent.domain.entitlement import NOT_ACTIVATED
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.exclusions import ExclusionKind
+from agent.domain.facts import ScanFacts
 from agent.domain.policy import Mode
 from agent.local_api.actions import DirectActions, NewExclusion
 from agent.local_api.client import agent_answers, ask_status, remote_actions
@@ -47,7 +49,11 @@ async def served(folder: Path, *, fails: bool = False) -> AsyncIterator[tuple[Lo
             raise BucklerError("NO_SCAN_TO_CANCEL", "none", next_step="wait", exit_status=ExitStatus.NEGATIVE)
         return (StatusField("state", action.value or "waiting"),)
 
-    api = LocalApi(settings, actions, status, lambda: reloaded.append("again"), steer)
+    costs = CostBook(0)
+    costs.add("/srv/\udcff/a.zip", ScanFacts("", 1, elapsed_ms=2.5), "/usr/bin/cp", 0)
+    api = LocalApi(
+        settings, actions, status, lambda: reloaded.append("again"), steer, lambda window: costs.report(window, 0)
+    )
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(api.run())
         await until(lambda: agent_answers(settings.status_socket))
@@ -155,3 +161,15 @@ async def test_scheduled_scans_are_steered_over_the_changing_socket(tmp_path: Pa
         with pytest.raises(BucklerError) as refused:
             await actions.steer_scans(ScanAction.CANCEL)
     assert (refused.value.code, refused.value.exit_status) == ("NO_SCAN_TO_CANCEL", ExitStatus.NEGATIVE)
+
+
+async def test_what_scanning_cost_is_told_on_the_changing_socket_only(tmp_path: Path) -> None:
+    async with served(tmp_path) as (settings, _):
+        async with remote_actions(settings.control_socket) as actions:
+            report = await actions.scan_costs(CostWindow.HOUR)
+        async with remote_actions(settings.status_socket) as actions:
+            with pytest.raises(BucklerError):
+                await actions.scan_costs(CostWindow.HOUR)
+    assert (report.microseconds, report.files) == (2_500, 1)
+    assert report.lines[CostKind.FOLDER] == (CostLine("/srv/\udcff", 2_500, 1),)
+    assert report.slowest == (CostlyFile(2_500, "/srv/\udcff/a.zip", 1, "/usr/bin/cp"),)

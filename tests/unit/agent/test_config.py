@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.config import Overrides, load_config
+from agent.config import Overrides, SettingOrigin, load_config, settings_with_origins
 from agent.domain.errors import BucklerError
 from agent.domain.governor import ResourceLimits
 from agent.domain.policy import Action, Mode
@@ -31,6 +31,21 @@ def test_every_key_is_optional(tmp_path: Path) -> None:
     assert (config.policy.mode, config.policy.on_infected) == (Mode.NOTIFY, Action.QUARANTINE)
     assert not config.policy.stop_processes
     assert (config.retention, config.resources) == (RetentionLimits(), ResourceLimits())
+
+
+def test_each_setting_says_where_it_comes_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    overrides = written(tmp_path, "[scanner]\nworkers = 3\n[realtime]\nmode = 'block'\n")
+    monkeypatch.setenv("BUCKLER_REALTIME__MODE", "notify")
+    found = settings_with_origins(overrides)
+    assert found["scanner.workers"] == SettingOrigin(3, str(tmp_path / "agent.toml"))
+    assert found["realtime.mode"] == SettingOrigin("notify", "environment variable BUCKLER_REALTIME__MODE")
+    assert found["support.diagnostics"] == SettingOrigin("hide_paths", "default")
+    assert found["realtime.roots"].value
+
+
+def test_the_same_agent_is_named_by_its_options(tmp_path: Path) -> None:
+    locations = load_config(written(tmp_path, "")).locations
+    assert locations.options == ("--data-dir", str(tmp_path), "--config", str(tmp_path / "agent.toml"))
 
 
 def test_the_whole_file_is_read(tmp_path: Path) -> None:

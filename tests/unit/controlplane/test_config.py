@@ -1,11 +1,14 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from controlplane.config import (
+    BUS_URL_VARIABLE,
     DATABASE_URL_VARIABLE,
     STRIPE_KEY_VARIABLE,
     WEBHOOK_SECRETS_VARIABLE,
+    BillingConfig,
     check_database_url,
     default_data_dir,
     read_config,
@@ -71,6 +74,9 @@ def test_secrets_of_the_payment_provider_come_from_the_environment_and_are_not_s
     environment = {STRIPE_KEY_VARIABLE: "sk_live_secret ", WEBHOOK_SECRETS_VARIABLE: "whsec_old, whsec_new,"}
     billing = read_config(write(tmp_path, text), environment).billing
     assert (billing.secret_key, billing.webhook_secrets) == ("sk_live_secret", ("whsec_old", "whsec_new"))
+    assert billing.moves_real_money
+    assert not replace(billing, secret_key="sk_test_secret").moves_real_money
+    assert not BillingConfig().moves_real_money
     assert billing.seller == ("Example", "Some street")
     assert "secret" not in repr(billing).replace("secret_key", "")
 
@@ -88,3 +94,36 @@ def test_money_settings_that_cannot_work_stop_the_server(tmp_path: Path, text: s
         read_config(write(tmp_path, settings_text(None) + "\n" + text), {})
     assert refused.value.reason == reason
     assert "sk_live_1" not in str(refused.value)
+
+
+POSTGRES = "postgresql+asyncpg://buckler@db.example.com/buckler"
+NATS = '[bus]\nkind = "nats"\n'
+
+
+@pytest.mark.parametrize(
+    ("database_url", "text", "kind"),
+    [
+        (None, "", "memory"),
+        (POSTGRES, "", "postgresql"),
+        (POSTGRES, '[bus]\nkind = "memory"\n', "memory"),
+        (None, NATS + 'url = "nats://127.0.0.1"\n', "nats"),
+    ],
+)
+def test_replicas_tell_each_other_by_what_there_is(
+    tmp_path: Path, database_url: str | None, text: str, kind: str
+) -> None:
+    assert read_config(write(tmp_path, settings_text(database_url) + "\n" + text), {}).bus.kind == kind
+
+
+def test_the_password_of_the_bus_may_come_from_the_environment_and_is_not_shown(tmp_path: Path) -> None:
+    environment = {BUS_URL_VARIABLE: "nats://buckler:swordfish@nats.example.com"}
+    bus = read_config(write(tmp_path, settings_text(None) + "\n" + NATS), environment).bus
+    assert bus.url == environment[BUS_URL_VARIABLE]
+    assert "swordfish" not in repr(bus)
+
+
+@pytest.mark.parametrize("text", [NATS, '[bus]\nkind = "postgresql"\n'])
+def test_a_bus_that_cannot_work_stops_the_server(tmp_path: Path, text: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        read_config(write(tmp_path, settings_text(None) + "\n" + text), {})
+    assert refused.value.reason == "BUS_INVALID"

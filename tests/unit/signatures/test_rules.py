@@ -1,83 +1,30 @@
-"""Every rule of the pack: complete metadata, a file it must find, a file it must leave alone."""
+"""The built-in rules, under every check of the linter."""
 
-import base64
-import re
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from functools import cache
 
 import pytest
 
-from agent.domain.facts import Severity
 from agent.scanner.rulepack import builtin_signatures
-
-yara = pytest.importorskip("yara")
-ROOT = builtin_signatures()
-REQUIRED = {"id", "threat_name", "category", "severity", "confidence", "description", "reference", "false_positives"}
+from tests.signatures_lint.checks import PACK_CHECKS, RULE_CHECKS, of_rules
+from tests.signatures_lint.pack import LintedRule, Pack
 
 
-def rules_of(path: Path) -> list[tuple[str, dict[str, str]]]:
-    compiled = yara.compile(str(path))
-    return [(rule.identifier, rule.meta) for rule in compiled if not rule.is_private]
+@cache
+def builtin_pack() -> Pack:
+    return Pack.read(builtin_signatures())
 
 
-RULES = [
-    pytest.param(path, name, meta, id=f"{path.parent.name}/{name}")
-    for path in sorted(ROOT.glob("*/*.yar"))
-    for name, meta in rules_of(path)
-]
+@pytest.mark.parametrize("check", RULE_CHECKS, ids=lambda check: check.__name__)
+def test_no_rule_breaks_a_check(check: Callable[[LintedRule], Iterator[str]]) -> None:
+    assert of_rules(check, builtin_pack()) == []
 
 
-def fixture(path: Path, name: str, kind: str) -> bytes:
-    text = (path.parent / "fixtures" / f"{name}.{kind}.b85").read_text(encoding="ascii")
-    return base64.b85decode(text.replace("\n", ""))
+@pytest.mark.parametrize("check", PACK_CHECKS, ids=lambda check: check.__name__)
+def test_the_pack_breaks_no_check(check: Callable[[Pack], Iterator[str]]) -> None:
+    assert list(check(builtin_pack())) == []
 
 
-@pytest.mark.parametrize(("path", "name", "meta"), RULES)
-def test_a_rule_says_everything_about_itself(path: Path, name: str, meta: dict[str, str]) -> None:
-    assert set(meta) == REQUIRED
-    assert meta["severity"] in {severity.value for severity in Severity}
-    assert meta["confidence"] in {"certain", "high", "medium", "low"}
-    assert re.fullmatch(r"BKL-[A-Z]{3,4}-\d{4}", meta["id"])
-
-
-@pytest.mark.parametrize(("path", "name", "meta"), RULES)
-def test_a_rule_finds_what_it_is_for(path: Path, name: str, meta: dict[str, str]) -> None:
-    found = [match.rule for match in yara.compile(str(path)).match(data=fixture(path, name, "positive"))]
-    assert name in found
-
-
-@pytest.mark.parametrize(("path", "name", "meta"), RULES)
-def test_a_rule_leaves_its_honest_neighbour_alone(path: Path, name: str, meta: dict[str, str]) -> None:
-    found = [match.rule for match in yara.compile(str(path)).match(data=fixture(path, name, "negative"))]
-    assert name not in found
-
-
-@pytest.mark.parametrize(("path", "name", "meta"), RULES)
-def test_no_other_rule_of_the_pack_takes_the_honest_neighbour(path: Path, name: str, meta: dict[str, str]) -> None:
-    if meta["category"] == "test":
-        pytest.skip("what is nearly the one test rule may be the other")
-    data = fixture(path, name, "negative")
-    assert [m.rule for other in ROOT.glob("*/*.yar") for m in yara.compile(str(other)).match(data=data)] == []
-
-
-def test_no_two_rules_share_a_name_or_an_id() -> None:
-    names = [rule.values[1] for rule in RULES]
-    ids = [str(rule.values[2]) for rule in RULES]
-    assert len(set(names)) == len(names)
-    assert len(set(ids)) == len(ids)
-
-
-def test_every_fixture_belongs_to_a_rule() -> None:
-    names = {rule.values[1] for rule in RULES}
-    assert {path.name.split(".")[0] for path in ROOT.glob("*/fixtures/*.b85")} == names
-
-
-@pytest.mark.parametrize("path", sorted(ROOT.glob("*/*.yar")), ids=lambda p: p.name)
-def test_no_rule_slows_down_scanning(path: Path) -> None:
-    assert yara.compile(str(path)).warnings == []
-
-
-def test_no_rule_file_is_found_by_the_rules() -> None:
-    compiled = yara.compile(filepaths={path.stem: str(path) for path in ROOT.glob("*/*.yar")})
-    for path in ROOT.rglob("*"):
-        if path.is_file():
-            assert compiled.match(data=path.read_bytes()) == [], path
+def test_there_are_rules_of_every_topic() -> None:
+    topics = {rule.path.parent.name for rule in builtin_pack().rules}
+    assert {"webshells", "scripts", "droppers", "miners", "ransomware", "phishing", "test_files"} <= topics

@@ -242,6 +242,7 @@ async def test_bucklerctl_tells_the_story_of_an_invoice(shop: Shop, ctl: Ctl, tm
     assert added.startswith("visa …4242 is charged from now on")
     declined = await ctl.text("invoice", "pay", invoice.number)
     assert "insufficient_funds (soft)" in declined
+    assert (await ctl.json("doctor"))["first_code"] == "PAYMENT_RETRIED"
     added = await ctl.text("payment-method", "add", "pm_good")
     assert f"119.00 EUR for {invoice.invoice_id}: captured." in added
     methods = await ctl.json("payment-method", "list")
@@ -263,6 +264,7 @@ async def test_bucklerctl_tells_the_story_of_an_invoice(shop: Shop, ctl: Ctl, tm
     today = f"{SystemClock().now():%Y-%m-%d}"
     seen = await ctl.text("invoice", "identify", "119.00", "EUR", "--on", today)
     assert seen.startswith("EXPECTED: it paid the invoice INV-")
+    assert "REFUND_RULE" in await ctl.text("doctor")
 
 
 async def test_bucklerctl_ends_with_the_status_of_its_refusal(shop: Shop, ctl: Ctl) -> None:

@@ -6,14 +6,17 @@ import pytest
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
+from controlplane.billing.attempts import PaymentState
 from controlplane.billing.model import CreditReason, InvoiceState
 from controlplane.billing.tables import payments
 from controlplane.catalog.model import AccessLevel, Term
 from controlplane.notices.model import NoticeKind, NoticeState
+from controlplane.runtime.clock import running_ahead
 from controlplane.runtime.refusal import Refusal
 from controlplane.subscriptions.model import AccessReason, Billing, Renewal, Subscription
 from controlplane.subscriptions.retail import RetailTerm
-from tests.fakes.lives import LARGE, SMALL, LivesWorld
+from tests.fakes.lives import EVERYTHING, LARGE, SMALL, LivesWorld
+from tests.fakes.payment_provider.bank import Fault
 
 DAY = timedelta(days=1)
 TEN = replace(LARGE, plan_id="home-10", name="Home 10", devices=10, prices={Term.YEARLY: {"EUR": 14999}})
@@ -316,3 +319,16 @@ async def test_who_ran_out_comes_back_with_time_from_a_shop(world: LivesWorld) -
     extended = await extend(world, customer, "home-3", "shop-0001")
     assert extended.period_start == world.clock.now()
     assert (await world.state(customer)).access.level is AccessLevel.FULL
+
+
+async def test_a_webhook_about_a_sandbox_is_taken_at_the_time_of_the_sandbox(world: LivesWorld) -> None:
+    world.makes_sandboxes = True
+    customer = await world.customer()
+    world.bank.fail_next("charge", Fault.DONE_THEN_LOST)
+    world.bank.fail_next("list", Fault.LOST)
+    await world.advance_to(customer.period_end)
+    with running_ahead(timedelta(0)):
+        assert await world.billing.service.take_event(*world.bank.webhook(world.bank.events[-1]))
+    async with world.database.reading() as connection:
+        renewal, *_ = await world.billing.service.payments(connection, customer.org_id, EVERYTHING)
+    assert (renewal.state, renewal.updated_at) == (PaymentState.CAPTURED, customer.period_end)

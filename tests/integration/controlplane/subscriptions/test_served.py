@@ -68,6 +68,28 @@ async def test_a_customer_finds_their_way(served: Served, ctl: Ctl) -> None:
     assert (await ctl.json("subscription", "cancel", named, "--yes"))["cancelled"] is True
 
 
+async def test_whoever_agreed_to_renewals_is_on_record_and_everything_can_be_taken_along(
+    served: Served, ctl: Ctl, tmp_path: Path
+) -> None:
+    named = await sold(served)
+    await ctl.text("subscription", "auto-renew", "off", named)
+    await ctl.text("subscription", "auto-renew", "on", named)
+    first, second = await ctl.json("subscription", "consents", named)
+    assert (first["given_by"], first["occasion"]) == ("operator", "sold")
+    assert "for 59.99 EUR a period, until renewal is turned off" in first["statement"]
+    assert (second["given_by"].startswith("user:"), second["occasion"]) == (True, "turned_on")
+    file = tmp_path / "everything.jsonl"
+    written = await ctl.json("export", "--to", str(file), "--subscription", named)
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    assert len(rows) == sum(written["lines"].values())
+    assert {row["statement"] for row in rows if row["type"] == "consent"} == {first["statement"], second["statement"]}
+    assert {"organisation", "subscription", "seat", "notice", "person", "audit"} <= {row["type"] for row in rows}
+    assert file.stat().st_mode & 0o777 == 0o600
+    again = await ctl.run("export", "--to", str(file))
+    assert again.exit_code == 2
+    assert "FILE_EXISTS" in again.stderr
+
+
 async def test_what_was_told_can_be_read(served: Served, ctl: Ctl) -> None:
     named = await sold(served)
     await ctl.text("subscription", "auto-renew", "off", named)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controlplane.billing.attempts import FailureKind
-from controlplane.catalog.model import AccessLevel, Term
+from controlplane.catalog.model import AccessLevel, ExistingCustomers, Term
 from controlplane.subscriptions.lifecycle import (
     RENEWAL_NOTICE,
     RETRIES,
@@ -14,6 +14,7 @@ from controlplane.subscriptions.lifecycle import (
     Planned,
     Step,
     after_failure,
+    comes_along,
     converted_days,
     next_due,
     next_terms,
@@ -167,3 +168,18 @@ def test_steps_of_one_instant_have_their_order() -> None:
     )
     planned: tuple[Planned, ...] = timeline(short, SMALL)
     assert planned[0].step in {Step.CARD_CHECK, Step.TRIAL_LAST_NOTICE}
+
+
+@given(subscriptions(), st.integers(1, 3), st.sampled_from(ExistingCustomers))
+def test_only_who_renews_here_at_a_price_comes_along_and_only_forward(
+    subscription: Subscription, version: int, customers: ExistingCustomers
+) -> None:
+    sold_now = replace(SMALL, catalog_version=version, existing_customers=customers)
+    if comes_along(subscription, sold_now):
+        assert customers is ExistingCustomers.MOVE
+        assert version > subscription.catalog_version
+        assert renews(subscription)
+        assert subscription.pending is None
+        assert sold_now.price(subscription.term, subscription.currency) is not None
+    moved = replace(subscription, catalog_version=version)
+    assert not comes_along(moved, sold_now)

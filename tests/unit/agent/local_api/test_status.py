@@ -9,6 +9,7 @@ from agent.local_api.status import (
     EngineFacts,
     LicenceFacts,
     OutboxFacts,
+    PolicyFacts,
     RealtimeFacts,
     ResourceFacts,
     StatusFacts,
@@ -76,8 +77,8 @@ def test_peaks_and_restarts_are_told_with_their_reason() -> None:
 
 
 def test_a_managed_value_is_marked() -> None:
-    assert shown(replace(FACTS, managed=frozenset({"real_time_protection_subsystem"})))[
-        "real_time_protection_subsystem"
+    assert shown(replace(FACTS, policy=PolicyFacts(settings={"realtime.mode": "block"})))[
+        "real_time_protection_mode"
     ].endswith("[managed]")
 
 

@@ -401,3 +401,9 @@ def test_files_that_are_gone_make_room_for_those_that_are_there() -> None:
     assert play(NotThere("/r/2")) == [Reopen("/r/3", CLOSED)]
     assert play(NotThere("/r/3")) == [Reopen("/r/4", CLOSED)]
     assert play(seen(20, "/r/4", inode=5)) == [Scan(3, 20, "/r/4", 0)]
+
+
+def test_a_scan_says_which_process_brought_it_on() -> None:
+    (scan,) = Play()(seen(7, "/r/a", kind=CLOSED))
+    assert isinstance(scan, Scan)
+    assert (scan.pid, scan.kind) == (1, CLOSED)

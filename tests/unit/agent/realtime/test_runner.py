@@ -285,6 +285,9 @@ async def test_blocking_needs_the_entitlement_and_ends_with_it(tmp_path: Path) -
         protection.refresh_access()
         assert protection.state().mode is Mode.BLOCK
 
+        protection.follow_policy()
+        assert protection.state().mode is Mode.NOTIFY, "what was asked for ends with a new policy"
+
 
 async def test_a_source_that_cannot_hold_openers_leaves_notify_in_force_with_an_issue(tmp_path: Path) -> None:
     stage = ProtectedFolder(tmp_path, FakeEventSource(can_block=False))

@@ -1,7 +1,9 @@
+from datetime import UTC, datetime
+
 import pytest
 
 from controlplane.catalog.document import plan_from_json, plan_json, read_catalog
-from controlplane.catalog.model import AccessLevel, Os, Term
+from controlplane.catalog.model import AccessLevel, ExistingCustomers, Os, Term
 from controlplane.installation import sample_catalog
 from controlplane.runtime.refusal import Refusal
 
@@ -35,6 +37,10 @@ def test_the_sample_has_three_plans_that_give_the_agents_features_on_every_platf
     for plan in plans.values():
         assert set(plan.terms) == set(Term)
         assert set(plan.features) == set(Os)
+        assert plan.grants("ios") == {
+            "phishing_protection": AccessLevel.LIMITED,
+            "signature_updates": AccessLevel.GRACE,
+        }
         assert plan.grants("linux") == {
             "real_time_protection": AccessLevel.ENDED,
             "local_scans": AccessLevel.ENDED,
@@ -69,6 +75,8 @@ def test_catalogs_that_say_the_same_have_the_same_hash_however_they_are_written(
     [
         ("version = 4", "version = 0", "version"),
         ("version = 4", 'version = "4"', "version"),
+        ("version = 4", "version = 4\nvalid_from = 2027-01-01T00:00:00", "valid_from"),
+        ("devices = 3", 'devices = 3\nexisting_customers = "drop"', "plans[home-3].existing_customers"),
         ("version = 4", "version = true", "version"),
         ("devices = 3", "devices = 0", "plans[home-3].devices"),
         ("devices = 3", "devices = 3.0", "plans[home-3].devices"),
@@ -102,3 +110,15 @@ def test_an_id_may_be_used_once() -> None:
     with pytest.raises(Refusal) as refused:
         read_catalog(twice.encode())
     assert "home-3" in refused.value.message
+
+
+def test_a_catalog_says_when_it_comes_on_sale_and_who_comes_along() -> None:
+    dated = GOOD.replace("version = 4", "version = 4\nvalid_from = 2027-01-01T02:00:00+02:00")
+    dated = dated.replace("devices = 3", 'devices = 3\nexisting_customers = "move"')
+    catalog = read_catalog(dated.encode())
+    assert catalog.valid_from == datetime(2027, 1, 1, tzinfo=UTC)
+    (plan,) = catalog.plans
+    assert plan.existing_customers is ExistingCustomers.MOVE
+    assert plan_from_json(plan_json(plan), 4).existing_customers is ExistingCustomers.MOVE
+    another_day = dated.replace("2027-01-01T02", "2027-01-01T03")
+    assert read_catalog(another_day.encode()).content_sha256 != catalog.content_sha256

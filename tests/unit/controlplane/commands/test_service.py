@@ -107,6 +107,14 @@ async def test_commands_that_nobody_fetches_expire_and_unanswered_ones_time_out(
     assert sorted(await states(world, customer)) == ["expired", "timed_out"]
 
 
+async def test_those_of_one_organisation_end_without_the_others(world: World) -> None:
+    mine, _, _ = await asked(world)
+    others, _, _ = await asked(world)
+    world.clock.advance(KINDS["scan"].waits)
+    assert await world.commands.end_overdue(mine.org_id) == 1
+    assert [await states(world, each) for each in (mine, others)] == [["expired"], ["pending"]]
+
+
 async def test_time_is_looked_at_when_a_device_comes_before_the_sweep(world: World) -> None:
     customer, device, _ = await asked(world)
     world.clock.advance(KINDS["scan"].waits)

@@ -19,6 +19,7 @@ FACTS = {
     "day": "2027-03-02",
     "amount": "49.99 EUR",
     "old_amount": "39.99 EUR",
+    "changes": "5 devices instead of 3; blocking mode on linux is included now",
     "why": "the bank declined it, which may pass",
     "next": "It is tried again on 2027-03-04.",
     "access_day": "2027-03-16",

@@ -6,7 +6,7 @@ from hashlib import sha256
 import pytest
 
 from controlplane.detections.model import IncidentStatus
-from controlplane.runtime.jobs import JobRunner
+from controlplane.runtime.job_runner import JobRunner
 from controlplane.runtime.paging import Page
 from controlplane.runtime.refusal import Refusal
 from controlplane.webhooks.model import MAX_ATTEMPTS, MAX_WEBHOOKS
@@ -22,7 +22,11 @@ def _runner(world: World) -> JobRunner:
         await world.webhooks.deliver(job.org_id, job.subject)  # type: ignore[attr-defined]
 
     return JobRunner(
-        database=world.database, clock=world.clock, wall=world.clock, owner="t", handlers={DELIVER: deliver}
+        database=world.database,
+        wall=world.clock,
+        owner="t",
+        handlers={DELIVER: deliver},
+        times=world.times,
     )
 
 
@@ -35,9 +39,9 @@ async def test_an_event_is_posted_signed_and_once(world: World) -> None:
     customer = await world.customer()
     _, secret = await world.webhooks.add(customer.person, URL)
     await _something_happens(world, customer)
-    report = await _runner(world).advance_to(world.clock.now())
+    report = await _runner(world).run_until(world.clock.now())
     assert (report.run, report.failed) == (1, 0)
-    await _runner(world).advance_to(world.clock.now() + timedelta(days=1))
+    await _runner(world).run_until(world.clock.now() + timedelta(days=1))
     (post,) = world.posts.posts
     assert (post.target.host, post.target.path) == ("siem.example.com", "/hook?x=1")
     event = json.loads(post.body)
@@ -55,7 +59,7 @@ async def test_a_receiver_that_is_away_gets_it_later_and_one_that_stays_away_nev
     await _something_happens(world, customer)
     runner = _runner(world)
     for _ in range(MAX_ATTEMPTS):
-        await runner.advance_to(world.clock.now())
+        await runner.run_until(world.clock.now())
         world.clock.advance(timedelta(hours=1))
     (view,) = await world.webhooks.list_all(customer.org_id)
     assert (view.waiting, view.dead) == (0, 1)
@@ -64,7 +68,7 @@ async def test_a_receiver_that_is_away_gets_it_later_and_one_that_stays_away_nev
 
     world.posts.failure = ""
     await world.webhooks.retry(customer.person, dead.delivery_id)
-    await runner.advance_to(world.clock.now())
+    await runner.run_until(world.clock.now())
     assert [json.loads(post.body)["id"] for post in world.posts.posts] == [dead.delivery_id]
     assert (await world.webhooks.dead(customer.org_id, Page(size=10))).deliveries == ()
     with pytest.raises(Refusal, match="no such delivery"):
@@ -78,11 +82,11 @@ async def test_what_was_given_up_long_ago_is_forgotten(world: World) -> None:
     await _something_happens(world, customer)
     runner = _runner(world)
     for _ in range(MAX_ATTEMPTS):
-        await runner.advance_to(world.clock.now())
+        await runner.run_until(world.clock.now())
         world.clock.advance(timedelta(hours=1))
     world.clock.advance(DEAD_KEPT)
     await _judge(world, customer)
-    await runner.advance_to(world.clock.now())
+    await runner.run_until(world.clock.now())
     (view,) = await world.webhooks.list_all(customer.org_id)
     assert (view.waiting, view.dead) == (1, 0)
 
@@ -129,5 +133,5 @@ async def test_removing_a_webhook_drops_what_waits_and_is_for_its_owner_only(wor
     with pytest.raises(Refusal, match="no such webhook"):
         await world.webhooks.remove(other.person, view.webhook.webhook_id)
     await world.webhooks.remove(customer.person, view.webhook.webhook_id)
-    await _runner(world).advance_to(world.clock.now())
+    await _runner(world).run_until(world.clock.now())
     assert (world.posts.posts, await world.webhooks.list_all(customer.org_id)) == ([], [])

@@ -8,11 +8,14 @@ import pytest
 from agent.control.commands.allow import AllowHandler
 from agent.control.commands.deactivate import DeactivateHandler
 from agent.control.commands.delete import DeleteHandler
+from agent.control.commands.diagnostics import DiagnosticsHandler
 from agent.control.commands.restart import RestartHandler
 from agent.control.commands.restore import RestoreHandler
 from agent.control.commands.scan import ScanHandler
+from agent.domain.consent import Consent
 from agent.domain.errors import BucklerError
 from agent.domain.exclusions import Exclusion, ExclusionKind
+from agent.domain.ports import BundlePiece
 from agent.domain.schedule import ScanKind
 from controlplane.commands.kinds.register import KINDS
 from tests.fakes.clock import SOME_MONDAY, FakeClock
@@ -22,6 +25,17 @@ from tests.fakes.quarantine import FakeQuarantine
 
 async def no_exclusion(kind: ExclusionKind, value: str, reason: str, end: datetime | None) -> Exclusion:
     return Exclusion("exc_1", kind, value, reason, SOME_MONDAY, end)
+
+
+async def no_bundle(_hide_paths: bool) -> bytes:  # noqa: FBT001 -- as `MakeBundle` has it
+    raise NotImplementedError
+
+
+class NoUplink:
+    """Nothing is sent."""
+
+    async def send_piece(self, piece: BundlePiece) -> tuple[int, bool]:
+        raise NotImplementedError
 
 
 async def no_deactivation(_reason: str) -> None:
@@ -89,5 +103,6 @@ def test_both_sides_know_the_same_kinds(tmp_path: Path) -> None:
         AllowHandler(no_exclusion, FakeClock()),
         RestartHandler(lambda: None),
         DeactivateHandler(no_deactivation),
+        DiagnosticsHandler(Consent.NEVER, no_bundle, NoUplink()),
     )
     assert {handler.kind for handler in handlers} == set(KINDS)

@@ -79,6 +79,24 @@ def test_expressions_are_what_is_outside_of_groups_classes_and_repetitions(value
     assert needles("regex", value) == (needle,)
 
 
+@pytest.mark.parametrize(
+    ("value", "pattern"),
+    [
+        (r"/(curl|wget)\s.{0,80}\d/", r"(curl|wget)\s"),
+        (r"/a.{0,80}(one|two)[ab]/", r"(one|two)[ab]"),
+        (r"/abc[^\n]{1,40}d\d{2}e/", r"abc"),
+        (r"/ab\w{32}.\dcd/", r".\dcd"),
+        (r"/abc?.{0,80}de?f?/", r"abc?.{0,80}de?f?"),  # neither part says enough
+        (r"/(a.{0,80}b){0,2}cd/", r"(a.{0,80}b){0,2}cd"),  # a gap inside a group is no gap between parts
+        (r"/abc.{0,31}\d/", r"abc.{0,31}\d"),  # short
+        (r"/abc.{0,80}\d|x/", r"abc.{0,80}\d|x"),  # only one of the two is there
+        (r"/.{0,80}/", r".{0,80}"),
+    ],
+)
+def test_a_pattern_is_its_most_telling_part_between_long_gaps(value: str, pattern: str) -> None:
+    assert needles("regex", value) == (Needle(pattern=pattern),)
+
+
 @pytest.mark.parametrize("value", [r"/a{,3}b/", r"/a\zb/", r"/[[:alpha:]]x/", r"/[\b]/"])
 def test_what_perl_reads_in_another_way_is_not_known(value: str) -> None:
     assert needles("regex", value) is None

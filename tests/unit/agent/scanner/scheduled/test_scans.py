@@ -298,6 +298,19 @@ async def test_nothing_scheduled_is_nothing_done(device: Device) -> None:
         assert (scans.state().due, device.grounds) == ({}, [])
 
 
+async def test_another_schedule_is_gone_by_at_once(device: Device) -> None:
+    wanted, device.settings = device.settings, replace(device.settings, schedules={})
+    async with device.agent() as scans:
+        assert scans.state().due == {}
+        scans.reconfigure(wanted)
+        await until(lambda: bool(device.setting(baseline_setting(ScanKind.QUICK))))
+        assert scans.state().due == {ScanKind.QUICK: SOME_MONDAY.replace(hour=10)}
+        device.clock.advance(timedelta(hours=2))
+        await until(lambda: device.finished_at() is not None)
+        scans.reconfigure(device.settings)
+        assert scans.state().due == {}
+
+
 async def test_what_could_not_be_looked_at_is_counted_and_not_called_clean(device: Device) -> None:
     (device.folder / "e.com").write_bytes(EICAR)
     os.mkfifo(device.folder / "pipe")

@@ -1,0 +1,188 @@
+"""`bucklerctl export`: everything that is kept about an organisation, in one file."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from controlplane.cli.ctl.output import ConfigDirOption, Output, OutputOption, reporting, say, say_json
+from controlplane.runtime.refusal import Kind, Refusal
+
+if TYPE_CHECKING:
+    from controlplane.cli.ctl.connection import Connection
+    from wire.v1.common_pb2 import PageRequest
+
+#: Of a page, and of lists that do not come in pages.
+_PAGE_SIZE = 100
+_MOST_SEAT_CHANGES = 500
+
+#: The name of what a line is about, and the answers that it comes in.
+_Source = tuple[str, Iterator[Any]]
+
+
+def export(
+    to: Annotated[Path, typer.Option("--to", help="A new file; it will be readable for you only.")],
+    config_dir: ConfigDirOption,
+    *,
+    subscription: Annotated[str, typer.Option(help="Subscription id; left out: the only one there is.")] = "",
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Write everything that is kept about your organisation to a file: one JSON object per line.
+
+    Administrators get people, tokens and audit too; activation keys and passwords are nowhere kept readable.
+    """
+    with reporting(output):
+        from controlplane.cli.ctl.connection import connected
+        from controlplane.cli.ctl.session import load_session
+
+        session = load_session(config_dir)
+        counts: dict[str, int] = {}
+        with _created(to) as file, connected(session) as connection:
+            for kind, found in _everything(connection, subscription):
+                counts[kind] = 0
+                for each in found:
+                    file.write(json.dumps({"type": kind, **each}, ensure_ascii=False) + "\n")
+                    counts[kind] += 1
+        if output is Output.JSON:
+            say_json({"file": str(to), "lines": counts})
+            return
+        for kind, count in counts.items():
+            say(f"{kind:<15} : {count}")
+        say(f"Written to {to}.")
+
+
+def _everything(connection: "Connection", subscription_id: str) -> Iterator[_Source]:
+    from wire.v1 import account_pb2, licensing_pb2, subscription_pb2
+    from wire.v1.account_pb2_grpc import AccountServiceStub
+    from wire.v1.licensing_pb2_grpc import LicensingServiceStub
+    from wire.v1.subscription_pb2_grpc import SubscriptionServiceStub
+
+    accounts = AccountServiceStub(connection.channel)
+    subscriptions = SubscriptionServiceStub(connection.channel)
+    licensing = LicensingServiceStub(connection.channel)
+    who = connection.call(accounts.WhoAmI, account_pb2.WhoAmIRequest())
+    wanted = subscription_pb2.GetSubscriptionRequest(subscription_id=subscription_id)
+    subscription = connection.call(subscriptions.GetSubscription, wanted)
+    named = subscription.subscription_id
+    yield "organisation", iter([{"org_id": who.org_id, "name": who.org_name, "kind": who.org_kind}])
+    yield "subscription", iter([_plain(subscription)])
+    agreed = connection.call(subscriptions.ListConsents, subscription_pb2.ListConsentsRequest(subscription_id=named))
+    yield "consent", map(_plain, agreed.consents)
+    seats = connection.call(licensing.ListSeats, licensing_pb2.ListSeatsRequest(subscription_id=named))
+    yield "seat", map(_plain, seats.seats)
+    changes = licensing_pb2.ListSeatChangesRequest(limit=_MOST_SEAT_CHANGES)
+    yield "seat_change", map(_plain, connection.call(licensing.ListSeatChanges, changes).changes)
+    yield from _money(connection)
+    yield from _devices(connection)
+    if who.role in {"owner", "admin"}:
+        yield from _people(connection)
+
+
+def _money(connection: "Connection") -> Iterator[_Source]:
+    from wire.v1 import billing_pb2, notice_pb2
+    from wire.v1.billing_pb2_grpc import BillingServiceStub
+    from wire.v1.notice_pb2_grpc import NoticeServiceStub
+
+    billing, notices = BillingServiceStub(connection.channel), NoticeServiceStub(connection.channel)
+
+    def invoices(page: "PageRequest") -> Any:
+        return connection.call(billing.ListInvoices, billing_pb2.ListInvoicesRequest(page=page))
+
+    def payments(page: "PageRequest") -> Any:
+        return connection.call(billing.ListPayments, billing_pb2.ListPaymentsRequest(page=page))
+
+    def refunds(page: "PageRequest") -> Any:
+        return connection.call(billing.ListRefunds, billing_pb2.ListRefundsRequest(page=page))
+
+    def told(page: "PageRequest") -> Any:
+        return connection.call(notices.ListNotices, notice_pb2.ListNoticesRequest(page=page))
+
+    yield "invoice", _paged(invoices, "invoices")
+    yield "payment", _paged(payments, "payments")
+    yield "refund", _paged(refunds, "refunds")
+    methods = connection.call(billing.ListPaymentMethods, billing_pb2.ListPaymentMethodsRequest())
+    yield "payment_method", map(_plain, methods.methods)
+    full = (
+        connection.call(notices.GetNotice, notice_pb2.GetNoticeRequest(notice_id=each["notice_id"]))
+        for each in _paged(told, "notices")
+    )
+    yield "notice", map(_plain, full)
+
+
+def _devices(connection: "Connection") -> Iterator[_Source]:
+    from wire.v1 import command_pb2, fleet_pb2
+    from wire.v1.command_pb2_grpc import CommandServiceStub
+    from wire.v1.fleet_pb2_grpc import FleetServiceStub
+
+    fleet, commands = FleetServiceStub(connection.channel), CommandServiceStub(connection.channel)
+
+    def devices(page: "PageRequest") -> Any:
+        return connection.call(fleet.ListDevices, fleet_pb2.ListDevicesRequest(page=page))
+
+    def detections(page: "PageRequest") -> Any:
+        return connection.call(fleet.ListDetections, fleet_pb2.ListDetectionsRequest(page=page))
+
+    def requested(page: "PageRequest") -> Any:
+        return connection.call(commands.ListCommands, command_pb2.ListCommandsRequest(page=page))
+
+    yield "device", _paged(devices, "devices")
+    yield "detection", _paged(detections, "detections")
+    yield "command", _paged(requested, "commands")
+
+
+def _people(connection: "Connection") -> Iterator[_Source]:
+    from wire.v1 import account_pb2
+    from wire.v1.account_pb2_grpc import AccountServiceStub
+
+    accounts = AccountServiceStub(connection.channel)
+
+    def people(page: "PageRequest") -> Any:
+        return connection.call(accounts.ListPeople, account_pb2.ListPeopleRequest(page=page))
+
+    def tokens(page: "PageRequest") -> Any:
+        return connection.call(accounts.ListTokens, account_pb2.ListTokensRequest(page=page))
+
+    def audit(page: "PageRequest") -> Any:
+        return connection.call(accounts.ListAudit, account_pb2.ListAuditRequest(page=page))
+
+    yield "person", _paged(people, "people")
+    yield "token", _paged(tokens, "tokens")
+    yield "audit", _paged(audit, "entries")
+
+
+def _paged(ask: Callable[["PageRequest"], Any], field: str) -> Iterator[dict[str, Any]]:
+    """Every row of a list; a page is asked for when it is needed, so that memory stays flat."""
+    from wire.v1.common_pb2 import PageRequest
+
+    token = ""
+    while True:
+        answer = ask(PageRequest(page_size=_PAGE_SIZE, page_token=token))
+        yield from map(_plain, getattr(answer, field))
+        token = answer.next_page_token
+        if not token:
+            return
+
+
+def _plain(message: Any) -> dict[str, Any]:
+    from google.protobuf.json_format import MessageToDict
+
+    return MessageToDict(message, preserving_proto_field_name=True)
+
+
+def _created(path: Path) -> Any:
+    try:
+        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8")
+    except FileExistsError as error:
+        raise Refusal(
+            Kind.INVALID, "FILE_EXISTS", f"there is a file {path} already", "Choose another name: --to FILE"
+        ) from error
+    except OSError as error:
+        raise Refusal(
+            Kind.INVALID,
+            "FILE_NOT_WRITTEN",
+            f"{path} cannot be written: {error.strerror}",
+            "Choose a folder that is yours: --to FILE",
+        ) from error

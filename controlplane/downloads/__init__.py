@@ -1,0 +1,1 @@
+"""What to install where: the builds there are, and the one that fits a machine."""

@@ -1,0 +1,20 @@
+"""Jobs of a world whose clock the test moves."""
+
+from datetime import datetime
+
+from controlplane.runtime.job_runner import JobRunner, RunReport
+from controlplane.runtime.tables import jobs
+from tests.fakes.clock import FakeClock
+
+
+async def pass_time(runner: JobRunner, clock: FakeClock, until: datetime) -> RunReport:
+    """Move the clock to `until`; whatever falls due on the way happens at its own instant."""
+    run = failed = 0
+    while (job := await runner.take(jobs.c.due_at <= until)) is not None:
+        clock.set_wall(max(clock.now(), job.due_at))
+        if await runner.run(job, until):
+            run += 1
+        else:
+            failed += 1
+    clock.set_wall(max(clock.now(), until))
+    return RunReport(run, failed)
