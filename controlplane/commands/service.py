@@ -235,6 +235,8 @@ class CommandService:
             )
 
     async def _hand_over(self, uow: UnitOfWork, device: Device, now: datetime) -> Exchange:
+        if await self._ground.registry.is_held(uow.connection, device):
+            return Exchange()
         begin: list[Command] = []
         give_up: list[str] = []
         entitled = not await self._ground.access.refusal_of(uow.connection, device, FEATURE)

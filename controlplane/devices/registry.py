@@ -115,6 +115,12 @@ class DeviceRegistry:
         await self._standings.entered(uow, device, now)
         return device
 
+    async def is_held(self, connection: AsyncConnection, device: Device) -> bool:
+        """Whether two machines call as this device: nothing is asked of either until they are told apart."""
+        mine = device_statuses.c.org_id == device.org_id, device_statuses.c.device_id == device.device_id
+        query = select(device_statuses.c.cloned_at).where(*mine)
+        return (await connection.execute(query)).scalar_one_or_none() is not None
+
     async def release(self, uow: UnitOfWork, org_id: str, device_id: str, now: datetime) -> bool:
         """Hold a device no longer that was held because two machines called as it; False: it was not held."""
         return await holds.lift(uow, self._standings, org_id, device_id, now)

@@ -10,6 +10,7 @@ from controlplane.runtime.randomness import SystemRandomness, new_id
 from controlplane.runtime.refusal import Refusal
 from tests.fakes.clock import SOME_MONDAY
 from tests.fakes.world import Customer, World, principal_of
+from tests.unit.controlplane.commands.test_service import wish
 from tests.unit.controlplane.detections.test_incidents import found
 
 REPORT = DeviceReport(
@@ -83,6 +84,16 @@ async def test_a_released_device_goes_on_and_a_copy_that_is_still_there_is_seen_
     with pytest.raises(Refusal):
         await _contact(world, device, image)
     assert world.notices.kinds == [NoticeKind.DEVICE_CLONED] * 2
+
+
+async def test_a_held_device_is_given_no_command_wherever_it_asks(world: World) -> None:
+    customer, device = await _device(world)
+    await world.commands.request(customer.person, device.device_id, wish())
+    await _forked(world, device)
+    # As a stream asks, which needs no check-in.
+    assert (await world.commands.exchange(device, [])).begin == ()
+    await world.devices.release_hold(customer.person, device.device_id)
+    assert len((await world.commands.exchange(device, [])).begin) == 1
 
 
 async def test_nobody_else_releases_a_device(world: World) -> None:
