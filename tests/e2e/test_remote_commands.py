@@ -73,12 +73,18 @@ def test_a_device_scans_restores_and_restarts_when_it_is_asked_to(home: Househol
 
 
 @pytest.mark.timeout(180)
-def test_a_device_that_was_off_gets_its_command_when_it_returns(home: Household) -> None:
+def test_a_device_that_was_off_does_what_it_was_asked_when_it_returns(home: Household, tmp_path: Path) -> None:
     home.device.stop()
     home.admin.ctl("device", "scan", home.device_id, "--path", str(home.archive)).expect()
-    assert home.states() == [("scan", "pending")]
+    asked = home.admin.ctl("diagnostics", "request", home.device_id, "--reason", "it is slow").expect().json()
+    assert set(home.states()) == {("scan", "pending"), ("diagnostics", "pending")}
     home.device.start(home.folder)
-    wait_until(lambda: home.states() == [("scan", "succeeded")], "the command is done")
+    wait_until(lambda: {state for _, state in home.states()} == {"succeeded"}, "both are done", timeout_s=90)
+    bundle = tmp_path / "bundle.zip"
+    home.admin.ctl("diagnostics", "download", asked["command_id"], "--to", str(bundle)).expect()
+    analysed = home.admin.ctl("diagnostics", "analyze", str(bundle))
+    assert analysed.status in {0, 1}, analysed.stderr
+    assert "causes" in analysed.json()
 
 
 @pytest.mark.timeout(180)
