@@ -14,7 +14,6 @@ from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.facts import Incomplete
 from agent.platform.clock import SystemClock
 from agent.scanner.limits import MIB, Limits
-from agent.scanner.rulepack import builtin_signatures, compile_pack, load_rules
 from agent.scanner.service import ScannerService
 from agent.scanner.settings import ScannerSettings
 from tests.fakes.archives import libarchive_of, shrink, tar_of, zip_of
@@ -23,7 +22,7 @@ from tests.fakes.documents import mail_of, ole_of, onenote_of, pdf_of, rtf_of, t
 from tests.fakes.eicar import EICAR
 from tests.fakes.old_archives import arj_of, binhex_of, chm_of
 from tests.fakes.zips import IMPLODE, Entry, zip_from
-from tests.integration.scanning import running_scanner, scan_path
+from tests.integration.scanning import builtin_pack, running_scanner, scan_path
 
 ONE = ScannerSettings(workers=1)
 IMPATIENT = ScannerSettings(workers=1, limits=Limits(timeout_s=0.3))
@@ -268,7 +267,7 @@ async def test_closing_ends_what_is_under_way_and_leaves_no_process(tmp_path: Pa
 
 
 async def test_workers_that_cannot_start_are_one_clear_error() -> None:
-    pack = compile_pack(load_rules([builtin_signatures()]))
+    pack = builtin_pack()
     with tempfile.TemporaryFile() as garbage:
         garbage.write(b"no compiled rules")
         garbage.flush()

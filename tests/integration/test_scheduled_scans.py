@@ -20,7 +20,6 @@ from agent.platform.clock import SystemClock
 from agent.platform.randomness import SystemRandomness
 from agent.scanner.consequences import Consequences
 from agent.scanner.pacing import CpuBudget, Pace
-from agent.scanner.rulepack import builtin_signatures, compile_pack, load_rules
 from agent.scanner.scheduled.agenda import UNFINISHED, Unfinished
 from agent.scanner.scheduled.scan import BackgroundScan, Ground, ScanParts
 from agent.scanner.service import ScannerService
@@ -29,7 +28,7 @@ from agent.storage.database import open_database
 from tests.fakes.eicar import EICAR
 from tests.fakes.incidents import FakeIncidentLog
 from tests.fakes.waiting import until
-from tests.integration.scanning import scan_path
+from tests.integration.scanning import builtin_pack, scan_path
 
 FILES = 40
 
@@ -120,7 +119,7 @@ async def test_a_real_time_scan_does_not_wait_for_a_scheduled_one(tmp_path: Path
     for number in range(files):
         (folder / str(number)).write_text("x")
     (tmp_path / "event").write_bytes(EICAR)
-    pack, clock, done = compile_pack(load_rules([builtin_signatures()])), SystemClock(), [0]
+    pack, clock, done = builtin_pack(), SystemClock(), [0]
     realtime = ScannerService(ScannerSettings(workers=1), pack, clock)
     background = ScannerService(ScannerSettings(workers=1, background=True), pack, clock)
     scan = BackgroundScan(
