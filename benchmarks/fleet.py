@@ -100,7 +100,7 @@ async def _play(options: Options, scratch: Path, database_url: str | None) -> in
             tasks = simulator.start(group)
             kib = await _memory(simulator, server.process.pid)
             server.process.terminate()
-            server.process.wait()
+            await asyncio.to_thread(server.process.wait)
             await simulator.until(0)
             down = time.monotonic()
             with running([*serve, "--listen", _port_before(address), "--device-listen", address], scratch / "log2"):
@@ -206,7 +206,8 @@ class Simulator:
                     continue
                 except asyncio.CancelledError:
                     # Also what gRPC says of a call that its own side gave up meanwhile.
-                    if not call.done():
+                    task = asyncio.current_task()
+                    if task is None or task.cancelling():
                         raise
                 if number % _BEATS_AT_ONCE == 0:
                     await asyncio.sleep(_BEAT_EVERY_S / 2 * _BEATS_AT_ONCE / len(self._devices))
@@ -267,7 +268,11 @@ async def _memory(simulator: Simulator, server_pid: int) -> float:
 
 async def _back(simulator: Simulator, since: float) -> float:
     count = len(simulator._devices)  # noqa: SLF001 -- one file
-    await simulator.until(count)
+    try:
+        async with asyncio.timeout(2 * EXPECTED_BACK_S):
+            await simulator.until(count)
+    except TimeoutError:
+        print(f"{simulator.connected} of {count} are back")
     return time.monotonic() - since
 
 

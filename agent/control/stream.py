@@ -258,9 +258,10 @@ def ended_by(error: BaseException, *, worked: bool) -> Ended:
     detail = error_detail(error)
     if detail is not None and detail.retry_after_s:
         return Ended(Ending.BUSY, float(detail.retry_after_s))
-    if not is_transient(error):
-        return Ended(Ending.REFUSED)
-    return Ended(Ending.LOST if worked else Ending.BROKEN)
+    # Without an explanation, or with a mistake of the server's, it is what a restart looks like and no answer to us.
+    if detail is None or error.code() is grpc.StatusCode.INTERNAL or is_transient(error):
+        return Ended(Ending.LOST if worked else Ending.BROKEN)
+    return Ended(Ending.REFUSED)
 
 
 def _first_of(error: BaseException) -> BaseException:
