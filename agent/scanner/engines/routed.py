@@ -1,8 +1,9 @@
 """Any engine, with the rules divided by what their conditions imply about a file (`agent.scanner.routing`).
 
 The image holds one image of the engine for each partition, and the routes by which a content finds its partition. With
-each goes a screen: most contents have the evidence for none of its rules, and are spared them. The matches are those of
-the undivided pack; only the time it takes to find them differs.
+each goes a screen: most contents have the evidence for none of its rules, and are spared them. Screens that look for
+nearly the same share a table of needles. The matches are those of the undivided pack; only the time it takes to find
+them differs.
 """
 
 import io
@@ -27,16 +28,17 @@ from agent.scanner.engines.port import (
     RuleSource,
 )
 from agent.scanner.routing.needs import Need
-from agent.scanner.routing.screening import RULES_IN_A_CELL, Screen, plan_screen
+from agent.scanner.routing.screening import RULES_IN_A_CELL, Screen, alike, plan_screen
 from agent.scanner.routing.selection import Route, Selector
 
 if TYPE_CHECKING:
     from agent.scanner.routing.analysis import RuleText
+    from agent.scanner.routing.needles import Needle
     from agent.scanner.routing.partitions import Partition
 
 _LENGTH_BYTES = 8
 #: To be raised whenever rules are divided or images are written in another way.
-_FORMAT = 2
+_FORMAT = 3
 _NO_MATCH = MatchResult(())
 #: Each cell passes the content once more; beyond this the whole partition in one pass is quicker.
 _MOST_CELLS = 3
@@ -73,15 +75,22 @@ class RoutedEngine:
         """Compile the pack as it is, which finds its errors, then divide it; see `Engine.compile`."""
         whole = io.BytesIO()
         rule_count = self._inner.compile(sources, whole)
+        tables: list[_Table] = []
         try:
-            parts = self._divided(sources)
+            parts = self._divided(sources, tables)
         except RuleCompileError:
             # What the engine takes whole but not divided runs whole: correct before fast.
             parts = [_Part(Route(Need()), (whole.getvalue(),), None)]
-        header = {"rules": rule_count, "parts": [part.described() for part in parts]}
+        header = {
+            "rules": rule_count,
+            "tables": [{"size": len(table.content), "refused": table.refused} for table in tables],
+            "parts": [part.described() for part in parts],
+        }
         encoded = json.dumps(header, separators=(",", ":")).encode()
         image.write(len(encoded).to_bytes(_LENGTH_BYTES, "big"))
         image.write(encoded)
+        for table in tables:
+            image.write(table.content)
         for part in parts:
             for section in part.sections:
                 image.write(section)
@@ -97,13 +106,15 @@ class RoutedEngine:
         length = int.from_bytes(content[:_LENGTH_BYTES], "big")
         header = json.loads(bytes(content[_LENGTH_BYTES : _LENGTH_BYTES + length]))
         take = _Cutter(content[_LENGTH_BYTES + length :]).take
-        matchers = [self._load_part(part, [take(size) for size in part["sizes"]]) for part in header["parts"]]
+        finders = [load_finder(bytes(take(table["size"])), table["refused"]) for table in header["tables"]]
+        matchers = [self._load_part(part, [take(size) for size in part["sizes"]], finders) for part in header["parts"]]
         return RoutedMatcher(matchers, [_unpacked(part["route"]) for part in header["parts"]], header["rules"])
 
-    def _load_part(self, part: Mapping[str, Any], sections: Sequence[memoryview]) -> Matcher:
-        whole, *others = sections
-        table, *packs = others or [memoryview(b"")]
-        finder = load_finder(bytes(table), part["screen"]["refused"]) if part["screen"] else None
+    def _load_part(
+        self, part: Mapping[str, Any], sections: Sequence[memoryview], finders: Sequence[NeedleFinder | None]
+    ) -> Matcher:
+        whole, *packs = sections
+        finder = finders[part["screen"]["needles"]] if part["screen"] else None
         if finder is None:
             return self._load(whole)
         unscreened, *cells = packs
@@ -119,24 +130,32 @@ class RoutedEngine:
         # Engines read a few bytes at a time: from memory that costs next to nothing.
         return self._inner.load(io.BytesIO(section))
 
-    def _divided(self, sources: Sequence[RuleSource]) -> list["_Part"]:
+    def _divided(self, sources: Sequence[RuleSource], tables: list["_Table"]) -> list["_Part"]:
+        """The partitions; tables of needles that they share are added to `tables`."""
         # Not needed where images come from a cache.
         from agent.scanner.routing.analysis import RuleText
         from agent.scanner.routing.partitions import partition
 
         self._origins = {source.namespace: source.origin for source in sources}
         parts = partition(RuleText(namespace=source.namespace, text=source.text) for source in sources)
-        return [self._compiled_part(part) for part in parts]
+        compiled: dict[int, _Part] = {}
+        for group in alike([plan_screen(part.screened) for part in parts]):
+            place: dict[Needle, int] = {}
+            plans = {number: plan_screen(parts[number].screened, place) for number in group}
+            finder = compile_finder(tuple(place))
+            for number, plan in plans.items():
+                screen = None if finder is None else {"needles": len(tables), "table": plan.table}
+                compiled[number] = self._compiled_part(parts[number], screen)
+            if finder is not None:
+                tables.append(_Table(*finder))
+        return [compiled[number] for number in range(len(parts))]
 
-    def _compiled_part(self, part: "Partition") -> "_Part":
+    def _compiled_part(self, part: "Partition", screen: Mapping[str, Any] | None) -> "_Part":
         whole = self._image(part.sources)
-        plan = plan_screen(part.screened)
-        finder = compile_finder(plan.needles)
-        if finder is None:
+        if screen is None:
             return _Part(part.route, (whole,), None)
-        table, refused = finder
         packs = (self._image(texts) for texts in (part.unscreened, *part.cells))
-        return _Part(part.route, (whole, table, *packs), {"refused": refused, "table": plan.table})
+        return _Part(part.route, (whole, *packs), screen)
 
     def _image(self, texts: "Sequence[RuleText]") -> bytes:
         if not texts:
@@ -147,8 +166,16 @@ class RoutedEngine:
 
 
 @dataclass(frozen=True, slots=True)
+class _Table:
+    """Needles in the image, and those that could not be taken into it."""
+
+    content: bytes
+    refused: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Part:
-    """A partition in the image: the whole of it, and with a screen the needles, the unscreened rules and the cells."""
+    """A partition in the image: the whole of it, and with a screen the unscreened rules and the cells."""
 
     route: Route
     sections: tuple[bytes, ...]

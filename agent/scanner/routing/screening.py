@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # So many are run together when a file has the evidence for one of them.
 RULES_IN_A_CELL = 16
+#: Screens that share so much of what they look for share a table.
+ALIKE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +51,14 @@ class ScreenPlan:
     table: Mapping[str, Any]
 
 
-def plan_screen(rules: Iterable[ScreenedRule]) -> ScreenPlan:
-    """Work out what to look for, and which rules each needle is a reason to judge."""
-    place: dict[Needle, int] = {}
+def plan_screen(rules: Iterable[ScreenedRule], place: dict[Needle, int] | None = None) -> ScreenPlan:
+    """Work out what to look for, and which rules each needle is a reason to judge.
+
+    Args:
+        rules: Of one partition.
+        place: Indices that needles have already; new ones are added. None: there are none.
+    """
+    place = {} if place is None else place
     triggers: dict[int, list[int]] = defaultdict(list)
     needs: list[list[Any]] = []
     wanted: list[Any] = []
@@ -61,6 +68,29 @@ def plan_screen(rules: Iterable[ScreenedRule]) -> ScreenPlan:
         for needle in _triggers(rule.evidence) if rule.evidence else ():
             triggers[place[needle]].append(number)
     return ScreenPlan(tuple(place), {"needs": needs, "wanted": wanted, "triggers": triggers})
+
+
+def alike(plans: Sequence[ScreenPlan]) -> tuple[tuple[int, ...], ...]:
+    """Group screens that look for nearly the same, so that one table of needles does for all of a group.
+
+    Rules without a guard are in every partition, and their needles in every screen: a table for each would be made,
+    kept and loaded once more for next to nothing. Screens that differ keep their own: a table with needles that mean
+    nothing to a content only costs time.
+
+    Returns:
+        Indices of the plans, each once.
+    """
+    groups: list[list[int]] = []
+    looked_for = [frozenset(plan.needles) for plan in plans]
+    for number, needles in enumerate(looked_for):
+        for group in groups:
+            first = looked_for[group[0]]
+            if len(needles & first) >= ALIKE * len(needles | first):
+                group.append(number)
+                break
+        else:
+            groups.append([number])
+    return tuple(map(tuple, groups))
 
 
 class Screen:

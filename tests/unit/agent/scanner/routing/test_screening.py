@@ -5,7 +5,8 @@ import json
 import pytest
 
 from agent.scanner.routing.analysis import RuleText, analyse
-from agent.scanner.routing.screening import Screen, ScreenedRule, plan_screen
+from agent.scanner.routing.needles import Needle
+from agent.scanner.routing.screening import Screen, ScreenedRule, ScreenPlan, alike, plan_screen
 
 STRINGS = {"a": "alpha", "b": "bravo", "c": "charlie", "d": "delta"}
 
@@ -92,3 +93,25 @@ def test_one_needle_of_two_strings_counts_for_both() -> None:
     plan = plan_screen([ScreenedRule(rule.need, rule.evidence) for rule in namespace.rules])
     assert len(plan.needles) == 1
     assert Screen(json.loads(json.dumps(plan.table))).candidates(b"x", [0]) == {0}
+
+
+def test_screens_that_look_for_nearly_the_same_share_a_table() -> None:
+    common = tuple(Needle(f"needle-{number}".encode()) for number in range(16))
+    nearly = (*common, Needle(b"one more"))
+    others = (*common[:4], *(Needle(f"other-{number}".encode()) for number in range(12)))
+    plans = [ScreenPlan(needles, {}) for needles in (common, others, nearly, ())]
+    assert alike(plans) == ((0, 2), (1,), (3,))
+
+
+def test_screens_with_a_common_table_judge_as_they_would_alone() -> None:
+    first = 'rule r { strings: $a = "abcdef" condition: $a }'
+    second = 'rule s { strings: $a = "ghijkl" $b = "abcdef" condition: all of them }'
+    place: dict[Needle, int] = {}
+    analysed = analyse([RuleText("a", first), RuleText("b", second)])
+    plans = [
+        plan_screen((ScreenedRule(rule.need, rule.evidence) for rule in namespace.rules), place)
+        for namespace in analysed
+    ]
+    found = list(place.values())
+    assert [Screen(json.loads(json.dumps(plan.table))).candidates(b"", found) for plan in plans] == [{0}, {0}]
+    assert Screen(plans[1].table).candidates(b"", [place[Needle(b"abcdef")]]) == set()
