@@ -34,9 +34,9 @@ from controlplane.runtime.paging import Page
 from controlplane.runtime.randomness import SystemRandomness
 from controlplane.runtime.tenant_time import TenantTimes
 from controlplane.storage.database import Database, UnitOfWork
-from controlplane.storage.schema import upgrade
 from tests.fakes.clock import FakeClock
 from tests.fakes.jobs import pass_time
+from tests.fakes.migrated import migrated_sqlite
 from tests.fakes.payment_provider.bank import FakeBank
 from tests.fakes.payment_provider.transport import fake_stripe
 from tests.fakes.world import CHEAP
@@ -204,8 +204,7 @@ class BillingWorld:
 @asynccontextmanager
 async def billing_on_sqlite(folder: Path) -> AsyncIterator[BillingWorld]:
     """A world on a fresh SQLite database."""
-    database = Database(f"sqlite+aiosqlite:///{folder / 'server.db'}")
-    await upgrade(database)
+    database = Database(await migrated_sqlite(folder / "server.db"))
     try:
         yield BillingWorld(database)
     finally:

@@ -28,7 +28,6 @@ from controlplane.runtime.randomness import Randomness
 from controlplane.runtime.sandbox import SandboxDesk
 from controlplane.runtime.tenant_time import TenantTimes
 from controlplane.storage.database import Database
-from controlplane.storage.schema import upgrade
 from controlplane.subscriptions.model import Subscription
 from controlplane.subscriptions.purchases import Quote
 from controlplane.subscriptions.quote_desk import Applied, Wish
@@ -37,6 +36,7 @@ from controlplane.subscriptions.service import SubscriptionState
 from tests.fakes.billing import SELLER
 from tests.fakes.clock import FakeClock
 from tests.fakes.jobs import pass_time
+from tests.fakes.migrated import migrated_sqlite
 from tests.fakes.payment_provider.bank import FakeBank
 from tests.fakes.payment_provider.transport import fake_stripe
 from tests.fakes.randomness import SeededRandomness
@@ -234,8 +234,7 @@ class LivesWorld:
 @asynccontextmanager
 async def lives_on_sqlite(folder: Path, name: str = "server.db", *, sandbox: bool = False) -> AsyncIterator[LivesWorld]:
     """A world on a fresh SQLite database, with two plans on sale."""
-    database = Database(f"sqlite+aiosqlite:///{folder / name}")
-    await upgrade(database)
+    database = Database(await migrated_sqlite(folder / name))
     world = LivesWorld(database)
     await world.publish(1, SMALL, LARGE)
     try:

@@ -44,11 +44,11 @@ from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, Rol
 from controlplane.runtime.randomness import Randomness, SystemRandomness, new_id
 from controlplane.runtime.tenant_time import TenantTimes
 from controlplane.storage.database import Database
-from controlplane.storage.schema import upgrade
 from controlplane.subscriptions.model import Renewal
 from controlplane.subscriptions.service import SubscriptionService
 from tests.fakes.certificate_requests import DeviceKey
 from tests.fakes.clock import FakeClock
+from tests.fakes.migrated import migrated_sqlite
 from tests.fakes.notices import RecordingNotices
 from tests.fakes.nudges import RecordingNudges
 from tests.fakes.posts import RecordingSender
@@ -152,7 +152,7 @@ class World:
             authority=self.authority,
             audit=self.audit,
             clock=self.clock,
-            wall=wall,
+            wall=self.clock,
             times=self.times,
         )
         self.devices = DeviceService(
@@ -282,8 +282,7 @@ def principal_of(activated: Activated) -> DevicePrincipal:
 @asynccontextmanager
 async def world_on_sqlite(folder: Path) -> AsyncIterator[World]:
     """A world on a fresh SQLite database."""
-    database = Database(f"sqlite+aiosqlite:///{folder / 'server.db'}")
-    await upgrade(database)
+    database = Database(await migrated_sqlite(folder / "server.db"))
     try:
         yield World(database, folder)
     finally:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from controlplane.storage.database import Database
-from controlplane.storage.schema import upgrade
+from tests.fakes.migrated import migrated_sqlite, sqlite_url
 from tests.integration.postgres_server import PostgresServer, running_postgres
 
 
@@ -21,7 +21,7 @@ def postgres() -> Iterator[PostgresServer]:
 async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
     """An empty database of each kind."""
     if request.param == "sqlite":
-        yield f"sqlite+aiosqlite:///{tmp_path / 'server.db'}"
+        yield sqlite_url(tmp_path / "server.db")
         return
     server: PostgresServer = request.getfixturevalue("postgres")
     name = await server.new_database()
@@ -30,9 +30,13 @@ async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncI
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
+async def database(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> AsyncIterator[Database]:
     """A migrated database without a row."""
+    if database_url.startswith("sqlite"):
+        await migrated_sqlite(tmp_path / "server.db")
+    else:
+        server: PostgresServer = request.getfixturevalue("postgres")
+        await server.migrate(database_url)
     opened = Database(database_url)
-    await upgrade(opened)
     yield opened
     await opened.close()

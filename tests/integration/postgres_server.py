@@ -5,12 +5,15 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
+
+from controlplane.storage.database import Database
+from controlplane.storage.schema import upgrade
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,7 @@ class PostgresServer:
 
     socket_dir: str
     numbers: Iterator[int]
+    templates: list[str] = field(default_factory=list)
 
     def url(self, name: str) -> str:
         return f"postgresql+asyncpg://postgres@/{name}?host={self.socket_dir}"
@@ -28,6 +32,18 @@ class PostgresServer:
         name = f"test_{next(self.numbers)}"
         await self._run(f"CREATE DATABASE {name}")
         return name
+
+    async def migrate(self, url: str) -> None:
+        """Make an empty database a copy of one that was migrated once."""
+        if not self.templates:
+            template = await self.new_database()
+            database = Database(self.url(template))
+            await upgrade(database)
+            await database.close()
+            self.templates.append(template)
+        name = url.partition("@/")[2].partition("?")[0]
+        await self.drop_database(name)
+        await self._run(f"CREATE DATABASE {name} TEMPLATE {self.templates[0]}")
 
     async def drop_database(self, name: str) -> None:
         """Hundreds of them left to the end of a run would take the server's folder minutes to go."""

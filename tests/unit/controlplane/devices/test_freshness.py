@@ -12,7 +12,7 @@ from controlplane.devices.freshness import WRITE_EVERY
 from controlplane.devices.model import OFFLINE_AFTER, HealthIssue, ProtectionState
 from controlplane.runtime.principal import DevicePrincipal
 from controlplane.storage.database import Database, UnitOfWork
-from controlplane.storage.schema import upgrade
+from tests.fakes.migrated import migrated_sqlite
 from tests.fakes.world import World, principal_of
 from tests.unit.controlplane.devices.test_clones import REPORT
 
@@ -36,8 +36,7 @@ class CountingDatabase(Database):
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[CountingDatabase]:
-    opened = CountingDatabase(f"sqlite+aiosqlite:///{tmp_path / 'counted.db'}")
-    await upgrade(opened)
+    opened = CountingDatabase(await migrated_sqlite(tmp_path / "counted.db"))
     yield opened
     await opened.close()
 
