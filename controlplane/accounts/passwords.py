@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from functools import cache
 from typing import Protocol
 
 from argon2 import PasswordHasher
@@ -36,8 +37,9 @@ class Argon2Passwords:
     def __init__(self, hasher: PasswordHasher | None = None, *, at_once: int = 4) -> None:
         self._hasher = hasher or PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
         self._turns = asyncio.Semaphore(at_once)
-        # Compared with when there is nobody: the time of an answer must not tell whether an address is known.
-        self._nobody = self._hasher.hash("nobody")
+        # Compared with when there is nobody: the time of an answer must not tell whether an address is known. Made with
+        # the first answer, whoever that is for: most commands of an operator check no password.
+        self._nobody = cache(lambda: self._hasher.hash("nobody"))
 
     async def hash(self, password: str) -> str:
         """A salted hash that carries its own parameters."""
@@ -47,12 +49,13 @@ class Argon2Passwords:
     async def verify(self, password: str, stored_hash: str | None) -> bool:
         """Whether a password is the stored one; None costs the same and is never right."""
         async with self._turns:
-            right = await asyncio.to_thread(self._matches, password, stored_hash or self._nobody)
+            right = await asyncio.to_thread(self._matches, password, stored_hash)
         return right and stored_hash is not None
 
-    def _matches(self, password: str, stored_hash: str) -> bool:
+    def _matches(self, password: str, stored_hash: str | None) -> bool:
+        nobody = self._nobody()
         try:
-            return self._hasher.verify(stored_hash, password)
+            return self._hasher.verify(stored_hash or nobody, password)
         except (VerificationError, InvalidHashError):
             return False
 
