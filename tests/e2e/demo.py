@@ -41,8 +41,8 @@ class Story:
         """Name everything; nothing is started yet."""
         self.server = Server(self.scratch / "server")
         self.admin = Admin(self.server, self.scratch / "admin")
-        self.device = Device(self.server, self.scratch / "device")
-        self.others = [Device(self.server, self.scratch / f"device{n}") for n in (2, 3, 4)]
+        self.device = Device(self.server, self.scratch / "device", is_new=True)
+        self.others = [Device(self.server, self.scratch / f"device{n}", is_new=True) for n in (2, 3, 4)]
         self.folder = self.scratch / "Downloads"
         self.folder.mkdir()
 

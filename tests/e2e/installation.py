@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.processes import Finished, Service, run
+from tests.integration.compiled_rules import device_folder
 
 ADMIN = "admin@example.com"
 PASSWORD = "correct horse battery staple"  # a scratch installation, gone when the story ends
@@ -109,6 +110,12 @@ class Device:
     server: Server
     data_dir: Path
     service: Service | None = None
+    #: It was never started: its rules have to be compiled first.
+    is_new: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.is_new:
+            device_folder(self.data_dir)
 
     def buckler(self, *arguments: str, stdin: str = "") -> Finished:
         """Run one command."""

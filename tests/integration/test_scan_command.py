@@ -27,6 +27,7 @@ from agent.platform.randomness import SystemRandomness
 from agent.scanner.engines.registry import ENGINE_NAMES
 from tests.fakes.archives import zip_of
 from tests.fakes.eicar import EICAR
+from tests.integration.compiled_rules import device_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,11 @@ def call(*arguments: str | Path, command: Any = scan) -> Outcome:
     if result.exception is not None and error is None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Outcome(error.exit_status if error else result.exit_code, result.stdout, result.stderr, error)
+
+
+@pytest.fixture(autouse=True)
+def _device(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUCKLER_DATA_DIR", str(device_folder(tmp_path_factory.mktemp("device") / "data")))
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from agent.domain.exclusions import Exclusion, ExclusionKind
 from agent.domain.policy import Policy
 from tests.fakes.archives import zip_of
 from tests.fakes.eicar import EICAR
+from tests.integration.compiled_rules import device_folder
 from tests.integration.test_scan_command import FakeVault, call, wired
 
 BUCKLER = str(Path(sys.executable).parent / "buckler")
@@ -69,7 +70,7 @@ def test_ctrl_c_ends_with_a_summary_of_what_was_done(tmp_path: Path) -> None:
     for number in range(4_000):
         (folder / str(number)).write_text("x")
     command = [BUCKLER, "scan", str(folder), "--no-cache", "--jobs", "1", "--verbose", "--output", "json"]
-    command += ["--data-dir", str(tmp_path / "data")]
+    command += ["--data-dir", str(device_folder(tmp_path / "data"))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -128,11 +129,12 @@ def test_a_profile_names_the_costliest_file_format_and_rule(tmp_path: Path) -> N
     assert "rules.costly" in text
 
 
+@pytest.mark.timeout(180)
 def test_a_gentle_scan_finds_the_same(tmp_path: Path) -> None:
     (tmp_path / "e").write_bytes(EICAR)
     command = [BUCKLER, "scan", str(tmp_path / "e"), "--background", "--output", "json"]
     outcome = subprocess.run(
-        [*command, "--data-dir", str(tmp_path / "data")], capture_output=True, text=True, check=False
+        [*command, "--data-dir", str(device_folder(tmp_path / "data"))], capture_output=True, text=True, check=False
     )
     assert outcome.returncode == 1, outcome.stderr
     assert lines(outcome.stdout)[-1]["infected"] == 1

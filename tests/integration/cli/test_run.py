@@ -14,6 +14,7 @@ from typing import IO, Any
 import pytest
 
 from tests.fakes.eicar import EICAR
+from tests.integration.compiled_rules import device_folder
 
 BUCKLER = str(Path(sys.executable).parent / "buckler")
 
@@ -31,6 +32,7 @@ class Protected:
     def __init__(self, folder: Path, **more_env: str) -> None:
         self.root, self.data, self.log = folder / "root", folder / "data", folder / "log"
         self.root.mkdir()
+        device_folder(self.data)
         self.env = {**os.environ, "BUCKLER_DATA_DIR": str(self.data), "BUCKLER_CONFIG": ""}
         self.env |= {"BUCKLER_REALTIME__SOURCE": "watchdog", "BUCKLER_SCANNER__WORKERS": "1", **more_env}
 
