@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from agent.control.link_settings import StreamTimes
+from agent.domain.backoff import ceiling_after
 
 _JITTER = 0.1
 
@@ -70,7 +71,7 @@ def wait_after(failures: int, ended: Ended, times: StreamTimes, draw: Callable[[
             return min(ended.asked_s, times.longest_retry_s) + draw(0.0, times.first_retry_s)
         case Ending.BROKEN:
             # Full jitter: a fleet must not come back as one.
-            return draw(0.0, min(times.longest_retry_s, times.first_retry_s * 2.0 ** min(failures - 1, 30)))
+            return draw(0.0, ceiling_after(failures, base_s=times.first_retry_s, ceiling_s=times.longest_retry_s))
         case Ending.REFUSED:
             return times.refused_retry_s * draw(1 - _JITTER, 1 + _JITTER)
         case Ending.UNSUPPORTED:

@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from agent.domain.backoff import BASE_S, CEILING_S, next_delay
 from agent.domain.errors import BucklerError
 from agent.domain.incident import Incident
 from agent.domain.ports import Clock, IncidentUplink, Randomness, ReportReceipt, Store, UplinkError
-from agent.report.backoff import BASE_S, CEILING_S, next_delay
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -41,8 +41,8 @@ class SenderSettings:
     Attributes:
         batch: Rows in one call, 1 to 200.
         poll_interval_s: How often an idle sender looks at the outbox by itself.
-        base_s: See `agent.report.backoff`.
-        ceiling_s: See `agent.report.backoff`.
+        base_s: See `agent.domain.backoff`.
+        ceiling_s: See `agent.domain.backoff`.
     """
 
     batch: int = MAX_BATCH

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Final
 
 from controlplane.billing.money import Money
+from controlplane.runtime.retries import Retries
 
 
 class NoticeKind(Enum):
@@ -113,8 +114,7 @@ class Notice:
 
 #: After so many attempts, a little over three days, a mail is given up and shown as failed.
 MAX_ATTEMPTS: Final = 16
-_FIRST_RETRY: Final = timedelta(minutes=5)
-_LONGEST_RETRY: Final = timedelta(hours=6)
+_RETRIES: Final = Retries(first=timedelta(minutes=5), longest=timedelta(hours=6), attempts=MAX_ATTEMPTS)
 
 
 def retry_at(attempts: int, now: datetime) -> datetime | None:
@@ -122,9 +122,8 @@ def retry_at(attempts: int, now: datetime) -> datetime | None:
 
     Five minutes, doubled each time, at most six hours (RFC 5321, 4.5.4.1, asks for days before giving up).
     """
-    if attempts >= MAX_ATTEMPTS:
-        return None
-    return now + min(_LONGEST_RETRY, _FIRST_RETRY * (1 << min(attempts - 1, 20)))
+    rest = _RETRIES.after(attempts)
+    return None if rest is None else now + rest
 
 
 #: An announcement older than this announces nothing any more.

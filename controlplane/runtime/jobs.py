@@ -11,6 +11,7 @@ from typing import Final
 from sqlalchemy import case, null
 
 from controlplane.runtime.refusal import Refusal
+from controlplane.runtime.retries import Retries
 from controlplane.runtime.tables import jobs
 from controlplane.storage.database import UnitOfWork
 from controlplane.storage.upsert import insert_into
@@ -20,6 +21,7 @@ FIRST_RETRY: Final = timedelta(seconds=1)
 LONGEST_RETRY: Final = timedelta(hours=1)
 #: So many failures in a row, over almost three and a half hours, and a job waits for a person.
 PARKED_AFTER: Final = 10
+_RETRIES: Final = Retries(first=FIRST_RETRY, longest=LONGEST_RETRY, attempts=PARKED_AFTER, factor=4)
 #: Of a failure's sentence; whoever needs more finds it in the log.
 MAX_SENTENCE: Final = 300
 _MICROSECOND = timedelta(microseconds=1)
@@ -75,10 +77,7 @@ def next_due(due_at: datetime, every: timedelta, horizon: datetime) -> datetime:
 
 def retry_delay(attempts: int) -> timedelta | None:
     """How long a job rests after so many failures; None: it is parked."""
-    if attempts >= PARKED_AFTER:
-        return None
-    fourfold = 1 << 2 * (attempts - 1)
-    return min(LONGEST_RETRY, FIRST_RETRY * fourfold)
+    return _RETRIES.after(attempts)
 
 
 def failure_of(error: Exception) -> Failure:

@@ -20,8 +20,8 @@ async def find(connection: AsyncConnection, *, org_id: str, subscription_id: str
     return None if row is None else _subscription(row)
 
 
-async def first_of(connection: AsyncConnection, *, org_id: str, limit: int) -> tuple[Subscription, ...]:
-    """The oldest subscriptions of an organisation."""
+async def first_of(connection: AsyncConnection, *, org_id: str, limit: int | None = None) -> tuple[Subscription, ...]:
+    """The oldest subscriptions of an organisation; all of them without a limit."""
     ordered = _selected(org_id).order_by(subscriptions.c.created_at, subscriptions.c.subscription_id)
     rows = await connection.execute(ordered.limit(limit))
     return tuple(_subscription(row) for row in rows)

@@ -192,7 +192,7 @@ class SubscriptionService:
             platform_os: As `Platform.os` names it.
         """
         allowed: set[str] = set()
-        for subscription in await repository.first_of(connection, org_id=org_id, limit=_MOST_NAMED):
+        for subscription in await repository.first_of(connection, org_id=org_id):
             state = await self._state(connection, subscription)
             grants = state.plan.grants(platform_os).items()
             allowed |= {name for name, weakest in grants if state.access.level.rank <= weakest.rank}

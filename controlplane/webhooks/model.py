@@ -8,11 +8,11 @@ from hashlib import sha256
 from typing import Final
 from urllib.parse import urlsplit
 
-#: After the first failure; doubled with each further one.
-FIRST_RETRY: Final = timedelta(seconds=10)
-LONGEST_RETRY: Final = timedelta(hours=1)
-#: Attempts before a delivery is given up: about seven hours with the delays above.
+from controlplane.runtime.retries import Retries
+
+#: Attempts before a delivery is given up: about seven hours with the rests below.
 MAX_ATTEMPTS: Final = 15
+_RETRIES: Final = Retries(first=timedelta(seconds=10), longest=timedelta(hours=1), attempts=MAX_ATTEMPTS)
 MAX_URL_CHARACTERS: Final = 2_000
 #: Webhooks of an organisation.
 MAX_WEBHOOKS: Final = 10
@@ -104,6 +104,5 @@ def headers_of(delivery: Delivery, secret: bytes, now: datetime) -> Mapping[str,
 
 def retry_at(attempts: int, now: datetime) -> datetime | None:
     """When to try again after so many failures; None: not any more."""
-    if attempts >= MAX_ATTEMPTS:
-        return None
-    return now + min(LONGEST_RETRY, FIRST_RETRY * (1 << min(attempts - 1, 20)))
+    rest = _RETRIES.after(attempts)
+    return None if rest is None else now + rest

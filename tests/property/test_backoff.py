@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.report.backoff import BASE_S, CEILING_S, MAX_RETRY_AFTER_S, next_delay
+from agent.domain.backoff import BASE_S, CEILING_S, MAX_RETRY_AFTER_S, next_delay
 from tests.fakes.randomness import SeededRandomness
 
 attempts = st.integers(min_value=-3, max_value=10**9)

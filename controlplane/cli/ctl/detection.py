@@ -76,23 +76,20 @@ def list_detections_with(
 
 
 def _detections(connection: "Connection", device_id: str, since: datetime | None, limit: int) -> Iterator["Detection"]:
+    from controlplane.cli.ctl.pages import answers
     from controlplane.storage.types import to_microseconds
-    from wire.v1.common_pb2 import PageRequest
     from wire.v1.fleet_pb2 import ListDetectionsRequest
     from wire.v1.fleet_pb2_grpc import FleetServiceStub
 
     stub = FleetServiceStub(connection.channel)
-    request = ListDetectionsRequest(
-        page=PageRequest(page_size=min(limit + 1, PAGE_SIZE)),
-        device_id=device_id,
-        since_at_us=0 if since is None else max(1, to_microseconds(since)),
-    )
-    while True:
-        answer = connection.call(stub.ListDetections, request)
+    since_at_us = 0 if since is None else max(1, to_microseconds(since))
+    for answer in answers(
+        lambda page: connection.call(
+            stub.ListDetections, ListDetectionsRequest(page=page, device_id=device_id, since_at_us=since_at_us)
+        ),
+        min(limit + 1, PAGE_SIZE),
+    ):
         yield from answer.detections
-        if not answer.next_page_token:
-            return
-        request.page.page_token = answer.next_page_token
 
 
 def _show_list(found: list[dict[str, Any]]) -> None:

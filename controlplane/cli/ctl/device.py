@@ -108,21 +108,19 @@ def _codes(row: dict[str, Any]) -> str:
 
 
 def _devices(connection: "Connection", states: list[State], reasons: list[str], limit: int) -> Iterator["Device"]:
-    from wire.v1.common_pb2 import PageRequest, ProtectionState
+    from controlplane.cli.ctl.pages import answers
+    from wire.v1.common_pb2 import ProtectionState
     from wire.v1.fleet_pb2 import ListDevicesRequest
     from wire.v1.fleet_pb2_grpc import FleetServiceStub
 
     stub = FleetServiceStub(connection.channel)
     wanted = [ProtectionState.Value(f"PROTECTION_STATE_{state.name}") for state in states]
     codes = [reason.upper() for reason in reasons]
-    token = ""
-    while True:
-        page = PageRequest(page_size=min(limit + 1, PAGE_SIZE), page_token=token)
-        answer = connection.call(stub.ListDevices, ListDevicesRequest(page=page, states=wanted, reasons=codes))
+    for answer in answers(
+        lambda page: connection.call(stub.ListDevices, ListDevicesRequest(page=page, states=wanted, reasons=codes)),
+        min(limit + 1, PAGE_SIZE),
+    ):
         yield from answer.devices
-        token = answer.next_page_token
-        if not token:
-            return
 
 
 def _show_list(found: list[dict[str, Any]]) -> None:

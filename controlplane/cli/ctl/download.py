@@ -17,6 +17,7 @@ from controlplane.cli.ctl.output import (
     say_json,
     say_table,
 )
+from controlplane.cli.named_files import opened
 from controlplane.runtime.refusal import Kind, Refusal
 
 if TYPE_CHECKING:
@@ -103,7 +104,8 @@ def check_download(
 ) -> None:
     """Whether a file is a build of Buckler, unaltered, and which one."""
     with reporting(output):
-        sha256 = _sha256(file)
+        with opened(file, code="FILE_UNREADABLE") as content:
+            sha256 = hashlib.file_digest(content, "sha256").hexdigest()
         answer = _everything(config_dir)
         known = next((each for each in answer.artifacts if each.sha256 == sha256), None)
         if known is None:
@@ -146,19 +148,6 @@ def _this_machine() -> dict[str, str]:
         "libc": libc,
         "libc_version": libc_version,
     }
-
-
-def _sha256(file: Path) -> str:
-    try:
-        with file.open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
-    except OSError as error:
-        raise Refusal(
-            Kind.INVALID,
-            "FILE_UNREADABLE",
-            f"{file} cannot be read: {error.strerror}",
-            "Check the path and its permissions",
-        ) from error
 
 
 def _artifact_row(each: "download_pb2.Artifact") -> dict[str, Any]:

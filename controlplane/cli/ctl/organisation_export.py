@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,10 +14,8 @@ from controlplane.runtime.refusal import Kind, Refusal
 
 if TYPE_CHECKING:
     from controlplane.cli.ctl.connection import Connection
-    from wire.v1.common_pb2 import PageRequest
 
-#: Of a page, and of lists that do not come in pages.
-_PAGE_SIZE = 100
+#: As many as the server gives; they do not come in pages.
 _MOST_SEAT_CHANGES = 500
 
 #: The name of what a line is about, and the answers that it comes in.
@@ -87,27 +86,15 @@ def _money(connection: "Connection") -> Iterator[_Source]:
     from wire.v1.notice_pb2_grpc import NoticeServiceStub
 
     billing, notices = BillingServiceStub(connection.channel), NoticeServiceStub(connection.channel)
-
-    def invoices(page: "PageRequest") -> Any:
-        return connection.call(billing.ListInvoices, billing_pb2.ListInvoicesRequest(page=page))
-
-    def payments(page: "PageRequest") -> Any:
-        return connection.call(billing.ListPayments, billing_pb2.ListPaymentsRequest(page=page))
-
-    def refunds(page: "PageRequest") -> Any:
-        return connection.call(billing.ListRefunds, billing_pb2.ListRefundsRequest(page=page))
-
-    def told(page: "PageRequest") -> Any:
-        return connection.call(notices.ListNotices, notice_pb2.ListNoticesRequest(page=page))
-
-    yield "invoice", _paged(invoices, "invoices")
-    yield "payment", _paged(payments, "payments")
-    yield "refund", _paged(refunds, "refunds")
+    rows = partial(_rows, connection)
+    yield "invoice", rows(billing.ListInvoices, billing_pb2.ListInvoicesRequest, "invoices")
+    yield "payment", rows(billing.ListPayments, billing_pb2.ListPaymentsRequest, "payments")
+    yield "refund", rows(billing.ListRefunds, billing_pb2.ListRefundsRequest, "refunds")
     methods = connection.call(billing.ListPaymentMethods, billing_pb2.ListPaymentMethodsRequest())
     yield "payment_method", map(_plain, methods.methods)
+    told = rows(notices.ListNotices, notice_pb2.ListNoticesRequest, "notices")
     full = (
-        connection.call(notices.GetNotice, notice_pb2.GetNoticeRequest(notice_id=each["notice_id"]))
-        for each in _paged(told, "notices")
+        connection.call(notices.GetNotice, notice_pb2.GetNoticeRequest(notice_id=each["notice_id"])) for each in told
     )
     yield "notice", map(_plain, full)
 
@@ -118,52 +105,35 @@ def _devices(connection: "Connection") -> Iterator[_Source]:
     from wire.v1.fleet_pb2_grpc import FleetServiceStub
 
     fleet, commands = FleetServiceStub(connection.channel), CommandServiceStub(connection.channel)
-
-    def devices(page: "PageRequest") -> Any:
-        return connection.call(fleet.ListDevices, fleet_pb2.ListDevicesRequest(page=page))
-
-    def detections(page: "PageRequest") -> Any:
-        return connection.call(fleet.ListDetections, fleet_pb2.ListDetectionsRequest(page=page))
-
-    def requested(page: "PageRequest") -> Any:
-        return connection.call(commands.ListCommands, command_pb2.ListCommandsRequest(page=page))
-
-    yield "device", _paged(devices, "devices")
-    yield "detection", _paged(detections, "detections")
-    yield "command", _paged(requested, "commands")
+    rows = partial(_rows, connection)
+    yield "device", rows(fleet.ListDevices, fleet_pb2.ListDevicesRequest, "devices")
+    yield "detection", rows(fleet.ListDetections, fleet_pb2.ListDetectionsRequest, "detections")
+    yield "command", rows(commands.ListCommands, command_pb2.ListCommandsRequest, "commands")
 
 
 def _people(connection: "Connection") -> Iterator[_Source]:
     from wire.v1 import account_pb2
     from wire.v1.account_pb2_grpc import AccountServiceStub
 
-    accounts = AccountServiceStub(connection.channel)
-
-    def people(page: "PageRequest") -> Any:
-        return connection.call(accounts.ListPeople, account_pb2.ListPeopleRequest(page=page))
-
-    def tokens(page: "PageRequest") -> Any:
-        return connection.call(accounts.ListTokens, account_pb2.ListTokensRequest(page=page))
-
-    def audit(page: "PageRequest") -> Any:
-        return connection.call(accounts.ListAudit, account_pb2.ListAuditRequest(page=page))
-
-    yield "person", _paged(people, "people")
-    yield "token", _paged(tokens, "tokens")
-    yield "audit", _paged(audit, "entries")
+    accounts, rows = AccountServiceStub(connection.channel), partial(_rows, connection)
+    yield "person", rows(accounts.ListPeople, account_pb2.ListPeopleRequest, "people")
+    yield "token", rows(accounts.ListTokens, account_pb2.ListTokensRequest, "tokens")
+    yield "audit", rows(accounts.ListAudit, account_pb2.ListAuditRequest, "entries")
 
 
-def _paged(ask: Callable[["PageRequest"], Any], field: str) -> Iterator[dict[str, Any]]:
-    """Every row of a list; a page is asked for when it is needed, so that memory stays flat."""
-    from wire.v1.common_pb2 import PageRequest
+def _rows(connection: "Connection", method: Any, request: Callable[..., Any], field: str) -> Iterator[dict[str, Any]]:
+    """Every row of a list that comes in pages.
 
-    token = ""
-    while True:
-        answer = ask(PageRequest(page_size=_PAGE_SIZE, page_token=token))
+    Args:
+        connection: Signed in.
+        method: Of a stub.
+        request: What it takes.
+        field: Of its answer, with the rows.
+    """
+    from controlplane.cli.ctl.pages import answers
+
+    for answer in answers(lambda page: connection.call(method, request(page=page))):
         yield from map(_plain, getattr(answer, field))
-        token = answer.next_page_token
-        if not token:
-            return
 
 
 def _plain(message: Any) -> dict[str, Any]:

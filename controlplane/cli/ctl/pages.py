@@ -1,11 +1,27 @@
 """Lists that come in pages, followed as far as somebody wants to read."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from wire.v1.common_pb2 import PageRequest
 
 PAGE_SIZE = 100
+
+
+def answers(ask: Callable[[PageRequest], Any], page_size: int = PAGE_SIZE) -> Iterator[Any]:
+    """Every page of a list, each asked for when it is wanted, so that memory stays flat.
+
+    Args:
+        ask: Gets one page.
+        page_size: Rows of a page.
+    """
+    token = ""
+    while True:
+        answer = ask(PageRequest(page_size=page_size, page_token=token))
+        yield answer
+        token = answer.next_page_token
+        if not token:
+            return
 
 
 def first_rows(

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from controlplane.cli.named_files import opened
 from controlplane.cli.server.options import DataDirOption
 from controlplane.cli.server.output import Output, OutputOption, reporting, show
 from controlplane.config import ServerConfig, read_config
-from controlplane.runtime.refusal import Kind, Refusal
 
 if TYPE_CHECKING:
     from controlplane.catalog.difference import Difference
@@ -68,16 +68,8 @@ def list_versions(data_dir: DataDirOption, *, output: OutputOption = Output.TEXT
 def _read(file: Path) -> "Catalog":
     from controlplane.catalog.document import read_catalog
 
-    try:
-        return read_catalog(file.read_bytes())
-    except OSError as error:
-        raise Refusal(
-            Kind.INVALID,
-            "CATALOG_UNREADABLE",
-            f"the catalog {file} cannot be read: {error.strerror}",
-            "Check the path and its permissions",
-            facts={"file": str(file)},
-        ) from error
+    with opened(file, code="CATALOG_UNREADABLE", called="the catalog ") as content:
+        return read_catalog(content.read())
 
 
 async def _apply(config: ServerConfig, content: "Catalog", *, keep: bool) -> "tuple[Applied, Difference]":

@@ -2,15 +2,17 @@
 
 import asyncio
 import hashlib
+from contextlib import AbstractContextManager
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from controlplane.cli.named_files import opened
 from controlplane.cli.server.options import DataDirOption
 from controlplane.cli.server.output import Output, OutputOption, reporting, show
 from controlplane.config import ServerConfig, read_config
-from controlplane.runtime.refusal import Kind, Refusal
 
 if TYPE_CHECKING:
     from controlplane.downloads.model import DownloadTable
@@ -30,7 +32,8 @@ def apply(
         from controlplane.downloads.document import read_downloads
 
         config = read_config(data_dir.absolute())
-        table = read_downloads(_bytes(file))
+        with _named(file) as content:
+            table = read_downloads(content.read())
         changed = asyncio.run(_apply(config, table))
         show(
             output,
@@ -57,7 +60,9 @@ def describe(
     with reporting(output):
         from controlplane.downloads.document import read_downloads
 
-        size, sha256 = _measure(file)
+        with _named(file) as content:
+            sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+            size = content.tell()
         entry: dict[str, str | int] = {
             "os": os,
             "architecture": architecture,
@@ -83,30 +88,8 @@ async def _apply(config: ServerConfig, table: "DownloadTable") -> bool:
         return await server.plane.downloads.apply(uow, table)
 
 
-def _bytes(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise _unreadable(file, error) from error
-
-
-def _measure(file: Path) -> tuple[int, str]:
-    try:
-        with file.open("rb") as opened:
-            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
-            return opened.tell(), sha256
-    except OSError as error:
-        raise _unreadable(file, error) from error
-
-
-def _unreadable(file: Path, error: OSError) -> Refusal:
-    return Refusal(
-        Kind.INVALID,
-        "DOWNLOADS_UNREADABLE",
-        f"the file {file} cannot be read: {error.strerror}",
-        "Check the path and its permissions",
-        facts={"file": str(file)},
-    )
+def _named(file: Path) -> AbstractContextManager[BufferedReader]:
+    return opened(file, code="DOWNLOADS_UNREADABLE", called="the file ")
 
 
 def _format(file: Path) -> str:

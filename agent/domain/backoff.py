@@ -17,6 +17,11 @@ MAX_RETRY_AFTER_S = 3_600.0
 _MAX_DOUBLINGS = 64
 
 
+def ceiling_after(attempt: int, *, base_s: float, ceiling_s: float) -> float:
+    """What no wait after so many failures in a row, 1 or more, is longer than, seconds; see `next_delay`."""
+    return min(ceiling_s, base_s * 2.0 ** min(max(attempt, 1) - 1, _MAX_DOUBLINGS))
+
+
 def next_delay(
     attempt: int,
     retry_after_s: float,
@@ -34,6 +39,5 @@ def next_delay(
         base_s: The ceiling after the first failure.
         ceiling_s: No ceiling is higher.
     """
-    doublings = min(max(attempt, 1) - 1, _MAX_DOUBLINGS)
-    jitter = randomness.uniform(0.0, min(ceiling_s, base_s * 2.0**doublings))
+    jitter = randomness.uniform(0.0, ceiling_after(attempt, base_s=base_s, ceiling_s=ceiling_s))
     return min(max(retry_after_s, 0.0), MAX_RETRY_AFTER_S) + jitter
