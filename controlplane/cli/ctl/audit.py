@@ -9,7 +9,6 @@ from controlplane.cli.ctl.output import (
     LimitOption,
     Output,
     OutputOption,
-    note,
     reporting,
     say_json,
     say_table,
@@ -49,7 +48,7 @@ def list_audit(
 
         with connected(load_session(config_dir)) as connection:
             stub = AccountServiceStub(connection.channel)
-            found, more = first_rows(
+            found = first_rows(
                 lambda page: connection.call(
                     stub.ListAudit,
                     ListAuditRequest(page=page, subject=subject, actor=actor, action_prefix=action),
@@ -57,8 +56,6 @@ def list_audit(
                 lambda answer: map(_row, answer.entries),
                 limit,
             )
-        if more:
-            note(f"there are more than {limit}: use --limit")
         if output is Output.JSON:
             say_json(found)
             return

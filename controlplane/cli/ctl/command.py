@@ -71,7 +71,7 @@ def list_commands(
         states = [CommandState.Value(f"COMMAND_STATE_{each.name}") for each in state or []]
         with connected(load_session(config_dir)) as connection:
             stub = CommandServiceStub(connection.channel)
-            found, more = first_rows(
+            found = first_rows(
                 lambda page: connection.call(
                     stub.ListCommands,
                     ListCommandsRequest(page=page, device_id=device, states=states, campaign_id=campaign),
@@ -79,8 +79,6 @@ def list_commands(
                 lambda answer: map(command_row, answer.commands),
                 limit,
             )
-        if more:
-            note(f"there are more than {limit}: use --limit")
         if output is Output.JSON:
             say_json(found)
             return
@@ -240,13 +238,11 @@ def list_campaigns(config_dir: ConfigDirOption, *, limit: LimitOption = 20, outp
 
         with connected(load_session(config_dir)) as connection:
             stub = CommandServiceStub(connection.channel)
-            found, more = first_rows(
+            found = first_rows(
                 lambda page: connection.call(stub.ListCampaigns, ListCampaignsRequest(page=page)),
                 lambda answer: map(campaign_row, answer.campaigns),
                 limit,
             )
-        if more:
-            note(f"there are more than {limit}: use --limit")
         if output is Output.JSON:
             say_json(found)
             return

@@ -14,7 +14,6 @@ from controlplane.cli.ctl.output import (
     LimitOption,
     Output,
     OutputOption,
-    note,
     reporting,
     say,
     say_json,
@@ -69,13 +68,11 @@ def list_bundles(
 
         with connected(load_session(config_dir)) as connection:
             stub = DiagnosticsServiceStub(connection.channel)
-            found, more = first_rows(
+            found = first_rows(
                 lambda page: connection.call(stub.ListBundles, ListBundlesRequest(page=page, device_id=device)),
                 lambda answer: map(bundle_row, answer.bundles),
                 limit,
             )
-        if more:
-            note(f"there are more than {limit}: use --limit")
         if output is Output.JSON:
             say_json(found)
             return

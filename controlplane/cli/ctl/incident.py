@@ -12,7 +12,6 @@ from controlplane.cli.ctl.output import (
     ListingOption,
     Output,
     OutputOption,
-    note,
     reporting,
     say,
     say_csv,
@@ -56,13 +55,11 @@ def list_incidents(
         wanted = [IncidentStatus.Value(f"INCIDENT_STATUS_{each.name}") for each in status or []]
         with connected(load_session(config_dir)) as connection:
             stub = IncidentServiceStub(connection.channel)
-            found, more = first_rows(
+            found = first_rows(
                 lambda page: connection.call(stub.ListIncidents, ListIncidentsRequest(page=page, statuses=wanted)),
                 lambda answer: map(incident_row, answer.incidents),
                 limit,
             )
-        if more:
-            note(f"there are more than {limit}: use --limit")
         if output is Listing.JSON:
             say_json(found)
         elif output is Listing.CSV:

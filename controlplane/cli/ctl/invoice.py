@@ -52,13 +52,11 @@ def list_invoices(
 
         with connected(load_session(config_dir)) as connection:
             stub = BillingServiceStub(connection.channel)
-            found, more = first_rows(
+            found = first_rows(
                 lambda page: connection.call(stub.ListInvoices, ListInvoicesRequest(page=page)),
                 lambda answer: map(invoice_row, answer.invoices),
                 limit,
             )
-        if more:
-            note(f"there are more than {limit}: use --limit")
         if output is Output.JSON:
             say_json(found)
             return

@@ -9,7 +9,6 @@ from controlplane.cli.ctl.output import (
     LimitOption,
     Output,
     OutputOption,
-    note,
     reporting,
     say,
     say_fields,
@@ -40,13 +39,11 @@ def list_notices(
 
         with connected(load_session(config_dir)) as connection:
             stub = NoticeServiceStub(connection.channel)
-            found, more = first_rows(
+            found = first_rows(
                 lambda page: connection.call(stub.ListNotices, ListNoticesRequest(page=page)),
                 lambda answer: map(_row, answer.notices),
                 limit,
             )
-        if more:
-            note(f"there are more than {limit}: use --limit")
         if output is Output.JSON:
             say_json(found)
             return

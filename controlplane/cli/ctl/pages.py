@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from controlplane.cli.ctl.output import note
 from wire.v1.common_pb2 import PageRequest
 
 PAGE_SIZE = 100
@@ -26,8 +27,8 @@ def answers(ask: Callable[[PageRequest], Any], page_size: int = PAGE_SIZE) -> It
 
 def first_rows(
     ask: Callable[[PageRequest], Any], rows_of: Callable[[Any], Iterable[dict[str, Any]]], limit: int
-) -> tuple[list[dict[str, Any]], bool]:
-    """The first rows of a list, and whether there are more.
+) -> list[dict[str, Any]]:
+    """The first rows of a list; says on standard error if there are more.
 
     Args:
         ask: Gets one page.
@@ -41,4 +42,7 @@ def first_rows(
         found.extend(rows_of(answer))
         token = answer.next_page_token
         if not token or len(found) >= limit:
-            return found, bool(token)
+            break
+    if token:
+        note(f"there are more than {limit}: use --limit")
+    return found

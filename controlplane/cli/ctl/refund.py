@@ -10,7 +10,6 @@ from controlplane.cli.ctl.output import (
     LimitOption,
     Output,
     OutputOption,
-    note,
     reporting,
     say,
     say_fields,
@@ -118,13 +117,11 @@ def list_refunds(
 
         with connected(load_session(config_dir)) as connection:
             stub = BillingServiceStub(connection.channel)
-            found, more = first_rows(
+            found = first_rows(
                 lambda page: connection.call(stub.ListRefunds, ListRefundsRequest(page=page)),
                 lambda answer: map(refund_row, answer.refunds),
                 limit,
             )
-        if more:
-            note(f"there are more than {limit}: use --limit")
         if output is Output.JSON:
             say_json(found)
             return

@@ -10,7 +10,6 @@ from controlplane.cli.ctl.output import (
     LimitOption,
     Output,
     OutputOption,
-    note,
     reporting,
     say,
     say_fields,
@@ -94,13 +93,11 @@ def list_tokens(
 
         with connected(load_session(config_dir)) as connection:
             stub = AccountServiceStub(connection.channel)
-            found, more = first_rows(
+            found = first_rows(
                 lambda page: connection.call(stub.ListTokens, ListTokensRequest(page=page)),
                 lambda answer: map(_row, answer.tokens),
                 limit,
             )
-        if more:
-            note(f"there are more than {limit}: use --limit")
         if output is Output.JSON:
             say_json(found)
             return

@@ -10,7 +10,6 @@ from controlplane.cli.ctl.output import (
     LimitOption,
     Output,
     OutputOption,
-    note,
     reporting,
     say,
     say_fields,
@@ -45,13 +44,11 @@ def list_people(
 
         with connected(load_session(config_dir)) as connection:
             stub = AccountServiceStub(connection.channel)
-            found, more = first_rows(
+            found = first_rows(
                 lambda page: connection.call(stub.ListPeople, ListPeopleRequest(page=page)),
                 lambda answer: map(_row, answer.people),
                 limit,
             )
-        if more:
-            note(f"there are more than {limit}: use --limit")
         if output is Output.JSON:
             say_json(found)
             return

@@ -105,13 +105,11 @@ def list_dead(config_dir: ConfigDirOption, *, limit: LimitOption = 100, output: 
 
         with connected(load_session(config_dir)) as connection:
             stub = WebhookServiceStub(connection.channel)
-            found, more = first_rows(
+            found = first_rows(
                 lambda page: connection.call(stub.ListDeadDeliveries, ListDeadDeliveriesRequest(page=page)),
                 lambda answer: map(dead_row, answer.deliveries),
                 limit,
             )
-        if more:
-            note(f"there are more than {limit}: use --limit")
         if output is Output.JSON:
             say_json(found)
             return
