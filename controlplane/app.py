@@ -58,7 +58,6 @@ from controlplane.licensing.seat_desk import SeatDesk
 from controlplane.licensing.seating import Seating
 from controlplane.licensing.seats import Seats
 from controlplane.licensing.service import LicensingService
-from controlplane.licensing.terms import TermsReader
 from controlplane.notices.mail import Mail, MailFolder, MailHeld, SmtpMail, SmtpSettings
 from controlplane.notices.service import NoticeService
 from controlplane.policies.service import PolicyService
@@ -70,6 +69,7 @@ from controlplane.runtime.randomness import Randomness, SystemRandomness
 from controlplane.runtime.refusal import Kind, Refusal
 from controlplane.runtime.tenant_time import TenantTimes
 from controlplane.storage.database import Database
+from controlplane.subscription_terms import TermsReader
 from controlplane.subscriptions.charging import Charging
 from controlplane.subscriptions.desk import SubscriptionDesk
 from controlplane.subscriptions.ports import SeatBook

@@ -35,13 +35,8 @@ DESTROY_EXPIRED_EVERY: Final = timedelta(hours=1)
 SETTLE_FLEETS_EVERY: Final = timedelta(seconds=15)
 
 
-async def job_runner(plane: ControlPlane, owner: str) -> JobRunner:
-    """The runner of every durable job, with the recurring ones armed.
-
-    Args:
-        plane: What the jobs are about.
-        owner: Names this process among the replicas.
-    """
+async def arm_jobs(plane: ControlPlane) -> None:
+    """Have every recurring job run, and every subscription looked at: what a program that runs jobs does first."""
     async with plane.database.transaction() as uow:
         now = plane.clocks.wall.now()
         await ensure_recurring(uow, kind=SWEEP_ENTITLEMENTS, every=SWEEP_EVERY, first_at=now)
@@ -50,6 +45,15 @@ async def job_runner(plane: ControlPlane, owner: str) -> JobRunner:
         await ensure_recurring(uow, kind=SETTLE_FLEETS, every=SETTLE_FLEETS_EVERY, first_at=now)
         await ensure_recurring(uow, kind=COMPARE_CHARGES, every=COMPARE_CHARGES_EVERY, first_at=now)
     await plane.lives.lifecycle.arm_everything()
+
+
+def job_runner(plane: ControlPlane, owner: str) -> JobRunner:
+    """The runner of every durable job.
+
+    Args:
+        plane: What the jobs are about.
+        owner: Names this process among the replicas.
+    """
     return JobRunner(
         database=plane.database,
         wall=plane.clocks.wall,

@@ -12,7 +12,7 @@ from controlplane.commands.rpc import CommandExchangeRpc
 from controlplane.config import ServerConfig
 from controlplane.connecting import build_streams, bus_of
 from controlplane.devices.connections import Connections, StreamSettings
-from controlplane.job_handlers import job_runner, outward_runner
+from controlplane.job_handlers import arm_jobs, job_runner, outward_runner
 from controlplane.licensing.rpc import EnrollmentSettings
 from controlplane.monitoring import Backlog, Monitor, ServerFigures
 from controlplane.runtime.job_board import lag
@@ -95,6 +95,7 @@ async def serve(
             is wrong with a key file.
     """
     async with opened(config) as server, AsyncExitStack() as running:
+        await arm_jobs(server.plane)
         ready(await _start(server, options, running))
         async with asyncio.TaskGroup() as tasks:
             endless = [
@@ -189,6 +190,7 @@ async def run_jobs(config: ServerConfig, until: datetime | None) -> RunReport:
                 f"it is {now.isoformat(timespec='seconds')}: jobs of the future run only in a sandbox",
                 "Leave --until out; or name a sandbox with --org",
             )
+        await arm_jobs(server.plane)
         return await server.runner.run_until(until or now)
 
 
@@ -205,6 +207,7 @@ async def move_sandbox(config: ServerConfig, org_id: str, until: datetime) -> Ru
     """
     run = failed = 0
     async with opened(config) as server:
+        await arm_jobs(server.plane)
         while True:
             moved = await server.sandbox.advance(org_id, until)
             run, failed = run + moved.run, failed + moved.failed
@@ -227,7 +230,7 @@ async def opened(config: ServerConfig) -> AsyncIterator[Opened]:
         await check_schema(database)
         plane = app.build(database, keys, app.system_clocks(), commerce, bus)
         owner = new_id(plane.randomness, "srv")
-        runner = await job_runner(plane, owner)
+        runner = job_runner(plane, owner)
         desk = SandboxDesk(
             database=database,
             wall=plane.clocks.wall,

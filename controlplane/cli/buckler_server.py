@@ -1,12 +1,14 @@
 """`buckler-server`, for whoever runs the control plane. One file per command in `controlplane.cli.server`."""
 
 import os
+import sys
 
 # gRPC's C library writes to stderr on its own; our sentences say what went wrong. Read when gRPC is imported.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import typer
 
+from controlplane.cli.program import run_program
 from controlplane.cli.server.catalog import catalog
 from controlplane.cli.server.doctor import doctor
 from controlplane.cli.server.downloads import downloads
@@ -44,4 +46,4 @@ app.command()(doctor)
 
 def main() -> None:
     """The entry point of the installed program."""
-    app()
+    sys.exit(run_program(app, "buckler-server", sys.argv[1:]))

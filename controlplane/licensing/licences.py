@@ -8,9 +8,9 @@ from controlplane.catalog.model import AccessLevel
 from controlplane.devices.model import Device, DeviceLicence
 from controlplane.licensing.issuing import Entitlement, EntitlementIssuer
 from controlplane.licensing.model import Basis, basis_of, needs_new
+from controlplane.licensing.ports import Terms
 from controlplane.licensing.seat_rules import REASON_OF_LOSS, Change
 from controlplane.licensing.seats import Seat, SeatChange, Seats
-from controlplane.licensing.terms import TermsReader
 from controlplane.runtime.clock import Clock
 from controlplane.storage.database import UnitOfWork
 
@@ -25,7 +25,7 @@ class DeviceLicences:
         clock: Business time.
     """
 
-    def __init__(self, *, seats: Seats, terms: TermsReader, issuer: EntitlementIssuer, clock: Clock) -> None:
+    def __init__(self, *, seats: Seats, terms: Terms, issuer: EntitlementIssuer, clock: Clock) -> None:
         self._seats = seats
         self._terms = terms
         self._issuer = issuer

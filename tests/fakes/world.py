@@ -38,12 +38,12 @@ from controlplane.licensing.seat_desk import SeatDesk, SeatWish
 from controlplane.licensing.seating import Seating
 from controlplane.licensing.seats import Seat, Seats
 from controlplane.licensing.service import Activated, Activation, LicensingService
-from controlplane.licensing.terms import TermsReader
 from controlplane.runtime.clock import SystemClock
 from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, Role
 from controlplane.runtime.randomness import Randomness, SystemRandomness, new_id
 from controlplane.runtime.tenant_time import TenantTimes
 from controlplane.storage.database import Database
+from controlplane.subscription_terms import TermsReader
 from controlplane.subscriptions.model import Renewal
 from controlplane.subscriptions.service import SubscriptionService
 from tests.fakes.certificate_requests import DeviceKey
