@@ -15,6 +15,8 @@ from controlplane.devices.connections import Connections, StreamSettings
 from controlplane.job_handlers import job_runner, outward_runner
 from controlplane.licensing.rpc import EnrollmentSettings
 from controlplane.monitoring import Backlog, Monitor, ServerFigures
+from controlplane.retention.rules import Periods
+from controlplane.retention.service import standings_of
 from controlplane.runtime.job_board import lag
 from controlplane.runtime.job_runner import JobRunner, RunReport
 from controlplane.runtime.meters import MeterInterceptor
@@ -50,11 +52,16 @@ class ServeOptions:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A control plane whose database fits this code, the runner of its jobs, and who moves sandboxes."""
+    """A control plane whose database fits this code, the runner of its jobs, and who moves sandboxes.
+
+    Attributes:
+        periods: How long what grows is kept.
+    """
 
     plane: app.ControlPlane
     runner: JobRunner
     sandbox: SandboxDesk
+    periods: Periods
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +128,7 @@ async def _start(server: Opened, options: ServeOptions, running: AsyncExitStack)
         wall=plane.clocks.wall,
         randomness=plane.randomness,
     )
-    monitor = _monitor(plane, streams.connections)
+    monitor = _monitor(plane, streams.connections, server.periods)
     around = MeterInterceptor(monitor.calls), listeners.interceptor(plane)
     listener = listeners.device_listener(
         plane,
@@ -160,11 +167,12 @@ async def _start_web(
     return web.address
 
 
-def _monitor(plane: app.ControlPlane, connections: Connections) -> Monitor:
+def _monitor(plane: app.ControlPlane, connections: Connections, periods: Periods) -> Monitor:
     async def backlog() -> Backlog:
         async with plane.database.reading() as connection:
             waited = await lag(connection, plane.clocks.business.now())
-            return Backlog(waited.total_seconds(), await open_counts(connection))
+            rules = await standings_of(connection, periods)
+            return Backlog(waited.total_seconds(), await open_counts(connection), rules)
 
     figures = ServerFigures(connections, plane.bus, plane.database.pool_use)
     return Monitor(figures, backlog, plane.clocks.wall)
@@ -227,7 +235,7 @@ async def opened(config: ServerConfig) -> AsyncIterator[Opened]:
         await check_schema(database)
         plane = app.build(database, keys, app.system_clocks(), commerce, bus)
         owner = new_id(plane.randomness, "srv")
-        runner = await job_runner(plane, owner)
+        runner = await job_runner(plane, owner, config.periods)
         desk = SandboxDesk(
             database=database,
             wall=plane.clocks.wall,
@@ -236,7 +244,7 @@ async def opened(config: ServerConfig) -> AsyncIterator[Opened]:
             owner=owner,
             live_money=config.billing.moves_real_money,
         )
-        yield Opened(plane, runner, desk)
+        yield Opened(plane, runner, desk, config.periods)
     finally:
         await database.close()
 

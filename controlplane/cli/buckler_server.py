@@ -15,6 +15,7 @@ from controlplane.cli.server.jobs import jobs
 from controlplane.cli.server.keys import keys
 from controlplane.cli.server.migrate import migrate
 from controlplane.cli.server.organisation import organisation
+from controlplane.cli.server.retention import retention
 from controlplane.cli.server.serve import serve
 from controlplane.cli.server.signatures import signatures
 from controlplane.cli.server.subscription import subscription
@@ -33,6 +34,7 @@ app.command()(migrate)
 app.add_typer(catalog, name="catalog")
 app.add_typer(downloads, name="downloads")
 app.add_typer(jobs, name="jobs")
+app.add_typer(retention, name="retention")
 app.add_typer(organisation, name="organisation")
 app.add_typer(user, name="user")
 app.add_typer(keys, name="keys")
