@@ -3,7 +3,21 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Select, Table, Text, and_, exists, func, literal_column, not_, or_, select, true
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Select,
+    Table,
+    Text,
+    and_,
+    exists,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+    true,
+)
 from sqlalchemy.sql.selectable import FromClause, ScalarSelect
 
 from controlplane.retention.rules import Only, Related, Rule, Test
@@ -69,7 +83,7 @@ def oldest(rule: Rule) -> Select[Any]:
         .correlate(org_id.table)
         .scalar_subquery()
     )
-    each = select(first.label("first")).subquery()
+    each = select(first.label("first")).select_from(org_id.table).subquery()
     return select(func.min(each.c.first))
 
 

@@ -38,7 +38,8 @@ class PostgresServer:
         if not self.templates:
             template = await self.new_database()
             database = Database(self.url(template))
-            await upgrade(database)
+            # Each partition is half a dozen files to copy for every test.
+            await upgrade(database, partitions=2)
             await database.close()
             self.templates.append(template)
         name = url.partition("@/")[2].partition("?")[0]

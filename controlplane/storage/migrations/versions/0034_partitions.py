@@ -1,4 +1,4 @@
-"""On PostgreSQL, tables that grow with devices and time become hash partitions by organisation; SQLite keeps whole ones.
+"""On PostgreSQL, what grows with devices and time becomes hash partitions by organisation; SQLite keeps them whole.
 
 Nothing else changes: names, columns, keys, indexes, triggers and references stay as they were, rows are moved. Their
 order and meaning are the same; a query that names its organisation reads one partition.
@@ -8,16 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from alembic import op
+from alembic import context, op
 
 revision = "0034"
 down_revision = "0033"
 branch_labels = None
 depends_on = None
 
-PARTITIONS = 16
-#: Referred-to before referring.
-TABLES = ("audit", "idempotent_requests", "commands", "entitlements", "detections", "incident_devices", "seat_changes")
+TABLES = ("audit", "commands", "detections", "entitlements", "incident_devices")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +30,16 @@ class _Definition:
 def upgrade() -> None:
     if op.get_bind().dialect.name != "postgresql":
         return
+    partitions = context.config.attributes["partitions"]
     for table in TABLES:
-        _partition(table)
+        _partition(table, partitions)
 
 
-def _partition(table: str) -> None:
+def _partition(table: str, partitions: int) -> None:
     constraints = _asked(
         "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint "
-        "WHERE conrelid = CAST(:table AS regclass) AND contype IN ('p', 'u', 'f', 'c') ORDER BY contype = 'f', conname",
+        "WHERE conrelid = CAST(:table AS regclass) AND contype IN ('p', 'u', 'f', 'c') AND conparentid = 0 "
+        "ORDER BY contype = 'f', conname",
         table,
     )
     references = _asked(
@@ -62,10 +62,10 @@ def _partition(table: str) -> None:
         op.execute(f'ALTER TABLE {reference.table} DROP CONSTRAINT "{reference.name}"')
     op.execute(f"ALTER TABLE {table} RENAME TO {table}_whole")
     op.execute(f"CREATE TABLE {table} (LIKE {table}_whole INCLUDING DEFAULTS) PARTITION BY HASH (org_id)")
-    for number in range(PARTITIONS):
+    for number in range(partitions):
         op.execute(
             f"CREATE TABLE {table}_p{number:02} PARTITION OF {table} "
-            f"FOR VALUES WITH (MODULUS {PARTITIONS}, REMAINDER {number})"
+            f"FOR VALUES WITH (MODULUS {partitions}, REMAINDER {number})"
         )
     op.execute(f"INSERT INTO {table} SELECT * FROM {table}_whole")  # noqa: S608 -- names of ours
     # Names of indexes are free again after this.
