@@ -40,11 +40,13 @@ class Backlog:
         job_lag_s: Seconds for which the oldest job that is due has been so; 0: none is.
         commands: Commands that are not over, by state.
         retention: What is kept for how long.
+        dead_reports: Reports of devices that could not be stored.
     """
 
     job_lag_s: float = 0.0
     commands: Mapping[str, int] = field(default_factory=dict)
     retention: Sequence[RuleStanding] = ()
+    dead_reports: int = 0
 
 
 class ServerFigures(Collector):
@@ -93,6 +95,9 @@ class ServerFigures(Collector):
                 waiting.add_metric([state], count)
             yield waiting
             yield from _kept(self.backlog.retention)
+            yield GaugeMetricFamily(
+                "buckler_dead_reports", "Reports that could not be stored.", self.backlog.dead_reports
+            )
 
 
 def _kept(rules: Sequence[RuleStanding]) -> Iterator[Metric]:

@@ -11,7 +11,10 @@ from controlplane.commands.rows import open_counts
 from controlplane.commands.rpc import CommandExchangeRpc
 from controlplane.config import ServerConfig
 from controlplane.connecting import build_streams, bus_of
+from controlplane.detections.buffered_intake import BufferedIntake
+from controlplane.detections.dead_reports import count_dead
 from controlplane.devices.connections import Connections, StreamSettings
+from controlplane.intake import IntakeFigures, buffer_of
 from controlplane.job_handlers import job_runner, outward_runner
 from controlplane.licensing.rpc import EnrollmentSettings
 from controlplane.monitoring import Backlog, Monitor, ServerFigures
@@ -98,11 +101,12 @@ async def serve(
         ready: Told once every port answers.
 
     Raises:
-        Refusal: SCHEMA_OUTDATED, SCHEMA_NEWER, PORT_IN_USE, LISTEN_FORBIDDEN, LISTEN_FAILED, or what
-            is wrong with a key file.
+        Refusal: SCHEMA_OUTDATED, SCHEMA_NEWER, PORT_IN_USE, LISTEN_FORBIDDEN, LISTEN_FAILED, JETSTREAM_OFF, or
+            what is wrong with a key file.
     """
     async with opened(config) as server, AsyncExitStack() as running:
-        ready(await _start(server, options, running))
+        buffer = await buffer_of(config.bus, server.plane)
+        ready(await _start(server, options, running, buffer))
         async with asyncio.TaskGroup() as tasks:
             endless = [
                 tasks.create_task(server.runner.run_forever()),
@@ -110,12 +114,16 @@ async def serve(
                 tasks.create_task(server.plane.fleet.freshness.run_forever()),
                 tasks.create_task(server.plane.bus.run()),
             ]
+            if buffer is not None:
+                endless.append(tasks.create_task(buffer.run()))
             await stop.wait()
             for task in endless:
                 task.cancel()
 
 
-async def _start(server: Opened, options: ServeOptions, running: AsyncExitStack) -> Serving:
+async def _start(
+    server: Opened, options: ServeOptions, running: AsyncExitStack, buffer: BufferedIntake | None
+) -> Serving:
     """Start every port; each is stopped with `running`, the last one first."""
     plane = server.plane
     # Last of all: no contact comes any more.
@@ -129,12 +137,15 @@ async def _start(server: Opened, options: ServeOptions, running: AsyncExitStack)
         randomness=plane.randomness,
     )
     monitor = _monitor(plane, streams.connections, server.periods)
+    if buffer is not None:
+        monitor.registry.register(IntakeFigures(buffer.counts))
     around = MeterInterceptor(monitor.calls), listeners.interceptor(plane)
     listener = listeners.device_listener(
         plane,
         options.device_listen or _next_port(options.listen),
         streams=streams,
         check_in_interval_s=options.check_in_interval_s,
+        intake=buffer,
     )
     devices = await start_server(listener, *around)
     running.push_async_callback(devices.stop)
@@ -172,7 +183,8 @@ def _monitor(plane: app.ControlPlane, connections: Connections, periods: Periods
         async with plane.database.reading() as connection:
             waited = await lag(connection, plane.clocks.business.now())
             rules = await standings_of(connection, periods)
-            return Backlog(waited.total_seconds(), await open_counts(connection), rules)
+            commands, dead = await open_counts(connection), await count_dead(connection)
+            return Backlog(waited.total_seconds(), commands, rules, dead)
 
     figures = ServerFigures(connections, plane.bus, plane.database.pool_use)
     return Monitor(figures, backlog, plane.clocks.wall)

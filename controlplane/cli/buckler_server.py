@@ -8,6 +8,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 import typer
 
 from controlplane.cli.server.catalog import catalog
+from controlplane.cli.server.detections import detections
 from controlplane.cli.server.doctor import doctor
 from controlplane.cli.server.downloads import downloads
 from controlplane.cli.server.init import init
@@ -32,6 +33,7 @@ app.command()(init)
 app.command()(serve)
 app.command()(migrate)
 app.add_typer(catalog, name="catalog")
+app.add_typer(detections, name="detections")
 app.add_typer(downloads, name="downloads")
 app.add_typer(jobs, name="jobs")
 app.add_typer(retention, name="retention")

@@ -21,6 +21,7 @@ from controlplane.runtime.idempotency import RequestKey, claim, remember
 from controlplane.runtime.paging import Page
 from controlplane.runtime.principal import DevicePrincipal
 from controlplane.runtime.tables import sandbox_clocks
+from controlplane.runtime.tenant_time import TenantTimes
 from controlplane.storage.database import Database
 from tests.fakes.clock import SOME_MONDAY
 from tests.fakes.every_table import load_every_table
@@ -129,7 +130,9 @@ async def test_sandboxes_forget_at_their_own_time_and_what_is_kept_for_ever_stay
     async with world.database.transaction() as uow:
         ahead = insert(sandbox_clocks).values(org_id=sandbox.org_id, offset_us=KEPT // timedelta(microseconds=1) + 1)
         await uow.connection.execute(ahead)
-    retention = Retention(database=world.database, times=world.times, clock=TenantClock(world.clock))
+    # The world remembers it as a real one, which it was when it was asked.
+    clock = TenantClock(world.clock)
+    retention = Retention(database=world.database, times=TenantTimes(world.database), clock=clock)
     assert (await retention.preview(DETECTIONS))["detections"] == 1
     assert sum((await retention.run(rows=None, rules=DETECTIONS)).values()) == 1
     assert await world.detections.count_recent(sandbox.org_id) == 0
