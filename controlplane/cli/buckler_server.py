@@ -7,6 +7,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import typer
 
+from controlplane.cli.server.backup import backup, restore
 from controlplane.cli.server.catalog import catalog
 from controlplane.cli.server.detections import detections
 from controlplane.cli.server.doctor import doctor
@@ -32,6 +33,8 @@ app = typer.Typer(
 app.command()(init)
 app.command()(serve)
 app.command()(migrate)
+app.command()(backup)
+app.command()(restore)
 app.add_typer(catalog, name="catalog")
 app.add_typer(detections, name="detections")
 app.add_typer(downloads, name="downloads")
