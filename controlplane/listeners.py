@@ -10,6 +10,7 @@ from controlplane.app import ControlPlane
 from controlplane.billing.rpc import BillingRpc
 from controlplane.billing.webhook import payment_hook
 from controlplane.commands.rpc import CommandExchangeRpc, CommandRpc
+from controlplane.detections.ports import Intake
 from controlplane.detections.rpc import DetectionRpc
 from controlplane.devices.rpc import DeviceRpc, FleetRpc
 from controlplane.devices.stream import DeviceStreams
@@ -69,16 +70,29 @@ def interceptor(plane: ControlPlane) -> CallInterceptor:
 
 
 def device_listener(
-    plane: ControlPlane, address: Address, *, streams: DeviceStreams, check_in_interval_s: int
+    plane: ControlPlane,
+    address: Address,
+    *,
+    streams: DeviceStreams,
+    check_in_interval_s: int,
+    intake: Intake | None = None,
 ) -> Listener:
-    """The port of activated devices: mutual TLS."""
+    """The port of activated devices: mutual TLS.
+
+    Args:
+        plane: What they ask.
+        address: Where.
+        streams: Of devices.
+        check_in_interval_s: Seconds that they are asked to leave between check-ins.
+        intake: Takes what they report; None: straight into the database.
+    """
     identity = plane.keys.authority.server_identity()
     anchors = TrustAnchors(plane.keys.signer, plane.keys.authority)
     servicer = DeviceRpc(
         service=plane.devices,
         check_ins=plane.fleet.check_ins,
         entitlements=EntitlementRpc(service=plane.licensing, anchors=anchors, clock=plane.clocks.business),
-        detections=DetectionRpc(plane.findings.detections),
+        detections=DetectionRpc(plane.findings.detections, intake),
         commands=PolicyExchangeRpc(CommandExchangeRpc(plane.commands), plane.policies.delivery),
         diagnostics=DiagnosticUploadsRpc(plane.diagnostics),
         streams=streams,

@@ -5,7 +5,7 @@ it: monitoring must not be the load that it looks for.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from controlplane.commands.rows import MOST_COUNTED
 from controlplane.devices.connections import Connections
+from controlplane.retention.service import RuleStanding
 from controlplane.runtime.bus.port import Bus
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.meters import CallMeters
@@ -38,10 +39,14 @@ class Backlog:
     Attributes:
         job_lag_s: Seconds for which the oldest job that is due has been so; 0: none is.
         commands: Commands that are not over, by state.
+        retention: What is kept for how long.
+        dead_reports: Reports of devices that could not be stored.
     """
 
     job_lag_s: float = 0.0
     commands: Mapping[str, int] = field(default_factory=dict)
+    retention: Sequence[RuleStanding] = ()
+    dead_reports: int = 0
 
 
 class ServerFigures(Collector):
@@ -89,6 +94,23 @@ class ServerFigures(Collector):
             for state, count in sorted(self.backlog.commands.items()):
                 waiting.add_metric([state], count)
             yield waiting
+            yield from _kept(self.backlog.retention)
+            yield GaugeMetricFamily(
+                "buckler_dead_reports", "Reports that could not be stored.", self.backlog.dead_reports
+            )
+
+
+def _kept(rules: Sequence[RuleStanding]) -> Iterator[Metric]:
+    deleted = CounterMetricFamily("buckler_retention_deleted", "Old rows deleted, ever.", labels=["rule"])
+    oldest = GaugeMetricFamily(
+        "buckler_retention_oldest_seconds", "Unix time of the oldest row, when it was last looked.", labels=["rule"]
+    )
+    for standing in rules:
+        deleted.add_metric([standing.rule.name], standing.deleted)
+        if standing.oldest_at is not None:
+            oldest.add_metric([standing.rule.name], standing.oldest_at.timestamp())
+    yield deleted
+    yield oldest
 
 
 class Monitor:

@@ -9,7 +9,9 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 import typer
 
 from controlplane.cli.program import run_program
+from controlplane.cli.server.backup import backup, restore
 from controlplane.cli.server.catalog import catalog
+from controlplane.cli.server.detections import detections
 from controlplane.cli.server.doctor import doctor
 from controlplane.cli.server.downloads import downloads
 from controlplane.cli.server.init import init
@@ -17,6 +19,7 @@ from controlplane.cli.server.jobs import jobs
 from controlplane.cli.server.keys import keys
 from controlplane.cli.server.migrate import migrate
 from controlplane.cli.server.organisation import organisation
+from controlplane.cli.server.retention import retention
 from controlplane.cli.server.serve import serve
 from controlplane.cli.server.signatures import signatures
 from controlplane.cli.server.subscription import subscription
@@ -32,9 +35,13 @@ app = typer.Typer(
 app.command()(init)
 app.command()(serve)
 app.command()(migrate)
+app.command()(backup)
+app.command()(restore)
 app.add_typer(catalog, name="catalog")
+app.add_typer(detections, name="detections")
 app.add_typer(downloads, name="downloads")
 app.add_typer(jobs, name="jobs")
+app.add_typer(retention, name="retention")
 app.add_typer(organisation, name="organisation")
 app.add_typer(user, name="user")
 app.add_typer(keys, name="keys")

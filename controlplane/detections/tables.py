@@ -45,6 +45,22 @@ detections = Table(
     Index("ix_detections_by_incident", "org_id", "incident_id", "received_at", "detected_at", "uuid"),
 )
 
+#: Reports of devices that were taken and could not be stored; a person has them tried again.
+dead_reports = Table(
+    "dead_reports",
+    metadata,
+    # Empty: nobody knows whose it is, its seal is not ours.
+    Column("org_id", Text, primary_key=True),
+    Column("report_id", Text, primary_key=True),
+    Column("device_id", Text, nullable=False),
+    Column("failed_at", Instant, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("sentence", Text, nullable=False),
+    # As it was buffered.
+    Column("sealed", LargeBinary, nullable=False),
+    Index("ix_dead_reports_oldest", "org_id", "failed_at"),
+)
+
 #: One threat in one organisation, however many devices have it.
 incidents = Table(
     "incidents",

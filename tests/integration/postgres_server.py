@@ -66,7 +66,8 @@ class PostgresServer:
     async def _migrated(self) -> str:
         name = await self.new_database()
         database = Database(self.url(name))
-        await upgrade(database)
+        # Each partition is half a dozen files more.
+        await upgrade(database, partitions=2)
         await database.close()
         return name
 
