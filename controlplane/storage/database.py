@@ -6,7 +6,7 @@ one conditional statement or a constraint, never by reading first, so both give 
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ from sqlalchemy import Connection, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
+
+from controlplane.storage.outages import outages_told, unreachable_told
 
 AfterCommit = Callable[[], Awaitable[None]]
 
@@ -76,17 +78,34 @@ class Database:
         """Begin; commit at the end of the block, roll back if it raises; then run what waited for the commit.
 
         Not to be nested: pass the unit of work on instead.
+
+        Raises:
+            DatabaseUnavailableError: It is away; the transaction may have been kept if it was about to be committed.
         """
-        async with self._turn, self._engine.begin() as connection:
+        async with self._turn, self._connection() as connection:
             uow = UnitOfWork(connection)
-            yield uow
+            with outages_told():
+                async with connection.begin():
+                    yield uow
         await uow.run_after_commit()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A consistent view without a write lock."""
-        async with self._engine.connect() as connection:
-            await connection.execution_options(**{_READING: True})
+        """A consistent view without a write lock.
+
+        Raises:
+            DatabaseUnavailableError: It is away.
+        """
+        async with self._connection() as connection:
+            with outages_told():
+                await connection.execution_options(**{_READING: True})
+                yield connection
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AsyncConnection]:
+        async with AsyncExitStack() as stack:
+            with unreachable_told():
+                connection = await stack.enter_async_context(self._engine.connect())
             yield connection
 
     async def close(self) -> None:
