@@ -18,7 +18,7 @@ from pathlib import Path
 from controlplane.config import BUS_URL_VARIABLE
 
 _SERVER = (sys.executable, "-c", "from controlplane.cli.buckler_server import main; main()")
-_START_S = 60.0
+_START_S = 120.0
 _POLL_S = 0.05
 #: Where Debian keeps the programs of PostgreSQL, the newest last.
 _DEBIAN = Path("/usr/lib/postgresql")
@@ -77,7 +77,7 @@ class Replica:
         """Wait until it serves, starting it again as a supervisor would.
 
         Raises:
-            RuntimeError: It does not for a minute.
+            RuntimeError: It does not for two minutes.
         """
         host, _, port = self.mtls.rpartition(":")
         until = time.monotonic() + _START_S
@@ -97,6 +97,7 @@ class Replica:
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+            self._process = None
             self.killed += 1
 
     def stop(self) -> None:
@@ -152,9 +153,10 @@ class Postgres:
         self._run("pg_ctl", "-D", str(self.data), "-m", "fast", "-w", "stop")
 
     def _run(self, program: str, *arguments: str) -> None:
+        # Another user by a program and not by Python, which would fork for it: gRPC does not survive that.
+        become = ["setpriv", f"--reuid={self._user}", "--clear-groups"] if self._user else []
         ran = subprocess.run(
-            [self._programs / program, *arguments],
-            user=self._user,
+            [*become, self._programs / program, *arguments],
             cwd=self._folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -13,13 +13,18 @@ _AWAY = grpc.StatusCode.UNAVAILABLE
 _LATE = grpc.StatusCode.DEADLINE_EXCEEDED
 #: A refusal with this reason is a mistake of the server's.
 _MISTAKE = "INTERNAL"
+#: Characters of what an error said.
+_SAID = 200
 
 
 class Tally:
     """Counts what a fleet was shown."""
 
     def __init__(self) -> None:
+        #: By method, status and reason.
         self.errors: Counter[tuple[str, str, str]] = Counter()
+        #: What was said by errors that should not have been shown.
+        self.sayings: Counter[str] = Counter()
         self.seconds: dict[str, list[float]] = {}
 
     def answered(self, method: str, seconds: float) -> None:
@@ -31,6 +36,8 @@ class Tally:
         detail = error_detail(error)
         reason = detail.reason if detail is not None else ""
         self.errors[method, error.code().name, reason] += 1
+        if is_mistake(error.code().name, reason):
+            self.sayings[str(error.details())[:_SAID]] += 1
         return reason, float(detail.retry_after_s) if detail is not None else 0.0
 
     @property
@@ -49,10 +56,11 @@ class Tally:
 
     def lines(self) -> list[str]:
         """For people."""
-        return [
+        shown = [
             f"         shown {count}x {method} {code} {reason}".rstrip()
             for (method, code, reason), count in sorted(self.errors.items())
         ]
+        return shown + [f"         said {count}x {said}" for said, count in sorted(self.sayings.items())]
 
 
 def is_mistake(code: str, reason: str) -> bool:

@@ -84,9 +84,8 @@ class Database:
         """
         async with self._turn, self._connection() as connection:
             uow = UnitOfWork(connection)
-            with outages_told():
-                async with connection.begin():
-                    yield uow
+            async with connection.begin():
+                yield uow
         await uow.run_after_commit()
 
     @asynccontextmanager
@@ -97,16 +96,17 @@ class Database:
             DatabaseUnavailableError: It is away.
         """
         async with self._connection() as connection:
-            with outages_told():
-                await connection.execution_options(**{_READING: True})
-                yield connection
+            await connection.execution_options(**{_READING: True})
+            yield connection
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[AsyncConnection]:
-        async with AsyncExitStack() as stack:
-            with unreachable_told():
-                connection = await stack.enter_async_context(self._engine.connect())
-            yield connection
+        # Giving a broken connection back can fail as well.
+        with outages_told():
+            async with AsyncExitStack() as stack:
+                with unreachable_told():
+                    connection = await stack.enter_async_context(self._engine.connect())
+                yield connection
 
     async def close(self) -> None:
         """Give every connection back."""

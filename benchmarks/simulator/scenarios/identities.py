@@ -23,6 +23,7 @@ from wire.v1.fleet_pb2_grpc import FleetServiceStub
 _COPIED_OF = 5
 _MOST_COPIED = 80
 _CLONED = "DEVICE_CLONED"
+_BELIEVED_AGAIN = 3
 
 
 def _copied(devices: int) -> int:
@@ -53,21 +54,23 @@ async def clones(options: Options) -> Found:
         copies = stage.devices(stage.ground.devices[:copied])
         for original, copy in zip(originals, copies, strict=False):
             copy.memory.nonce = original.memory.nonce
-        # The first of the two to call is still believed.
-        await _everybody(copies)
-        held = [await _is_held(device) for device in originals]
-        held += [await _is_held(device) for device in copies]
+        # What both remember is shown twice, as after an answer that was lost; they part with what they are given then.
+        for machines in (copies, originals[:copied], copies):
+            await _everybody(machines)
+        # A server may look at what it knew a few seconds ago, and believe once more.
+        for _ in range(_BELIEVED_AGAIN):
+            held = [await _is_held(device) for device in (*originals, *copies)]
         renewed = [await _re_keyed(stage, number) for number in range(copied)]
         async with signed_in([stage.server.tls], stage.ground.authorities) as person:
             for device in originals[:copied]:
                 request = fleet_pb2.ReleaseHoldRequest(device_id=device.identity.device_id)
                 await person.call(FleetServiceStub, "ReleaseHold", request)
-        machines = [*originals[:copied], *stage.devices(renewed)]
-        again = [not await _is_held(device) for device in machines]
+        told_apart = [*originals[:copied], *stage.devices(renewed)]
+        again = [not await _is_held(device) for device in told_apart]
         async with stage.database.reading() as connection:
             recorded = await audited_once(connection, stage.ground.org_id, "device.cloned")
             notices = await notices_found(connection, stage.ground.org_id)
-        for device in (*originals, *copies, *machines):
+        for device in (*originals, *copies, *told_apart):
             await device.hang_up()
         return {
             "machines held, originals and copies": sum(held[:copied]) + sum(held[len(originals) :]),
@@ -75,7 +78,7 @@ async def clones(options: Options) -> Found:
             **recorded,
             "notices to the owner": notices,
             "machines in contact afterwards": sum(again),
-            "identities of them": len({device.identity.device_id for device in machines}),
+            "identities of them": len({device.identity.device_id for device in told_apart}),
             MISTAKES: stage.tally.mistakes,
         }
 
