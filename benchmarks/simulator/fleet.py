@@ -55,6 +55,18 @@ def connected(devices: Sequence[LightDevice]) -> int:
     return sum(device.is_connected for device in devices)
 
 
+async def until_each_was_connected(devices: Sequence[LightDevice], within_s: float) -> int:
+    """Wait until every device has had a stream since now; how many had. With faults not all have one at one moment."""
+    seen: set[str] = set()
+
+    def all_seen() -> bool:
+        seen.update(device.identity.device_id for device in devices if device.is_connected)
+        return len(seen) == len(devices)
+
+    await until(all_seen, within_s)
+    return len(seen)
+
+
 async def until(reached: Callable[[], bool], within_s: float) -> float:
     """Wait for something; the seconds it took, or `within_s` if it did not come about in time."""
     began = time.monotonic()

@@ -112,8 +112,9 @@ class Replica:
             self._process.wait()
 
     def complaints(self) -> list[str]:
-        """Lines of its log that tell of a mistake in a call."""
-        return [line for line in self.log.read_text(errors="replace").splitlines() if "event=call_failed" in line]
+        """Mistakes in calls that its log tells of."""
+        entries = re.split(r"^(?=timestamp=)", self.log.read_text(errors="replace"), flags=re.MULTILINE)
+        return [entry for entry in entries if "event=call_failed" in entry]
 
 
 class Postgres:

@@ -14,6 +14,9 @@ from benchmarks.simulator.machinery import Postgres, Replica
 from benchmarks.simulator.tally import Tally
 from controlplane.storage.database import Database
 
+#: Complaints of a server that are shown.
+_TOLD = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -63,10 +66,12 @@ async def set_up(
         url = options.postgres.url(name)
     ground = await make_ground(folder, url, devices=devices, more_seats=more_seats, sandbox=sandbox)
     server = Replica(ground.data_dir.path, folder / "log")
-    database = Database(ground.database_url)
+    database, tally = Database(ground.database_url), Tally()
     try:
         await server.answers()
-        yield Stage(options, ground, server, database, Tally())
+        yield Stage(options, ground, server, database, tally)
     finally:
+        if tally.mistakes:
+            print("\n".join([*tally.lines(), *server.complaints()[:_TOLD]]))
         server.stop()
         await database.close()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from benchmarks.simulator.device import LightDevice, Pace
 from benchmarks.simulator.expectation import Expected, at_most, exactly
 from benchmarks.simulator.faults import USUAL, Faults
-from benchmarks.simulator.fleet import alive, connected, incidents, until
+from benchmarks.simulator.fleet import alive, connected, incidents, until, until_each_was_connected
 from benchmarks.simulator.ground import signed_in
 from benchmarks.simulator.orders import arrivals
 from benchmarks.simulator.recount import detections_found
@@ -121,7 +121,7 @@ _FOUND_MEANWHILE = 20
 def _survived(devices: int) -> Sequence[Expected]:
     return (
         *found_once(2 * devices * _FOUND_MEANWHILE),
-        exactly("devices connected at the end", devices),
+        exactly("devices connected again", devices),
         at_most("s until everything was told, after the database was back", 60),
     )
 
@@ -133,7 +133,7 @@ async def database_away(options: Options) -> Found:
     async with set_up(options, "database_away", devices=options.devices) as stage:
         devices = stage.devices(stage.ground.devices, pace=Pace(check_in_s=10), faults=USUAL)
         async with alive(devices):
-            await until(lambda: connected(devices) == len(devices), 120)
+            await until_each_was_connected(devices, 120)
             made = give_detections(devices, _FOUND_MEANWHILE)
             await asyncio.to_thread(options.postgres.stop)
             made |= give_detections(devices, _FOUND_MEANWHILE)
@@ -141,11 +141,10 @@ async def database_away(options: Options) -> Found:
             told_meanwhile = all_settled(devices)
             await asyncio.to_thread(options.postgres.start)
             took_s = await until(lambda: all_settled(devices), _SETTLES_WITHIN_S)
-            await until(lambda: connected(devices) >= len(devices), 90)
-            there = connected(devices)
+            there = await until_each_was_connected(devices, 90)
         return {
             **await _stored(stage, made),
-            "devices connected at the end": there,
+            "devices connected again": there,
             "s until everything was told, after the database was back": took_s,
             "told that the database is away": stage.tally.refused("DATABASE_UNAVAILABLE"),
             "told everything while it was away": told_meanwhile,

@@ -23,7 +23,7 @@ from wire.v1.fleet_pb2_grpc import FleetServiceStub
 _COPIED_OF = 5
 _MOST_COPIED = 80
 _CLONED = "DEVICE_CLONED"
-_BELIEVED_AGAIN = 3
+_BELIEVED_AGAIN = 2
 
 
 def _copied(devices: int) -> int:
@@ -58,8 +58,10 @@ async def clones(options: Options) -> Found:
         for machines in (copies, originals[:copied], copies):
             await _everybody(machines)
         # A server may look at what it knew a few seconds ago, and believe once more.
+        everybody = (*originals, *copies)
         for _ in range(_BELIEVED_AGAIN):
-            held = [await _is_held(device) for device in (*originals, *copies)]
+            await asyncio.gather(*map(_is_held, everybody))
+        held = [await _is_held(device) for device in everybody]
         renewed = [await _re_keyed(stage, number) for number in range(copied)]
         async with signed_in([stage.server.tls], stage.ground.authorities) as person:
             for device in originals[:copied]:
