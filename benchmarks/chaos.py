@@ -9,6 +9,7 @@ something is missed.
 import argparse
 import asyncio
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -23,17 +24,21 @@ def main() -> int:
     """Play it and say what was found."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos", description="A fleet, while servers die.")
     parser.add_argument("--devices", type=int, default=2_000, metavar="N")
-    parser.add_argument("--commands", type=int, default=10_000, metavar="N", help="a fifth of them in campaigns")
+    parser.add_argument("--commands", type=int, default=10_000, metavar="N", help="half of them in campaigns")
     parser.add_argument("--detections", type=int, default=50_000, metavar="N")
     parser.add_argument("--copies", type=int, default=5, metavar="N", help="machines that are copied with their key")
     parser.add_argument("--seconds", type=float, default=240, metavar="S", help="over which the work is spread")
-    parser.add_argument("--kill-every", type=float, default=8, metavar="S", help="seconds between kills of a replica")
+    parser.add_argument(
+        "--kill-every", type=float, default=10, metavar="S", help="seconds of the servers' processor time between kills"
+    )
     parser.add_argument("--restarts", type=int, default=2, metavar="N", help="of the database, and of the bus")
     parser.add_argument("--check-in", type=float, default=30, metavar="S", help="seconds between check-ins")
     parser.add_argument("--settle", type=float, default=900, metavar="S", help="at most, for what is left afterwards")
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="of every random choice")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where the logs of the servers are left")
     arguments = vars(parser.parse_args())
+    # Whoever ends us ends what we started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     kept = arguments.pop("keep")
     turmoil = Turmoil(**arguments)
     print(f"seed {turmoil.seed}, load {os.getloadavg()[0]:.1f}, {turmoil}", flush=True)

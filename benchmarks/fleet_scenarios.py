@@ -7,6 +7,7 @@ missed.
 import argparse
 import asyncio
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -38,6 +39,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="of every random choice")
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     arguments = parser.parse_args()
+    # Whoever ends us ends what we started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     wanted = [SCENARIOS[name] for name in arguments.names or SCENARIOS]
     on_postgres = arguments.database == "postgresql"
     with (

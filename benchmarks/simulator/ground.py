@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,8 @@ _EMAIL, _PASSWORD = "fleet@example.com", "correct horse battery staple"
 #: A call of a person is tried again for so long, in seconds, and after so long.
 _PATIENCE_S, _AGAIN_S = 300.0, 1.0
 _CALL_S = 20.0
+#: Processes that activate at once, and devices for which one more is worth its start.
+_ACTIVATING, _WORTH_A_PROCESS = 4, 200
 _PASSING = {
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -82,7 +86,8 @@ async def make_ground(
     config = read_config(data_dir.path, {})
     async with opened(config) as server:
         org_id, activation_key = await _customer(server, devices + more_seats, sandbox=sandbox)
-        made = [await _activated(server, activation_key, number) for number in range(devices)]
+    # SQLite lets one write at a time anyway.
+    made = await _all_activated(data_dir.path, activation_key, devices, 1 if database_url is None else _ACTIVATING)
     return Ground(data_dir, config.database_url, org_id, activation_key, made, data_dir.authorities.read_bytes())
 
 
@@ -110,6 +115,27 @@ async def _customer(server: Opened, seats: int, *, sandbox: bool) -> tuple[str, 
         wish = KeyWish(subscription_id=state.subscription.subscription_id, max_devices=0)
         issued = await plane.key_desk.issue_within(uow, org_id, wish)
     return org_id, issued.raw
+
+
+async def _all_activated(data_dir: Path, activation_key: str, count: int, processes: int) -> list[SimulatedDevice]:
+    processes = min(processes, 1 + count // _WORTH_A_PROCESS)
+    shares = [range(number, count, processes) for number in range(processes)]
+    if processes == 1:
+        return await _some_activated(data_dir, activation_key, shares[0])
+    loop = asyncio.get_running_loop()
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        made = [loop.run_in_executor(pool, _activating, data_dir, activation_key, share) for share in shares]
+        return [device for share in await asyncio.gather(*made) for device in share]
+
+
+def _activating(data_dir: Path, activation_key: str, numbers: range) -> list[SimulatedDevice]:
+    """In a process of its own."""
+    return asyncio.run(_some_activated(data_dir, activation_key, numbers))
+
+
+async def _some_activated(data_dir: Path, activation_key: str, numbers: range) -> list[SimulatedDevice]:
+    async with opened(read_config(data_dir, {})) as server:
+        return [await _activated(server, activation_key, number) for number in numbers]
 
 
 async def _activated(server: Opened, activation_key: str, number: int) -> SimulatedDevice:

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
+
 from controlplane.config import BUS_URL_VARIABLE
 
 _SERVER = (sys.executable, "-c", "from controlplane.cli.buckler_server import main; main()")
@@ -65,6 +67,15 @@ class Replica:
         if self._process is None:
             raise RuntimeError("it does not run")
         return self._process.pid
+
+    @property
+    def cpu_s(self) -> float:
+        """Processor time that the process which runs has used, in seconds; 0: none runs."""
+        try:
+            times = psutil.Process(self.pid).cpu_times()
+        except (psutil.Error, RuntimeError):
+            return 0.0
+        return float(times.user + times.system)
 
     def start(self) -> None:
         """Start it; it answers a little later."""
