@@ -9,14 +9,13 @@ something is missed.
 import argparse
 import asyncio
 import os
-import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from benchmarks.simulator.expectation import lines, missed
-from benchmarks.simulator.machinery import running_nats, running_postgres
+from benchmarks.simulator.machinery import orderly, running_nats, running_postgres
 from benchmarks.simulator.turmoil import Turmoil, expected, play
 
 
@@ -37,8 +36,6 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="of every random choice")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where the logs of the servers are left")
     arguments = vars(parser.parse_args())
-    # Whoever ends us ends what we started.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     kept = arguments.pop("keep")
     turmoil = Turmoil(**arguments)
     print(f"seed {turmoil.seed}, load {os.getloadavg()[0]:.1f}, {turmoil}", flush=True)
@@ -48,7 +45,7 @@ def main() -> int:
         running_postgres() as postgres,
         running_nats() as nats,
     ):
-        found = asyncio.run(play(turmoil, Path(scratch), postgres, nats, kept))
+        found = asyncio.run(orderly(play(turmoil, Path(scratch), postgres, nats, kept)))
     print(f"\nchaos ({time.monotonic() - began:.0f} s, load {os.getloadavg()[0]:.1f})")
     print("\n".join(lines(expected(turmoil), found)), flush=True)
     return bool(missed(expected(turmoil), found))

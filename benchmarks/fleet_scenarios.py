@@ -7,7 +7,6 @@ missed.
 import argparse
 import asyncio
 import os
-import signal
 import sys
 import tempfile
 import time
@@ -16,7 +15,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from benchmarks.simulator.expectation import lines, missed
-from benchmarks.simulator.machinery import running_postgres
+from benchmarks.simulator.machinery import orderly, running_postgres
 from benchmarks.simulator.scenario import Scenario
 from benchmarks.simulator.scenarios import commands, contact, detections, identities
 from benchmarks.simulator.stage import Options
@@ -39,8 +38,6 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="of every random choice")
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     arguments = parser.parse_args()
-    # Whoever ends us ends what we started.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     wanted = [SCENARIOS[name] for name in arguments.names or SCENARIOS]
     on_postgres = arguments.database == "postgresql"
     with (
@@ -59,7 +56,7 @@ def play(wanted: Sequence[Scenario], options: Options) -> int:
             print(f"\n{scenario.name}: left out, needs --database postgresql")
             continue
         began = time.monotonic()
-        found = asyncio.run(scenario.play(options))
+        found = asyncio.run(orderly(scenario.play(options)))
         expected = scenario.expected(options.devices)
         print(f"\n{scenario.name}: {scenario.about} ({time.monotonic() - began:.0f} s)")
         print("\n".join(lines(expected, found)), flush=True)

@@ -11,14 +11,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, TypeVar
 
 import psutil
 
 from controlplane.config import BUS_URL_VARIABLE
 
+Result = TypeVar("Result")
 _SERVER = (sys.executable, "-c", "from controlplane.cli.buckler_server import main; main()")
 _START_S = 120.0
 _POLL_S = 0.05
@@ -26,6 +28,14 @@ _POLL_S = 0.05
 _DEBIAN = Path("/usr/lib/postgresql")
 #: Root may not run PostgreSQL; this user exists everywhere.
 _UNPRIVILEGED = "nobody"
+
+
+async def orderly(playing: Coroutine[Any, Any, Result]) -> Result:
+    """Whoever ends us ends what we started: a signal lets everything be cleaned up first."""
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await playing
 
 
 def free_port() -> int:
