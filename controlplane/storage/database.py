@@ -21,6 +21,9 @@ AfterCommit = Callable[[], Awaitable[None]]
 
 #: How long a SQLite writer waits for the one before it, in milliseconds.
 BUSY_TIMEOUT_MS = 10_000
+#: How long a call waits for a connection, in seconds: less than a device waits for its answer (20 s), so that in a rush
+#: it is told to come back instead of being left to wonder.
+POOL_TIMEOUT_S = 10
 _READING = "buckler_reading"
 
 
@@ -115,7 +118,7 @@ class Database:
 
 def _engine(url: str) -> AsyncEngine:
     if not url.startswith("sqlite"):
-        return create_async_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True)
+        return create_async_engine(url, pool_size=10, max_overflow=10, pool_timeout=POOL_TIMEOUT_S, pool_pre_ping=True)
     engine = create_async_engine(url)
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
