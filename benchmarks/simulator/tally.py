@@ -13,6 +13,8 @@ _AWAY = grpc.StatusCode.UNAVAILABLE
 _LATE = grpc.StatusCode.DEADLINE_EXCEEDED
 #: A refusal with this reason is a mistake of the server's.
 _MISTAKE = "INTERNAL"
+#: What the device's own gRPC says, not the server, when the line goes while it is used; and what we call that.
+_LINE_GONE, LINE_GONE = "Internal error from Core", "the line is gone"
 #: Characters of what an error said.
 _SAID = 200
 
@@ -35,6 +37,8 @@ class Tally:
         """A call failed; the reason and the seconds until the server wants to be asked again: empty and 0 if unsaid."""
         detail = error_detail(error)
         reason = detail.reason if detail is not None else ""
+        if not reason and error.details() == _LINE_GONE:
+            reason = LINE_GONE
         self.errors[method, error.code().name, reason] += 1
         if is_mistake(error.code().name, reason):
             self.sayings[str(error.details())[:_SAID]] += 1

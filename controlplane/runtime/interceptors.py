@@ -204,6 +204,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 async def _answer(error: Exception, method: str, request_id: str, context: Context) -> None:
     if isinstance(error, grpc.aio.AbortError):
         raise error
+    if isinstance(error, grpc.aio.InternalError):
+        # A stream whose other end has gone, as lines do: nobody is left to be answered.
+        _log.info("caller_gone", method=method, request_id=request_id)
+        await context.abort(grpc.StatusCode.CANCELLED, "the caller is gone")
     refusal = refusal_of(error)
     if refusal is not None:
         _log.info("call_refused", method=method, request_id=request_id, reason=refusal.reason)
