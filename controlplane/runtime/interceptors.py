@@ -25,7 +25,7 @@ from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, Pri
 from controlplane.runtime.randomness import Randomness, new_id
 from controlplane.runtime.rate_limit import RateLimiter
 from controlplane.runtime.refusal import Kind, Refusal
-from controlplane.runtime.rpc_errors import STATUS, error_detail, internal_detail
+from controlplane.runtime.rpc_errors import STATUS, error_detail, internal_detail, refusal_of
 from wire.entitlement_codec import ERROR_DETAIL_METADATA
 
 REQUEST_ID_METADATA = "buckler-request-id"
@@ -204,9 +204,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 async def _answer(error: Exception, method: str, request_id: str, context: Context) -> None:
     if isinstance(error, grpc.aio.AbortError):
         raise error
-    if isinstance(error, Refusal):
-        _log.info("call_refused", method=method, request_id=request_id, reason=error.reason)
-        status, detail = STATUS[error.kind], error_detail(error)
+    if isinstance(error, grpc.aio.InternalError):
+        # A stream whose other end has gone, as lines do: nobody is left to be answered.
+        _log.info("caller_gone", method=method, request_id=request_id)
+        await context.abort(grpc.StatusCode.CANCELLED, "the caller is gone")
+    refusal = refusal_of(error)
+    if refusal is not None:
+        _log.info("call_refused", method=method, request_id=request_id, reason=refusal.reason)
+        status, detail = STATUS[refusal.kind], error_detail(refusal)
     else:
         _log.error("call_failed", method=method, request_id=request_id, exc_info=error)
         status, detail = grpc.StatusCode.INTERNAL, internal_detail(request_id)

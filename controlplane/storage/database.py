@@ -6,7 +6,7 @@ one conditional statement or a constraint, never by reading first, so both give 
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +15,15 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
+from controlplane.storage.outages import outages_told, unreachable_told
+
 AfterCommit = Callable[[], Awaitable[None]]
 
 #: How long a SQLite writer waits for the one before it, in milliseconds.
 BUSY_TIMEOUT_MS = 10_000
+#: How long a call waits for a connection, in seconds: less than a device waits for its answer (20 s), so that in a rush
+#: it is told to come back instead of being left to wonder.
+POOL_TIMEOUT_S = 10
 _READING = "buckler_reading"
 
 
@@ -76,18 +81,35 @@ class Database:
         """Begin; commit at the end of the block, roll back if it raises; then run what waited for the commit.
 
         Not to be nested: pass the unit of work on instead.
+
+        Raises:
+            DatabaseUnavailableError: It is away; the transaction may have been kept if it was about to be committed.
         """
-        async with self._turn, self._engine.begin() as connection:
+        async with self._turn, self._connection() as connection:
             uow = UnitOfWork(connection)
-            yield uow
+            async with connection.begin():
+                yield uow
         await uow.run_after_commit()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A consistent view without a write lock."""
-        async with self._engine.connect() as connection:
+        """A consistent view without a write lock.
+
+        Raises:
+            DatabaseUnavailableError: It is away.
+        """
+        async with self._connection() as connection:
             await connection.execution_options(**{_READING: True})
             yield connection
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AsyncConnection]:
+        # Giving a broken connection back can fail as well.
+        with outages_told():
+            async with AsyncExitStack() as stack:
+                with unreachable_told():
+                    connection = await stack.enter_async_context(self._engine.connect())
+                yield connection
 
     async def close(self) -> None:
         """Give every connection back."""
@@ -96,7 +118,7 @@ class Database:
 
 def _engine(url: str) -> AsyncEngine:
     if not url.startswith("sqlite"):
-        return create_async_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True)
+        return create_async_engine(url, pool_size=10, max_overflow=10, pool_timeout=POOL_TIMEOUT_S, pool_pre_ping=True)
     engine = create_async_engine(url)
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
