@@ -101,6 +101,7 @@ async def serve(
                 tasks.create_task(server.runner.run_forever()),
                 tasks.create_task(outward_runner(server.plane).run_forever()),
                 tasks.create_task(server.plane.fleet.freshness.run_forever()),
+                tasks.create_task(server.plane.fleet.news.run_forever()),
                 tasks.create_task(server.plane.bus.run()),
             ]
             await stop.wait()

@@ -50,7 +50,6 @@ from tests.fakes.certificate_requests import DeviceKey
 from tests.fakes.clock import FakeClock
 from tests.fakes.migrated import migrated_sqlite
 from tests.fakes.notices import RecordingNotices
-from tests.fakes.nudges import RecordingNudges
 from tests.fakes.posts import RecordingSender
 from tests.fakes.signer import FailingSigner
 
@@ -186,12 +185,10 @@ class World:
         self.fleet_counters = fleet.counters
 
     def _command(self) -> None:
-        self.nudges = RecordingNudges()
         ground = CommandGround(
             database=self.database,
             registry=self.registry,
             access=self.licences,
-            nudges=self.nudges,
             audit=self.audit,
             clock=self.clock,
         )
