@@ -10,7 +10,7 @@ from datetime import datetime
 
 from controlplane.devices.lineage import Shown
 from controlplane.devices.model import Device, DeviceReport, DeviceStatus
-from controlplane.devices.standing import condition_of
+from controlplane.devices.standing import changes_in_contact_at, condition_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,4 +125,13 @@ def same_again(
         return None
     if public_key_sha256 != told.known.device.public_key_sha256 or said.policy != told.said.policy:
         return None
+    if report is told.report and said.trusted_serial == told.said.trusted_serial:
+        # Word for word: judged before, and time alone changes nothing until then, see `turn_of`.
+        device, condition = told.known.device, told.known.condition or ""
+        return Contact(device.org_id, device.device_id, now, condition, report.proven_at, report.raw, shown)
     return quiet_contact(told.known, report, said.trusted_serial, shown, now)
+
+
+def turn_of(known: Known, report: DeviceReport, now: datetime) -> datetime | None:
+    """When a device that goes on saying this counts as something else; None: never."""
+    return None if known.status is None else changes_in_contact_at(replace(known.status, report=report), now)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from datetime import datetime
 
 from controlplane.devices.check_ins import CheckedIn
@@ -10,7 +9,7 @@ from controlplane.devices.freshness import Freshness
 from controlplane.devices.lineage import followed
 from controlplane.devices.model import DeviceReport
 from controlplane.devices.nonces import ContactNonces
-from controlplane.devices.quiet import Said, Told, same_again
+from controlplane.devices.quiet import Said, Told, same_again, turn_of
 from controlplane.devices.recall import Look, RecallBook
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.principal import DevicePrincipal
@@ -63,7 +62,7 @@ class Remembered:
         contact = same_again(told, principal.public_key_sha256, said, report, shown, now)
         if contact is None or shown is None:
             return None
-        self._book.keep(org_id, device_id, replace(told, said=said, report=report, shown=shown))
+        self._book.keep(org_id, device_id, Told(told.known, said, report, shown, told.at, told.until))
         await self._freshness.note(contact)
         next_nonce = b"" if untrusted_nonce is None else self._nonces.next(org_id, device_id, shown)
         return CheckedIn(now, entitlement_changed=False, next_nonce=next_nonce)
@@ -86,5 +85,6 @@ class Remembered:
         """
         quiet = checked_in.quiet
         if quiet is not None:
-            until = self._book.good_until(look.device_id, checked_in.now, quiet.until, *turns)
+            own_turn = turn_of(quiet.known, report, checked_in.now)
+            until = self._book.good_until(look.device_id, checked_in.now, quiet.until, own_turn, *turns)
             look.keep(Told(quiet.known, said, report, quiet.shown, checked_in.now, until))

@@ -1,7 +1,7 @@
 """Commands from the wish of a person to the answer of a device."""
 
-from collections.abc import Mapping
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,6 +15,9 @@ from controlplane.runtime.principal import PersonPrincipal, Role
 from controlplane.runtime.refusal import Refusal
 from controlplane.storage.news import News
 from tests.fakes.world import Customer, World, principal_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 QUICK = {"what": "quick"}
 

@@ -1,6 +1,7 @@
 import pytest
 
-from controlplane.runtime.interceptors import device_from_certificate, peer_address
+from controlplane.runtime.certificates import device_from_certificate
+from controlplane.runtime.interceptors import peer_address
 from controlplane.runtime.principal import DevicePrincipal
 
 
