@@ -57,13 +57,19 @@ def bus_of(config: BusConfig, database_url: str) -> Bus:
 def build_streams(
     *,
     bus: Bus,
+    news: NewsWatch,
     check: Check,
     commands: CommandCalls,
     settings: StreamSettings,
     wall: Clock,
     randomness: Randomness,
 ) -> DeviceStreams:
-    """Streams that hear what the bus says."""
+    """Streams that hear what the bus says, and what it loses."""
     connections = Connections(settings, wall, randomness)
-    bus.subscribe(lambda hint: connections.hint(hint.org_id, hint.device_id))
+
+    def tell(hint: Hint) -> None:
+        connections.hint(hint.org_id, hint.device_id)
+
+    bus.subscribe(tell)
+    news.listen(tell)
     return DeviceStreams(check=check, commands=commands, connections=connections, settings=settings, wall=wall)

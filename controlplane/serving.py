@@ -12,6 +12,7 @@ from controlplane.commands.rpc import CommandExchangeRpc
 from controlplane.config import ServerConfig
 from controlplane.connecting import build_streams, bus_of
 from controlplane.devices.connections import Connections, StreamSettings
+from controlplane.devices.stream import DeviceStreams
 from controlplane.job_handlers import job_runner, outward_runner
 from controlplane.licensing.rpc import EnrollmentSettings
 from controlplane.monitoring import Backlog, Monitor, ServerFigures
@@ -95,13 +96,15 @@ async def serve(
             is wrong with a key file.
     """
     async with opened(config) as server, AsyncExitStack() as running:
-        ready(await _start(server, options, running))
+        streams = _streams(server.plane, options)
+        ready(await _start(server, options, streams, running))
         async with asyncio.TaskGroup() as tasks:
             endless = [
                 tasks.create_task(server.runner.run_forever()),
                 tasks.create_task(outward_runner(server.plane).run_forever()),
                 tasks.create_task(server.plane.fleet.freshness.run_forever()),
                 tasks.create_task(server.plane.fleet.news.run_forever()),
+                tasks.create_task(streams.connections.run_forever()),
                 tasks.create_task(server.plane.bus.run()),
             ]
             await stop.wait()
@@ -109,19 +112,23 @@ async def serve(
                 task.cancel()
 
 
-async def _start(server: Opened, options: ServeOptions, running: AsyncExitStack) -> Serving:
-    """Start every port; each is stopped with `running`, the last one first."""
-    plane = server.plane
-    # Last of all: no contact comes any more.
-    running.push_async_callback(plane.fleet.freshness.finish)
-    streams = build_streams(
+def _streams(plane: app.ControlPlane, options: ServeOptions) -> DeviceStreams:
+    return build_streams(
         bus=plane.bus,
+        news=plane.fleet.news,
         check=plane.devices.check,
         commands=CommandExchangeRpc(plane.commands),
         settings=options.streams,
         wall=plane.clocks.wall,
         randomness=plane.randomness,
     )
+
+
+async def _start(server: Opened, options: ServeOptions, streams: DeviceStreams, running: AsyncExitStack) -> Serving:
+    """Start every port; each is stopped with `running`, the last one first."""
+    plane = server.plane
+    # Last of all: no contact comes any more.
+    running.push_async_callback(plane.fleet.freshness.finish)
     monitor = _monitor(plane, streams.connections)
     around = MeterInterceptor(monitor.calls), listeners.interceptor(plane)
     listener = listeners.device_listener(

@@ -4,9 +4,11 @@ What waits is a few flags, never a queue: a slow device costs no memory, and hin
 """
 
 import asyncio
+from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+from itertools import islice
 from typing import Final
 
 from controlplane.devices.errors import streams_full, streams_rushed, streams_stopping
@@ -15,6 +17,7 @@ from controlplane.runtime.principal import DevicePrincipal
 from controlplane.runtime.randomness import Randomness
 from controlplane.runtime.rate_limit import Bucket, Rate, take
 from controlplane.runtime.refusal import Refusal
+from controlplane.storage.news import EVERYONE
 
 #: A side that hears nothing for so many heartbeats gives the stream up (device.proto).
 SILENT_HEARTBEATS: Final = 3
@@ -39,6 +42,10 @@ RECONNECT_WITHIN_S: Final = {
 }
 
 
+#: Devices that hear of news for everyone at once, and seconds until the next ones: 100 a second, because each of them
+#: checks in at once. Thousands that did so together would wait for each other and everybody else for them.
+TOLD_AT_ONCE: Final = 20
+TOLD_EVERY_S: Final = 0.2
 _OPENED: Final = Rate(burst=200, every=timedelta(milliseconds=5))
 _FRAMES: Final = Rate(burst=60, every=timedelta(seconds=1))
 
@@ -165,6 +172,9 @@ class Connections:
         self._open: dict[tuple[str, str], Connection] = {}
         self._bucket: Bucket | None = None
         self._stopping = False
+        #: Connections that are told one after the other, in the order in which there was news.
+        self._to_tell: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._wake = asyncio.Event()
         self.counts = StreamCounts()
 
     def __len__(self) -> int:
@@ -199,13 +209,33 @@ class Connections:
             del self._open[connection.key]
 
     def hint(self, org_id: str, device_id: str) -> None:
-        """There may be something new for a device."""
+        """There may be something new for a device, or for all of an organisation's: those are told at a steady pace."""
+        if device_id == EVERYONE:
+            self._to_tell.update(dict.fromkeys(key for key in self._open if key[0] == org_id))
+            self._wake.set()
+            return
         connection = self._open.get((org_id, device_id))
         if connection is None:
             self.counts.missed += 1
             return
         self.counts.hinted += 1
         connection.hint()
+
+    def tell_some(self) -> bool:
+        """Hint to the next ones of those who wait for it; whether there are more."""
+        for key in list(islice(self._to_tell, TOLD_AT_ONCE)):
+            del self._to_tell[key]
+            if key in self._open:
+                self.hint(*key)
+        return bool(self._to_tell)
+
+    async def run_forever(self) -> None:
+        """Tell those who wait for it, until cancelled."""
+        while True:
+            self._wake.clear()
+            while self.tell_some():  # noqa: ASYNC110 -- a pace, not a wait for somebody else
+                await asyncio.sleep(TOLD_EVERY_S)
+            await self._wake.wait()
 
     def stop(self) -> None:
         """End every stream and admit no more: this process ends."""

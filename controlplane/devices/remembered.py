@@ -40,6 +40,8 @@ class Remembered:
         self._nonces = nonces
         self._is_current = is_current
         self._clock = clock
+        #: Check-ins that were.
+        self.answered = 0
 
     async def again(
         self, principal: DevicePrincipal, said: Said, read: Callable[[], DeviceReport], untrusted_nonce: bytes | None
@@ -64,6 +66,7 @@ class Remembered:
             return None
         self._book.keep(org_id, device_id, Told(told.known, said, report, shown, told.at, told.until))
         await self._freshness.note(contact)
+        self.answered += 1
         next_nonce = b"" if untrusted_nonce is None else self._nonces.next(org_id, device_id, shown)
         return CheckedIn(now, entitlement_changed=False, next_nonce=next_nonce)
 

@@ -69,7 +69,7 @@ class DeviceStreams:
         try:
             await self._check(principal)
             life_s = self._settings.life_s + self._settings.life_jitter_s * self.connections.share()
-            session = _Session(principal, connection, self._commands, self._settings, self._wall, send)
+            session = _Session(principal, connection, self._check, self._commands, self._settings, self._wall, send)
             await session.run(untrusted_frames, life_s)
         except BaseExceptionGroup as failures:
             raise _first_of(failures) from failures
@@ -84,6 +84,7 @@ class _Session:
         self,
         principal: DevicePrincipal,
         connection: Connection,
+        check: Check,
         commands: CommandCalls,
         settings: StreamSettings,
         wall: Clock,
@@ -91,6 +92,7 @@ class _Session:
     ) -> None:
         self._principal = principal
         self._connection = connection
+        self._check = check
         self._commands = commands
         self._settings = settings
         self._wall = wall
@@ -146,7 +148,12 @@ class _Session:
                     await connection.wake.wait()
 
     async def _pass_hint_on(self) -> None:
-        """Commands themselves, or if there are none, the advice to look for what else there may be."""
+        """Commands themselves, or if there are none, the advice to look for what else there may be.
+
+        Raises:
+            Refusal: The news was that this device may not be in contact any more.
+        """
+        await self._check(self._principal)
         if not await self._exchange():
             await self._say(device_pb2.ConnectResponse(nudge=device_pb2.StreamNudge()))
 

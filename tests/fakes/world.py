@@ -17,6 +17,7 @@ from controlplane.catalog.model import AccessLevel, Os, Plan, Term
 from controlplane.catalog.service import CatalogService
 from controlplane.commands.campaigns import Campaigns
 from controlplane.commands.service import CommandGround, CommandService
+from controlplane.connecting import pass_news_on
 from controlplane.devices.model import FingerprintComponent, Platform
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.devices.service import DeviceService
@@ -39,6 +40,7 @@ from controlplane.licensing.seating import Seating
 from controlplane.licensing.seats import Seat, Seats
 from controlplane.licensing.service import Activated, Activation, LicensingService
 from controlplane.licensing.terms import TermsReader
+from controlplane.runtime.bus.memory import MemoryBus
 from controlplane.runtime.clock import SystemClock
 from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, Role
 from controlplane.runtime.randomness import Randomness, SystemRandomness, new_id
@@ -182,7 +184,8 @@ class World:
         self.detections, self.incidents, self.webhooks = found.detections, found.incidents, found.webhooks
         fleet = build_watch(ground, found, self.notices, self.licences, write_every)
         self.fleet, self.check_ins, self.freshness = fleet.reader, fleet.check_ins, fleet.freshness
-        self.fleet_counters = fleet.counters
+        self.fleet_counters, self.remembered, self.news = fleet.counters, fleet.remembered, fleet.news
+        pass_news_on(self.database, MemoryBus(), fleet.news)
 
     def _command(self) -> None:
         ground = CommandGround(
