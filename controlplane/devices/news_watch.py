@@ -27,12 +27,21 @@ class NewsWatch:
         database: Where news are noted.
         book: What devices were told.
         every_s: Seconds between looks.
+        now: Seconds of a monotonic clock; None: the event loop's.
     """
 
-    def __init__(self, *, database: Database, book: RecallBook, every_s: float = EVERY_S) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        book: RecallBook,
+        every_s: float = EVERY_S,
+        now: Callable[[], float] | None = None,
+    ) -> None:
         self._database = database
         self._book = book
         self._every_s = every_s
+        self._clock = now
         self._listeners: list[Callable[[Hint], None]] = []
         self._looked_at: float | None = None
         self._newest = 0
@@ -93,4 +102,4 @@ class NewsWatch:
                 listener(Hint(news.org_id, news.device_id))
 
     def _now(self) -> float:
-        return asyncio.get_running_loop().time()
+        return asyncio.get_running_loop().time() if self._clock is None else self._clock()

@@ -116,6 +116,19 @@ async def test_a_hint_becomes_the_command_itself_or_the_advice_to_check_in() -> 
     assert stream.kinds == ["welcome", "nudge", "commands"], "hints that come together are one"
 
 
+async def test_news_that_a_device_may_not_be_in_contact_any_more_end_its_stream() -> None:
+    stream = Stream()
+
+    async def revoke() -> None:
+        await until(lambda: bool(stream.said))
+        stream.revoked = True
+        stream.connections.hint("org_1", "dev_1")
+
+    with pytest.raises(Refusal) as refused:
+        await asyncio.gather(stream.serve(), revoke())
+    assert refused.value.reason == "DEVICE_REVOKED"
+
+
 async def test_reports_are_taken_and_their_answer_names_the_batch() -> None:
     stream = Stream()
     report = command_pb2.CommandReport(command_id="cmd_1", state=command_pb2.COMMAND_STATE_SUCCEEDED)
