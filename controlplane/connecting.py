@@ -6,7 +6,7 @@ from controlplane.config import BusConfig
 from controlplane.devices.connections import Connections, StreamSettings
 from controlplane.devices.news_watch import NewsWatch
 from controlplane.devices.ports import CommandCalls
-from controlplane.devices.stream import Check, DeviceStreams
+from controlplane.devices.stream import Check, DeviceStreams, Seen
 from controlplane.runtime.bus.memory import MemoryBus
 from controlplane.runtime.bus.port import Bus, Hint
 from controlplane.runtime.bus.postgresql import postgresql_bus
@@ -59,6 +59,7 @@ def build_streams(
     bus: Bus,
     news: NewsWatch,
     check: Check,
+    seen: Seen,
     commands: CommandCalls,
     settings: StreamSettings,
     wall: Clock,
@@ -72,4 +73,6 @@ def build_streams(
 
     bus.subscribe(tell)
     news.listen(tell)
-    return DeviceStreams(check=check, commands=commands, connections=connections, settings=settings, wall=wall)
+    return DeviceStreams(
+        check=check, seen=seen, commands=commands, connections=connections, settings=settings, wall=wall
+    )

@@ -11,7 +11,7 @@ from controlplane.billing.rpc import BillingRpc
 from controlplane.billing.webhook import payment_hook
 from controlplane.commands.rpc import CommandExchangeRpc, CommandRpc
 from controlplane.detections.rpc import DetectionRpc
-from controlplane.devices.check_in_desk import CheckInDesk
+from controlplane.devices.check_in_desk import CheckInDesk, Pace
 from controlplane.devices.rpc import DeviceRpc, FleetRpc
 from controlplane.devices.stream import DeviceStreams
 from controlplane.diagnostics.rpc import DiagnosticsRpc, DiagnosticUploadsRpc
@@ -81,7 +81,7 @@ def device_listener(
             remembered=plane.fleet.remembered,
             check_ins=plane.fleet.check_ins,
             commands=PolicyExchangeRpc(CommandExchangeRpc(plane.commands), plane.policies.delivery),
-            interval_s=check_in_interval_s,
+            pace=Pace(check_in_interval_s, streams.connections.rely_on),
         ),
         entitlements=EntitlementRpc(service=plane.licensing, anchors=anchors, clock=plane.clocks.business),
         detections=DetectionRpc(plane.findings.detections),

@@ -117,6 +117,7 @@ def _streams(plane: app.ControlPlane, options: ServeOptions) -> DeviceStreams:
         bus=plane.bus,
         news=plane.fleet.news,
         check=plane.devices.check,
+        seen=plane.fleet.remembered.seen,
         commands=CommandExchangeRpc(plane.commands),
         settings=options.streams,
         wall=plane.clocks.wall,

@@ -61,6 +61,7 @@ class StreamSettings:
         most: Streams of this process; a bound for its memory.
         opened: How fast they may be opened: 200 a second, as Fleet's ADR-0011 has it.
         frames: What a device may send.
+        seen_every_s: Heartbeats that take the place of check-ins are noted no more often, in seconds.
         send_s: A device that takes a frame no faster than this many seconds is cut off.
         retry_within_s: Who is refused is asked to come back at a random moment within this many seconds.
     """
@@ -71,6 +72,7 @@ class StreamSettings:
     most: int = 20_000
     opened: Rate = _OPENED
     frames: Rate = _FRAMES
+    seen_every_s: float = 60.0
     send_s: float = 30.0
     retry_within_s: int = 30
 
@@ -122,12 +124,16 @@ class Connection:
         key: Organisation and device.
     """
 
-    __slots__ = ("ending", "hinted", "key", "wake")
+    __slots__ = ("ending", "hinted", "key", "relied_on", "reports_changes", "wake")
 
     def __init__(self, key: tuple[str, str]) -> None:
         self.key = key
         self.hinted = False
         self.ending: StreamEnd | None = None
+        #: The device checks in by itself when something changes.
+        self.reports_changes = False
+        #: It was told to check in at a slower pace: its heartbeats say that it is there.
+        self.relied_on = False
         self.wake = asyncio.Event()
 
     def hint(self) -> None:
@@ -201,7 +207,18 @@ class Connections:
         if older is not None:
             older.end(StreamEnd.REPLACED)
         connection = self._open[key] = Connection(key)
+        if older is not None:
+            # A copy of a device shows itself by its check-ins.
+            connection.hint()
         return connection
+
+    def rely_on(self, principal: DevicePrincipal) -> bool:
+        """Whether the stream of a device takes the place of its check-ins from now on."""
+        connection = self._open.get((principal.org_id, principal.device_id))
+        if connection is None or not connection.reports_changes:
+            return False
+        connection.relied_on = True
+        return True
 
     def close(self, connection: Connection) -> None:
         """Forget a stream that has ended, unless a newer one has taken its place."""

@@ -70,6 +70,17 @@ class Remembered:
         next_nonce = b"" if untrusted_nonce is None else self._nonces.next(org_id, device_id, shown)
         return CheckedIn(now, entitlement_changed=False, next_nonce=next_nonce)
 
+    async def seen(self, principal: DevicePrincipal) -> bool:
+        """Take a heartbeat as a contact of a device that says what it said before; False: it has to check in."""
+        told = self._book.find(principal.org_id, principal.device_id)
+        if told is None or not self._is_current():
+            return False
+        contact = same_again(told, principal.public_key_sha256, told.said, told.report, told.shown, self._clock.now())
+        if contact is None:
+            return False
+        await self._freshness.note(contact)
+        return True
+
     def looking(self, principal: DevicePrincipal) -> AbstractContextManager[Look]:
         """While the rows of a device are read to answer it."""
         return self._book.looking(principal.org_id, principal.device_id)

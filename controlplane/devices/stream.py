@@ -27,6 +27,7 @@ from wire.v1 import device_pb2
 
 Send = Callable[[device_pb2.ConnectResponse], Awaitable[None]]
 Check = Callable[[DevicePrincipal], Awaitable[None]]
+Seen = Callable[[DevicePrincipal], Awaitable[bool]]
 _END_ON_THE_WIRE: Final = {end: device_pb2.StreamEnd.Value(f"STREAM_END_{end.name}") for end in StreamEnd}
 
 
@@ -35,6 +36,7 @@ class DeviceStreams:
 
     Args:
         check: Refuses a device that may not be in contact.
+        seen: Notes that a device is there; False: it has to check in.
         commands: Gives commands out and takes reports, as at a check-in.
         connections: Who is connected.
         settings: Times and limits.
@@ -45,16 +47,18 @@ class DeviceStreams:
         self,
         *,
         check: Check,
+        seen: Seen,
         commands: CommandCalls,
         connections: Connections,
         settings: StreamSettings,
         wall: Clock,
     ) -> None:
-        self._check = check
-        self._commands = commands
+        self.check = check
+        self.seen = seen
+        self.commands = commands
         self.connections = connections
-        self._settings = settings
-        self._wall = wall
+        self.settings = settings
+        self.wall = wall
 
     async def serve(
         self, principal: DevicePrincipal, untrusted_frames: AsyncIterator[device_pb2.ConnectRequest], send: Send
@@ -67,9 +71,9 @@ class DeviceStreams:
         """
         connection = self.connections.open(principal)
         try:
-            await self._check(principal)
-            life_s = self._settings.life_s + self._settings.life_jitter_s * self.connections.share()
-            session = _Session(principal, connection, self._check, self._commands, self._settings, self._wall, send)
+            await self.check(principal)
+            life_s = self.settings.life_s + self.settings.life_jitter_s * self.connections.share()
+            session = _Session(self, principal, connection, send)
             await session.run(untrusted_frames, life_s)
         except BaseExceptionGroup as failures:
             raise _first_of(failures) from failures
@@ -80,32 +84,39 @@ class DeviceStreams:
 class _Session:
     """The state of one stream."""
 
+    __slots__ = (
+        "_connection",
+        "_heard_at",
+        "_left",
+        "_noted_at",
+        "_now",
+        "_principal",
+        "_send",
+        "_speaking",
+        "_streams",
+    )
+
     def __init__(
         self,
+        streams: DeviceStreams,
         principal: DevicePrincipal,
         connection: Connection,
-        check: Check,
-        commands: CommandCalls,
-        settings: StreamSettings,
-        wall: Clock,
         send: Send,
     ) -> None:
+        self._streams = streams
         self._principal = principal
         self._connection = connection
-        self._check = check
-        self._commands = commands
-        self._settings = settings
-        self._wall = wall
         self._send = send
         self._speaking = asyncio.Lock()
         self._now = asyncio.get_running_loop().time
         self._heard_at = self._now()
+        self._noted_at = self._heard_at
         self._left = False
 
     async def run(self, untrusted_frames: AsyncIterator[device_pb2.ConnectRequest], life_s: float) -> None:
         """Until one side ends it."""
-        lifetime = Lifetime(self._now() + life_s, self._settings.heartbeat_s * SILENT_HEARTBEATS)
-        interval = max(1, round(self._settings.heartbeat_s))
+        lifetime = Lifetime(self._now() + life_s, self._streams.settings.heartbeat_s * SILENT_HEARTBEATS)
+        interval = max(1, round(self._streams.settings.heartbeat_s))
         await self._say(device_pb2.ConnectResponse(welcome=device_pb2.StreamWelcome(heartbeat_interval_s=interval)))
         async with asyncio.TaskGroup() as group:
             listening = group.create_task(self._listen(untrusted_frames))
@@ -117,16 +128,29 @@ class _Session:
         bucket: Bucket | None = None
         async for frame in untrusted_frames:
             self._heard_at = self._now()
-            bucket, wait = take(bucket, self._settings.frames, self._wall.now())
+            bucket, wait = take(bucket, self._streams.settings.frames, self._streams.wall.now())
             if wait is not None:
                 raise stream_too_talkative()
             match frame.WhichOneof("frame"):
                 case "heartbeat":
+                    self._connection.reports_changes = frame.heartbeat.reports_changes
+                    await self._note()
                     await self._say(device_pb2.ConnectResponse(heartbeat=device_pb2.StreamHeartbeat()))
                 case "reports":
                     await self._exchange(frame.reports)
         self._left = True
         self._connection.wake.set()
+
+    async def _note(self) -> None:
+        """Have this heartbeat count as a contact of a device that checks in seldom."""
+        since_s = self._heard_at - self._noted_at
+        if not self._connection.relied_on or since_s < self._streams.settings.seen_every_s:
+            return
+        self._noted_at = self._heard_at
+        if not await self._streams.seen(self._principal):
+            # It was told nothing that still holds: it has to ask again.
+            self._connection.relied_on = False
+            self._connection.hint()
 
     async def _watch(self, lifetime: Lifetime) -> None:
         connection = self._connection
@@ -153,14 +177,14 @@ class _Session:
         Raises:
             Refusal: The news was that this device may not be in contact any more.
         """
-        await self._check(self._principal)
+        await self._streams.check(self._principal)
         if not await self._exchange():
             await self._say(device_pb2.ConnectResponse(nudge=device_pb2.StreamNudge()))
 
     async def _exchange(self, reports: device_pb2.StreamReports | None = None) -> bool:
         """Take reports and give commands; whether anything was said."""
         told = [] if reports is None else reports.command_reports
-        answer = await self._commands.exchange(device_pb2.CheckInRequest(command_reports=told), self._principal)
+        answer = await self._streams.commands.exchange(device_pb2.CheckInRequest(command_reports=told), self._principal)
         if reports is None and not answer.commands and not answer.cancelled_command_ids:
             return False
         commands = device_pb2.StreamCommands(
@@ -174,7 +198,7 @@ class _Session:
 
     async def _say(self, frame: device_pb2.ConnectResponse) -> None:
         try:
-            async with asyncio.timeout(self._settings.send_s), self._speaking:
+            async with asyncio.timeout(self._streams.settings.send_s), self._speaking:
                 await self._send(frame)
         except TimeoutError as error:
             raise stream_too_slow() from error

@@ -8,7 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from controlplane.commands.rpc import CommandExchangeRpc
-from controlplane.devices.check_in_desk import CheckInDesk
+from controlplane.devices.check_in_desk import CheckInDesk, Pace
 from controlplane.devices.freshness import WRITE_EVERY
 from controlplane.devices.tables import devices
 from controlplane.policies.model import Assignment, Stage
@@ -49,7 +49,7 @@ class Server:
 
     def _desk(self, world: World, forgetful: World | None = None) -> CheckInDesk:
         remembered = world.remembered if forgetful is None else forgetful.remembered
-        return CheckInDesk(remembered=remembered, check_ins=world.check_ins, commands=self.calls, interval_s=60)
+        return CheckInDesk(remembered=remembered, check_ins=world.check_ins, commands=self.calls, pace=Pace(60))
 
 
 @dataclass

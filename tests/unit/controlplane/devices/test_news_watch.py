@@ -31,6 +31,9 @@ class Server:
             for device_id in "12":
                 self.book.keep(org_id, device_id, TOLD)
 
+    def believed(self) -> bool:
+        return self.watch.is_current
+
     @property
     def remembered(self) -> str:
         return " ".join(f"{o}{d}" for o in "ab" for d in "12" if self.book.find(o, d) is not None)
@@ -94,13 +97,13 @@ async def test_news_of_a_transaction_that_fails_are_none(database: Database) -> 
 
 async def test_memory_is_believed_only_while_the_database_is_looked_at(database: Database) -> None:
     server = Server(database)
-    assert not server.watch.is_current
+    assert not server.believed()
     await server.begin()
-    assert server.watch.is_current
+    assert server.believed()
     server.seconds += BELIEVED_S + 1
-    assert not server.watch.is_current
+    assert not server.believed()
     await server.watch.look()
-    assert server.watch.is_current
+    assert server.believed()
     assert server.remembered == "a1 a2 b1 b2"
     # Asleep for longer than looks overlap: who knows what was missed.
     server.seconds += 100
