@@ -130,6 +130,7 @@ async def _start(server: Opened, options: ServeOptions, streams: DeviceStreams, 
     plane = server.plane
     # Last of all: no contact comes any more.
     running.push_async_callback(plane.fleet.freshness.finish)
+    await running.enter_async_context(streams.running())
     monitor = _monitor(plane, streams.connections)
     around = MeterInterceptor(monitor.calls), listeners.interceptor(plane)
     listener = listeners.device_listener(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from itertools import islice
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from controlplane.devices.errors import streams_full, streams_rushed, streams_stopping
 from controlplane.runtime.clock import Clock
@@ -18,6 +18,9 @@ from controlplane.runtime.randomness import Randomness
 from controlplane.runtime.rate_limit import Bucket, Rate, take
 from controlplane.runtime.refusal import Refusal
 from controlplane.storage.news import EVERYONE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: A side that hears nothing for so many heartbeats gives the stream up (device.proto).
 SILENT_HEARTBEATS: Final = 3
@@ -124,7 +127,7 @@ class Connection:
         key: Organisation and device.
     """
 
-    __slots__ = ("ending", "hinted", "key", "relied_on", "reports_changes", "wake")
+    __slots__ = ("ending", "hinted", "key", "relied_on", "reports_changes", "waker")
 
     def __init__(self, key: tuple[str, str]) -> None:
         self.key = key
@@ -134,17 +137,22 @@ class Connection:
         self.reports_changes = False
         #: It was told to check in at a slower pace: its heartbeats say that it is there.
         self.relied_on = False
-        self.wake = asyncio.Event()
+        #: Called when one of these changed; None: nobody attends to it yet.
+        self.waker: Callable[[], None] | None = None
 
     def hint(self) -> None:
         """There may be something new."""
         self.hinted = True
-        self.wake.set()
+        self._wake()
 
     def end(self, why: StreamEnd) -> None:
         """Have it end."""
         self.ending = why
-        self.wake.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self.waker is not None:
+            self.waker()
 
 
 @dataclass(slots=True)

@@ -73,10 +73,11 @@ def test_the_newest_stream_of_a_device_takes_the_place_of_the_older_one() -> Non
 
 def test_a_server_that_stops_ends_every_stream_and_admits_no_other() -> None:
     opened = connections()
-    only = opened.open(device(1))
+    only, woken = opened.open(device(1)), list[bool]()
+    only.waker = lambda: woken.append(True)
     opened.stop()
     assert only.ending is StreamEnd.STOPPING
-    assert only.wake.is_set()
+    assert woken
     assert refusal_of(opened, 2) == "SERVER_STOPPING"
 
 

@@ -85,7 +85,8 @@ class Stream:
             self._frames.put_nowait(frame)
 
     async def serve(self) -> None:
-        await self._streams.serve(ME, self._untrusted_frames(), self._say)
+        async with self._streams.running():
+            await self._streams.serve(ME, self._untrusted_frames(), self._say)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
