@@ -176,7 +176,8 @@ def _monitor(plane: app.ControlPlane, connections: Connections) -> Monitor:
             waited = await lag(connection, plane.clocks.business.now())
             return Backlog(waited.total_seconds(), await open_counts(connection))
 
-    figures = ServerFigures(connections, plane.bus, plane.database.pool_use)
+    remembered = plane.fleet.remembered
+    figures = ServerFigures(connections, plane.bus, lambda: remembered.answered, plane.database.pool_use)
     return Monitor(figures, backlog, plane.clocks.wall)
 
 
