@@ -10,7 +10,7 @@ from zlib import crc32
 from controlplane.devices.quiet import Told
 from controlplane.storage.news import EVERYONE
 
-#: Devices of one process; some 2 KB each. The one unheard of for longest is forgotten first.
+#: Devices of one process; some 2.5 KB each. The one unheard of for longest is forgotten first.
 MOST: Final = 50_000
 #: An answer is remembered for half of this at least. News make it forgotten long before; this is for what nobody told.
 LASTS: Final = timedelta(hours=1)
