@@ -46,6 +46,7 @@ _HEARTBEAT = device_pb2.ConnectRequest(heartbeat=device_pb2.StreamHeartbeat(repo
 _BEAT_EVERY_S = 30.0
 #: A busy machine sleeps longer than it was told.
 _BEATS_AT_ONCE = 50
+_IDLE_S = 60.0
 Call = Callable[[], Awaitable[object]]
 
 
@@ -98,6 +99,7 @@ async def _play(options: Options, scratch: Path, database_url: str | None) -> in
         async with asyncio.TaskGroup() as group:
             tasks = simulator.start(group)
             kib = await _memory(simulator, server.process.pid)
+            await _idle(len(devices), server)
             server.process.terminate()
             await asyncio.to_thread(server.process.wait)
             await simulator.until(0)
@@ -278,8 +280,17 @@ async def _memory(simulator: Simulator, server_pid: int) -> float:
     # Until nothing is under way any more.
     await asyncio.sleep(2)
     kib = (process.memory_info().rss - before) / _KIB / count
-    print(f"{count} streams open after {took_s:.1f} s; resident {before / _KIB / _KIB:.0f} MiB before", flush=True)
+    resident = f"resident {before / _KIB / _KIB:.0f} MiB before"
+    print(f"{count} streams open after {took_s:.1f} s; {resident}, {kib:.1f} KiB for each", flush=True)
     return kib
+
+
+async def _idle(count: int, server: RunningProgram) -> None:
+    """What streams cost on which nothing happens."""
+    began, used = time.monotonic(), _cpu_s(server)
+    await asyncio.sleep(_IDLE_S)
+    minutes, cpu_ms = (time.monotonic() - began) / 60, (_cpu_s(server) - used) * 1_000
+    print(f"heartbeats and idling: {cpu_ms / minutes / count:.2f} ms of the server's CPU a minute for each", flush=True)
 
 
 async def _back(simulator: Simulator, since: float) -> float:

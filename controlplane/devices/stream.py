@@ -165,12 +165,16 @@ class _Session:
 
     def _attend(self) -> None:
         """Something happened, or may have: a speaker sees to it; there is none while nothing does."""
-        if self._speaker is None and not self._is_over:
+        if self._speaker is not None or self._is_over:
+            return
+        if self._connection.hinted or self._end() is not None:
             self._speaker = self._streams.spawn(self._speak(), self._context)
+        else:
+            self._wait()
 
     async def _speak(self) -> None:
         try:
-            while not self._is_over and (end := self._end()) is None and self._connection.hinted:
+            while (end := self._end()) is None and self._connection.hinted:
                 self._connection.hinted = False
                 await self._pass_hint_on()
             if end is not None:
