@@ -34,7 +34,7 @@ from controlplane.catalog.service import CatalogService
 from controlplane.commands.campaigns import Campaigns
 from controlplane.commands.service import CommandGround, CommandService
 from controlplane.config import BillingConfig, MailConfig
-from controlplane.connecting import BusNudges
+from controlplane.connecting import pass_news_on
 from controlplane.devices.assembly import Fleet
 from controlplane.devices.contact import DeviceContacts
 from controlplane.devices.registry import DeviceRegistry
@@ -502,8 +502,10 @@ def build(
     licences = parts.licences
     watched = WatchGround(database, registry, standings, keys.sealer, audit, clock, clocks.wall, randomness)
     findings = build_findings(watched)
-    commanding = CommandGround(registry=registry, access=licences, nudges=BusNudges(bus), **usual)
+    commanding = CommandGround(registry=registry, access=licences, **usual)
     commands = CommandService(commanding)
+    fleet = build_watch(watched, findings, notices, licences)
+    pass_news_on(database, bus, fleet.news)
     return ControlPlane(
         database=database,
         clocks=clocks,
@@ -523,7 +525,7 @@ def build(
         seating=parts.seating,
         issuer=issuer,
         devices=DeviceService(registry=registry, licences=licences, authority=keys.authority, **usual),
-        fleet=build_watch(watched, findings, notices, licences),
+        fleet=fleet,
         findings=findings,
         commands=commands,
         campaigns=Campaigns(commanding),

@@ -12,6 +12,7 @@ from controlplane.billing.webhook import payment_hook
 from controlplane.commands.rpc import CommandExchangeRpc, CommandRpc
 from controlplane.detections.ports import Intake
 from controlplane.detections.rpc import DetectionRpc
+from controlplane.devices.check_in_desk import CheckInDesk, Pace
 from controlplane.devices.rpc import DeviceRpc, FleetRpc
 from controlplane.devices.stream import DeviceStreams
 from controlplane.diagnostics.rpc import DiagnosticsRpc, DiagnosticUploadsRpc
@@ -90,13 +91,16 @@ def device_listener(
     anchors = TrustAnchors(plane.keys.signer, plane.keys.authority)
     servicer = DeviceRpc(
         service=plane.devices,
-        check_ins=plane.fleet.check_ins,
+        check_ins=CheckInDesk(
+            remembered=plane.fleet.remembered,
+            check_ins=plane.fleet.check_ins,
+            commands=PolicyExchangeRpc(CommandExchangeRpc(plane.commands), plane.policies.delivery),
+            pace=Pace(check_in_interval_s, streams.connections.rely_on),
+        ),
         entitlements=EntitlementRpc(service=plane.licensing, anchors=anchors, clock=plane.clocks.business),
         detections=DetectionRpc(plane.findings.detections, intake),
-        commands=PolicyExchangeRpc(CommandExchangeRpc(plane.commands), plane.policies.delivery),
         diagnostics=DiagnosticUploadsRpc(plane.diagnostics),
         streams=streams,
-        check_in_interval_s=check_in_interval_s,
     )
     return Listener(
         address=address,

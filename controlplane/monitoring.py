@@ -55,12 +55,16 @@ class ServerFigures(Collector):
     Args:
         connections: Of devices.
         bus: To the replicas.
+        remembered: Check-ins that were answered from memory.
         pool: The database's connections.
     """
 
-    def __init__(self, connections: Connections, bus: Bus, pool: Callable[[], PoolUse]) -> None:
+    def __init__(
+        self, connections: Connections, bus: Bus, remembered: Callable[[], int], pool: Callable[[], PoolUse]
+    ) -> None:
         self._connections = connections
         self._bus = bus
+        self._remembered = remembered
         self._pool = pool
         self.backlog: Backlog | None = None
 
@@ -79,6 +83,7 @@ class ServerFigures(Collector):
         yield hints
         yield GaugeMetricFamily("buckler_bus_connected", "1: the other replicas can be told.", self._bus.is_connected)
         yield CounterMetricFamily("buckler_bus_dropped", "Hints given up before others heard them.", self._bus.dropped)
+        yield CounterMetricFamily("buckler_check_ins_remembered", "Check-ins answered from memory.", self._remembered())
         used = GaugeMetricFamily("buckler_database_connections", "Of this process's pool.", labels=["state"])
         used.add_metric(["in_use"], pool.in_use)
         used.add_metric(["idle"], pool.idle)

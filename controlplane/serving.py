@@ -14,6 +14,7 @@ from controlplane.connecting import build_streams, bus_of
 from controlplane.detections.buffered_intake import BufferedIntake
 from controlplane.detections.dead_reports import count_dead
 from controlplane.devices.connections import Connections, StreamSettings
+from controlplane.devices.stream import DeviceStreams
 from controlplane.intake import IntakeFigures, buffer_of
 from controlplane.job_handlers import arm_jobs, job_runner, outward_runner
 from controlplane.licensing.rpc import EnrollmentSettings
@@ -107,12 +108,15 @@ async def serve(
     async with opened(config) as server, AsyncExitStack() as running:
         await arm_jobs(server.plane)
         buffer = await buffer_of(config.bus, server.plane)
-        ready(await _start(server, options, running, buffer))
+        streams = _streams(server.plane, options)
+        ready(await _start(server, options, streams, running, buffer))
         async with asyncio.TaskGroup() as tasks:
             endless = [
                 tasks.create_task(server.runner.run_forever()),
                 tasks.create_task(outward_runner(server.plane).run_forever()),
                 tasks.create_task(server.plane.fleet.freshness.run_forever()),
+                tasks.create_task(server.plane.fleet.news.run_forever()),
+                tasks.create_task(streams.connections.run_forever()),
                 tasks.create_task(server.plane.bus.run()),
             ]
             if buffer is not None:
@@ -122,21 +126,31 @@ async def serve(
                 task.cancel()
 
 
-async def _start(
-    server: Opened, options: ServeOptions, running: AsyncExitStack, buffer: BufferedIntake | None
-) -> Serving:
-    """Start every port; each is stopped with `running`, the last one first."""
-    plane = server.plane
-    # Last of all: no contact comes any more.
-    running.push_async_callback(plane.fleet.freshness.finish)
-    streams = build_streams(
+def _streams(plane: app.ControlPlane, options: ServeOptions) -> DeviceStreams:
+    return build_streams(
         bus=plane.bus,
+        news=plane.fleet.news,
         check=plane.devices.check,
+        seen=plane.fleet.remembered.seen,
         commands=CommandExchangeRpc(plane.commands),
         settings=options.streams,
         wall=plane.clocks.wall,
         randomness=plane.randomness,
     )
+
+
+async def _start(
+    server: Opened,
+    options: ServeOptions,
+    streams: DeviceStreams,
+    running: AsyncExitStack,
+    buffer: BufferedIntake | None,
+) -> Serving:
+    """Start every port; each is stopped with `running`, the last one first."""
+    plane = server.plane
+    # Last of all: no contact comes any more.
+    running.push_async_callback(plane.fleet.freshness.finish)
+    await running.enter_async_context(streams.running())
     monitor = _monitor(plane, streams.connections, server.periods)
     if buffer is not None:
         monitor.registry.register(IntakeFigures(buffer.counts))
@@ -187,7 +201,8 @@ def _monitor(plane: app.ControlPlane, connections: Connections, periods: Periods
             commands, dead = await open_counts(connection), await count_dead(connection)
             return Backlog(waited.total_seconds(), commands, rules, dead)
 
-    figures = ServerFigures(connections, plane.bus, plane.database.pool_use)
+    remembered = plane.fleet.remembered
+    figures = ServerFigures(connections, plane.bus, lambda: remembered.answered, plane.database.pool_use)
     return Monitor(figures, backlog, plane.clocks.wall)
 
 

@@ -12,10 +12,3 @@ class RemoteAccess(Protocol):
 
     async def refusal_of(self, connection: AsyncConnection, device: Device, feature: str) -> str:
         """Why its access does not hold a feature now, as a stable code; empty: it does."""
-
-
-class Nudges(Protocol):
-    """Tells a connected device that there is something for it; a hint, lost without harm."""
-
-    def nudge(self, org_id: str, device_id: str) -> None:
-        """Have it ask now, if it is connected."""

@@ -5,7 +5,7 @@ one conditional statement or a constraint, never by reading first, so both give 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +15,12 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
+from controlplane.storage.news import EVERYONE, News, write_news
 from controlplane.storage.outages import outages_told, unreachable_told
 
 AfterCommit = Callable[[], Awaitable[None]]
+#: Told what there was news of, as soon as it is durable; True: devices that are connected should hear of it at once.
+NewsListener = Callable[[Mapping[News, bool]], None]
 
 #: How long a SQLite writer waits for the one before it, in milliseconds.
 BUSY_TIMEOUT_MS = 10_000
@@ -33,6 +36,18 @@ class UnitOfWork:
     def __init__(self, connection: AsyncConnection) -> None:
         self.connection = connection
         self._after_commit: list[AfterCommit] = []
+        self.news: dict[News, bool] = {}
+
+    def news_for(self, org_id: str, device_id: str = EVERYONE, *, hint: bool = True) -> None:
+        """What a device would be told at its next contact may be something else from the commit on.
+
+        Args:
+            org_id: The tenant.
+            device_id: The device; left out: all of them.
+            hint: False: only servers have to know, the device does already.
+        """
+        news = News(org_id, device_id)
+        self.news[news] = hint or self.news.get(news, False)
 
     def after_commit(self, action: AfterCommit) -> None:
         """Run something once the transaction is durable; what it does must be repeatable by a sweeper."""
@@ -65,6 +80,7 @@ class Database:
         # SQLite lets one writer in at a time and makes the others poll, whoever is luckiest next: under load some
         # would wait until BUSY_TIMEOUT_MS. Within this process they queue here instead, in the order they came.
         self._turn: AbstractAsyncContextManager[object] = asyncio.Lock() if url.startswith("sqlite") else nullcontext()
+        self._listeners: list[NewsListener] = []
 
     @property
     def engine(self) -> AsyncEngine:
@@ -75,6 +91,10 @@ class Database:
         """How much of the pool is in use."""
         pool = self._engine.pool
         return PoolUse(pool.checkedout(), pool.checkedin()) if isinstance(pool, QueuePool) else PoolUse(0, 0)
+
+    def listen(self, listener: NewsListener) -> None:
+        """Have the news of every transaction of this process told to a listener from now on."""
+        self._listeners.append(listener)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[UnitOfWork]:
@@ -89,6 +109,10 @@ class Database:
             uow = UnitOfWork(connection)
             async with connection.begin():
                 yield uow
+                await write_news(connection, uow.news)
+        if uow.news:
+            for listener in self._listeners:
+                listener(uow.news)
         await uow.run_after_commit()
 
     @asynccontextmanager
