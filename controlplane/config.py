@@ -72,10 +72,19 @@ class _MailSettings(BaseModel):
 class _BusSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    # `auto`: PostgreSQL when the database is one, else memory, which is right for one process.
+    # `auto`: NATS when there is an address of one, else PostgreSQL when the database is one, else memory, which is
+    # right for one process.
     kind: Literal["auto", "memory", "postgresql", "nats"] = "auto"
     # Of the NATS servers, separated by commas.
     url: Annotated[str, Field(max_length=2_000)] = ""
+
+
+class _LogSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    format: Literal["text", "json"] = "text"
+    # `all`: a line for each call; else only for those that are refused, fail or take long.
+    calls: Literal["unusual", "all"] = "unusual"
 
 
 class _Settings(BaseModel):
@@ -86,6 +95,7 @@ class _Settings(BaseModel):
     billing: _BillingSettings = _BillingSettings()
     mail: _MailSettings = _MailSettings()
     bus: _BusSettings = _BusSettings()
+    log: _LogSettings = _LogSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +200,19 @@ class BusConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class LogConfig:
+    """What is written to the log, and how.
+
+    Attributes:
+        format: `text` or `json`.
+        calls: `unusual` or `all`.
+    """
+
+    format: str = "text"
+    calls: str = "unusual"
+
+
+@dataclass(frozen=True, slots=True)
 class ServerConfig:
     """Everything that is read before anything is built."""
 
@@ -198,6 +221,7 @@ class ServerConfig:
     billing: BillingConfig = BillingConfig()
     mail: MailConfig = MailConfig()
     bus: BusConfig = BusConfig()
+    log: LogConfig = LogConfig()
 
 
 def default_data_dir(environment: Mapping[str, str], *, is_root: bool) -> Path:
@@ -287,15 +311,17 @@ def read_config(path: Path, environment: Mapping[str, str] | None = None) -> Ser
     url = environment.get(DATABASE_URL_VARIABLE) or settings.database.url or embedded_database_url(data_dir)
     mail = MailConfig(**settings.mail.model_dump(), password=environment.get(MAIL_SIGN_IN_VARIABLE, "").strip())
     bus = _bus(settings.bus, check_database_url(url), environment)
-    return ServerConfig(data_dir, url, _billing(settings.billing, environment), mail, bus)
+    log = LogConfig(**settings.log.model_dump())
+    return ServerConfig(data_dir, url, _billing(settings.billing, environment), mail, bus, log)
 
 
 def _bus(settings: _BusSettings, database_url: str, environment: Mapping[str, str]) -> BusConfig:
     on_postgresql = database_url.startswith("postgresql")
     kind = settings.kind
+    url = environment.get(BUS_URL_VARIABLE, "").strip() or settings.url
     if kind == "auto":
-        kind = "postgresql" if on_postgresql else "memory"
-    bus = BusConfig(kind, environment.get(BUS_URL_VARIABLE, "").strip() or settings.url)
+        kind = "nats" if url else "postgresql" if on_postgresql else "memory"
+    bus = BusConfig(kind, url)
     if kind == "postgresql" and not on_postgresql:
         raise _bus_invalid("needs the database to be PostgreSQL", 'leave it out, or write kind = "nats"')
     if kind == "nats" and not bus.url:

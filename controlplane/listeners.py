@@ -18,6 +18,8 @@ from controlplane.downloads.rpc import DownloadRpc
 from controlplane.licensing.rpc import EnrollmentRpc, EnrollmentSettings, EntitlementRpc, LicensingRpc, TrustAnchors
 from controlplane.notices.rpc import NoticeRpc
 from controlplane.policies.rpc import PolicyExchangeRpc, PolicyRpc
+from controlplane.runtime.balanced import Origins
+from controlplane.runtime.call_log import CallLog
 from controlplane.runtime.interceptors import CallEntry, CallInterceptor
 from controlplane.runtime.rate_limit import Rate, RateLimiter
 from controlplane.runtime.sandbox import SandboxDesk
@@ -55,7 +57,7 @@ RATES: Final[Mapping[str, Rate]] = {
 }
 
 
-def interceptor(plane: ControlPlane) -> CallInterceptor:
+def interceptor(plane: ControlPlane, origins: Origins, log: CallLog) -> CallInterceptor:
     """What happens around every call, the same on both ports."""
     return CallInterceptor(
         CallEntry(
@@ -64,7 +66,9 @@ def interceptor(plane: ControlPlane) -> CallInterceptor:
             clock=plane.clocks.wall,
             randomness=plane.randomness,
             times=plane.times,
-        )
+            address_of=origins.address_of,
+        ),
+        log,
     )
 
 

@@ -106,6 +106,7 @@ class Monitor:
         self._backlog = backlog
         self._wall = wall
         self._asked_at: datetime | None = None
+        self._leaving = False
         self.registry.register(figures)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
@@ -115,10 +116,16 @@ class Monitor:
         """What is served."""
         return Page("/livez", self._alive), Page("/readyz", self._ready), Page("/metrics", self._metrics)
 
+    def leave(self) -> None:
+        """From now on say that this server is not ready, so that nobody new is sent here."""
+        self._leaving = True
+
     async def _alive(self) -> Shown:
         return Shown(200, "text/plain; charset=utf-8", b"alive\n")
 
     async def _ready(self) -> Shown:
+        if self._leaving:
+            return Shown(503, "text/plain; charset=utf-8", b"stopping\n")
         await self._look()
         if self._figures.backlog is None:
             return Shown(503, "text/plain; charset=utf-8", b"the database does not answer\n")

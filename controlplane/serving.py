@@ -15,6 +15,8 @@ from controlplane.devices.connections import Connections, StreamSettings
 from controlplane.job_handlers import job_runner, outward_runner
 from controlplane.licensing.rpc import EnrollmentSettings
 from controlplane.monitoring import Backlog, Monitor, ServerFigures
+from controlplane.runtime.balanced import Network, Origins, start_balanced
+from controlplane.runtime.call_log import CallLog
 from controlplane.runtime.job_board import lag
 from controlplane.runtime.job_runner import JobRunner, RunReport
 from controlplane.runtime.meters import MeterInterceptor
@@ -38,6 +40,11 @@ class ServeOptions:
         check_in_interval_s: Seconds between check-ins that devices are asked to keep to.
         monitor_listen: The port of health and metrics; None: none.
         streams: Times and limits of the devices' streams.
+        balancers: Who writes the PROXY protocol before connections to the port of people.
+        announce: Where devices are told to connect to, e.g. `fleet.example.com:443`; None: the host that they asked, at
+            the port of devices.
+        log_every_call: A line in the log for each, also for those that go well.
+        drain_s: Seconds for which a server that is told to stop says that it is not ready, and serves on.
     """
 
     listen: Address
@@ -46,6 +53,10 @@ class ServeOptions:
     check_in_interval_s: int
     monitor_listen: Address | None = None
     streams: StreamSettings = field(default_factory=StreamSettings)
+    balancers: tuple[Network, ...] = ()
+    announce: str | None = None
+    log_every_call: bool = False
+    drain_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +106,8 @@ async def serve(
             is wrong with a key file.
     """
     async with opened(config) as server, AsyncExitStack() as running:
-        ready(await _start(server, options, running))
+        serving, monitor = await _start(server, options, running)
+        ready(serving)
         async with asyncio.TaskGroup() as tasks:
             endless = [
                 tasks.create_task(server.runner.run_forever()),
@@ -104,11 +116,13 @@ async def serve(
                 tasks.create_task(server.plane.bus.run()),
             ]
             await stop.wait()
+            monitor.leave()
+            await asyncio.sleep(options.drain_s)
             for task in endless:
                 task.cancel()
 
 
-async def _start(server: Opened, options: ServeOptions, running: AsyncExitStack) -> Serving:
+async def _start(server: Opened, options: ServeOptions, running: AsyncExitStack) -> tuple[Serving, Monitor]:
     """Start every port; each is stopped with `running`, the last one first."""
     plane = server.plane
     # Last of all: no contact comes any more.
@@ -122,7 +136,11 @@ async def _start(server: Opened, options: ServeOptions, running: AsyncExitStack)
         randomness=plane.randomness,
     )
     monitor = _monitor(plane, streams.connections)
-    around = MeterInterceptor(monitor.calls), listeners.interceptor(plane)
+    origins = Origins()
+    around = (
+        MeterInterceptor(monitor.calls),
+        listeners.interceptor(plane, origins, CallLog(every_call=options.log_every_call)),
+    )
     listener = listeners.device_listener(
         plane,
         options.device_listen or _next_port(options.listen),
@@ -136,13 +154,17 @@ async def _start(server: Opened, options: ServeOptions, running: AsyncExitStack)
     web = await _start_web(plane, options.web_listen, running, hooks=listeners.web_hooks(plane))
     watched = await _start_web(plane, options.monitor_listen, running, pages=monitor.pages())
     enrollment = EnrollmentSettings(
-        check_in_interval_s=options.check_in_interval_s, device_address=f":{devices.address.port}"
+        check_in_interval_s=options.check_in_interval_s,
+        device_address=options.announce or f":{devices.address.port}",
     )
-    people = await start_server(
-        listeners.people_listener(plane, options.listen, enrollment=enrollment, sandbox=server.sandbox), *around
+    listener = listeners.people_listener(plane, options.listen, enrollment=enrollment, sandbox=server.sandbox)
+    people = (
+        await start_balanced(listener, options.balancers, origins, *around)
+        if options.balancers
+        else await start_server(listener, *around)
     )
     running.push_async_callback(people.stop)
-    return Serving(people.address, devices.address, web, watched)
+    return Serving(people.address, devices.address, web, watched), monitor
 
 
 async def _start_web(
