@@ -73,7 +73,8 @@ def configure_logs(form: LogFormat, file: TextIO) -> None:
         logger_factory=lambda *names: AreaLogger(file, area_of(names[0] if names else "")),
     )
     root = logging.getLogger()
-    root.handlers = [_Libraries(logging.WARNING)]
+    if not any(isinstance(handler, LibraryHandler) for handler in root.handlers):
+        root.addHandler(LibraryHandler(logging.WARNING))
 
 
 def area_of(module: str) -> str:
@@ -129,10 +130,11 @@ def in_order(_logger: Any, _method: str, fields: _Fields) -> _Fields:
     return {**first, **{name: value for name, value in fields.items() if name not in first}}
 
 
-class _Libraries(logging.Handler):
+class LibraryHandler(logging.Handler):
     """What libraries have to say, in the same form."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Hand it on."""
         error = record.exc_info[1] if record.exc_info else None
         structlog.get_logger(record.name).log(
             record.levelno, "library_said", message=record.getMessage(), exc_info=error

@@ -1,4 +1,4 @@
-"""The port of people behind a balancer: whose attempts are counted, and what happens to connections without a header."""
+"""The port of people behind a balancer: whose attempts are counted, and who is not let in."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ from tests.unit.controlplane.runtime.test_proxy_protocol import header
 LOOPBACK = ip_network("127.0.0.0/8")
 
 
-def _echo(origins: Origins) -> "grpc.GenericRpcHandler[Any, Any]":
+def _echo(origins: Origins) -> "grpc.GenericRpcHandler":
     async def say_who(_request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         return origins.address_of(context.peer()).encode()
 
@@ -38,7 +38,8 @@ class _Door:
     async def who(self, port: int) -> str:
         credentials = grpc.ssl_channel_credentials(self._authorities)
         async with grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials) as channel:
-            return bytes(await channel.unary_unary("/test/Who")(b"", timeout=10)).decode()
+            who: Any = channel.unary_unary("/test/Who")
+            return bytes(await who(b"", timeout=10)).decode()
 
     @asynccontextmanager
     async def balancer(self, head: bytes) -> AsyncIterator[int]:
