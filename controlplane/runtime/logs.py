@@ -7,11 +7,11 @@ docs/logs.md. Nothing here reads a request or an answer, and what is named like 
 import logging
 import re
 from collections.abc import Mapping, MutableMapping, Sequence
-from enum import Enum
 from typing import Any, Final, TextIO
 
 import structlog
 
+from controlplane.runtime.log_format import LogFormat
 from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, current_principal, current_request_id
 
 #: These come first, in this order; the others as they were given.
@@ -30,13 +30,6 @@ FIRST_FIELDS: Final = (
 WITHHELD: Final = "[withheld]"
 _SECRET: Final = re.compile(r"(?i)pass(word|phrase)|secret|token$|authori[sz]ation|private|activation_key|cookie")
 _Fields = MutableMapping[str, Any]
-
-
-class LogFormat(Enum):
-    """How events are written."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 class AreaLogger(structlog.WriteLogger):
@@ -65,7 +58,7 @@ def configure_logs(form: LogFormat, file: TextIO) -> None:
             structlog.processors.format_exc_info,
             withhold_secrets,
             in_order,
-            structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+            structlog.processors.JSONRenderer(default=str)
             if form is LogFormat.JSON
             else structlog.processors.LogfmtRenderer(bool_as_flag=False),
         ],

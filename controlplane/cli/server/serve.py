@@ -6,13 +6,12 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
-import structlog
 import typer
 
 from controlplane.cli.server.options import DataDirOption
 from controlplane.cli.server.output import Output, reporting
 from controlplane.config import ServerConfig, read_config
-from controlplane.runtime.logs import LogFormat, configure_logs
+from controlplane.runtime.log_format import LogFormat
 
 if TYPE_CHECKING:
     from controlplane.serving import ServeOptions, Serving
@@ -65,6 +64,7 @@ def serve(  # noqa: PLR0913 -- options of a command line
     """Serve until SIGTERM or Ctrl-C; says `serving tls=HOST:PORT mtls=HOST:PORT` on stderr when all ports answer."""
     with reporting(Output.TEXT):
         from controlplane.runtime.balanced import parse_balancers
+        from controlplane.runtime.logs import configure_logs
         from controlplane.runtime.server import parse_address, parse_announced
         from controlplane.serving import ServeOptions
 
@@ -113,6 +113,8 @@ def _say(line: str) -> None:
 
 def _log(line: str) -> None:
     """Whoever reads JSON gets nothing else."""
+    import structlog
+
     event, _, addresses = line.partition(" ")
     facts = dict(part.split("=", 1) for part in addresses.split())
     structlog.get_logger("controlplane.serving").info(event, **facts)

@@ -26,7 +26,6 @@ def nats_bus(url: str, *, retry_s: float = RETRY_S) -> RemoteBus:
         url: `nats://HOST:PORT` or `tls://…`, several separated by commas; may hold a user and a password.
         retry_s: Seconds before a lost connection is tried again.
     """
-
     # What follows from an error is told by us, once.
     logging.getLogger("nats.aio.client").setLevel(logging.CRITICAL)
 
