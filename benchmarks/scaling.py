@@ -50,7 +50,7 @@ INPUTS: Final[Mapping[str, Input]] = {
     "detection_ms": Input(8, "ms of CPU", "assumed: as much as activating a device, which writes as much"),
     "commands_per_day": Input(0.2, "a device", "assumed: one scan a week, and something else now and then"),
     "command_ms": Input(12, "ms of CPU", "assumed: three calls that write: asked, delivered, reported"),
-    "rows_per_command": Input(4, "rows written", "its own, twice changed, and the audit's"),
+    "rows_per_command": Input(4, "rows written", "assumed: its own, twice changed, and the audit's"),
     "device_bytes": Input(2_106, "bytes", "measured: benchmarks.row_sizes"),
     "detection_bytes": Input(901, "bytes", "measured: benchmarks.row_sizes"),
     "command_bytes": Input(1_500, "bytes", "assumed: a command and its line in the audit, with indexes"),

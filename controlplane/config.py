@@ -21,6 +21,8 @@ WEBHOOK_SECRETS_VARIABLE = "BUCKLER_SERVER_STRIPE_WEBHOOK_SECRETS"
 MAIL_SIGN_IN_VARIABLE = "BUCKLER_SERVER_SMTP_PASSWORD"
 #: Replaces `[bus] url`, for the same reason.
 BUS_URL_VARIABLE = "BUCKLER_SERVER_BUS_URL"
+#: OpenTelemetry's own, which its exporter reads.
+COLLECTOR_VARIABLES = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _DRIVERS = {"sqlite+aiosqlite", "postgresql+asyncpg"}
 _SETTINGS_TEXT = """\
 # Written by `buckler-server init`; its presence says that this directory is complete.
@@ -87,6 +89,13 @@ class _LogSettings(BaseModel):
     calls: Literal["unusual", "all"] = "unusual"
 
 
+class _TelemetrySettings(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    # Of a collector that takes OTLP over HTTP; left out: nobody follows, unless OpenTelemetry's own variable says so.
+    endpoint: Annotated[str, Field(pattern=r"^https?://\S+$", max_length=2_000)] | None = None
+
+
 class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -96,6 +105,7 @@ class _Settings(BaseModel):
     mail: _MailSettings = _MailSettings()
     bus: _BusSettings = _BusSettings()
     log: _LogSettings = _LogSettings()
+    telemetry: _TelemetrySettings = _TelemetrySettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +224,11 @@ class LogConfig:
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
-    """Everything that is read before anything is built."""
+    """Everything that is read before anything is built.
+
+    Attributes:
+        collector: Where spans are sent (OTLP over HTTP); empty: as OpenTelemetry's own variables say; None: nowhere.
+    """
 
     data_dir: DataDir
     database_url: str
@@ -222,6 +236,7 @@ class ServerConfig:
     mail: MailConfig = MailConfig()
     bus: BusConfig = BusConfig()
     log: LogConfig = LogConfig()
+    collector: str | None = None
 
 
 def default_data_dir(environment: Mapping[str, str], *, is_root: bool) -> Path:
@@ -312,7 +327,9 @@ def read_config(path: Path, environment: Mapping[str, str] | None = None) -> Ser
     mail = MailConfig(**settings.mail.model_dump(), password=environment.get(MAIL_SIGN_IN_VARIABLE, "").strip())
     bus = _bus(settings.bus, check_database_url(url), environment)
     log = LogConfig(**settings.log.model_dump())
-    return ServerConfig(data_dir, url, _billing(settings.billing, environment), mail, bus, log)
+    return ServerConfig(
+        data_dir, url, _billing(settings.billing, environment), mail, bus, log, _collector(settings, environment)
+    )
 
 
 def _bus(settings: _BusSettings, database_url: str, environment: Mapping[str, str]) -> BusConfig:
@@ -327,6 +344,12 @@ def _bus(settings: _BusSettings, database_url: str, environment: Mapping[str, st
     if kind == "nats" and not bus.url:
         raise _bus_invalid("needs the address of a NATS server", f"write [bus] url, or set {BUS_URL_VARIABLE}")
     return bus
+
+
+def _collector(settings: _Settings, environment: Mapping[str, str]) -> str | None:
+    if settings.telemetry.endpoint:
+        return settings.telemetry.endpoint
+    return "" if any(environment.get(name) for name in COLLECTOR_VARIABLES) else None
 
 
 def _bus_invalid(why: str, next_step: str) -> Refusal:

@@ -32,6 +32,7 @@ from controlplane.runtime.server import (
     Register,
     server_credentials,
 )
+from controlplane.runtime.tracing import Tracing
 from controlplane.runtime.web import Hook
 from controlplane.subscriptions.rpc import SubscriptionRpc
 from wire.v1.account_pb2_grpc import add_AccountServiceServicer_to_server
@@ -57,7 +58,7 @@ RATES: Final[Mapping[str, Rate]] = {
 }
 
 
-def interceptor(plane: ControlPlane, origins: Origins, log: CallLog) -> CallInterceptor:
+def interceptor(plane: ControlPlane, origins: Origins, log: CallLog, tracing: Tracing) -> CallInterceptor:
     """What happens around every call, the same on both ports."""
     return CallInterceptor(
         CallEntry(
@@ -69,6 +70,7 @@ def interceptor(plane: ControlPlane, origins: Origins, log: CallLog) -> CallInte
             address_of=origins.address_of,
         ),
         log,
+        tracing,
     )
 
 

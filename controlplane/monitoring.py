@@ -20,7 +20,7 @@ from controlplane.commands.rows import MOST_COUNTED
 from controlplane.devices.connections import Connections
 from controlplane.runtime.bus.port import Bus
 from controlplane.runtime.clock import Clock
-from controlplane.runtime.meters import CallMeters
+from controlplane.runtime.meters import CallMeters, JobMeters
 from controlplane.runtime.web import Page, Shown
 from controlplane.storage.database import PoolUse
 
@@ -51,12 +51,20 @@ class ServerFigures(Collector):
         connections: Of devices.
         bus: To the replicas.
         pool: The database's connections.
+        contacts_waiting: Contacts that are not written yet.
     """
 
-    def __init__(self, connections: Connections, bus: Bus, pool: Callable[[], PoolUse]) -> None:
+    def __init__(
+        self,
+        connections: Connections,
+        bus: Bus,
+        pool: Callable[[], PoolUse],
+        contacts_waiting: Callable[[], int] = lambda: 0,
+    ) -> None:
         self._connections = connections
         self._bus = bus
         self._pool = pool
+        self._contacts_waiting = contacts_waiting
         self.backlog: Backlog | None = None
 
     def collect(self) -> Iterator[Metric]:
@@ -74,6 +82,9 @@ class ServerFigures(Collector):
         yield hints
         yield GaugeMetricFamily("buckler_bus_connected", "1: the other replicas can be told.", self._bus.is_connected)
         yield CounterMetricFamily("buckler_bus_dropped", "Hints given up before others heard them.", self._bus.dropped)
+        yield GaugeMetricFamily(
+            "buckler_contacts_waiting", "Contacts of devices that are not written yet.", self._contacts_waiting()
+        )
         used = GaugeMetricFamily("buckler_database_connections", "Of this process's pool.", labels=["state"])
         used.add_metric(["in_use"], pool.in_use)
         used.add_metric(["idle"], pool.idle)
@@ -111,6 +122,7 @@ class Monitor:
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
         self.calls = CallMeters(self.registry)
+        self.jobs = JobMeters(self.registry)
 
     def pages(self) -> tuple[Page, ...]:
         """What is served."""

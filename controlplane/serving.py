@@ -10,7 +10,7 @@ from controlplane import app, listeners
 from controlplane.commands.rows import open_counts
 from controlplane.commands.rpc import CommandExchangeRpc
 from controlplane.config import ServerConfig
-from controlplane.connecting import build_streams, bus_of
+from controlplane.connecting import build_streams, bus_of, tracing_of
 from controlplane.devices.connections import Connections, StreamSettings
 from controlplane.job_handlers import job_runner, outward_runner
 from controlplane.licensing.rpc import EnrollmentSettings
@@ -24,6 +24,7 @@ from controlplane.runtime.randomness import new_id
 from controlplane.runtime.refusal import Kind, Refusal
 from controlplane.runtime.sandbox import SandboxDesk
 from controlplane.runtime.server import Address, start_server
+from controlplane.runtime.tracing import Tracing
 from controlplane.runtime.web import Hook, Page, start_web
 from controlplane.storage.database import Database
 from controlplane.storage.schema import current_revision, newest_revision
@@ -102,16 +103,21 @@ async def serve(
         ready: Told once every port answers.
 
     Raises:
-        Refusal: SCHEMA_OUTDATED, SCHEMA_NEWER, PORT_IN_USE, LISTEN_FORBIDDEN, LISTEN_FAILED, or what
-            is wrong with a key file.
+        Refusal: SCHEMA_OUTDATED, SCHEMA_NEWER, TELEMETRY_NOT_INSTALLED, PORT_IN_USE, LISTEN_FORBIDDEN, LISTEN_FAILED,
+            or what is wrong with a key file.
     """
     async with opened(config) as server, AsyncExitStack() as running:
-        serving, monitor = await _start(server, options, running)
+        tracing = tracing_of(config.collector, server.plane.database)
+        running.callback(tracing.finish)
+        serving, monitor = await _start(server, options, tracing, running)
+        runners = server.runner, outward_runner(server.plane)
+        for runner in runners:
+            runner.watch(monitor.jobs.around, monitor.jobs.parked)
+            runner.watch(tracing.job)
         ready(serving)
         async with asyncio.TaskGroup() as tasks:
             endless = [
-                tasks.create_task(server.runner.run_forever()),
-                tasks.create_task(outward_runner(server.plane).run_forever()),
+                *(tasks.create_task(runner.run_forever()) for runner in runners),
                 tasks.create_task(server.plane.fleet.freshness.run_forever()),
                 tasks.create_task(server.plane.bus.run()),
             ]
@@ -122,7 +128,9 @@ async def serve(
                 task.cancel()
 
 
-async def _start(server: Opened, options: ServeOptions, running: AsyncExitStack) -> tuple[Serving, Monitor]:
+async def _start(
+    server: Opened, options: ServeOptions, tracing: Tracing, running: AsyncExitStack
+) -> tuple[Serving, Monitor]:
     """Start every port; each is stopped with `running`, the last one first."""
     plane = server.plane
     # Last of all: no contact comes any more.
@@ -139,7 +147,7 @@ async def _start(server: Opened, options: ServeOptions, running: AsyncExitStack)
     origins = Origins()
     around = (
         MeterInterceptor(monitor.calls),
-        listeners.interceptor(plane, origins, CallLog(every_call=options.log_every_call)),
+        listeners.interceptor(plane, origins, CallLog(every_call=options.log_every_call), tracing),
     )
     listener = listeners.device_listener(
         plane,
@@ -188,7 +196,7 @@ def _monitor(plane: app.ControlPlane, connections: Connections) -> Monitor:
             waited = await lag(connection, plane.clocks.business.now())
             return Backlog(waited.total_seconds(), await open_counts(connection))
 
-    figures = ServerFigures(connections, plane.bus, plane.database.pool_use)
+    figures = ServerFigures(connections, plane.bus, plane.database.pool_use, lambda: plane.fleet.freshness.waiting)
     return Monitor(figures, backlog, plane.clocks.wall)
 
 

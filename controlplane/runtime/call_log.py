@@ -26,6 +26,7 @@ class Entered:
         timed: False: a stream, whose length says nothing.
         peer: Address of the caller, once known.
         principal: Who it is, once known.
+        code: gRPC status, once it is over; empty: cancelled, or the servicer ended it itself.
     """
 
     method: str
@@ -34,6 +35,7 @@ class Entered:
     timed: bool = True
     peer: str = ""
     principal: Principal | None = None
+    code: str = ""
 
 
 class CallLog:
@@ -48,6 +50,7 @@ class CallLog:
 
     def ended(self, entered: Entered) -> None:
         """It went well."""
+        entered.code = "OK"
         slow = entered.timed and _seconds(entered) >= SLOW_S
         if slow:
             _log.warning("call_slow", **_facts(entered, "OK"))

@@ -27,6 +27,7 @@ from controlplane.runtime.randomness import Randomness, new_id
 from controlplane.runtime.rate_limit import RateLimiter
 from controlplane.runtime.refusal import Kind, Refusal
 from controlplane.runtime.rpc_errors import STATUS, error_detail, internal_detail
+from controlplane.runtime.tracing import NoTracing, Tracing
 from wire.entitlement_codec import ERROR_DETAIL_METADATA, REQUEST_ID_METADATA
 
 #: A longer bearer token is not even hashed.
@@ -146,11 +147,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     Args:
         entry: How calls enter.
         log: What is told of those that went well; None: only of slow ones.
+        tracing: Follows them; None: nobody does.
     """
 
-    def __init__(self, entry: CallEntry, log: CallLog | None = None) -> None:
+    def __init__(self, entry: CallEntry, log: CallLog | None = None, tracing: Tracing | None = None) -> None:
         self._entry = entry
         self._log = log or CallLog()
+        self._tracing = tracing or NoTracing()
 
     async def intercept_service(
         self,
@@ -186,30 +189,32 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     def _unary(self, behaviour: Unary, method: str, *, timed: bool = True) -> Any:
         async def call(request: Any, context: Context) -> Any:
             entered = self._begin(method, context, timed=timed)
-            try:
-                with await self._enter(entered, context):
-                    answer = await behaviour(request, context)
-            # The supervision point of every unary call: whatever it raised becomes a status, here and nowhere else.
-            except Exception as error:  # noqa: BLE001
-                await _answer(error, entered, context)
-            else:
-                self._log.ended(entered)
-                return answer
+            with self._tracing.call(entered, context.invocation_metadata() or ()):
+                try:
+                    with await self._enter(entered, context):
+                        answer = await behaviour(request, context)
+                # The supervision point of every unary call: whatever it raised becomes a status, here and nowhere else.
+                except Exception as error:  # noqa: BLE001
+                    await _answer(error, entered, context)
+                else:
+                    self._log.ended(entered)
+                    return answer
 
         return call
 
     def _stream(self, behaviour: Stream, method: str) -> Any:
         async def call(request: Any, context: Context) -> AsyncIterator[Any]:
             entered = self._begin(method, context, timed=False)
-            try:
-                with await self._enter(entered, context):
-                    async for response in behaviour(request, context):
-                        yield response
-            # The supervision point of every streaming call, as above.
-            except Exception as error:  # noqa: BLE001
-                await _answer(error, entered, context)
-            else:
-                self._log.ended(entered)
+            with self._tracing.call(entered, context.invocation_metadata() or ()):
+                try:
+                    with await self._enter(entered, context):
+                        async for response in behaviour(request, context):
+                            yield response
+                # The supervision point of every streaming call, as above.
+                except Exception as error:  # noqa: BLE001
+                    await _answer(error, entered, context)
+                else:
+                    self._log.ended(entered)
 
         return call
 
@@ -232,6 +237,7 @@ async def _answer(error: Exception, entered: Entered, context: Context) -> None:
     else:
         status, detail = grpc.StatusCode.INTERNAL, internal_detail(entered.request_id)
         tell_failed(entered, status.name, error)
+    entered.code = status.name
     await context.abort(
         status,
         detail.message,

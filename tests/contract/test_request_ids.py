@@ -39,7 +39,7 @@ async def _fails(request_id: str, metadata: tuple[tuple[str, str], ...]) -> grpc
         times=_Nobody(),  # type: ignore[arg-type]
     )
     server = grpc.aio.server(interceptors=[CallInterceptor(entry)])
-    add_AccountServiceServicer_to_server(AccountServiceServicer(), server)
+    add_AccountServiceServicer_to_server(AccountServiceServicer(), server)  # type: ignore[abstract]
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
