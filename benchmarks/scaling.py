@@ -41,7 +41,7 @@ INPUTS: Final[Mapping[str, Input]] = {
     "contacts_in_a_commit": Input(500, "rows", "`devices.freshness.AT_ONCE`; reached from 100 check-ins a second on"),
     "stream_kib": Input(105, "KiB", "measured: benchmarks.md, a fleet of streams"),
     "heartbeat_every_s": Input(30, "s", "`devices.connections.StreamSettings`"),
-    "heartbeat_ms": Input(0.1, "ms of CPU", "assumed: a frame that is read and not answered, a fifth of a call"),
+    "heartbeat_ms": Input(0.2, "ms of CPU", "assumed: one frame read and one written, less than half a call"),
     "connection_every_s": Input(3_600, "s", "`runtime.server`: connections end after an hour"),
     "handshake_ms": Input(2, "ms of CPU", "assumed: mutual TLS with P-256, certificates of both sides checked"),
     "refresh_every_s": Input(_DAY_S, "s", "assumed: an entitlement is asked for once a day"),
