@@ -6,8 +6,8 @@ from contextlib import suppress
 import pytest
 
 from controlplane.accounts.model import Member, may_manage
-from controlplane.runtime.paging import Page
 from controlplane.runtime.clock import SystemClock
+from controlplane.runtime.paging import Page
 from controlplane.runtime.principal import PersonPrincipal, Role, acting_as
 from controlplane.runtime.refusal import Refusal
 from tests.fakes.accounts import EMAIL, PASSWORD, Accounts
