@@ -52,9 +52,10 @@ def test_anything_else_is_not_taken(untrusted: bytes) -> None:
 
 
 @given(st.binary(max_size=80))
-def test_no_bytes_do_more_harm_than_being_refused(tail: bytes) -> None:
+def test_whatever_comes_is_refused_or_is_an_address(tail: bytes) -> None:
     for untrusted in (tail, SIGNATURE + tail):
         try:
-            read(untrusted)
+            client = read(untrusted)
         except NotProxied:
             continue
+        assert client is None or str(ip_address(client)) == client
