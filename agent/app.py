@@ -50,11 +50,12 @@ from agent.realtime.settings import RealtimeSettings, RealtimeState
 from agent.report.outbox import StoredIncidentLog
 from agent.report.sender import Sender
 from agent.scanner.governor import ScanGovernor
+from agent.scanner.rule_finder import RuleFinder
 from agent.scanner.rulepack import CompiledPack
 from agent.scanner.scheduled.requested import RequestedScans
 from agent.scanner.scheduled.scans import ScheduledScans
 from agent.scanner.service import ScannerService
-from agent.scanning import background_parts, compiled_rules, scan_processes, waiting_files
+from agent.scanning import background_parts, compiled_rules, rule_finder, scan_processes, waiting_files
 from agent.service.life_signs import LifeSigns
 from agent.storage.announcing import AnnouncingStore
 from agent.supervision import Parts, kept_running, supervise
@@ -69,6 +70,7 @@ class Agent:
     pack: CompiledPack
     scanner: ScannerService
     governor: ScanGovernor
+    finder: RuleFinder
     realtime: RealtimeProtection
     upkeep: VaultUpkeep
     restarts: Counter[str]
@@ -149,21 +151,15 @@ def build_agent(
     source = choose_source(
         config.realtime.source,
         excluded=own_folders,
-        own_pids=lambda: scan_processes(scanner, scheduled, requested) | {os.getpid()},
+        own_pids=lambda: scan_processes(scanner, scheduled, requested) | finder.process_ids() | {os.getpid()},
         clock=clock,
         block=config.realtime.block,
     )
-    governor = ScanGovernor(scanner, config.resources, clock, lambda: realtime.state().mode is Mode.BLOCK)
+    finder = rule_finder(config, scanner)
+    governor = ScanGovernor(scanner, config.resources, clock, lambda: realtime.state().mode is Mode.BLOCK, finder)
     restarts, costs = Counter[str](), CostBook(clock.monotonic_ns())
     realtime = RealtimeProtection(
-        RealtimeSettings(
-            config.realtime.roots,
-            own_folders,
-            scan_slots=config.scanner.worker_count(),
-            descriptors=waiting_files(files_allowed()),
-            block=config.realtime.block,
-            reconcile_every_s=config.realtime.reconcile_every_s,
-        ),
+        _realtime_settings(config, own_folders),
         source,
         governor,
         device.vault,
@@ -177,7 +173,7 @@ def build_agent(
         is_own=device.vault.is_vault_path,
         costs=costs,
     )
-    parts = background_parts(device, pack, own_folders, realtime.is_self_test, governor.watch, costs)
+    parts = background_parts(device, pack, own_folders, realtime.is_self_test, governor, costs)
     scheduled = ScheduledScans(config.schedule, parts, store, clock, randomness)
     requested = RequestedScans(parts, own_folders, config.schedule.cpu_percent, store, clock)
     board = board_of_service(
@@ -210,9 +206,20 @@ def build_agent(
     )
     life_signs = LifeSigns(notice, lambda: issues_of_service(device, scanner, realtime.state()))
     return Agent(
-        device, pack, scanner, governor, realtime, VaultUpkeep(device.vault, randomness), restarts, link, stream,
-        sender, watch, local_api, scheduled, commands, life_signs,
+        device, pack, scanner, governor, finder, realtime, VaultUpkeep(device.vault, randomness), restarts, link,
+        stream, sender, watch, local_api, scheduled, commands, life_signs,
     )  # fmt: skip
+
+
+def _realtime_settings(config: AgentConfig, own_folders: tuple[str, ...]) -> RealtimeSettings:
+    return RealtimeSettings(
+        config.realtime.roots,
+        own_folders,
+        scan_slots=config.scanner.worker_count(),
+        descriptors=waiting_files(files_allowed()),
+        block=config.realtime.block,
+        reconcile_every_s=config.realtime.reconcile_every_s,
+    )
 
 
 def _follow_policy(
@@ -255,6 +262,7 @@ def _parts_of(agent: Agent) -> Parts:
             name: kept_running(name, run, agent.restarts)
             for name, run in (
                 ("governor", agent.governor.run),
+                ("rule_finder", agent.finder.run),
                 ("upkeep", agent.upkeep.run),
                 ("sender", agent.sender.run),
                 ("link", agent.link.run),
