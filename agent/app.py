@@ -9,7 +9,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from agent.boards import board_of_service, issues_of_service, licence_facts, reporter
@@ -55,7 +55,7 @@ from agent.scanner.rulepack import CompiledPack
 from agent.scanner.scheduled.requested import RequestedScans
 from agent.scanner.scheduled.scans import ScheduledScans
 from agent.scanner.service import ScannerService
-from agent.scanning import background_parts, compiled_rules, rule_finder, scan_processes, waiting_files
+from agent.scanning import FILES_AHEAD, background_parts, compiled_rules, rule_finder, scan_processes, waiting_files
 from agent.service.life_signs import LifeSigns
 from agent.storage.announcing import AnnouncingStore
 from agent.supervision import Parts, kept_running, supervise
@@ -146,7 +146,7 @@ def build_agent(
     config, clock, randomness = device.config, device.clock, device.randomness
     keeper, book, store = device.keeper, device.book, device.store
     pack = compiled_rules(config)
-    scanner = ScannerService(config.scanner, pack, clock)
+    scanner = ScannerService(replace(config.scanner, files_ahead=FILES_AHEAD), pack, clock)
     own_folders = (str(config.locations.data_dir),)
     source = choose_source(
         config.realtime.source,
@@ -216,6 +216,7 @@ def _realtime_settings(config: AgentConfig, own_folders: tuple[str, ...]) -> Rea
         config.realtime.roots,
         own_folders,
         scan_slots=config.scanner.worker_count(),
+        files_ahead=FILES_AHEAD,
         descriptors=waiting_files(files_allowed()),
         block=config.realtime.block,
         reconcile_every_s=config.realtime.reconcile_every_s,

@@ -26,6 +26,8 @@ from agent.scanner.service import ScannerService
 
 #: Files of a burst that are kept open until their turn; the names of the others are kept instead.
 _MOST_WAITING = 4096
+#: Files that a worker has at hand behind the one it scans: in a burst neither it nor we sleep and wake for each file.
+FILES_AHEAD = 3
 #: One scan with parts of the rules takes so long at most, in seconds; about twenty find a rule.
 _TIMING_S = 5.0
 
