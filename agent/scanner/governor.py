@@ -16,6 +16,7 @@ import structlog
 from agent.domain.facts import ScanFacts
 from agent.domain.governor import GovernorState, ResourceLimits, ResourceUse, Stage, WorkerUse, govern
 from agent.domain.ports import Clock
+from agent.platform.allocator import give_back_freed_memory
 from agent.platform.process_costs import CostMeter
 
 log = structlog.get_logger(__name__)
@@ -173,6 +174,8 @@ class ScanGovernor:
                 self._begun.clear()
                 await asyncio.sleep(self._every_s)
                 await self._look()
+            # What a burst took is not needed until the next one.
+            await asyncio.to_thread(give_back_freed_memory)
 
     def _is_calm(self) -> bool:
         state = self._state
