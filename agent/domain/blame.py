@@ -13,36 +13,32 @@ class Blame:
     """What the time of one file went to, when it was scanned again.
 
     Attributes:
-        rule: The rule that took most of it; empty: no single one did, or it is not known.
-        rule_s: Seconds that this rule took.
-        file_s: Seconds that the file took with all rules.
-        cut_after_s: Scans were ended after so many seconds, so both may be more; 0: none was.
+        rule: The rule that took most of it, or rules of which one did; empty: none did, or it is not known.
+        rule_s: Seconds that this took.
+        file_s: Seconds that the file took with all rules, as far as it was scanned.
         why_not: Why no rule is named.
     """
 
     rule: str = ""
     rule_s: float = 0.0
     file_s: float = 0.0
-    cut_after_s: float = 0.0
     why_not: str = ""
 
     def sentence(self, path: str) -> str:
         """For people."""
         if not self.rule:
             return f"{path}: which rule costs it cannot be told: {self.why_not}"
-        cut = f", cut short after {self.cut_after_s:.0f} s" if self.cut_after_s else ""
-        return f"{path}: mostly rule {self.rule} ({self.rule_s:.1f} s of {self.file_s:.1f} s{cut})"
+        return f"{path}: mostly {self.rule} ({self.rule_s:.1f} s of {self.file_s:.1f} s)"
 
 
-def blame_for(rule: str, *, rule_s: float, rules_s: float, without_rules_s: float, cut_after_s: float) -> Blame:
+def blame_for(rule: str, *, rule_s: float, rules_s: float, without_rules_s: float) -> Blame:
     """Judge what was measured.
 
     Args:
-        rule: The costliest; empty: none was found.
+        rule: The costliest, or some of which one is; empty: none was found.
         rule_s: What it takes.
         rules_s: What all rules together take.
         without_rules_s: What reading and unpacking take.
-        cut_after_s: No scan was let go on for longer.
     """
     file_s = rules_s + without_rules_s
     if file_s < QUICK_S:
@@ -52,4 +48,4 @@ def blame_for(rule: str, *, rule_s: float, rules_s: float, without_rules_s: floa
     if not rule or rule_s < MOSTLY * file_s:
         most = f"; the costliest, {rule}, takes {rule_s:.1f} s" if rule else ""
         return Blame(file_s=file_s, why_not=f"no single one takes most of {file_s:.1f} s{most}")
-    return Blame(rule, min(rule_s, file_s), file_s, cut_after_s if file_s >= cut_after_s else 0.0)
+    return Blame(rule, min(rule_s, file_s), file_s)

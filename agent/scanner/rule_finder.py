@@ -22,8 +22,8 @@ from agent.scanner.rule_timing import TimingOrder, encode_order
 
 log = structlog.get_logger(__name__)
 
-#: For one file, in seconds; what is known by then is told.
-BUDGET_S = 120.0
+#: For one file, in seconds; what is known by then is told. On a machine with time to spare it takes half a minute.
+BUDGET_S = 600.0
 #: Then the process is ended, in seconds: one scan and its start may have begun just before.
 _PATIENCE_S = 60.0
 #: Files that are remembered, those asked about last.

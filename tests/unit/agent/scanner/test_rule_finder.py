@@ -11,7 +11,7 @@ from agent.scanner.rule_finder import RuleFinder, time_in_another_process
 from agent.scanner.rule_timing import TimingOrder, decode_order, encode_order
 from tests.fakes.waiting import until
 
-FOUND = Blame("ns.slow", 3.0, 4.0)
+FOUND = Blame("rule ns.slow", 3.0, 4.0)
 
 
 class Bench:
@@ -107,5 +107,5 @@ async def test_the_program_names_a_rule_that_is_costly_on_purpose(tmp_path: Path
     pids: list[int | None] = []
     order = TimingOrder(str(file), "yara", Limits(timeout_s=5.0), (str(rules),), 60.0, built_in=False)
     blame = await time_in_another_process(order, pids.append)
-    assert blame.rule == "slow.costly", blame
+    assert blame.rule == "rule slow.costly", blame
     assert len(pids) == 1
