@@ -45,7 +45,7 @@ def _load_defaults(place: ScanPlace) -> ScanDefaults:
     if not config.locations.database.is_file():
         return defaults
     # Everything the agent is made of; a machine that is only scanned does without.
-    from agent.app import open_device
+    from agent.device import open_device
 
     with open_device(config) as device:
         return replace(defaults, policy=device.book.current())
@@ -59,7 +59,7 @@ def _note_finished(place: ScanPlace, selection: Selection) -> None:
     config = load_config(Overrides(place.data_dir, place.config))
     if kind is None or not config.locations.database.is_file():
         return
-    from agent.app import open_device
+    from agent.device import open_device
 
     with open_device(config) as device, device.store.transaction() as tables:
         tables.settings.put(finished_setting(kind), device.clock.now().isoformat())
@@ -68,8 +68,8 @@ def _note_finished(place: ScanPlace, selection: Selection) -> None:
 @contextmanager
 def _open_quarantine(place: ScanPlace) -> Iterator[Quarantine]:
     """The vault, shared with an agent that may be running."""
-    from agent.app import open_device
     from agent.config import Overrides, load_config
+    from agent.device import open_device
 
     with open_device(load_config(Overrides(place.data_dir, place.config))) as device:
         yield device.vault
