@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agent.scanner.cache import ScanCache
+    from agent.scanner.deferred_pack import Pack
     from agent.scanner.engines.port import Engine
-    from agent.scanner.rulepack import CompiledPack, RulePack
+    from agent.scanner.rulepack import RulePack
     from agent.scanner.service import ScannerService
     from agent.scanner.tree import OpenedFile
 
@@ -111,7 +112,7 @@ async def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: Quarant
     output = ScanOutput(request.output)
     rules = load_rules(request.rules)
     engine = wiring.engine_of(request.place, request.settings.engine)
-    pack, rules_skipped = _compiled(rules, engine, skip_broken=request.skip_broken_rules)
+    pack, rules_skipped = _prepared(rules, engine, skip_broken=request.skip_broken_rules)
     collect_rarely()
     service = ScannerService(request.settings, pack, wiring.clock)
     excluded = PathExclusions(request, wiring)
@@ -143,12 +144,12 @@ async def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: Quarant
     return _outcome(run.tally, interruption)
 
 
-def _compiled(rules: "RulePack", engine: "Engine", *, skip_broken: bool) -> "tuple[CompiledPack, int]":
-    """Compile; with the number of rules that were left out, each of which is told."""
-    from agent.scanner.rulepack import compile_pack, compile_sound_rules
+def _prepared(rules: "RulePack", engine: "Engine", *, skip_broken: bool) -> "tuple[Pack, int]":
+    """Compile if need be; with the number of rules that were left out, each of which is told."""
+    from agent.scanner.rulepack import compile_sound_rules, prepare_pack
 
     if not skip_broken:
-        return compile_pack(rules, engine), 0
+        return prepare_pack(rules, engine), 0
     compiled, left_out = compile_sound_rules(rules, engine)
     for item in left_out:
         note(f"left out: {printable(str(item))}")
@@ -256,7 +257,7 @@ class PathExclusions:
 
 
 def _cache(
-    request: ScanRequest, wiring: ScanWiring, pack: "CompiledPack"
+    request: ScanRequest, wiring: ScanWiring, pack: "Pack"
 ) -> "AbstractContextManager[ScanCache | None]":
     if not request.cache or request.targets.selection is Selection.PROCESSES:
         return nullcontext()
