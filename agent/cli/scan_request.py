@@ -66,9 +66,7 @@ def engine_here(_place: ScanPlace, name: str) -> "Engine":
     return engine_named(name)
 
 
-def no_cache_here(
-    _place: ScanPlace, _pack: "Pack", _limits: Limits
-) -> "AbstractContextManager[ScanCache | None]":
+def no_cache_here(_place: ScanPlace, _pack: "Pack", _limits: Limits) -> "AbstractContextManager[ScanCache | None]":
     """For a machine with nothing but the program: every file is scanned."""
     return nullcontext()
 

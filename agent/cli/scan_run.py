@@ -70,6 +70,8 @@ class ScanRun:
         self._progress = progress
         self._output = output
         self.tally = Tally()
+        #: Nothing can be found, excluded or told of a file that is known: it only has to be counted.
+        self._counts_known = not (request.verbose or request.policy.exclusions)
 
     async def receive(self, path: str, facts: ScanFacts, identity: FileIdentity | None, cached: bool) -> None:  # noqa: FBT001 -- a callback
         """One file has been scanned, was known, or could not be scanned."""
@@ -79,6 +81,15 @@ class ScanRun:
         verdict = decide(facts, path, self._request.policy, self._clock.now())
         action = "" if identity is None else await self._consequences.follow(path, identity, facts, verdict)
         self._tell(ScannedFile(path, facts, verdict, cached=cached, action=action))
+
+    def receive_known(self, path: str, facts: ScanFacts) -> None:
+        """One file was known to be clean."""
+        if self._counts_known:
+            self.tally.add_known(facts.size_bytes)
+            self._progress.advance(path, self.tally)
+            return
+        verdict = decide(facts, path, self._request.policy, self._clock.now())
+        self._tell(ScannedFile(path, facts, verdict, cached=True))
 
     async def receive_process(self, process: ProcessFacts, facts: ScanFacts) -> None:
         """The memory of one process has been looked at, or could not be."""
@@ -168,7 +179,7 @@ async def _scan(
     run: ScanRun,
     cache: "ScanCache | None",
 ) -> None:
-    from agent.scanner.on_demand import scan_trees
+    from agent.scanner.on_demand import Receivers, scan_trees
     from agent.scanner.process_scan import scan_processes
 
     workers = request.settings.worker_count()
@@ -195,7 +206,7 @@ async def _scan(
         scanner,
         workers * (1 + request.settings.files_ahead),
         excluded.leaves_out,
-        receive,
+        Receivers(receive, run.receive_known if pace is None else None),
         start=service.start,
         cache=cache,
         beside=_nameless_programs(request),
@@ -256,9 +267,7 @@ class PathExclusions:
         return any(exclusion.applies_to(path, now) for exclusion in self._by_path)
 
 
-def _cache(
-    request: ScanRequest, wiring: ScanWiring, pack: "Pack"
-) -> "AbstractContextManager[ScanCache | None]":
+def _cache(request: ScanRequest, wiring: ScanWiring, pack: "Pack") -> "AbstractContextManager[ScanCache | None]":
     if not request.cache or request.targets.selection is Selection.PROCESSES:
         return nullcontext()
     return wiring.open_cache(request.place, pack, request.settings.limits)

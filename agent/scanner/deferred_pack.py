@@ -3,10 +3,11 @@
 A second scan of a tree that has not changed needs to know what its rules are, not the rules.
 """
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agent.scanner.bundle_reading import Credit
     from agent.scanner.engines.port import Engine
     from agent.scanner.rulepack import CompiledPack, RulePack
