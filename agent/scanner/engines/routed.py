@@ -175,7 +175,7 @@ class ScreenedMatcher:
         """Match one content; see `Matcher.match`. Finding the needles takes some 3 ns a byte, whatever the content."""
         deadline_s = time.monotonic() + timeout_s
         chosen = self._screen.candidates(data, self._finder.find(data))
-        composed = self._composer.matcher(chosen, len(data)) if chosen else None
+        composed = self._composer.matcher(chosen) if chosen else None
         if chosen and composed is None:
             return self._whole().match(data, variables, _left_s(deadline_s))
         result = self._unscreened.match(data, variables, _left_s(deadline_s)) if self._unscreened else _NO_MATCH
