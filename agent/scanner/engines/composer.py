@@ -32,6 +32,11 @@ class Composer:
         self._kit = kit
         self._kept: OrderedDict[frozenset[int], Matcher] = OrderedDict()
 
+    @property
+    def answers_for_unscreened(self) -> bool:
+        """Whether compositions hold the rules that run on every content."""
+        return len(self._kit.always) > 0
+
     def matcher(self, rules: Collection[int]) -> Matcher | None:
         """Some rules, compiled; None: run all of the partition.
 

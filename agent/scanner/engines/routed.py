@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from agent.scanner.routing.partitions import Partition
 
 #: To be raised whenever rules are divided or images are written in another way.
-_FORMAT = 4
+_FORMAT = 5
 _NO_MATCH = MatchResult(())
 
 
@@ -178,7 +178,9 @@ class ScreenedMatcher:
         composed = self._composer.matcher(chosen) if chosen else None
         if chosen and composed is None:
             return self._whole().match(data, variables, _left_s(deadline_s))
-        result = self._unscreened.match(data, variables, _left_s(deadline_s)) if self._unscreened else _NO_MATCH
+        result = _NO_MATCH
+        if self._unscreened and (composed is None or not self._composer.answers_for_unscreened):
+            result = self._unscreened.match(data, variables, _left_s(deadline_s))
         return result if composed is None else result.joined(composed.match(data, variables, _left_s(deadline_s)))
 
 

@@ -24,7 +24,7 @@ _LENGTH_BYTES = 8
 _NUMBER: Final = "i"
 _NUMBER_BYTES = array(_NUMBER).itemsize
 _OF_SCREEN = ("need_of", "by_need", "thresholds", "parents", "first", "waiting")
-_OF_KIT = ("namespaces", "modules", "first", "taken")
+_OF_KIT = ("namespaces", "modules", "first", "taken", "always")
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,8 @@ class Kit:
         module_sets: What pieces import.
         first: Where the pieces of each rule that can be chosen begin in `taken`; one more for the end of the last.
         taken: Pieces, the rule itself and all that have to accompany it.
+        always: Pieces of the rules that run on every content, if they are few: a composition answers for those as
+            well, and spares the content one pass. Empty: it does not.
     """
 
     texts: Texts
@@ -43,10 +45,12 @@ class Kit:
     module_sets: Sequence[Sequence[str]]
     first: Sequence[int]
     taken: Sequence[int]
+    always: Sequence[int] = ()
 
     def compose(self, chosen: Iterable[int]) -> tuple[RuleText, ...]:
         """Write some rules, with all that must accompany them, one text for each namespace."""
-        pieces = sorted({piece for rule in chosen for piece in self.taken[self.first[rule] : self.first[rule + 1]]})
+        taken = {piece for rule in chosen for piece in self.taken[self.first[rule] : self.first[rule + 1]]}
+        pieces = sorted(taken.union(self.always))
         return tuple(
             RuleText(self.names[namespace], "\n".join(self._lines(tuple(members))))
             for namespace, members in groupby(pieces, key=self.namespaces.__getitem__)
@@ -84,11 +88,12 @@ class KitMaker:
         self._namespaces.append(len(self._names) - 1)
         self._modules.append(self._module_sets.setdefault(tuple(sorted(modules)), len(self._module_sets)))
 
-    def finish(self, taken: Iterable[Iterable[tuple[str, str]]]) -> Kit:
+    def finish(self, taken: Iterable[Iterable[tuple[str, str]]], always: Iterable[tuple[str, str]] = ()) -> Kit:
         """Make the kit.
 
         Args:
             taken: For each rule that can be chosen, (namespace, name) of it and of all that must accompany it.
+            always: (namespace, name) of all that every composition has.
         """
         first = [0]
         places: list[int] = []
@@ -103,4 +108,5 @@ class KitMaker:
             tuple(self._module_sets),
             first,
             places,
+            sorted(self._places[name] for name in always),
         )

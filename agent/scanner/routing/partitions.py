@@ -28,13 +28,15 @@ from agent.scanner.routing.selection import Route
 from agent.scanner.routing.writing import write_rule, write_rule_with
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 # Two bytes, not four: public rules that read 16 bits are as common as those that read 32.
 _FAMILIES = {"elf": b"\x7fE", "pe": b"MZ"}
 _OTHER = "other"
 # Fewer rules for a family are cheaper run on all files than compiled, with those for any file, into one more pack.
 RULES_WORTH_A_PACK = 100
+# So few rules that every file has to pass are compiled into each composition; more take too long.
+FEW_UNSCREENED = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ def _assembled(region: _Region, namespaces: Sequence[AnalysedNamespace]) -> Part
         sources=_texts(region, namespaces, frozenset(names)) if needs else (),
         rules=frozenset(names),
         screened=tuple(rule for rule, _ in screened),
-        kit=_kit(region, split, [name for _, name in screened]),
+        kit=_kit(region, split, [name for _, name in screened], () if has_unsplit else unscreened),
         unscreened=_texts(region, namespaces, frozenset(unscreened)) if unscreened or has_unsplit else (),
         unscreened_need=Need() if has_unsplit else any_of(unscreened.values()),
     )
@@ -203,7 +205,12 @@ def _written(rule: AnalysedRule, region: _Region) -> tuple[str, frozenset[str]]:
     return write_rule(rule.rule), rule.modules
 
 
-def _kit(region: _Region, namespaces: Sequence[AnalysedNamespace], chosen: Sequence[tuple[str, str]]) -> Kit:
+def _kit(
+    region: _Region,
+    namespaces: Sequence[AnalysedNamespace],
+    chosen: Sequence[tuple[str, str]],
+    unscreened: Collection[tuple[str, str]],
+) -> Kit:
     """Write each rule for itself that a composition of some of the chosen may need."""
     taken: dict[tuple[str, str], frozenset[tuple[str, str]]] = {}
     pinned: set[tuple[str, str]] = set()
@@ -214,11 +221,13 @@ def _kit(region: _Region, namespaces: Sequence[AnalysedNamespace], chosen: Seque
             if name in namespace.pinned:
                 pinned |= taken[namespace.name, name]
     all_taken = [taken[name] | pinned for name in chosen]
-    needed = frozenset(name for names in all_taken for name in names)
+    is_few = len(unscreened) <= FEW_UNSCREENED
+    always = frozenset(pinned).union(*(taken[name] for name in unscreened)) if is_few else frozenset()
+    needed = always.union(*all_taken)
     maker = KitMaker()
     for namespace in namespaces:
         maker.add_namespace(namespace.name)
         for rule in namespace.rules:
             if (namespace.name, rule.rule.name) in needed:
                 maker.add(rule.rule.name, *_written(rule, region))
-    return maker.finish(all_taken)
+    return maker.finish(all_taken, always)
