@@ -124,6 +124,9 @@ async def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: Quarant
     rules = load_rules(request.rules)
     engine = wiring.engine_of(request.place, request.settings.engine)
     pack, rules_skipped = _prepared(rules, engine, skip_broken=request.skip_broken_rules)
+    # Ten megabytes of text, for the larger packs.
+    texts_for_profile = rules if request.profile else None
+    del rules
     collect_rarely()
     service = ScannerService(request.settings, pack, wiring.clock)
     excluded = PathExclusions(request, wiring)
@@ -145,12 +148,12 @@ async def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: Quarant
         skipped=request.targets.skipped,
         interrupted=interruption.happened,
     )
-    if request.profile and not interruption.happened:
+    if texts_for_profile is not None and not interruption.happened:
         from agent.cli.scan_profile import profile
 
         # One who has seen enough of it still gets the summary of a scan that came to its end.
         with until_interrupted():
-            await profile(request, rules, run.tally, wiring.clock, output)
+            await profile(request, texts_for_profile, run.tally, wiring.clock, output)
     output.close(run.tally, closing)
     return _outcome(run.tally, interruption)
 

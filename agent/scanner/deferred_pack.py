@@ -52,7 +52,7 @@ class DeferredPack:
         self.engine_version = engine.version
         self.engine_label = f"{engine.name} {engine.version}"
         self.names_matter = names_matter
-        self._compiled = compiled
+        self._compiled: Callable[[], CompiledPack] | None = compiled
         self._pack: CompiledPack | None = None
 
     @property
@@ -62,8 +62,11 @@ class DeferredPack:
         Raises:
             BucklerError: They were there and are not any more, and do not compile.
         """
-        if self._pack is None:
+        if self._compiled is not None:
             self._pack = self._compiled()
+            # It holds the texts of all rules, which nobody needs from now on.
+            self._compiled = None
+        assert self._pack is not None, "has just been compiled, or was before"
         return self._pack.image
 
     def close(self) -> None:
