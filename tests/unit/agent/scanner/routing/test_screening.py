@@ -113,3 +113,15 @@ def test_screens_with_a_common_table_judge_as_they_would_alone() -> None:
     found = list(place.values())
     assert [Screen(plan.table).candidates(b"", found) for plan in plans] == [{0}, {0}]
     assert Screen(plans[1].table).candidates(b"", [place[Needle(b"abcdef")]]) == set()
+
+
+def test_a_string_that_has_to_be_at_the_start_is_no_evidence_elsewhere() -> None:
+    text = 'rule x { strings: $a = "<?" $b = "other" condition: ($a at 0 or $b) and filesize > 1 }'
+    (namespace,) = analyse([RuleText("n", text)])
+    plan = plan_screen([ScreenedRule(rule.need, rule.evidence) for rule in namespace.rules])
+    place = {needle: number for number, needle in enumerate(plan.needles)}
+    anywhere, first = place[Needle(b"<?")], place[Needle(b"<?", at_start=True)]
+    screen = Screen(plan.table)
+    assert screen.candidates(b"some <?", [anywhere]) == set()
+    assert screen.candidates(b"<? some", [anywhere, first]) == {0}
+    assert screen.candidates(b"other", [place[Needle(b"other")]]) == {0}
