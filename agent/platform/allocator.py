@@ -7,8 +7,8 @@ import sys
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 #: Larger blocks are contents of large files: they go back at once, and cost little beside the scan of so many bytes.
-_LARGE_BLOCK_BYTES = 16 << 20
-_KEEP_UP_TO_BYTES = 64 << 20
+_LARGE_BLOCK_BYTES = 2 << 20
+_KEEP_UP_TO_BYTES = 4 << 20
 
 
 def keep_freed_memory() -> None:

@@ -18,8 +18,8 @@ from agent.domain.ports import Clock
 from agent.platform.process_costs import usage_of
 from agent.platform.sandbox import SandboxReport
 from agent.scanner.bundle_reading import credit_of
+from agent.scanner.deferred_pack import Pack
 from agent.scanner.protocol import Answer, Hello, ProtocolError, WorkerOrders, decode_answer
-from agent.scanner.rulepack import CompiledPack
 from agent.scanner.settings import ScannerSettings
 from agent.scanner.worker_process import WorkerProcess
 from agent.scanner.worker_starting import WorkerStarter, worker_starter
@@ -92,7 +92,7 @@ class ScannerService:
     def __init__(
         self,
         settings: ScannerSettings,
-        pack: CompiledPack,
+        pack: Pack,
         clock: Clock,
         scanned: Callable[[str, ScanFacts], None] = lambda _path, _facts: None,
     ) -> None:
