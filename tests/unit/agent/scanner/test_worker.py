@@ -1,8 +1,10 @@
 import hashlib
+import logging
 import os
 import socket
 import tempfile
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -112,6 +114,14 @@ def test_where_the_time_went_is_told_of_slow_files_or_when_it_is_asked_for(itemi
     assert told == {"reading", "matching", "zip"} or (not itemise and told == set())
 
 
+@pytest.fixture
+def heard_again() -> Iterator[None]:
+    """A worker switches logging off for good; tests go on after it."""
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.usefixtures("heard_again")
 def test_the_rehearsal_reaches_the_innermost_file() -> None:
     matcher = FakeMatcher()
     prepare_for_confinement(matcher)
