@@ -10,6 +10,8 @@ from agent.control.refusals import error_detail
 
 #: What a caller may be shown without a word of explanation: the server, or the way to it, is away.
 _AWAY = grpc.StatusCode.UNAVAILABLE
+#: Said by the device's own gRPC when it closes a connection that is in use.
+_HUNG_UP = grpc.StatusCode.CANCELLED
 _LATE = grpc.StatusCode.DEADLINE_EXCEEDED
 #: A refusal with this reason is a mistake of the server's.
 _MISTAKE = "INTERNAL"
@@ -69,7 +71,7 @@ class Tally:
 
 def is_mistake(code: str, reason: str) -> bool:
     """Whether an error should not have been shown to anybody."""
-    if code in {_AWAY.name, _LATE.name}:
+    if code in {_AWAY.name, _LATE.name, _HUNG_UP.name}:
         return False
     return reason in {"", _MISTAKE}
 

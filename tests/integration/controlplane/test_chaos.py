@@ -18,7 +18,7 @@ SMALL = Turmoil(
     kill_every=1.5,
     restarts=1,
     check_in=3,
-    settle=330,
+    settle=420,
     seed=1,
 )
 

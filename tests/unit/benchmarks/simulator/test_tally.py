@@ -20,6 +20,7 @@ def failure(code: grpc.StatusCode, detail: bytes = b"") -> grpc.aio.AioRpcError:
         ("UNAVAILABLE", "", False),
         ("UNAVAILABLE", "DATABASE_UNAVAILABLE", False),
         ("FAILED_PRECONDITION", "DEVICE_CLONED", False),
+        ("CANCELLED", "", False),
         ("INTERNAL", "INTERNAL", True),
         ("INTERNAL", "", True),
         ("UNKNOWN", "", True),
