@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import os
 import random
+import resource
 import statistics
 import sys
 import tempfile
@@ -47,6 +48,8 @@ _BEAT_EVERY_S = 30.0
 #: A busy machine sleeps longer than it was told.
 _BEATS_AT_ONCE = 50
 _IDLE_S = 60.0
+#: Connections, and what gRPC waits for them with, while all of them are opened again.
+_FILES_OF_A_DEVICE = 10
 Call = Callable[[], Awaitable[object]]
 
 
@@ -71,6 +74,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of every random choice")
     parser.add_argument("--postgres", action="store_true", help="on PostgreSQL instead of SQLite")
     arguments = vars(parser.parse_args())
+    _raise_limit_of_files(_FILES_OF_A_DEVICE * arguments["devices"] + 1_000)
     print("load before: " + ", ".join(f"{value:.2f}" for value in os.getloadavg()), flush=True)
     on_postgres = arguments.pop("postgres")
     with tempfile.TemporaryDirectory(prefix="buckler-bench-") as scratch:
@@ -109,6 +113,17 @@ async def _play(options: Options, scratch: Path, database_url: str | None) -> in
                 for task in tasks:
                     task.cancel()
     return _verdict(ratio, kib, back_s, simulator)
+
+
+def _raise_limit_of_files(wanted: int) -> None:
+    """As far as we may; the server inherits it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft >= wanted:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(wanted, hard)))
+    except ValueError:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _port_before(address: str) -> str:
