@@ -579,6 +579,7 @@ def _device_report(facts: StatusFacts, machine: SystemFacts) -> DeviceReport:
         policy_desired=facts.policy.desired,
         policy_applied=facts.policy.applied,
         policy_refusal=facts.policy.refusal,
+        scans=facts.scans,
     )
 
 

@@ -19,6 +19,7 @@ from controlplane.devices.nonces import ContactNonces
 from controlplane.devices.ports import ContactSeal, Licences
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.devices.standings import Standings
+from controlplane.devices.threats import ActiveThreats
 from controlplane.licensing.ports import Notice, NoticeKind, Notices
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.randomness import Randomness
@@ -113,7 +114,12 @@ def build_findings(ground: WatchGround, sender: Sender | None = None) -> Finding
         randomness=ground.randomness,
     )
     incidents = Incidents(
-        database=ground.database, registry=ground.registry, outlet=webhooks, audit=ground.audit, clock=ground.clock
+        database=ground.database,
+        registry=ground.registry,
+        threats=ActiveThreats(ground.standings),
+        outlet=webhooks,
+        audit=ground.audit,
+        clock=ground.clock,
     )
     detections = DetectionService(
         database=ground.database, registry=ground.registry, incidents=incidents, audit=ground.audit, clock=ground.clock

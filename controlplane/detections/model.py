@@ -4,7 +4,7 @@ On the wire and here a device reports an "incident": one detection on that devic
 the same threat, wherever it was found.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -14,6 +14,8 @@ from typing import Final
 MAX_INCIDENTS = 200
 #: The worst first.
 SEVERITIES: Final = ("critical", "high", "medium", "low", "info")
+#: What devices take for malicious; of the rest they only tell (`agent.domain.facts.Severity`).
+MALICIOUS: Final = frozenset({"critical", "high", "medium"})
 #: How exact the time of an incident's newest detection is.
 LAST_AT_EVERY: Final = timedelta(minutes=1)
 
@@ -64,6 +66,20 @@ class Detection:
     incident_id: str = ""
 
 
+def left_behind(incidents: Sequence[ReportedIncident]) -> Mapping[bytes, ReportedIncident | None]:
+    """What the newest of these say of each path: the threat that was left there; None: it was taken.
+
+    What is not malicious says nothing.
+    """
+    found: dict[bytes, ReportedIncident | None] = {}
+    for incident in sorted(incidents, key=lambda each: each.detected_at):
+        if incident.action == "quarantined":
+            found[incident.path] = None
+        elif worst_finding(incident.findings).severity in MALICIOUS:
+            found[incident.path] = incident
+    return found
+
+
 class IncidentStatus(Enum):
     """What people make of an incident."""
 
@@ -73,6 +89,11 @@ class IncidentStatus(Enum):
     RESOLVED = "resolved"
     #: A detection on a device that had none before makes it new again: what was judged is not what is there now.
     FALSE_POSITIVE = "false_positive"
+
+    @property
+    def is_over(self) -> bool:
+        """Nobody needs to look at it: what devices still have of it is no active threat."""
+        return self in {IncidentStatus.RESOLVED, IncidentStatus.FALSE_POSITIVE}
 
 
 @dataclass(frozen=True, slots=True)

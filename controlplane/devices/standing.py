@@ -12,6 +12,7 @@ from controlplane.catalog.model import AccessLevel
 from controlplane.devices.model import (
     EVENTS_LOST_SHOWN_FOR,
     OFFLINE_AFTER,
+    POLICY_APPLIED_WITHIN,
     SIGNATURES_OLD_AFTER,
     DeviceStatus,
     ProtectionState,
@@ -25,7 +26,7 @@ NEVER_SEEN = "NEVER_SEEN"
 NO_SUBSCRIPTION = ""
 #: Thresholds are passed, not reached: a verdict changes one step of the clock after them.
 _STEP = timedelta(microseconds=1)
-#: A report may date its signatures into any future; its standing is looked at again before.
+#: A report may date its signatures and scans into any future; its standing is looked at again before.
 _FARTHEST = timedelta(days=365)
 
 
@@ -61,6 +62,12 @@ def changes_at(status: DeviceStatus | None, now: datetime) -> datetime | None:
     if status.report.signatures_made_at is not None:
         made_at = min(status.report.signatures_made_at, now + _FARTHEST)
         turns.append(made_at + SIGNATURES_OLD_AFTER + _STEP)
+    scans = status.report.scans
+    if scans is not None and scans.limit_days:
+        scanned_at = min(scans.scanned_at, now + _FARTHEST)
+        turns.append(scanned_at + timedelta(days=scans.limit_days) + _STEP)
+    if status.policy_behind_since is not None:
+        turns.append(status.policy_behind_since + POLICY_APPLIED_WITHIN + _STEP)
     return min((turn for turn in turns if turn > now), default=None)
 
 

@@ -195,7 +195,9 @@ class ProtectionReason(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     code: _builtins.str
-    """e.g. REAL_TIME_OFF, REAL_TIME_UNPROVEN, EVENTS_LOST, DEGRADED, SIGNATURES_OLD, ACCESS_LIMITED, SEAT_LOST."""
+    """e.g. REAL_TIME_OFF, REAL_TIME_UNPROVEN, EVENTS_LOST, ACTIVE_THREAT, SIGNATURES_OLD, SCAN_OVERDUE, OUT_OF_POLICY,
+    DEGRADED, ACCESS_LIMITED, SEAT_LOST. A protected device may have PARTLY_UNKNOWN: its agent does not say everything.
+    """
     message: _builtins.str
     def __init__(
         self,

@@ -120,7 +120,11 @@ def headline(answer: Mapping[str, Any]) -> str:
     if not devices:
         return "There are no devices yet. Next: buckler activate, on the first one."
     if protected == devices:
-        return f"Everyone is protected: {devices} of {devices} devices."
+        unknown = answer["reasons"].get("PARTLY_UNKNOWN", 0)
+        known = (
+            "" if not unknown else f" {unknown} of them do not tell everything: device list --reason partly_unknown."
+        )
+        return f"Everyone is protected: {devices} of {devices} devices.{known}"
     return f"{protected} of {devices} devices are protected; {devices - protected} need attention."
 
 

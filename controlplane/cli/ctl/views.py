@@ -76,6 +76,9 @@ def status_row(status: device_pb2.DeviceStatus) -> dict[str, Any]:
         "quarantined_count": status.quarantined_count,
         "outbox_pending": status.outbox_pending,
         "watched_roots": status.watched_roots,
+        "last_quick_scan": moment(status.scans.last_quick_scan_at_us),
+        "last_full_scan": moment(status.scans.last_full_scan_at_us),
+        "scan_limit_days": status.scans.limit_days if status.HasField("scans") else None,
     }
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from controlplane.devices.model import DeviceReport, ProtectionState
+from controlplane.devices.model import DeviceReport, ProtectionState, ScanStanding
 from controlplane.devices.nonces import NONCE_BYTES
 from controlplane.licensing.ports import NoticeKind
 from controlplane.runtime.principal import DevicePrincipal
@@ -21,6 +21,7 @@ REPORT = DeviceReport(
     events_lost=0,
     platform=None,
     raw=b"",
+    scans=ScanStanding(SOME_MONDAY, 0),
 )
 
 
