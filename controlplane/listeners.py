@@ -20,6 +20,7 @@ from controlplane.notices.rpc import NoticeRpc
 from controlplane.policies.rpc import PolicyExchangeRpc, PolicyRpc
 from controlplane.runtime.interceptors import CallEntry, CallInterceptor
 from controlplane.runtime.rate_limit import Rate, RateLimiter
+from controlplane.runtime.renewed_tls import TlsIdentity, renewed_credentials
 from controlplane.runtime.sandbox import SandboxDesk
 from controlplane.runtime.sandbox_rpc import SandboxRpc
 from controlplane.runtime.server import (
@@ -28,7 +29,6 @@ from controlplane.runtime.server import (
     Address,
     Listener,
     Register,
-    server_credentials,
 )
 from controlplane.runtime.web import Hook
 from controlplane.subscriptions.rpc import SubscriptionRpc
@@ -72,8 +72,13 @@ def device_listener(
     plane: ControlPlane, address: Address, *, streams: DeviceStreams, check_in_interval_s: int
 ) -> Listener:
     """The port of activated devices: mutual TLS."""
-    identity = plane.keys.authority.server_identity()
-    anchors = TrustAnchors(plane.keys.signer, plane.keys.authority)
+    authority = plane.keys.authority
+    anchors = TrustAnchors(plane.keys.signer, authority)
+
+    def mutual() -> TlsIdentity:
+        identity = authority.server_identity()
+        return TlsIdentity(identity.private_key, identity.certificate, identity.client_issuers)
+
     servicer = DeviceRpc(
         service=plane.devices,
         check_ins=plane.fleet.check_ins,
@@ -86,11 +91,7 @@ def device_listener(
     )
     return Listener(
         address=address,
-        credentials=server_credentials(
-            private_key=identity.private_key,
-            certificate=identity.certificate,
-            client_authorities=identity.authorities,
-        ),
+        credentials=renewed_credentials(mutual),
         services=[partial(add_DeviceServiceServicer_to_server, servicer)],
         max_message_bytes=MAX_DEVICE_MESSAGE_BYTES,
     )
@@ -100,8 +101,13 @@ def people_listener(
     plane: ControlPlane, address: Address, *, enrollment: EnrollmentSettings, sandbox: SandboxDesk
 ) -> Listener:
     """The port of people and of devices that ask for a seat: TLS."""
-    identity = plane.keys.authority.server_identity()
-    anchors = TrustAnchors(plane.keys.signer, plane.keys.authority)
+    authority = plane.keys.authority
+    anchors = TrustAnchors(plane.keys.signer, authority)
+
+    def one_sided() -> TlsIdentity:
+        identity = authority.server_identity()
+        return TlsIdentity(identity.private_key, identity.certificate, None)
+
     enroll = EnrollmentRpc(service=plane.licensing, anchors=anchors, settings=enrollment, clock=plane.clocks.business)
     licensing = LicensingRpc(
         keys=plane.key_desk,
@@ -136,9 +142,7 @@ def people_listener(
     services += plane.findings.services()
     return Listener(
         address=address,
-        credentials=server_credentials(
-            private_key=identity.private_key, certificate=identity.certificate, client_authorities=None
-        ),
+        credentials=renewed_credentials(one_sided),
         services=services,
         max_message_bytes=MAX_PEOPLE_MESSAGE_BYTES,
     )
