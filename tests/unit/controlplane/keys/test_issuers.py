@@ -6,7 +6,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from controlplane.keys.authority import FORMER_CERTIFICATE, FORMER_KEY, ISSUERS, ROOT_KEY, CertificateAuthority
+from controlplane.keys.authority import FORMER_CERTIFICATE, FORMER_KEY, ISSUERS, CertificateAuthority
+from controlplane.keys.authority_root import FILE_NAME as ROOT_KEY
 from controlplane.keys.certificates import DEVICE_LIFETIME, authority_certificate
 from controlplane.runtime.private_files import write_private
 from controlplane.runtime.refusal import Refusal
