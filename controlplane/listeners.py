@@ -52,6 +52,7 @@ RATES: Final[Mapping[str, Rate]] = {
     "/buckler.v1.AccountService/SignIn": Rate(burst=20, every=timedelta(seconds=6)),
     "/buckler.v1.EnrollmentService/PrepareActivation": Rate(burst=100, every=timedelta(seconds=1)),
     "/buckler.v1.EnrollmentService/Activate": Rate(burst=100, every=timedelta(seconds=1)),
+    "/buckler.v1.EnrollmentService/RenewCertificate": Rate(burst=100, every=timedelta(seconds=1)),
 }
 
 
@@ -108,7 +109,13 @@ def people_listener(
         identity = authority.server_identity()
         return TlsIdentity(identity.private_key, identity.certificate, None)
 
-    enroll = EnrollmentRpc(service=plane.licensing, anchors=anchors, settings=enrollment, clock=plane.clocks.business)
+    enroll = EnrollmentRpc(
+        service=plane.licensing,
+        devices=plane.devices,
+        anchors=anchors,
+        settings=enrollment,
+        clock=plane.clocks.business,
+    )
     licensing = LicensingRpc(
         keys=plane.key_desk,
         seats=plane.seat_desk,

@@ -72,6 +72,7 @@ PERMISSIONS: Mapping[str, Permission] = {
     "/buckler.v1.EnrollmentService/Greet": _ANYONE,
     "/buckler.v1.EnrollmentService/PrepareActivation": _ANYONE,
     "/buckler.v1.EnrollmentService/Activate": _ANYONE,
+    "/buckler.v1.EnrollmentService/RenewCertificate": _ANYONE,
     "/buckler.v1.DeviceService/CheckIn": _DEVICE,
     "/buckler.v1.DeviceService/Connect": _DEVICE,
     "/buckler.v1.DeviceService/ReportEvents": _DEVICE,
