@@ -502,7 +502,9 @@ def build(
     licences = parts.licences
     watched = WatchGround(database, registry, standings, keys.sealer, audit, clock, clocks.wall, randomness)
     findings = build_findings(watched)
-    commanding = CommandGround(registry=registry, access=licences, nudges=BusNudges(bus), **usual)
+    commanding = CommandGround(
+        registry=registry, access=licences, nudges=BusNudges(bus), watch=findings.outcomes, **usual
+    )
     commands = CommandService(commanding)
     return ControlPlane(
         database=database,

@@ -10,6 +10,7 @@ from controlplane.accounts.audit import AuditLog
 from controlplane.accounts.ports import Sealer
 from controlplane.detections.incident_rpc import IncidentRpc
 from controlplane.detections.incidents import Incidents
+from controlplane.detections.outcomes import DetectionOutcomes
 from controlplane.detections.ports import Outlet
 from controlplane.detections.service import DetectionService
 from controlplane.devices.assembly import Fleet, build_fleet
@@ -40,6 +41,7 @@ class Findings:
     detections: DetectionService
     incidents: Incidents
     webhooks: WebhookService
+    outcomes: DetectionOutcomes
 
     def services(self) -> Sequence[Register]:
         """For people."""
@@ -113,10 +115,11 @@ def build_findings(ground: WatchGround, sender: Sender | None = None) -> Finding
         wall=ground.wall,
         randomness=ground.randomness,
     )
+    threats = ActiveThreats(ground.standings)
     incidents = Incidents(
         database=ground.database,
         registry=ground.registry,
-        threats=ActiveThreats(ground.standings),
+        threats=threats,
         outlet=webhooks,
         audit=ground.audit,
         clock=ground.clock,
@@ -124,7 +127,7 @@ def build_findings(ground: WatchGround, sender: Sender | None = None) -> Finding
     detections = DetectionService(
         database=ground.database, registry=ground.registry, incidents=incidents, audit=ground.audit, clock=ground.clock
     )
-    return Findings(detections, incidents, webhooks)
+    return Findings(detections, incidents, webhooks, DetectionOutcomes(threats))
 
 
 def build_watch(

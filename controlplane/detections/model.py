@@ -51,12 +51,35 @@ class ReportedIncident:
 
 
 @dataclass(frozen=True, slots=True)
+class DetectionOutcome:
+    """The last thing that came of it.
+
+    Attributes:
+        outcome: `quarantined`, `gone` (there was nothing to take any more), `restored`, `deleted` or `failed`.
+        at: When the command ended.
+        by: Who asked for it, as the audit names them.
+        code: Why it failed; empty otherwise.
+        quarantine_id: Of the copy on the device; empty: there is none.
+    """
+
+    outcome: str
+    at: datetime
+    by: str
+    command_id: str
+    kind: str
+    code: str
+    message: str
+    quarantine_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Detection:
     """A detection as it is kept.
 
     Attributes:
         incident: As it was reported.
         incident_id: What it belongs to; empty: it was received before there were incidents.
+        outcome: What came of what people asked for; None: they asked for nothing, or it has not ended.
     """
 
     incident: ReportedIncident
@@ -64,6 +87,7 @@ class Detection:
     device_name: str
     received_at: datetime
     incident_id: str = ""
+    outcome: DetectionOutcome | None = None
 
 
 def left_behind(incidents: Sequence[ReportedIncident]) -> Mapping[bytes, ReportedIncident | None]:

@@ -357,6 +357,7 @@ class Detection(_message.Message):
     DEVICE_NAME_FIELD_NUMBER: _builtins.int
     RECEIVED_AT_US_FIELD_NUMBER: _builtins.int
     INCIDENT_ID_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
     device_id: _builtins.str
     device_name: _builtins.str
     received_at_us: _builtins.int
@@ -364,6 +365,10 @@ class Detection(_message.Message):
     """Empty: it was received before there were incidents."""
     @_builtins.property
     def incident(self) -> _device_pb2.Incident: ...
+    @_builtins.property
+    def outcome(self) -> Global___DetectionOutcome:
+        """Not set: nobody asked for anything, or it has not ended."""
+
     def __init__(
         self,
         *,
@@ -372,14 +377,62 @@ class Detection(_message.Message):
         device_name: _builtins.str = ...,
         received_at_us: _builtins.int = ...,
         incident_id: _builtins.str = ...,
+        outcome: Global___DetectionOutcome | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["incident", b"incident"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["incident", b"incident", "outcome", b"outcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_id", b"device_id", "device_name", b"device_name", "incident", b"incident", "incident_id", b"incident_id", "received_at_us", b"received_at_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_id", b"device_id", "device_name", b"device_name", "incident", b"incident", "incident_id", b"incident_id", "outcome", b"outcome", "received_at_us", b"received_at_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Detection: _TypeAlias = Detection  # noqa: Y015
+
+@_typing.final
+class DetectionOutcome(_message.Message):
+    """What came of the last command about a detection."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    AT_US_FIELD_NUMBER: _builtins.int
+    ASKED_BY_FIELD_NUMBER: _builtins.int
+    COMMAND_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    QUARANTINE_ID_FIELD_NUMBER: _builtins.int
+    outcome: _builtins.str
+    """quarantined, gone (there was nothing to take any more), restored, deleted or failed."""
+    at_us: _builtins.int
+    asked_by: _builtins.str
+    """As the audit names them."""
+    command_id: _builtins.str
+    kind: _builtins.str
+    """quarantine, restore or delete."""
+    code: _builtins.str
+    """Why it failed; empty otherwise."""
+    message: _builtins.str
+    quarantine_id: _builtins.str
+    """Of the copy that the device has then; empty: it has none."""
+    def __init__(
+        self,
+        *,
+        outcome: _builtins.str = ...,
+        at_us: _builtins.int = ...,
+        asked_by: _builtins.str = ...,
+        command_id: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        code: _builtins.str = ...,
+        message: _builtins.str = ...,
+        quarantine_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_by", b"asked_by", "at_us", b"at_us", "code", b"code", "command_id", b"command_id", "kind", b"kind", "message", b"message", "outcome", b"outcome", "quarantine_id", b"quarantine_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DetectionOutcome: _TypeAlias = DetectionOutcome  # noqa: Y015
 
 @_typing.final
 class ReleaseHoldRequest(_message.Message):

@@ -184,6 +184,7 @@ def detection_row(detection: fleet_pb2.Detection) -> dict[str, Any]:
         "signatures_version": incident.signatures_version,
         "detected_at": moment(incident.detected_at_us),
         "received_at": moment(detection.received_at_us),
+        "outcome": _outcome_row(detection.outcome) if detection.HasField("outcome") else None,
         "findings": [
             {
                 "rule": finding.rule,
@@ -195,6 +196,19 @@ def detection_row(detection: fleet_pb2.Detection) -> dict[str, Any]:
             }
             for finding in incident.findings
         ],
+    }
+
+
+def _outcome_row(outcome: fleet_pb2.DetectionOutcome) -> dict[str, Any]:
+    return {
+        "outcome": outcome.outcome,
+        "kind": outcome.kind,
+        "at": moment(outcome.at_us),
+        "asked_by": outcome.asked_by,
+        "command_id": outcome.command_id,
+        "code": outcome.code,
+        "message": outcome.message,
+        "quarantine_id": outcome.quarantine_id or None,
     }
 
 
