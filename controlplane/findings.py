@@ -14,6 +14,7 @@ from controlplane.detections.outcomes import DetectionOutcomes
 from controlplane.detections.ports import Outlet
 from controlplane.detections.service import DetectionService
 from controlplane.devices.assembly import Fleet, build_fleet
+from controlplane.devices.expiry import HostExpiry
 from controlplane.devices.freshness import WRITE_EVERY
 from controlplane.devices.model import Device
 from controlplane.devices.nonces import ContactNonces
@@ -36,12 +37,13 @@ from wire.v1.webhook_pb2_grpc import add_WebhookServiceServicer_to_server
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What devices found, what people make of it and whom it is told; built."""
+    """What devices found, what people make of it, whom it is told, and who is not waited for; built."""
 
     detections: DetectionService
     incidents: Incidents
     webhooks: WebhookService
     outcomes: DetectionOutcomes
+    expiry: HostExpiry
 
     def services(self) -> Sequence[Register]:
         """For people."""
@@ -127,7 +129,8 @@ def build_findings(ground: WatchGround, sender: Sender | None = None) -> Finding
     detections = DetectionService(
         database=ground.database, registry=ground.registry, incidents=incidents, audit=ground.audit, clock=ground.clock
     )
-    return Findings(detections, incidents, webhooks, DetectionOutcomes(threats))
+    expiry = HostExpiry(database=ground.database, standings=ground.standings, audit=ground.audit, clock=ground.clock)
+    return Findings(detections, incidents, webhooks, DetectionOutcomes(threats), expiry)
 
 
 def build_watch(

@@ -124,7 +124,10 @@ def people_listener(
         clock=plane.clocks.business,
     )
     fleet = FleetRpc(
-        fleet=plane.fleet.reader, devices=plane.devices, detections=DetectionRpc(plane.findings.detections)
+        fleet=plane.fleet.reader,
+        expiry=plane.findings.expiry,
+        devices=plane.devices,
+        detections=DetectionRpc(plane.findings.detections),
     )
     services: list[Register] = [
         partial(add_EnrollmentServiceServicer_to_server, enroll),

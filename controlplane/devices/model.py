@@ -29,6 +29,8 @@ class ProtectionState(Enum):
     UNPROTECTED = "unprotected"
     OFFLINE = "offline"
     NEVER_SEEN = "never_seen"
+    #: Nobody has seen it for so long that nobody waits for it; in no summary, until it calls again.
+    EXPIRED = "expired"
 
 
 #: The order in which an admin should look at devices.
@@ -147,6 +149,7 @@ class DeviceStatus:
         policy_behind_since: When it was first heard that another policy than the given one is in force; None: it is
             not so.
         active_threats: Files that were found and are not dealt with.
+        expired_at: Since when it is hidden; None: it is not.
     """
 
     report: DeviceReport
@@ -156,6 +159,7 @@ class DeviceStatus:
     shown: Shown = NOTHING_SHOWN
     policy_behind_since: datetime | None = None
     active_threats: int = 0
+    expired_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +223,9 @@ def protection(
     if status is None or last_seen is None:
         never = ProtectionReason("NEVER_SEEN", "The device has not checked in since it was activated")
         return ProtectionVerdict(ProtectionState.NEVER_SEEN, (never, *licence_reasons))
+    if status.expired_at is not None:
+        expired = ProtectionReason("EXPIRED", f"Nobody has seen it since {last_seen:%Y-%m-%d}: it is not waited for")
+        return ProtectionVerdict(ProtectionState.EXPIRED, (expired, *licence_reasons))
     health_reasons = _health_reasons(status, now)
     silent = now - last_seen > OFFLINE_AFTER
     offline = (ProtectionReason("OFFLINE", f"No contact since {last_seen:%Y-%m-%d %H:%M} UTC"),) if silent else ()
@@ -236,6 +243,8 @@ def state_of_codes(codes: Sequence[str], access: AccessLevel | None) -> Protecti
     """
     if "NEVER_SEEN" in codes:
         return ProtectionState.NEVER_SEEN
+    if "EXPIRED" in codes:
+        return ProtectionState.EXPIRED
     if licence_reasons_of(access):
         return ProtectionState.UNPROTECTED
     if "OFFLINE" in codes:

@@ -75,6 +75,7 @@ def status_of(row: Row[Any]) -> DeviceStatus | None:
         shown=shown,
         policy_behind_since=row.policy_behind_since,
         active_threats=row.active_threats,
+        expired_at=row.expired_at,
     )
 
 

@@ -54,7 +54,7 @@ def condition_of(status: DeviceStatus | None, now: datetime) -> str:
 
 def changes_at(status: DeviceStatus | None, now: datetime) -> datetime | None:
     """The first instant after `now` at which time alone may change the condition; None: it cannot."""
-    if status is None:
+    if status is None or status.expired_at is not None:
         return None
     turns = [status.last_seen + OFFLINE_AFTER + _STEP]
     if status.events_lost_at is not None:

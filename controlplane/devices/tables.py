@@ -99,7 +99,18 @@ device_statuses = Table(
     Column("scan_limit_days", Integer),
     # When it was first heard that another policy than the given one is in force.
     Column("policy_behind_since", Instant),
+    # Since when it is hidden, because nobody has seen it for long.
+    Column("expired_at", Instant),
     ForeignKeyConstraint(["org_id", "device_id"], ["devices.org_id", "devices.device_id"]),
+)
+
+#: What an organisation wants of its fleet as a whole.
+fleet_settings = Table(
+    "fleet_settings",
+    metadata,
+    Column("org_id", Text, ForeignKey("organisations.org_id"), primary_key=True),
+    # Devices are hidden that nobody has seen for so long; 0: none.
+    Column("expire_after_days", Integer, nullable=False),
 )
 
 #: Files with a threat that devices reported and left where they are, see `devices.threats`; a row goes when the file is

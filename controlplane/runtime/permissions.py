@@ -106,6 +106,8 @@ PERMISSIONS: Mapping[str, Permission] = {
     "/buckler.v1.FleetService/GetDevice": _READ,
     "/buckler.v1.FleetService/RenameDevice": _MANAGE,
     "/buckler.v1.FleetService/ReleaseHold": _MANAGE,
+    "/buckler.v1.FleetService/GetFleetSettings": _READ,
+    "/buckler.v1.FleetService/SetFleetSettings": _MANAGE,
     "/buckler.v1.FleetService/ListDetections": _READ,
     "/buckler.v1.FleetService/GetDetection": _READ,
     "/buckler.v1.IncidentService/ListIncidents": _READ,

@@ -181,7 +181,7 @@ class World:
         )
         found = build_findings(ground, self.posts)
         self.detections, self.incidents, self.webhooks = found.detections, found.incidents, found.webhooks
-        self.outcomes = found.outcomes
+        self.outcomes, self.expiry = found.outcomes, found.expiry
         fleet = build_watch(ground, found, self.notices, self.licences, write_every)
         self.fleet, self.check_ins, self.freshness = fleet.reader, fleet.check_ins, fleet.freshness
         self.fleet_counters = fleet.counters

@@ -21,6 +21,64 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class GetFleetSettingsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetFleetSettingsRequest: _TypeAlias = GetFleetSettingsRequest  # noqa: Y015
+
+@_typing.final
+class SetFleetSettingsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPIRE_AFTER_DAYS_FIELD_NUMBER: _builtins.int
+    expire_after_days: _builtins.int
+    """Devices are hidden that nobody has seen for so long, until they call again; 0: none, else 7 to 3652."""
+    def __init__(
+        self,
+        *,
+        expire_after_days: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_after_days", b"expire_after_days"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetFleetSettingsRequest: _TypeAlias = SetFleetSettingsRequest  # noqa: Y015
+
+@_typing.final
+class FleetSettings(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPIRE_AFTER_DAYS_FIELD_NUMBER: _builtins.int
+    IS_DEFAULT_FIELD_NUMBER: _builtins.int
+    expire_after_days: _builtins.int
+    is_default: _builtins.bool
+    """Nobody has set it."""
+    def __init__(
+        self,
+        *,
+        expire_after_days: _builtins.int = ...,
+        is_default: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_after_days", b"expire_after_days", "is_default", b"is_default"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FleetSettings: _TypeAlias = FleetSettings  # noqa: Y015
+
+@_typing.final
 class GetFleetStatusRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -50,6 +108,7 @@ class FleetStatus(_message.Message):
     ATTENTION_FIELD_NUMBER: _builtins.int
     REASONS_FIELD_NUMBER: _builtins.int
     UNSETTLED_FIELD_NUMBER: _builtins.int
+    EXPIRED_FIELD_NUMBER: _builtins.int
     devices: _builtins.int
     protected: _builtins.int
     at_risk: _builtins.int
@@ -60,6 +119,8 @@ class FleetStatus(_message.Message):
     as_of_at_us: _builtins.int
     unsettled: _builtins.int
     """Devices still counted as they were although time may have changed their state since; they follow within minutes."""
+    expired: _builtins.int
+    """Not among `devices`."""
     @_builtins.property
     def attention(self) -> _containers.RepeatedCompositeFieldContainer[Global___Device]:
         """At most 20, the worst first."""
@@ -82,10 +143,11 @@ class FleetStatus(_message.Message):
         attention: _abc.Iterable[Global___Device] | None = ...,
         reasons: _abc.Iterable[Global___ReasonCount] | None = ...,
         unsettled: _builtins.int = ...,
+        expired: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_at_us", b"as_of_at_us", "at_risk", b"at_risk", "attention", b"attention", "detections_last_24_h", b"detections_last_24_h", "devices", b"devices", "never_seen", b"never_seen", "offline", b"offline", "protected", b"protected", "reasons", b"reasons", "unprotected", b"unprotected", "unsettled", b"unsettled"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_at_us", b"as_of_at_us", "at_risk", b"at_risk", "attention", b"attention", "detections_last_24_h", b"detections_last_24_h", "devices", b"devices", "expired", b"expired", "never_seen", b"never_seen", "offline", b"offline", "protected", b"protected", "reasons", b"reasons", "unprotected", b"unprotected", "unsettled", b"unsettled"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -59,6 +59,7 @@ class State(Enum):
     UNPROTECTED = "unprotected"
     OFFLINE = "offline"
     NEVER_SEEN = "never_seen"
+    EXPIRED = "expired"
 
 
 class Allowed(Enum):

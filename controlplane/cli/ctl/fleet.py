@@ -11,6 +11,8 @@ from controlplane.cli.ctl.output import (
     ConfigDirOption,
     Listing,
     ListingOption,
+    Output,
+    OutputOption,
     reporting,
     say,
     say_csv,
@@ -26,11 +28,6 @@ fleet = typer.Typer(no_args_is_help=True, help="All devices together.")
 #: Empties a terminal and begins at its top.
 _CLEAR = "\x1b[2J\x1b[H"
 _STATES = ("protected", "at_risk", "unprotected", "offline", "never_seen")
-
-
-@fleet.callback()
-def _group() -> None:
-    """Keeps `status` a command of its own: Typer would fold a group of one."""
 
 
 @fleet.command("status")
@@ -58,6 +55,36 @@ def status(
                 _say(answer, output, again=bool(watch))
 
             looking(look, watch, time.sleep)
+
+
+@fleet.command("expiry")
+def expiry(
+    config_dir: ConfigDirOption,
+    *,
+    days: Annotated[
+        int | None, typer.Option(min=0, metavar="DAYS", help="Change it: 7 or more; 0: no device is hidden.")
+    ] = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """For how long a device may be silent before it is hidden; it is back as soon as it calls again."""
+    with reporting(output):
+        from controlplane.cli.ctl.connection import connected
+        from controlplane.cli.ctl.session import load_session
+        from wire.v1.fleet_pb2 import GetFleetSettingsRequest, SetFleetSettingsRequest
+        from wire.v1.fleet_pb2_grpc import FleetServiceStub
+
+        with connected(load_session(config_dir)) as connection:
+            stub = FleetServiceStub(connection.channel)
+            if days is None:
+                found = connection.call(stub.GetFleetSettings, GetFleetSettingsRequest())
+            else:
+                found = connection.call(stub.SetFleetSettings, SetFleetSettingsRequest(expire_after_days=days))
+        if output is Output.JSON:
+            say_json({"expire_after_days": found.expire_after_days, "is_default": found.is_default})
+            return
+        set_by = " (nobody has set it)" if found.is_default else ""
+        after = f"after {found.expire_after_days} days of silence" if found.expire_after_days else "never"
+        say(f"Devices are hidden {after}{set_by}.")
 
 
 def looking(look: Callable[[], None], every_s: int, sleep: Callable[[float], None]) -> None:
@@ -109,6 +136,8 @@ def _show(answer: Mapping[str, Any]) -> None:
             for device in answer["attention"]
         ]
         say_table(["device", "id", "state", "why", "last seen"], rows, whole=["id"])
+    if answer["expired"]:
+        say(f"{answer['expired']} devices are not waited for any more: device list --state expired")
     if answer["unsettled"]:
         say(f"{answer['unsettled']} devices are still counted as they were a moment ago")
     say(f"as of {local(as_of)}")

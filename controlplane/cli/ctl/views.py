@@ -91,6 +91,7 @@ def fleet_row(status: fleet_pb2.FleetStatus) -> dict[str, Any]:
         "unprotected": status.unprotected,
         "offline": status.offline,
         "never_seen": status.never_seen,
+        "expired": status.expired,
         "detections_last_24_h": status.detections_last_24_h,
         "as_of": moment(status.as_of_at_us),
         "unsettled": status.unsettled,

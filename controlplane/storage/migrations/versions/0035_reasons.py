@@ -1,4 +1,4 @@
-"""What devices say of scans and policies, and the threats that they found and left.
+"""What devices say of scans and policies, the threats that they found and left, and devices nobody waits for.
 
 Every device that has reported is due at once: what its agent does not say yet is a part of its condition from now on.
 Detections from before are no active threats: nobody has kept whether they were dealt with.
@@ -17,6 +17,12 @@ def upgrade() -> None:
     op.add_column("device_statuses", sa.Column("scanned_at", sa.BigInteger))
     op.add_column("device_statuses", sa.Column("scan_limit_days", sa.Integer))
     op.add_column("device_statuses", sa.Column("policy_behind_since", sa.BigInteger))
+    op.add_column("device_statuses", sa.Column("expired_at", sa.BigInteger))
+    op.create_table(
+        "fleet_settings",
+        sa.Column("org_id", sa.Text, sa.ForeignKey("organisations.org_id"), primary_key=True),
+        sa.Column("expire_after_days", sa.Integer, nullable=False),
+    )
     op.create_table(
         "active_threats",
         sa.Column("org_id", sa.Text, primary_key=True),

@@ -119,6 +119,10 @@ class Scene:
         await self.worlds[1].freshness.write()
         await self.world().fleet_counters.settle()
         await self.world().fleet_counters.add_up()
+        await self.world().expiry.sweep()
+
+    async def wait_less(self) -> None:
+        await self.world().expiry.set_days(self.customer.person, self.random.choice([0, 7, 180]))
 
     async def turn(self) -> None:
         often: Sequence[Callable[[], Awaitable[None]]] = [self.check_in, self.same_again] * 4
@@ -134,6 +138,7 @@ class Scene:
             self.find,
             self.find,
             self.judge,
+            self.wait_less,
         ]
         with suppress(Refusal):
             await self.random.choice([*often, *seldom])()
@@ -156,10 +161,12 @@ async def _agrees(scene: Scene) -> Counter[ProtectionState]:
     """The summary equals what is said of each device, and filters find exactly those that are in a state."""
     fleet, org_id = scene.world().fleet, scene.customer.org_id
     summary = await fleet.summary(org_id)
-    views = (await fleet.page(org_id, Page(size=100))).views
+    hidden = (await fleet.page(org_id, Page(size=100), DeviceFilter(frozenset({ProtectionState.EXPIRED})))).views
+    shown = (await fleet.page(org_id, Page(size=100))).views
+    views = tuple(sorted((*shown, *hidden), key=lambda view: view.sort_key))
     states = Counter(view.verdict.state for view in views)
     assert {state: number for state, number in summary.counts.items() if number} == states
-    reasons = Counter(code for view in views for code in {reason.code for reason in view.verdict.reasons})
+    reasons = Counter(code for view in shown for code in {reason.code for reason in view.verdict.reasons})
     assert +Counter(summary.reasons) == reasons
     assert summary.unsettled == 0
     state = scene.random.choice(list(ProtectionState))

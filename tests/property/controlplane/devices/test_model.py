@@ -43,6 +43,7 @@ statuses = st.builds(
     events_lost_at=st.none() | before,
     policy_behind_since=st.none() | before,
     active_threats=st.integers(0, 2),
+    expired_at=st.sampled_from([None, None, NOW]),
 )
 levels = st.sampled_from(AccessLevel)
 
@@ -72,7 +73,9 @@ def test_the_state_follows_the_first_kind_of_reason(
 ) -> None:
     verdict = protection(status, access=access, has_seat=has_seat, last_seen=status.last_seen, now=NOW)
     codes = [reason.code for reason in verdict.reasons]
-    if not has_seat or access in {AccessLevel.LIMITED, AccessLevel.ENDED}:
+    if status.expired_at is not None:
+        assert (verdict.state, codes[0]) == (ProtectionState.EXPIRED, "EXPIRED")
+    elif not has_seat or access in {AccessLevel.LIMITED, AccessLevel.ENDED}:
         assert verdict.state is ProtectionState.UNPROTECTED
         assert codes[0] in {"SEAT_LOST", "ACCESS_LIMITED", "ACCESS_ENDED"}
     elif NOW - status.last_seen > OFFLINE_AFTER:

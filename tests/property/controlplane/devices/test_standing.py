@@ -41,7 +41,8 @@ def test_a_far_future_in_a_report_does_no_harm(status: DeviceStatus) -> None:
     from dataclasses import replace
 
     never = datetime.max.replace(tzinfo=NOW.tzinfo)
-    far = replace(status, report=replace(status.report, signatures_made_at=never, scans=ScanStanding(never, 3_652)))
+    report = replace(status.report, signatures_made_at=never, scans=ScanStanding(never, 3_652))
+    far = replace(status, report=report, expired_at=None)
     due = changes_at(far, NOW)
     assert due is not None
     assert due > NOW
