@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controlplane.commands.model import Command, CommandState
@@ -16,7 +16,6 @@ from controlplane.storage.upsert import insert_into
 
 #: What a command of a kind comes to if it succeeds.
 _DONE: Final = {"quarantine": "quarantined", "restore": "restored", "delete": "deleted"}
-_UUID_BYTES: Final = 16
 
 
 class DetectionOutcomes:
@@ -31,17 +30,12 @@ class DetectionOutcomes:
 
     async def ended(self, uow: UnitOfWork, command: Command, now: datetime) -> None:
         """See `commands.ports.CommandWatch`."""
-        uuid = _uuid_of(command)
-        if uuid is None:
+        if command.kind not in _DONE:
             return
-        query = select(detections.c.path).where(
-            detections.c.org_id == command.org_id,
-            detections.c.uuid == uuid,
-            detections.c.device_id == command.device_id,
-        )
-        path = (await uow.connection.execute(query)).scalar_one_or_none()
-        if path is None:
+        found = await _subject_of(uow.connection, command)
+        if found is None:
             return
+        uuid, path = found
         outcome = _outcome(command)
         facts = {
             "command_id": command.command_id,
@@ -73,15 +67,30 @@ async def outcomes_of(
     }
 
 
-def _uuid_of(command: Command) -> bytes | None:
-    """The detection that a command is about; None: of none, or of none that can be one."""
-    if command.kind not in _DONE:
-        return None
+async def _subject_of(connection: AsyncConnection, command: Command) -> tuple[bytes, bytes] | None:
+    """Id and path of the detection that a command is about; None: of none of its device."""
+    query = select(detections.c.uuid, detections.c.path).where(
+        detections.c.org_id == command.org_id, detections.c.device_id == command.device_id
+    )
+    if command.kind == "quarantine":
+        query = query.where(detections.c.uuid == _uuid(command.arguments.get("detection", "")))
+    else:
+        copy = command.arguments.get("quarantine_id", "")
+        # Taken when it was found, or because somebody asked for it.
+        asked = select(detection_outcomes.c.uuid).where(
+            detection_outcomes.c.org_id == command.org_id, detection_outcomes.c.quarantine_id == copy
+        )
+        query = query.where(or_(detections.c.quarantine_id == copy, detections.c.uuid.in_(asked)))
+    row = (await connection.execute(query.order_by(detections.c.received_at.desc()).limit(1))).one_or_none()
+    return None if row is None else (row.uuid, row.path)
+
+
+def _uuid(untrusted_text: str) -> bytes:
+    """Bytes that are no id are those of no detection."""
     try:
-        uuid = bytes.fromhex(command.arguments.get("detection", ""))
+        return bytes.fromhex(untrusted_text)
     except ValueError:
-        return None
-    return uuid if len(uuid) == _UUID_BYTES else None
+        return b""
 
 
 def _outcome(command: Command) -> str:

@@ -102,7 +102,7 @@ def _say(answer: Mapping[str, Any], output: Listing, *, again: bool) -> None:
     if output is Listing.JSON:
         say_json(answer)
     elif output is Listing.CSV:
-        states = [("state", state, answer[state]) for state in _STATES]
+        states = [("state", state, answer[state]) for state in (*_STATES, "expired")]
         reasons = [("reason", code, number) for code, number in answer["reasons"].items()]
         say_csv(["kind", "name", "devices"], [*states, *reasons])
     else:

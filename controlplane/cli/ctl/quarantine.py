@@ -121,7 +121,7 @@ def _ask(
         with connected(load_session(config_dir)) as connection:
             found = _found(connection, uuid)
             about = _content_of(found) if kind == "quarantine" else {"quarantine_id": _copy_of(found)}
-            arguments = {**about, **further, "detection": uuid.hex}
+            arguments = {**about, **further}
             row = ask_device(connection, Ask(found.device_id, kind, arguments, reason, key, wait_s))
         show_asked(row, output)
 
@@ -174,4 +174,5 @@ def _content_of(found: "Detection") -> dict[str, str]:
         "namespace": worst.namespace,
         "severity": worst.severity,
         "threat_name": worst.threat_name,
+        "detection": incident.uuid.hex(),
     }

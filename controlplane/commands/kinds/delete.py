@@ -10,5 +10,5 @@ DELETE = CommandKind(
     roles=frozenset({Role.OWNER, Role.ADMIN}),
     waits=timedelta(days=30),
     runs=timedelta(hours=1),
-    arguments={"quarantine_id": True, "detection": False},
+    arguments={"quarantine_id": True},
 )

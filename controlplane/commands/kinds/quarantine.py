@@ -19,6 +19,6 @@ QUARANTINE = CommandKind(
         "namespace": False,
         "severity": True,
         "threat_name": False,
-        "detection": False,
+        "detection": True,
     },
 )

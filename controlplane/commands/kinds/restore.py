@@ -11,5 +11,5 @@ RESTORE = CommandKind(
     waits=timedelta(days=30),
     runs=timedelta(hours=1),
     # `quarantine_id`: of a detection; `allow`: yes keeps the file from being taken again.
-    arguments={"quarantine_id": True, "allow": False, "detection": False},
+    arguments={"quarantine_id": True, "allow": False},
 )

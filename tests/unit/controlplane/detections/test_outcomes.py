@@ -25,7 +25,7 @@ async def _found(world: World) -> tuple[Customer, DevicePrincipal]:
 
 
 async def _ask(world: World, customer: Customer, device: DevicePrincipal, kind: str = "quarantine", **more: str) -> str:
-    arguments = {"detection": LEFT.uuid.hex(), **more}
+    arguments = more if kind != "quarantine" else {"detection": LEFT.uuid.hex(), **more}
     wish = CommandWish(KINDS[kind], arguments, "", f"wish-{kind}-{len(more)}")
     return (await world.commands.request(customer.person, device.device_id, wish)).command.command_id
 
@@ -81,6 +81,9 @@ async def test_a_device_that_cannot_or_does_not_come_leaves_the_threat_where_it_
 
 async def test_a_copy_is_known_until_it_is_brought_back_or_destroyed(world: World) -> None:
     customer, device = await _found(world)
+    taken = await _ask(world, customer, device)
+    told = {"outcome": "quarantined", "quarantine_id": "q_1"}
+    await world.commands.exchange(device, [report(taken, CommandState.SUCCEEDED, **told)])
     for kind, state, copy in (
         ("restore", CommandState.FAILED, "q_1"),
         ("delete", CommandState.SUCCEEDED, ""),
