@@ -12,6 +12,8 @@ PYTEST_ARGS ?= -n logical
 WIRE_OUT ?= .
 # Builds of one commit are alike: files carry its time, not that of the build.
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 946684800)
+# Tests start hundreds of processes; where this is set, each would compile our sources anew.
+unexport PYTHONDONTWRITEBYTECODE
 PROTOS := $(sort $(wildcard proto/wire/v1/*.proto))
 
 help:

@@ -15,7 +15,6 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import grpc
@@ -43,10 +42,11 @@ _STATUS = device_pb2.DeviceStatus(
     signatures_version="builtin-1",
     watched_roots=2,
 )
-_HEARTBEAT = device_pb2.ConnectRequest(heartbeat=device_pb2.StreamHeartbeat())
+_HEARTBEAT = device_pb2.ConnectRequest(heartbeat=device_pb2.StreamHeartbeat(reports_changes=True))
 _BEAT_EVERY_S = 30.0
 #: A busy machine sleeps longer than it was told.
 _BEATS_AT_ONCE = 50
+_IDLE_S = 60.0
 Call = Callable[[], Awaitable[object]]
 
 
@@ -99,6 +99,7 @@ async def _play(options: Options, scratch: Path, database_url: str | None) -> in
         async with asyncio.TaskGroup() as group:
             tasks = simulator.start(group)
             kib = await _memory(simulator, server.process.pid)
+            await _idle(len(devices), server)
             server.process.terminate()
             await asyncio.to_thread(server.process.wait)
             await simulator.until(0)
@@ -124,23 +125,40 @@ async def _rates(
     servers: tuple[RunningProgram, RunningProgram],
 ) -> float:
     """Check-ins and bare calls in turns; the median of their ratios."""
-    request = device_pb2.CheckInRequest(status=_STATUS, entitlement_serial=1)
+    request = device_pb2.CheckInRequest(status=_STATUS, entitlement_serial=1, contact_nonce=b"")
     ours, bare = (
         [device.channel(server.mtls, authorities) for device in devices[: options.clients]] for server in servers
     )
     body = request.SerializeToString()
-    check_ins: list[Call] = [partial(DeviceServiceStub(channel).CheckIn, request) for channel in ours]
+    check_ins: list[Call] = [_check_in_of(channel, request) for channel in ours]
     echoes: list[Call] = [_echo_of(channel, body) for channel in bare]
-    found = []
-    print("per second, and ms of the server's CPU for each: check-ins, bare echo")
+    # The first check-ins are written, and the second ones read for.
+    for _ in range(3):
+        await asyncio.gather(*(check_in() for check_in in check_ins))
+    found, costs = [], []
+    print("per second, and ms of the server's CPU for each: check-ins, bare echo; ratios of both")
     for _ in range(options.rounds):
         checked = await _rate(check_ins, options.seconds, servers[0])
         echoed = await _rate(echoes, options.seconds, servers[1])
         found.append(checked[0] / echoed[0])
-        print(f"{checked[0]:8.0f} {checked[1]:6.2f}   {echoed[0]:8.0f} {echoed[1]:6.2f}   {found[-1]:.2f}", flush=True)
+        costs.append(echoed[1] / checked[1])
+        rates = f"{checked[0]:8.0f} {checked[1]:6.2f}   {echoed[0]:8.0f} {echoed[1]:6.2f}"
+        print(f"{rates}   {found[-1]:.2f} {costs[-1]:.2f}", flush=True)
+    print(f"median of the ratios of CPU: {statistics.median(costs):.2f}")
     for channel in (*ours, *bare):
         await channel.close()
     return statistics.median(found)
+
+
+def _check_in_of(channel: grpc.aio.Channel, request: device_pb2.CheckInRequest) -> Call:
+    """As a device does it: each time with the nonce of the last answer."""
+    own, stub = device_pb2.CheckInRequest(), DeviceServiceStub(channel)
+    own.CopyFrom(request)
+
+    async def check_in() -> None:
+        own.contact_nonce = (await stub.CheckIn(own)).next_contact_nonce
+
+    return check_in
 
 
 def _echo_of(channel: grpc.aio.Channel, body: bytes) -> Call:
@@ -262,8 +280,17 @@ async def _memory(simulator: Simulator, server_pid: int) -> float:
     # Until nothing is under way any more.
     await asyncio.sleep(2)
     kib = (process.memory_info().rss - before) / _KIB / count
-    print(f"{count} streams open after {took_s:.1f} s; resident {before / _KIB / _KIB:.0f} MiB before", flush=True)
+    resident = f"resident {before / _KIB / _KIB:.0f} MiB before"
+    print(f"{count} streams open after {took_s:.1f} s; {resident}, {kib:.1f} KiB for each", flush=True)
     return kib
+
+
+async def _idle(count: int, server: RunningProgram) -> None:
+    """What streams cost on which nothing happens."""
+    began, used = time.monotonic(), _cpu_s(server)
+    await asyncio.sleep(_IDLE_S)
+    minutes, cpu_ms = (time.monotonic() - began) / 60, (_cpu_s(server) - used) * 1_000
+    print(f"heartbeats and idling: {cpu_ms / minutes / count:.2f} ms of the server's CPU a minute for each", flush=True)
 
 
 async def _back(simulator: Simulator, since: float) -> float:

@@ -34,7 +34,7 @@ from controlplane.catalog.service import CatalogService
 from controlplane.commands.campaigns import Campaigns
 from controlplane.commands.service import CommandGround, CommandService
 from controlplane.config import BillingConfig, MailConfig
-from controlplane.connecting import BusNudges
+from controlplane.connecting import pass_news_on
 from controlplane.devices.assembly import Fleet
 from controlplane.devices.contact import DeviceContacts
 from controlplane.devices.registry import DeviceRegistry
@@ -58,7 +58,6 @@ from controlplane.licensing.seat_desk import SeatDesk
 from controlplane.licensing.seating import Seating
 from controlplane.licensing.seats import Seats
 from controlplane.licensing.service import LicensingService
-from controlplane.licensing.terms import TermsReader
 from controlplane.notices.mail import Mail, MailFolder, MailHeld, SmtpMail, SmtpSettings
 from controlplane.notices.service import NoticeService
 from controlplane.policies.service import PolicyService
@@ -70,6 +69,7 @@ from controlplane.runtime.randomness import Randomness, SystemRandomness
 from controlplane.runtime.refusal import Kind, Refusal
 from controlplane.runtime.tenant_time import TenantTimes
 from controlplane.storage.database import Database
+from controlplane.subscription_terms import TermsReader
 from controlplane.subscriptions.charging import Charging
 from controlplane.subscriptions.desk import SubscriptionDesk
 from controlplane.subscriptions.ports import SeatBook
@@ -502,10 +502,10 @@ def build(
     licences = parts.licences
     watched = WatchGround(database, registry, standings, keys.sealer, audit, clock, clocks.wall, randomness)
     findings = build_findings(watched)
-    commanding = CommandGround(
-        registry=registry, access=licences, nudges=BusNudges(bus), watch=findings.outcomes, **usual
-    )
+    commanding = CommandGround(registry=registry, access=licences, watch=findings.outcomes, **usual)
     commands = CommandService(commanding)
+    fleet = build_watch(watched, findings, notices, licences)
+    pass_news_on(database, bus, fleet.news)
     return ControlPlane(
         database=database,
         clocks=clocks,
@@ -525,7 +525,7 @@ def build(
         seating=parts.seating,
         issuer=issuer,
         devices=DeviceService(registry=registry, licences=licences, authority=keys.authority, **usual),
-        fleet=build_watch(watched, findings, notices, licences),
+        fleet=fleet,
         findings=findings,
         commands=commands,
         campaigns=Campaigns(commanding),

@@ -19,6 +19,7 @@ from controlplane.runtime.refusal import Refusal
 from controlplane.runtime.tables import jobs
 from controlplane.serving import check_schema
 from controlplane.storage.database import Database
+from controlplane.storage.outages import DatabaseUnavailableError
 
 #: A running server renews its certificate 60 days before its end; later than this, none has run for weeks.
 SERVER_CERTIFICATE_WARNING = timedelta(days=30)
@@ -128,7 +129,7 @@ async def _look(
         return await question(database, wall)
     except Refusal as refusal:
         return Finding(check, Verdict.FAILED, refusal.reason, refusal.message, refusal.next_step)
-    except (DBAPIError, OSError) as error:
+    except (DBAPIError, DatabaseUnavailableError, OSError) as error:
         return Finding(
             check,
             Verdict.FAILED,

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from controlplane.retention.rules import Periods, periods_of
 from controlplane.runtime.refusal import Kind, Refusal
 
 DATA_DIR_VARIABLE = "BUCKLER_SERVER_DATA_DIR"
@@ -76,6 +77,8 @@ class _BusSettings(BaseModel):
     kind: Literal["auto", "memory", "postgresql", "nats"] = "auto"
     # Of the NATS servers, separated by commas.
     url: Annotated[str, Field(max_length=2_000)] = ""
+    # Reports of devices are acknowledged when JetStream has them; only with NATS.
+    buffer_detections: bool = False
 
 
 class _Settings(BaseModel):
@@ -86,6 +89,8 @@ class _Settings(BaseModel):
     billing: _BillingSettings = _BillingSettings()
     mail: _MailSettings = _MailSettings()
     bus: _BusSettings = _BusSettings()
+    # Days, or "forever", by the name of a rule in `retention.rules`.
+    retention: dict[str, int | str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +188,12 @@ class BusConfig:
     Attributes:
         kind: `memory`, `postgresql` or `nats`.
         url: Of the NATS servers; may hold a password.
+        buffer_detections: Whether reports of devices wait in JetStream for the database.
     """
 
     kind: str = "memory"
     url: str = field(default="", repr=False)
+    buffer_detections: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +205,7 @@ class ServerConfig:
     billing: BillingConfig = BillingConfig()
     mail: MailConfig = MailConfig()
     bus: BusConfig = BusConfig()
+    periods: Periods = field(default_factory=lambda: periods_of({}))
 
 
 def default_data_dir(environment: Mapping[str, str], *, is_root: bool) -> Path:
@@ -253,8 +261,8 @@ def read_config(path: Path, environment: Mapping[str, str] | None = None) -> Ser
         environment: By default the process's own.
 
     Raises:
-        Refusal: NOT_INITIALISED, SETTINGS_INVALID, DATA_DIR_UNREADABLE, DATABASE_URL_INVALID, STRIPE_KEY_MISSING or
-            BUS_INVALID.
+        Refusal: NOT_INITIALISED, SETTINGS_INVALID, DATA_DIR_UNREADABLE, DATABASE_URL_INVALID, STRIPE_KEY_MISSING,
+            BUS_INVALID or RETENTION_INVALID.
     """
     environment = os.environ if environment is None else environment
     data_dir = DataDir(path)
@@ -287,7 +295,8 @@ def read_config(path: Path, environment: Mapping[str, str] | None = None) -> Ser
     url = environment.get(DATABASE_URL_VARIABLE) or settings.database.url or embedded_database_url(data_dir)
     mail = MailConfig(**settings.mail.model_dump(), password=environment.get(MAIL_SIGN_IN_VARIABLE, "").strip())
     bus = _bus(settings.bus, check_database_url(url), environment)
-    return ServerConfig(data_dir, url, _billing(settings.billing, environment), mail, bus)
+    periods = periods_of(settings.retention)
+    return ServerConfig(data_dir, url, _billing(settings.billing, environment), mail, bus, periods)
 
 
 def _bus(settings: _BusSettings, database_url: str, environment: Mapping[str, str]) -> BusConfig:
@@ -295,11 +304,13 @@ def _bus(settings: _BusSettings, database_url: str, environment: Mapping[str, st
     kind = settings.kind
     if kind == "auto":
         kind = "postgresql" if on_postgresql else "memory"
-    bus = BusConfig(kind, environment.get(BUS_URL_VARIABLE, "").strip() or settings.url)
+    bus = BusConfig(kind, environment.get(BUS_URL_VARIABLE, "").strip() or settings.url, settings.buffer_detections)
     if kind == "postgresql" and not on_postgresql:
         raise _bus_invalid("needs the database to be PostgreSQL", 'leave it out, or write kind = "nats"')
     if kind == "nats" and not bus.url:
         raise _bus_invalid("needs the address of a NATS server", f"write [bus] url, or set {BUS_URL_VARIABLE}")
+    if bus.buffer_detections and kind != "nats":
+        raise _bus_invalid("buffers detections, which only NATS with JetStream can", 'write kind = "nats"')
     return bus
 
 

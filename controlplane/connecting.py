@@ -1,26 +1,34 @@
 """Builds what connects devices to this process, and this process to its replicas; called by `serving` and `app`."""
 
+from collections.abc import Mapping
+
 from controlplane.config import BusConfig
 from controlplane.devices.connections import Connections, StreamSettings
+from controlplane.devices.news_watch import NewsWatch
 from controlplane.devices.ports import CommandCalls
-from controlplane.devices.stream import Check, DeviceStreams
+from controlplane.devices.stream import Check, DeviceStreams, Seen
 from controlplane.runtime.bus.memory import MemoryBus
 from controlplane.runtime.bus.port import Bus, Hint
 from controlplane.runtime.bus.postgresql import postgresql_bus
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.randomness import Randomness
 from controlplane.runtime.refusal import Kind, Refusal
+from controlplane.storage.database import Database
+from controlplane.storage.news import News
 
 
-class BusNudges:
-    """Tells devices by the bus; port `controlplane.commands.ports.Nudges`."""
+def pass_news_on(database: Database, bus: Bus, watch: NewsWatch) -> None:
+    """From now on the news of this process go to every replica, and to whatever this one remembers."""
 
-    def __init__(self, bus: Bus) -> None:
-        self._bus = bus
+    def tell(news: Mapping[News, bool]) -> None:
+        for each, hint in news.items():
+            if hint:
+                bus.publish(Hint(each.org_id, each.device_id))
+            else:
+                watch.noted(each)
 
-    def nudge(self, org_id: str, device_id: str) -> None:
-        """Whichever replica it is connected to."""
-        self._bus.publish(Hint(org_id, device_id))
+    bus.subscribe(watch.heard)
+    database.listen(tell)
 
 
 def bus_of(config: BusConfig, database_url: str) -> Bus:
@@ -49,13 +57,22 @@ def bus_of(config: BusConfig, database_url: str) -> Bus:
 def build_streams(
     *,
     bus: Bus,
+    news: NewsWatch,
     check: Check,
+    seen: Seen,
     commands: CommandCalls,
     settings: StreamSettings,
     wall: Clock,
     randomness: Randomness,
 ) -> DeviceStreams:
-    """Streams that hear what the bus says."""
+    """Streams that hear what the bus says, and what it loses."""
     connections = Connections(settings, wall, randomness)
-    bus.subscribe(lambda hint: connections.hint(hint.org_id, hint.device_id))
-    return DeviceStreams(check=check, commands=commands, connections=connections, settings=settings, wall=wall)
+
+    def tell(hint: Hint) -> None:
+        connections.hint(hint.org_id, hint.device_id)
+
+    bus.subscribe(tell)
+    news.listen(tell)
+    return DeviceStreams(
+        check=check, seen=seen, commands=commands, connections=connections, settings=settings, wall=wall
+    )

@@ -110,7 +110,7 @@ async def initialise(
     if first_customer is not None and normalise_email(first_customer.admin_email) is None:
         raise email_invalid()
     url = embedded_database_url(data_dir) if database_url is None else check_database_url(database_url)
-    _claim(data_dir)
+    claim_data_dir(data_dir)
     keys = app.create_keys(data_dir.keys, hostnames)
     write_public(data_dir.authorities, keys.authority.authorities_pem())
     if database_url is None:
@@ -175,7 +175,7 @@ async def _fill(
     )
 
 
-def _claim(data_dir: DataDir) -> None:
+def claim_data_dir(data_dir: DataDir) -> None:
     """Put up the mark; remove what an interrupted `init` left.
 
     Raises:

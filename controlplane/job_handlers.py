@@ -15,6 +15,8 @@ from controlplane.devices.expiry import EXPIRE
 from controlplane.diagnostics.service import DESTROY_EXPIRED
 from controlplane.licensing.allotments import SETTLE_SURPLUS
 from controlplane.notices.service import DELIVER_NOTICE
+from controlplane.retention.rules import Periods
+from controlplane.retention.service import FORGET, Retention
 from controlplane.runtime.attempts import forget_full
 from controlplane.runtime.job_runner import JobRunner
 from controlplane.runtime.jobs import Handler, Job, ensure_recurring
@@ -36,15 +38,12 @@ DESTROY_EXPIRED_EVERY: Final = timedelta(hours=1)
 SETTLE_FLEETS_EVERY: Final = timedelta(seconds=15)
 #: Hides devices that nobody has seen for months; looks at every report.
 EXPIRE_EVERY: Final = timedelta(hours=6)
+#: Deletes what is no longer kept, `ROWS_PER_RUN` rows at most.
+FORGET_EVERY: Final = timedelta(minutes=1)
 
 
-async def job_runner(plane: ControlPlane, owner: str) -> JobRunner:
-    """The runner of every durable job, with the recurring ones armed.
-
-    Args:
-        plane: What the jobs are about.
-        owner: Names this process among the replicas.
-    """
+async def arm_jobs(plane: ControlPlane) -> None:
+    """Have every recurring job run, and every subscription looked at: what a program that runs jobs does first."""
     async with plane.database.transaction() as uow:
         now = plane.clocks.wall.now()
         await ensure_recurring(uow, kind=SWEEP_ENTITLEMENTS, every=SWEEP_EVERY, first_at=now)
@@ -52,15 +51,38 @@ async def job_runner(plane: ControlPlane, owner: str) -> JobRunner:
         await ensure_recurring(uow, kind=DESTROY_EXPIRED, every=DESTROY_EXPIRED_EVERY, first_at=now)
         await ensure_recurring(uow, kind=SETTLE_FLEETS, every=SETTLE_FLEETS_EVERY, first_at=now)
         await ensure_recurring(uow, kind=EXPIRE, every=EXPIRE_EVERY, first_at=now)
+        await ensure_recurring(uow, kind=FORGET, every=FORGET_EVERY, first_at=now)
         await ensure_recurring(uow, kind=COMPARE_CHARGES, every=COMPARE_CHARGES_EVERY, first_at=now)
     await plane.lives.lifecycle.arm_everything()
+
+
+def job_runner(plane: ControlPlane, owner: str, periods: Periods | None = None) -> JobRunner:
+    """The runner of every durable job.
+
+    Args:
+        plane: What the jobs are about.
+        owner: Names this process among the replicas.
+        periods: How long what grows is kept; None: as long as the rules say themselves.
+    """
     return JobRunner(
         database=plane.database,
         wall=plane.clocks.wall,
         owner=owner,
-        handlers=_job_handlers(plane),
+        handlers={**_job_handlers(plane), FORGET: _forget(retention_of(plane, periods))},
         times=plane.times,
     )
+
+
+def retention_of(plane: ControlPlane, periods: Periods | None = None) -> Retention:
+    """What deletes old rows."""
+    return Retention(database=plane.database, times=plane.times, clock=plane.clocks.business, periods=periods)
+
+
+def _forget(retention: Retention) -> Handler:
+    async def forget(_job: Job) -> None:
+        await retention.run()
+
+    return forget
 
 
 def outward_runner(plane: ControlPlane) -> JobRunner:

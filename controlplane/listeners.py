@@ -10,7 +10,9 @@ from controlplane.app import ControlPlane
 from controlplane.billing.rpc import BillingRpc
 from controlplane.billing.webhook import payment_hook
 from controlplane.commands.rpc import CommandExchangeRpc, CommandRpc
+from controlplane.detections.ports import Intake
 from controlplane.detections.rpc import DetectionRpc
+from controlplane.devices.check_in_desk import CheckInDesk, Pace
 from controlplane.devices.rpc import DeviceRpc, FleetRpc
 from controlplane.devices.stream import DeviceStreams
 from controlplane.diagnostics.rpc import DiagnosticsRpc, DiagnosticUploadsRpc
@@ -70,9 +72,22 @@ def interceptor(plane: ControlPlane) -> CallInterceptor:
 
 
 def device_listener(
-    plane: ControlPlane, address: Address, *, streams: DeviceStreams, check_in_interval_s: int
+    plane: ControlPlane,
+    address: Address,
+    *,
+    streams: DeviceStreams,
+    check_in_interval_s: int,
+    intake: Intake | None = None,
 ) -> Listener:
-    """The port of activated devices: mutual TLS."""
+    """The port of activated devices: mutual TLS.
+
+    Args:
+        plane: What they ask.
+        address: Where.
+        streams: Of devices.
+        check_in_interval_s: Seconds that they are asked to leave between check-ins.
+        intake: Takes what they report; None: straight into the database.
+    """
     authority = plane.keys.authority
     anchors = TrustAnchors(plane.keys.signer, authority)
 
@@ -82,13 +97,16 @@ def device_listener(
 
     servicer = DeviceRpc(
         service=plane.devices,
-        check_ins=plane.fleet.check_ins,
+        check_ins=CheckInDesk(
+            remembered=plane.fleet.remembered,
+            check_ins=plane.fleet.check_ins,
+            commands=PolicyExchangeRpc(CommandExchangeRpc(plane.commands), plane.policies.delivery),
+            pace=Pace(check_in_interval_s, streams.connections.rely_on),
+        ),
         entitlements=EntitlementRpc(service=plane.licensing, anchors=anchors, clock=plane.clocks.business),
-        detections=DetectionRpc(plane.findings.detections),
-        commands=PolicyExchangeRpc(CommandExchangeRpc(plane.commands), plane.policies.delivery),
+        detections=DetectionRpc(plane.findings.detections, intake),
         diagnostics=DiagnosticUploadsRpc(plane.diagnostics),
         streams=streams,
-        check_in_interval_s=check_in_interval_s,
     )
     return Listener(
         address=address,

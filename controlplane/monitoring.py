@@ -5,7 +5,7 @@ it: monitoring must not be the load that it looks for.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from controlplane.commands.rows import MOST_COUNTED
 from controlplane.devices.connections import Connections
+from controlplane.retention.service import RuleStanding
 from controlplane.runtime.bus.port import Bus
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.meters import CallMeters
@@ -38,10 +39,14 @@ class Backlog:
     Attributes:
         job_lag_s: Seconds for which the oldest job that is due has been so; 0: none is.
         commands: Commands that are not over, by state.
+        retention: What is kept for how long.
+        dead_reports: Reports of devices that could not be stored.
     """
 
     job_lag_s: float = 0.0
     commands: Mapping[str, int] = field(default_factory=dict)
+    retention: Sequence[RuleStanding] = ()
+    dead_reports: int = 0
 
 
 class ServerFigures(Collector):
@@ -50,12 +55,16 @@ class ServerFigures(Collector):
     Args:
         connections: Of devices.
         bus: To the replicas.
+        remembered: Check-ins that were answered from memory.
         pool: The database's connections.
     """
 
-    def __init__(self, connections: Connections, bus: Bus, pool: Callable[[], PoolUse]) -> None:
+    def __init__(
+        self, connections: Connections, bus: Bus, remembered: Callable[[], int], pool: Callable[[], PoolUse]
+    ) -> None:
         self._connections = connections
         self._bus = bus
+        self._remembered = remembered
         self._pool = pool
         self.backlog: Backlog | None = None
 
@@ -74,6 +83,7 @@ class ServerFigures(Collector):
         yield hints
         yield GaugeMetricFamily("buckler_bus_connected", "1: the other replicas can be told.", self._bus.is_connected)
         yield CounterMetricFamily("buckler_bus_dropped", "Hints given up before others heard them.", self._bus.dropped)
+        yield CounterMetricFamily("buckler_check_ins_remembered", "Check-ins answered from memory.", self._remembered())
         used = GaugeMetricFamily("buckler_database_connections", "Of this process's pool.", labels=["state"])
         used.add_metric(["in_use"], pool.in_use)
         used.add_metric(["idle"], pool.idle)
@@ -89,6 +99,23 @@ class ServerFigures(Collector):
             for state, count in sorted(self.backlog.commands.items()):
                 waiting.add_metric([state], count)
             yield waiting
+            yield from _kept(self.backlog.retention)
+            yield GaugeMetricFamily(
+                "buckler_dead_reports", "Reports that could not be stored.", self.backlog.dead_reports
+            )
+
+
+def _kept(rules: Sequence[RuleStanding]) -> Iterator[Metric]:
+    deleted = CounterMetricFamily("buckler_retention_deleted", "Old rows deleted, ever.", labels=["rule"])
+    oldest = GaugeMetricFamily(
+        "buckler_retention_oldest_seconds", "Unix time of the oldest row, when it was last looked.", labels=["rule"]
+    )
+    for standing in rules:
+        deleted.add_metric([standing.rule.name], standing.deleted)
+        if standing.oldest_at is not None:
+            oldest.add_metric([standing.rule.name], standing.oldest_at.timestamp())
+    yield deleted
+    yield oldest
 
 
 class Monitor:

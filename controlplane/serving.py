@@ -11,10 +11,16 @@ from controlplane.commands.rows import open_counts
 from controlplane.commands.rpc import CommandExchangeRpc
 from controlplane.config import ServerConfig
 from controlplane.connecting import build_streams, bus_of
+from controlplane.detections.buffered_intake import BufferedIntake
+from controlplane.detections.dead_reports import count_dead
 from controlplane.devices.connections import Connections, StreamSettings
-from controlplane.job_handlers import job_runner, outward_runner
+from controlplane.devices.stream import DeviceStreams
+from controlplane.intake import IntakeFigures, buffer_of
+from controlplane.job_handlers import arm_jobs, job_runner, outward_runner
 from controlplane.licensing.rpc import EnrollmentSettings
 from controlplane.monitoring import Backlog, Monitor, ServerFigures
+from controlplane.retention.rules import Periods
+from controlplane.retention.service import standings_of
 from controlplane.runtime.job_board import lag
 from controlplane.runtime.job_runner import JobRunner, RunReport
 from controlplane.runtime.meters import MeterInterceptor
@@ -50,11 +56,16 @@ class ServeOptions:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A control plane whose database fits this code, the runner of its jobs, and who moves sandboxes."""
+    """A control plane whose database fits this code, the runner of its jobs, and who moves sandboxes.
+
+    Attributes:
+        periods: How long what grows is kept.
+    """
 
     plane: app.ControlPlane
     runner: JobRunner
     sandbox: SandboxDesk
+    periods: Periods
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,43 +102,65 @@ async def serve(
         ready: Told once every port answers.
 
     Raises:
-        Refusal: SCHEMA_OUTDATED, SCHEMA_NEWER, PORT_IN_USE, LISTEN_FORBIDDEN, LISTEN_FAILED, or what
-            is wrong with a key file.
+        Refusal: SCHEMA_OUTDATED, SCHEMA_NEWER, PORT_IN_USE, LISTEN_FORBIDDEN, LISTEN_FAILED, JETSTREAM_OFF, or
+            what is wrong with a key file.
     """
     async with opened(config) as server, AsyncExitStack() as running:
-        ready(await _start(server, options, running))
+        await arm_jobs(server.plane)
+        buffer = await buffer_of(config.bus, server.plane)
+        streams = _streams(server.plane, options)
+        ready(await _start(server, options, streams, running, buffer))
         async with asyncio.TaskGroup() as tasks:
             endless = [
                 tasks.create_task(server.runner.run_forever()),
                 tasks.create_task(outward_runner(server.plane).run_forever()),
                 tasks.create_task(server.plane.fleet.freshness.run_forever()),
+                tasks.create_task(server.plane.fleet.news.run_forever()),
+                tasks.create_task(streams.connections.run_forever()),
                 tasks.create_task(server.plane.bus.run()),
             ]
+            if buffer is not None:
+                endless.append(tasks.create_task(buffer.run()))
             await stop.wait()
             for task in endless:
                 task.cancel()
 
 
-async def _start(server: Opened, options: ServeOptions, running: AsyncExitStack) -> Serving:
-    """Start every port; each is stopped with `running`, the last one first."""
-    plane = server.plane
-    # Last of all: no contact comes any more.
-    running.push_async_callback(plane.fleet.freshness.finish)
-    streams = build_streams(
+def _streams(plane: app.ControlPlane, options: ServeOptions) -> DeviceStreams:
+    return build_streams(
         bus=plane.bus,
+        news=plane.fleet.news,
         check=plane.devices.check,
+        seen=plane.fleet.remembered.seen,
         commands=CommandExchangeRpc(plane.commands),
         settings=options.streams,
         wall=plane.clocks.wall,
         randomness=plane.randomness,
     )
-    monitor = _monitor(plane, streams.connections)
+
+
+async def _start(
+    server: Opened,
+    options: ServeOptions,
+    streams: DeviceStreams,
+    running: AsyncExitStack,
+    buffer: BufferedIntake | None,
+) -> Serving:
+    """Start every port; each is stopped with `running`, the last one first."""
+    plane = server.plane
+    # Last of all: no contact comes any more.
+    running.push_async_callback(plane.fleet.freshness.finish)
+    await running.enter_async_context(streams.running())
+    monitor = _monitor(plane, streams.connections, server.periods)
+    if buffer is not None:
+        monitor.registry.register(IntakeFigures(buffer.counts))
     around = MeterInterceptor(monitor.calls), listeners.interceptor(plane)
     listener = listeners.device_listener(
         plane,
         options.device_listen or _next_port(options.listen),
         streams=streams,
         check_in_interval_s=options.check_in_interval_s,
+        intake=buffer,
     )
     devices = await start_server(listener, *around)
     running.push_async_callback(devices.stop)
@@ -160,13 +193,16 @@ async def _start_web(
     return web.address
 
 
-def _monitor(plane: app.ControlPlane, connections: Connections) -> Monitor:
+def _monitor(plane: app.ControlPlane, connections: Connections, periods: Periods) -> Monitor:
     async def backlog() -> Backlog:
         async with plane.database.reading() as connection:
             waited = await lag(connection, plane.clocks.business.now())
-            return Backlog(waited.total_seconds(), await open_counts(connection))
+            rules = await standings_of(connection, periods)
+            commands, dead = await open_counts(connection), await count_dead(connection)
+            return Backlog(waited.total_seconds(), commands, rules, dead)
 
-    figures = ServerFigures(connections, plane.bus, plane.database.pool_use)
+    remembered = plane.fleet.remembered
+    figures = ServerFigures(connections, plane.bus, lambda: remembered.answered, plane.database.pool_use)
     return Monitor(figures, backlog, plane.clocks.wall)
 
 
@@ -189,6 +225,7 @@ async def run_jobs(config: ServerConfig, until: datetime | None) -> RunReport:
                 f"it is {now.isoformat(timespec='seconds')}: jobs of the future run only in a sandbox",
                 "Leave --until out; or name a sandbox with --org",
             )
+        await arm_jobs(server.plane)
         return await server.runner.run_until(until or now)
 
 
@@ -205,6 +242,7 @@ async def move_sandbox(config: ServerConfig, org_id: str, until: datetime) -> Ru
     """
     run = failed = 0
     async with opened(config) as server:
+        await arm_jobs(server.plane)
         while True:
             moved = await server.sandbox.advance(org_id, until)
             run, failed = run + moved.run, failed + moved.failed
@@ -227,7 +265,7 @@ async def opened(config: ServerConfig) -> AsyncIterator[Opened]:
         await check_schema(database)
         plane = app.build(database, keys, app.system_clocks(), commerce, bus)
         owner = new_id(plane.randomness, "srv")
-        runner = await job_runner(plane, owner)
+        runner = job_runner(plane, owner, config.periods)
         desk = SandboxDesk(
             database=database,
             wall=plane.clocks.wall,
@@ -236,7 +274,7 @@ async def opened(config: ServerConfig) -> AsyncIterator[Opened]:
             owner=owner,
             live_money=config.billing.moves_real_money,
         )
-        yield Opened(plane, runner, desk)
+        yield Opened(plane, runner, desk, config.periods)
     finally:
         await database.close()
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from agent.domain.health import HealthIssue
@@ -46,6 +46,12 @@ class DeviceReport:
     policy_applied: str = ""
     policy_refusal: str = ""
     scans: ScanAge | None = None
+
+
+def is_worth_telling(told: DeviceReport, now: DeviceReport) -> bool:
+    """Whether a report says more than the last one; how long queues are, and when a proof was repeated, may wait."""
+    same = replace(now, proven_at=told.proven_at, queue_depth=told.queue_depth, outbox_pending=told.outbox_pending)
+    return same != told or (now.proven_at is None) != (told.proven_at is None)
 
 
 def status_to_wire(report: DeviceReport) -> device_pb2.DeviceStatus:

@@ -16,7 +16,7 @@ from cryptography import x509
 from agent.control.addresses import parse_address
 from agent.control.channel import CALL_TIMEOUT_S, mutual_tls_channel
 from agent.control.command_wire import command_from_wire, report_to_wire
-from agent.control.device_report import DeviceReport, batch_to_wire, status_to_wire
+from agent.control.device_report import DeviceReport, batch_to_wire, is_worth_telling, status_to_wire
 from agent.control.entitlements import EntitlementKeeper
 from agent.control.link_settings import LinkSettings
 from agent.control.managed_policy import GivenPolicy
@@ -116,6 +116,9 @@ class ControlLink:
         self._policies: PolicyDesk | None = None
         self._on_contact = on_contact
         self._wake = asyncio.Event()
+        #: The server relies on the stream instead of check-ins; and that has ended since.
+        self._relied_on = self._hurried = False
+        self._told: DeviceReport | None = None
         self._failures = 0
         self._channel: grpc.aio.Channel | None = None
         self._channel_of: Enrolment | None = None
@@ -150,8 +153,7 @@ class ControlLink:
         """Check in until cancelled; a device that is not activated, or by a file, waits for `wake`."""
         try:
             while True:
-                delay = await self._turn()
-                await self._sleep(delay)
+                await self._rest(await self._turn())
         finally:
             await self.close()
 
@@ -164,6 +166,10 @@ class ControlLink:
         """There is something to tell; unlike `wake` this does not cut a back-off short."""
         if self._last_error is None:
             self._wake.set()
+
+    def hurry(self) -> None:
+        """What the server relied on instead of check-ins is gone: go on at the usual pace."""
+        self._hurried = True
 
     async def close(self) -> None:
         """Give the connection back."""
@@ -205,14 +211,17 @@ class ControlLink:
         """
         claims = self._keeper.claims
         reports = self._commands.reports()
+        self._hurried = False
+        told = await self._report()
         request = device_pb2.CheckInRequest(
-            status=status_to_wire(await self._report()),
+            status=status_to_wire(told),
             entitlement_serial=claims.serial if claims else 0,
             command_reports=[report_to_wire(entry) for entry in reports],
             contact_nonce=self._keeper.contact_nonce(),
             policy_etag=self._policies.etag if self._policies else "",
         )
         answer = await self._ask(lambda stub: stub.CheckIn(request, timeout=CALL_TIMEOUT_S))
+        self._told, self._relied_on = told, answer.relies_on_stream
         self._keeper.note_contact(
             from_us(answer.server_time_at_us), answer.check_in_interval_s, answer.next_contact_nonce
         )
@@ -278,13 +287,28 @@ class ControlLink:
         ceiling = min(self._settings.longest_retry_s, self._settings.first_retry_s * 2.0 ** min(self._failures, 30))
         return asked + self._randomness.uniform(0.0, ceiling)
 
-    async def _sleep(self, seconds: float | None) -> None:
+    async def _rest(self, seconds: float | None) -> None:
+        """Wait for the next turn; while the stream is relied on, only as long as there is nothing to tell."""
+        left = seconds
+        while left is not None and left > self._settings.look_s and self._relied_on and self.reachable:
+            step = self._settings.look_s * self._randomness.uniform(1 - _JITTER, 1)
+            if await self._sleep(step) or self._hurried or await self._has_something_to_tell():
+                return
+            left -= step
+        await self._sleep(left)
+
+    async def _has_something_to_tell(self) -> bool:
+        return self._told is None or is_worth_telling(self._told, await self._report())
+
+    async def _sleep(self, seconds: float | None) -> bool:
+        """Whether somebody woke us."""
         try:
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
         except TimeoutError:
-            return
+            return False
         self._wake.clear()
+        return True
 
     # ------------------------------------------------------------ other calls
 

@@ -34,6 +34,8 @@ class LinkSettings:
         first_retry_s: Upper end of the first wait after a failure; doubles from there.
         longest_retry_s: Where the doubling ends.
         refused_retry_s: After a refusal that asking again will not change.
+        look_s: A server that relies on the stream asks for check-ins at a slow pace; whether there is something to tell
+            before is looked at this often.
         stream: Of the stream beside it.
     """
 
@@ -42,4 +44,5 @@ class LinkSettings:
     first_retry_s: float = 1.0
     longest_retry_s: float = 300.0
     refused_retry_s: float = 900.0
+    look_s: float = 60.0
     stream: StreamTimes = field(default_factory=StreamTimes)

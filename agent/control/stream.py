@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # the generated file names its type for checkers only
 log = structlog.get_logger(__name__)
 #: Without a word for so many heartbeats the stream is given up (device.proto).
 _SILENT_HEARTBEATS = 3
+_HEARTBEAT = device_pb2.ConnectRequest(heartbeat=device_pb2.StreamHeartbeat(reports_changes=True))
 #: What a server may ask for, in seconds.
 _HEARTBEAT_RANGE_S = (1, 600)
 
@@ -54,6 +55,9 @@ class Line(Protocol):
 
     def report_soon(self) -> None:
         """Check in, unless the control plane cannot be reached anyway."""
+
+    def hurry(self) -> None:
+        """Check in at the usual pace again: the stream has ended."""
 
 
 class ControlStream:
@@ -117,6 +121,7 @@ class ControlStream:
             if self._failures <= 1:
                 self._reached_since = False
             self._last = ended
+            self._line.hurry()
             if self._line.enrolled:
                 log.info("stream_ended", ending=ended.ending.value, failures=self._failures)
                 if self._commands.reports():
@@ -195,7 +200,7 @@ class _Speaker:
     async def beat(self, interval_s: float) -> None:
         """Say that we are there, until cancelled."""
         while True:
-            await self._say(device_pb2.ConnectRequest(heartbeat=device_pb2.StreamHeartbeat()))
+            await self._say(_HEARTBEAT)
             await asyncio.sleep(interval_s)
 
     async def report(self, commands: CommandDesk, untold: asyncio.Event) -> None:

@@ -30,7 +30,7 @@ _LINUX = Platform("linux", "Debian GNU/Linux 12", "x86_64", "0.1.0")
 _FEATURES = {"real_time_protection": AccessLevel.LIMITED, "remote_commands": AccessLevel.GRACE}
 #: Above that of the sample catalog.
 _CATALOG_VERSION = 1_000
-_START_S = 60.0
+_START_S = 180.0
 
 
 @dataclass(frozen=True, slots=True)

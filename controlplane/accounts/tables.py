@@ -93,9 +93,11 @@ api_tokens = Table(
     ForeignKeyConstraint(["org_id", "user_id"], ["members.org_id", "members.user_id"]),
     Index("ix_api_tokens_org_id_user_id", "org_id", "user_id"),
     Index("ix_api_tokens_newest", "org_id", "created_at", "token_id"),
+    Index("ix_api_tokens_ended", "org_id", "expires_at"),
 )
 
-#: One row per change, written in the change's own transaction; triggers (revision 0021) refuse to change or delete any.
+#: One row per change, written in the change's own transaction; triggers (revision 0033) refuse to change any, and to
+#: delete any that is younger than a year.
 audit = Table(
     "audit",
     metadata,

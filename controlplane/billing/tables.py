@@ -312,6 +312,7 @@ provider_events = Table(
     Column("provider", Text, primary_key=True),
     Column("event_id", Text, primary_key=True),
     Column("received_at", Instant, nullable=False),
+    Index("ix_provider_events_oldest", "received_at"),
 )
 
 #: The books. Every row moves an amount from one account to another, so books that do not balance cannot be written.

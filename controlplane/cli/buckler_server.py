@@ -1,13 +1,17 @@
 """`buckler-server`, for whoever runs the control plane. One file per command in `controlplane.cli.server`."""
 
 import os
+import sys
 
 # gRPC's C library writes to stderr on its own; our sentences say what went wrong. Read when gRPC is imported.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import typer
 
+from controlplane.cli.program import run_program
+from controlplane.cli.server.backup import backup, restore
 from controlplane.cli.server.catalog import catalog
+from controlplane.cli.server.detections import detections
 from controlplane.cli.server.doctor import doctor
 from controlplane.cli.server.downloads import downloads
 from controlplane.cli.server.init import init
@@ -15,6 +19,7 @@ from controlplane.cli.server.jobs import jobs
 from controlplane.cli.server.keys import keys
 from controlplane.cli.server.migrate import migrate
 from controlplane.cli.server.organisation import organisation
+from controlplane.cli.server.retention import retention
 from controlplane.cli.server.serve import serve
 from controlplane.cli.server.signatures import signatures
 from controlplane.cli.server.subscription import subscription
@@ -30,9 +35,13 @@ app = typer.Typer(
 app.command()(init)
 app.command()(serve)
 app.command()(migrate)
+app.command()(backup)
+app.command()(restore)
 app.add_typer(catalog, name="catalog")
+app.add_typer(detections, name="detections")
 app.add_typer(downloads, name="downloads")
 app.add_typer(jobs, name="jobs")
+app.add_typer(retention, name="retention")
 app.add_typer(organisation, name="organisation")
 app.add_typer(user, name="user")
 app.add_typer(keys, name="keys")
@@ -44,4 +53,4 @@ app.command()(doctor)
 
 def main() -> None:
     """The entry point of the installed program."""
-    app()
+    sys.exit(run_program(app, "buckler-server", sys.argv[1:]))

@@ -1,6 +1,7 @@
 """`bucklerctl`, for admins, account owners and support. One file per command group in `controlplane.cli.ctl`."""
 
 import os
+import sys
 
 # gRPC's C library writes to stderr on its own; our sentences say what went wrong. Read when gRPC is imported.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -34,6 +35,7 @@ from controlplane.cli.ctl.subscription_changes import subscription
 from controlplane.cli.ctl.token import token
 from controlplane.cli.ctl.user import user
 from controlplane.cli.ctl.webhook import webhook
+from controlplane.cli.program import run_program
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -75,4 +77,4 @@ app.add_typer(sandbox, name="sandbox")
 
 def main() -> None:
     """The entry point of the installed program."""
-    app()
+    sys.exit(run_program(app, "bucklerctl", sys.argv[1:]))

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -46,8 +46,13 @@ def failing_clearly(output: Output, explained: Callable[[Exception], Refusal]) -
         fail(output, explained(error))
 
 
-def fail(output: Output, refusal: Refusal) -> None:
+def fail(output: Output, refusal: Refusal) -> NoReturn:
     """Print a failure to stderr and end the process."""
+    raise typer.Exit(tell_failure(output, refusal))
+
+
+def tell_failure(output: Output, refusal: Refusal) -> int:
+    """Print a failure to stderr; the exit status that goes with it."""
     status = EXIT_STATUS_OF[refusal.kind]
     if output is Output.JSON:
         error = {
@@ -62,4 +67,4 @@ def fail(output: Output, refusal: Refusal) -> None:
     else:
         typer.echo(f"{refusal.reason}: {visible(refusal.message)}", err=True)
         typer.echo(f"next: {visible(refusal.next_step)}", err=True)
-    raise typer.Exit(int(status))
+    return int(status)

@@ -181,13 +181,12 @@ class Campaigns:
             released = await rows.lock_waiting(uow, org_id, campaign_id, given)
             for command in released:
                 await rows.store(uow, replace(command, released_at=now))
+                uow.news_for(org_id, command.device_id)
             if state is not campaign.state:
                 await self._enter(uow, campaign, state)
             elif state is CampaignState.RUNNING:
                 turn = now + CAMPAIGN_TURN
                 await schedule(uow, kind=TAKE_TURN, subject=campaign_id, due_at=turn, org_id=org_id)
-        for command in released:
-            self._ground.nudges.nudge(org_id, command.device_id)
         return len(released)
 
     async def _enter(self, uow: UnitOfWork, campaign: Campaign, state: CampaignState) -> Campaign:

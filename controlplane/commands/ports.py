@@ -29,10 +29,3 @@ class Nobody:
 
     async def ended(self, uow: UnitOfWork, command: Command, now: datetime) -> None:
         """Nothing happens."""
-
-
-class Nudges(Protocol):
-    """Tells a connected device that there is something for it; a hint, lost without harm."""
-
-    def nudge(self, org_id: str, device_id: str) -> None:
-        """Have it ask now, if it is connected."""

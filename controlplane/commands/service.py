@@ -23,7 +23,7 @@ from controlplane.commands.model import (
     overdue,
     reported,
 )
-from controlplane.commands.ports import CommandWatch, Nobody, Nudges, RemoteAccess
+from controlplane.commands.ports import CommandWatch, Nobody, RemoteAccess
 from controlplane.commands.rows import CommandFilter
 from controlplane.devices.errors import device_deactivated, device_revoked
 from controlplane.devices.model import Device
@@ -96,7 +96,6 @@ class CommandGround:
     database: Database
     registry: DeviceRegistry
     access: RemoteAccess
-    nudges: Nudges
     audit: AuditLog
     clock: Clock
     watch: CommandWatch = field(default_factory=Nobody)
@@ -130,6 +129,7 @@ class CommandService:
                 return NamedCommand(known, device.name)
             await self._check_device(uow, device)
             await rows.add(uow, [command])
+            uow.news_for(device.org_id, device.device_id)
             await self._ground.audit.record(
                 uow,
                 org_id=device.org_id,
@@ -137,7 +137,6 @@ class CommandService:
                 subject=command.command_id,
                 details={"device_id": device.device_id, "kind": command.kind, "reason": command.reason},
             )
-        self._ground.nudges.nudge(device.org_id, device.device_id)
         return NamedCommand(command, device.name)
 
     async def _check_device(self, uow: UnitOfWork, device: Device) -> None:
@@ -198,8 +197,8 @@ class CommandService:
                     uow, org_id=org_id, action="command.cancelled", subject=command_id, details={"kind": before.kind}
                 )
             named = (await self._named(uow.connection, org_id, [after]))[0]
-        if after.state in UNDER_WAY:
-            self._ground.nudges.nudge(org_id, after.device_id)
+            if after.state in UNDER_WAY:
+                uow.news_for(org_id, after.device_id)
         return named
 
     async def exchange(self, principal: DevicePrincipal, reports: Sequence[CommandReport]) -> Exchange:

@@ -32,3 +32,23 @@ def incident_not_found() -> Refusal:
         "there is no such incident in your organisation",
         "List the incidents to find its id: bucklerctl incident list",
     )
+
+
+def report_unreadable() -> Refusal:
+    """What lies in the buffer is none of ours."""
+    return Refusal(
+        Kind.INVALID,
+        "REPORT_UNREADABLE",
+        "what was in the buffer is no report of a device",
+        "Find out who else writes there; it may be deleted",
+    )
+
+
+def report_not_found() -> Refusal:
+    """No such dead report."""
+    return Refusal(
+        Kind.NOT_FOUND,
+        "REPORT_NOT_FOUND",
+        "there is no such report among those that could not be stored",
+        "List them: buckler-server detections dead",
+    )

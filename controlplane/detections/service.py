@@ -17,9 +17,10 @@ from controlplane.detections.outcomes import outcomes_of
 from controlplane.detections.tables import detections
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.runtime.clock import Clock
+from controlplane.runtime.idempotency import RequestKey, claim, remember, request_hash
 from controlplane.runtime.paging import KeyPart, Page, page_token_invalid
 from controlplane.runtime.principal import DevicePrincipal
-from controlplane.storage.database import Database
+from controlplane.storage.database import Database, UnitOfWork
 from controlplane.storage.types import from_microseconds, to_microseconds
 from controlplane.storage.upsert import insert_into
 
@@ -77,7 +78,12 @@ class DetectionService:
         self._clock = clock
 
     async def report(
-        self, principal: DevicePrincipal, incidents: Sequence[ReportedIncident], dropped: Mapping[str, int]
+        self,
+        principal: DevicePrincipal,
+        incidents: Sequence[ReportedIncident],
+        dropped: Mapping[str, int],
+        *,
+        report_id: str = "",
     ) -> None:
         """Store incidents, all or none; the ones that are known already stay as they are.
 
@@ -85,6 +91,7 @@ class DetectionService:
             principal: The device.
             incidents: At most `MAX_INCIDENTS`, valid.
             dropped: Rows the device had to drop since its last report, by class; they go into the audit.
+            report_id: Names a report that may come again, so that what was dropped is told once; empty: it may not.
 
         Raises:
             Refusal: `TOO_MANY_INCIDENTS`, or what the registry says about the device.
@@ -106,7 +113,7 @@ class DetectionService:
                 stored = set((await uow.connection.execute(statement, rows)).scalars())
                 new = [incident for incident in incidents if incident.uuid in stored]
                 await self._incidents.add(uow, device, new, now)
-            if dropped:
+            if dropped and await self._is_first(uow, principal, report_id, now):
                 await self._audit.record(
                     uow,
                     org_id=device.org_id,
@@ -114,6 +121,15 @@ class DetectionService:
                     subject=device.device_id,
                     details={name: str(count) for name, count in dropped.items()},
                 )
+
+    async def _is_first(self, uow: UnitOfWork, principal: DevicePrincipal, report_id: str, now: datetime) -> bool:
+        if not report_id:
+            return True
+        key = RequestKey(org_id=principal.org_id, caller=principal.actor, method="detections.report", key=report_id)
+        if await claim(uow, key, request_hash([report_id]), now) is not None:
+            return False
+        await remember(uow, key, b"")
+        return True
 
     async def page(self, org_id: str, page: Page, wanted: DetectionFilter) -> DetectionPage:
         """Detections of an organisation, the newest first unless the oldest are wanted first.

@@ -62,6 +62,23 @@ detection_outcomes = Table(
     Column("message", Text, nullable=False),
     # Of the copy that the device has then; empty: it has none.
     Column("quarantine_id", Text, nullable=False),
+    Index("ix_detection_outcomes_oldest", "org_id", "at"),
+)
+
+#: Reports of devices that were taken and could not be stored; a person has them tried again.
+dead_reports = Table(
+    "dead_reports",
+    metadata,
+    # Empty: nobody knows whose it is, its seal is not ours.
+    Column("org_id", Text, primary_key=True),
+    Column("report_id", Text, primary_key=True),
+    Column("device_id", Text, nullable=False),
+    Column("failed_at", Instant, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("sentence", Text, nullable=False),
+    # As it was buffered.
+    Column("sealed", LargeBinary, nullable=False),
+    Index("ix_dead_reports_oldest", "org_id", "failed_at"),
 )
 
 #: One threat in one organisation, however many devices have it.

@@ -7,9 +7,12 @@ from controlplane.devices.check_ins import CheckIns
 from controlplane.devices.counters import FleetCounters
 from controlplane.devices.fleet import FleetReader
 from controlplane.devices.freshness import WRITE_EVERY, Freshness
+from controlplane.devices.news_watch import NewsWatch
 from controlplane.devices.nonces import ContactNonces
 from controlplane.devices.ports import CloneAlarm, Licences
+from controlplane.devices.recall import RecallBook
 from controlplane.devices.registry import DeviceRegistry
+from controlplane.devices.remembered import Remembered
 from controlplane.devices.standings import Standings
 from controlplane.runtime.clock import Clock
 from controlplane.storage.database import Database
@@ -21,8 +24,10 @@ class Fleet:
 
     reader: FleetReader
     check_ins: CheckIns
+    remembered: Remembered
     freshness: Freshness
     counters: FleetCounters
+    news: NewsWatch
 
 
 def build_fleet(
@@ -48,7 +53,9 @@ def build_fleet(
         clock: Business time.
         write_every: How long a contact that changes nothing waits to be written.
     """
-    freshness = Freshness(database=database, standings=standings, every=write_every)
+    book = RecallBook()
+    news = NewsWatch(database=database, book=book)
+    freshness = Freshness(database=database, standings=standings, every=write_every, overtaken=book.forget)
     return Fleet(
         reader=FleetReader(database=database, standings=standings, licences=licences, clock=clock),
         check_ins=CheckIns(
@@ -61,6 +68,10 @@ def build_fleet(
             licences=licences,
             clock=clock,
         ),
+        remembered=Remembered(
+            book=book, freshness=freshness, nonces=nonces, is_current=lambda: news.is_current, clock=clock
+        ),
         freshness=freshness,
         counters=FleetCounters(database=database, standings=standings, clock=clock),
+        news=news,
     )

@@ -1,4 +1,7 @@
-"""Check-ins: most change nothing and are only read for; what does change is written before the answer."""
+"""Check-ins: most change nothing and are only read for; what does change is written before the answer.
+
+What is said here is the truth; most check-ins are answered by `devices.remembered`, which says the same from memory.
+"""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -9,11 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controlplane.devices import holds
 from controlplane.devices.errors import device_cloned, device_not_found
-from controlplane.devices.freshness import Contact, Freshness
+from controlplane.devices.freshness import Freshness
 from controlplane.devices.lineage import NOTHING_SHOWN, Shown, followed
-from controlplane.devices.model import Device, DeviceReport, DeviceStatus
+from controlplane.devices.model import Device, DeviceReport
 from controlplane.devices.nonces import ContactNonces
 from controlplane.devices.ports import CloneAlarm, Licences
+from controlplane.devices.quiet import Contact, Known, quiet_contact
 from controlplane.devices.registry import DeviceRegistry, usable
 from controlplane.devices.rows import (
     STATUS_COLUMNS,
@@ -41,27 +45,27 @@ class CheckedIn:
         now: The server's time.
         entitlement_changed: The device should ask for a new entitlement.
         next_nonce: What it should show at its next contact; empty: it shows none.
+        quiet: What the answer rests on, if there was nothing to write or to tell; None: there was.
     """
 
     now: datetime
     entitlement_changed: bool
     next_nonce: bytes = b""
+    quiet: "Quiet | None" = None
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What is known of a device when it calls.
+class Quiet:
+    """A check-in without consequences.
 
     Attributes:
-        status: Its last report; None: there is none.
-        trusted_serial: Of the entitlement it trusted then.
-        condition: What it counts as; None: it is not counted.
+        shown: The nonce that it showed last.
+        until: When its entitlement may be another by time alone; None: never.
     """
 
-    device: Device
-    status: DeviceStatus | None
-    trusted_serial: int | None
-    condition: str | None
+    known: Known
+    shown: Shown
+    until: datetime | None
 
 
 class CheckIns:
@@ -122,22 +126,23 @@ class CheckIns:
             known = await _known(connection, principal)
             shown = self._shown(known, untrusted_nonce)
             contact = None if shown is None else quiet_contact(known, report, trusted_serial, shown, now)
-            changed = contact is not None and await self._licences.entitlement_changed(
-                connection, known.device, trusted_serial
-            )
+            outlook = None
+            if contact is not None:
+                outlook = await self._licences.entitlement_outlook(connection, known.device, trusted_serial)
         if shown is None:
             await self._held(known, now)
             raise device_cloned()
         answer = self._nonces.next(principal.org_id, principal.device_id, shown)
         next_nonce = b"" if untrusted_nonce is None else answer
-        if contact is not None:
+        if contact is not None and outlook is not None:
             await self._freshness.note(contact)
-            return CheckedIn(now, changed, next_nonce)
+            quiet = None if outlook.changed else Quiet(known, shown, outlook.until)
+            return CheckedIn(now, outlook.changed, next_nonce, quiet)
         async with self._database.transaction() as uow:
             device = await self._registry.lock_calling(uow, principal)
             await self._keep(uow, device, report, trusted_serial, shown, now)
-            changed = await self._licences.entitlement_changed(uow.connection, device, trusted_serial)
-        return CheckedIn(now, changed, next_nonce)
+            outlook = await self._licences.entitlement_outlook(uow.connection, device, trusted_serial)
+        return CheckedIn(now, outlook.changed, next_nonce)
 
     def _shown(self, known: Known, untrusted_nonce: bytes | None) -> Shown | None:
         """The nonce that the device showed last, after this contact; None: two machines call as this device."""
@@ -175,6 +180,8 @@ class CheckIns:
         shown: Shown,
         now: datetime,
     ) -> None:
+        # The device knows; what another server remembers of it is wrong now.
+        uow.news_for(device.org_id, device.device_id, hint=False)
         standing = await self._standings.lock(uow, device.org_id, [device.device_id])
         told = {
             "last_seen": now,
@@ -216,30 +223,6 @@ class CheckIns:
                     agent_version=report.platform.agent_version,
                 )
             )
-
-
-def quiet_contact(
-    known: Known, report: DeviceReport, trusted_serial: int, shown: Shown, now: datetime
-) -> Contact | None:
-    """The contact that a report is, if it says nothing that must be known at once; None: it does.
-
-    What may wait besides the time: when the self-test came back last, and what is only in the raw report.
-    """
-    before = known.status
-    if before is None or before.expired_at is not None or known.trusted_serial != trusted_serial:
-        return None
-    if report.platform not in {None, known.device.platform}:
-        return None
-    if (report.proven_at is None) != (before.report.proven_at is None):
-        return None
-    heard = replace(before.report, proven_at=report.proven_at, platform=report.platform, raw=report.raw)
-    if heard != report:
-        return None
-    condition = condition_of(replace(before, report=heard, last_seen=now), now)
-    if condition != known.condition:
-        return None
-    device = known.device
-    return Contact(device.org_id, device.device_id, now, condition, report.proven_at, report.raw, shown)
 
 
 async def _known(connection: AsyncConnection, principal: DevicePrincipal) -> Known:

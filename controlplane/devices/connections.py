@@ -4,10 +4,12 @@ What waits is a few flags, never a queue: a slow device costs no memory, and hin
 """
 
 import asyncio
+from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Final
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
 from controlplane.devices.errors import streams_full, streams_rushed, streams_stopping
 from controlplane.runtime.clock import Clock
@@ -15,6 +17,10 @@ from controlplane.runtime.principal import DevicePrincipal
 from controlplane.runtime.randomness import Randomness
 from controlplane.runtime.rate_limit import Bucket, Rate, take
 from controlplane.runtime.refusal import Refusal
+from controlplane.storage.news import EVERYONE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: A side that hears nothing for so many heartbeats gives the stream up (device.proto).
 SILENT_HEARTBEATS: Final = 3
@@ -39,6 +45,10 @@ RECONNECT_WITHIN_S: Final = {
 }
 
 
+#: Devices that hear of news for everyone at once, and seconds until the next ones: 100 a second, because each of them
+#: checks in at once. Thousands that did so together would wait for each other and everybody else for them.
+TOLD_AT_ONCE: Final = 20
+TOLD_EVERY_S: Final = 0.2
 _OPENED: Final = Rate(burst=200, every=timedelta(milliseconds=5))
 _FRAMES: Final = Rate(burst=60, every=timedelta(seconds=1))
 
@@ -54,6 +64,7 @@ class StreamSettings:
         most: Streams of this process; a bound for its memory.
         opened: How fast they may be opened: 200 a second, as Fleet's ADR-0011 has it.
         frames: What a device may send.
+        seen_every_s: Heartbeats that take the place of check-ins are noted no more often, in seconds.
         send_s: A device that takes a frame no faster than this many seconds is cut off.
         retry_within_s: Who is refused is asked to come back at a random moment within this many seconds.
     """
@@ -64,6 +75,7 @@ class StreamSettings:
     most: int = 20_000
     opened: Rate = _OPENED
     frames: Rate = _FRAMES
+    seen_every_s: float = 60.0
     send_s: float = 30.0
     retry_within_s: int = 30
 
@@ -115,23 +127,32 @@ class Connection:
         key: Organisation and device.
     """
 
-    __slots__ = ("ending", "hinted", "key", "wake")
+    __slots__ = ("ending", "hinted", "key", "relied_on", "reports_changes", "waker")
 
     def __init__(self, key: tuple[str, str]) -> None:
         self.key = key
         self.hinted = False
         self.ending: StreamEnd | None = None
-        self.wake = asyncio.Event()
+        #: The device checks in by itself when something changes.
+        self.reports_changes = False
+        #: It was told to check in at a slower pace: its heartbeats say that it is there.
+        self.relied_on = False
+        #: Called when one of these changed; None: nobody attends to it yet.
+        self.waker: Callable[[], None] | None = None
 
     def hint(self) -> None:
         """There may be something new."""
         self.hinted = True
-        self.wake.set()
+        self._wake()
 
     def end(self, why: StreamEnd) -> None:
         """Have it end."""
         self.ending = why
-        self.wake.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self.waker is not None:
+            self.waker()
 
 
 @dataclass(slots=True)
@@ -165,6 +186,9 @@ class Connections:
         self._open: dict[tuple[str, str], Connection] = {}
         self._bucket: Bucket | None = None
         self._stopping = False
+        #: Connections that are told one after the other, in the order in which there was news.
+        self._to_tell: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._wake = asyncio.Event()
         self.counts = StreamCounts()
 
     def __len__(self) -> int:
@@ -191,7 +215,18 @@ class Connections:
         if older is not None:
             older.end(StreamEnd.REPLACED)
         connection = self._open[key] = Connection(key)
+        if older is not None:
+            # A copy of a device shows itself by its check-ins.
+            connection.hint()
         return connection
+
+    def rely_on(self, principal: DevicePrincipal) -> bool:
+        """Whether the stream of a device takes the place of its check-ins from now on."""
+        connection = self._open.get((principal.org_id, principal.device_id))
+        if connection is None or not connection.reports_changes:
+            return False
+        connection.relied_on = True
+        return True
 
     def close(self, connection: Connection) -> None:
         """Forget a stream that has ended, unless a newer one has taken its place."""
@@ -199,13 +234,33 @@ class Connections:
             del self._open[connection.key]
 
     def hint(self, org_id: str, device_id: str) -> None:
-        """There may be something new for a device."""
+        """There may be something new for a device, or for all of an organisation's: those are told at a steady pace."""
+        if device_id == EVERYONE:
+            self._to_tell.update(dict.fromkeys(key for key in self._open if key[0] == org_id))
+            self._wake.set()
+            return
         connection = self._open.get((org_id, device_id))
         if connection is None:
             self.counts.missed += 1
             return
         self.counts.hinted += 1
         connection.hint()
+
+    def tell_some(self) -> bool:
+        """Hint to the next ones of those who wait for it; whether there are more."""
+        for key in list(islice(self._to_tell, TOLD_AT_ONCE)):
+            del self._to_tell[key]
+            if key in self._open:
+                self.hint(*key)
+        return bool(self._to_tell)
+
+    async def run_forever(self) -> None:
+        """Tell those who wait for it, until cancelled."""
+        while True:
+            self._wake.clear()
+            while self.tell_some():  # noqa: ASYNC110 -- a pace, not a wait for somebody else
+                await asyncio.sleep(TOLD_EVERY_S)
+            await self._wake.wait()
 
     def stop(self) -> None:
         """End every stream and admit no more: this process ends."""

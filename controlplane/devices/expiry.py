@@ -136,6 +136,8 @@ class HostExpiry:
             )
             now = self._clock.now()
             await self._standings.judge(uow, org_id, {each: locked[each] for each in still}, now)
+            for device_id in still:
+                uow.news_for(org_id, device_id, hint=False)
         return len(still)
 
 

@@ -7,16 +7,17 @@ few seconds older than they are until they check in again.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
-from sqlalchemy import BigInteger, LargeBinary, bindparam, func, update
+from sqlalchemy import BigInteger, LargeBinary, bindparam, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from controlplane.devices.lineage import Shown
+from controlplane.devices.lineage import NOTHING_SHOWN, Shown, is_overtaken
 from controlplane.devices.model import OFFLINE_AFTER
+from controlplane.devices.quiet import Contact
 from controlplane.devices.standing import Standing
 from controlplane.devices.standings import Standings
 from controlplane.devices.tables import device_statuses
@@ -33,25 +34,6 @@ RENEW_BEFORE: Final = OFFLINE_AFTER / 2
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
-    """A check-in that changed nothing that anybody asks for, as it was judged when it came.
-
-    Attributes:
-        condition: What the device counts as.
-        raw: Its report: queue lengths and the like differ from the one before.
-        shown: The nonce that it showed last; None: that stays as it is.
-    """
-
-    org_id: str
-    device_id: str
-    at: datetime
-    condition: str
-    proven_at: datetime | None
-    raw: bytes
-    shown: Shown | None
-
-
 class Freshness:
     """Remembers contacts until they are written.
 
@@ -59,12 +41,22 @@ class Freshness:
         database: The database.
         standings: What devices count as.
         every: How long they wait; 0: each is written at once.
+        overtaken: Told of devices that showed another server something that does not follow from what they showed
+            here: what is remembered of them here says nothing about them any more.
     """
 
-    def __init__(self, *, database: Database, standings: Standings, every: timedelta = WRITE_EVERY) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        standings: Standings,
+        every: timedelta = WRITE_EVERY,
+        overtaken: Callable[[str, str], None] = lambda _org_id, _device_id: None,
+    ) -> None:
         self._database = database
         self._standings = standings
         self._every = every
+        self._overtaken = overtaken
         self._waiting: dict[tuple[str, str], Contact] = {}
         self._turn = asyncio.Lock()
 
@@ -142,23 +134,42 @@ class Freshness:
                 contact_name=func.coalesce(bindparam("shown", type_=LargeBinary), statuses.contact_name),
             )
         )
-        rows = [
-            {
-                "of_org": contact.org_id,
-                "of_device": contact.device_id,
-                "at": contact.at,
-                "proven": contact.proven_at,
-                "raw": contact.raw,
-                "depth": contact.shown.depth if contact.shown else None,
-                "shown": contact.shown.name if contact.shown else None,
-            }
-            for contact in contacts
-        ]
+        device_ids = [contact.device_id for contact in contacts]
         async with self._database.transaction() as uow:
-            standing = await self._standings.lock(uow, org_id, [contact.device_id for contact in contacts])
-            await uow.connection.execute(newer, rows)
+            standing = await self._standings.lock(uow, org_id, device_ids)
+            written = await _shown(uow.connection, org_id, device_ids)
+            overtaken = {
+                contact.device_id
+                for contact in contacts
+                if contact.shown and is_overtaken(contact.shown, written.get(contact.device_id, NOTHING_SHOWN))
+            }
+            await uow.connection.execute(newer, [_row(contact, overtaken) for contact in contacts])
             latest = max(contact.at for contact in contacts)
             await self._standings.judge(uow, org_id, _to_judge(contacts, standing, latest), latest)
+        for device_id in overtaken:
+            self._overtaken(org_id, device_id)
+
+
+async def _shown(connection: AsyncConnection, org_id: str, device_ids: Sequence[str]) -> Mapping[str, Shown]:
+    """What devices showed last, as far as any server has written it."""
+    columns = device_statuses.c
+    query = select(columns.device_id, columns.contact_depth, columns.contact_name).where(
+        columns.org_id == org_id, columns.device_id.in_(device_ids), columns.contact_name.is_not(None)
+    )
+    return {row.device_id: Shown(row.contact_depth, row.contact_name) for row in await connection.execute(query)}
+
+
+def _row(contact: Contact, overtaken: Collection[str]) -> Mapping[str, object]:
+    shown = None if contact.device_id in overtaken else contact.shown
+    return {
+        "of_org": contact.org_id,
+        "of_device": contact.device_id,
+        "at": contact.at,
+        "proven": contact.proven_at,
+        "raw": contact.raw,
+        "depth": shown.depth if shown else None,
+        "shown": shown.name if shown else None,
+    }
 
 
 def _by_organisation(waiting: Mapping[tuple[str, str], Contact]) -> Iterator[tuple[str, Sequence[Contact]]]:

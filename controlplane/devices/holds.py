@@ -41,5 +41,6 @@ async def _set(
     )
     if (await uow.connection.execute(statement)).one_or_none() is None:
         return False
+    uow.news_for(org_id, device_id)
     await standings.judge(uow, org_id, locked, now)
     return True

@@ -47,6 +47,14 @@ class Nonce:
     parent: bytes
 
 
+def is_overtaken(shown: Shown, written: Shown) -> bool:
+    """Whether another server has seen what does not come before this on the path of one machine.
+
+    It may be the same machine, further on its path, or a copy of it; who reads what is written will see.
+    """
+    return written.depth >= shown.depth and written != shown
+
+
 def followed(last: Shown, nonce: Nonce | None) -> Shown | None:
     """What a device showed last, after a contact; None: two machines call as one device.
 

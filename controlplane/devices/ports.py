@@ -1,6 +1,8 @@
 """What devices need from capabilities above them and from the keys; implemented there, wired in `app.py`."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -21,6 +23,19 @@ from wire.v1.diagnostics_pb2 import UploadDiagnosticsRequest, UploadDiagnosticsR
 from wire.v1.fleet_pb2 import Detection, GetDetectionRequest, ListDetectionsRequest, ListDetectionsResponse
 
 
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """How it stands with a device's entitlement.
+
+    Attributes:
+        changed: The device should ask for a new one now.
+        until: When that may be another answer by time alone; None: never.
+    """
+
+    changed: bool
+    until: datetime | None
+
+
 class Licences(Protocol):
     """Seats and access of devices; implemented by licensing."""
 
@@ -34,8 +49,8 @@ class Licences(Protocol):
     ) -> Mapping[str, AccessLevel]:
         """What these subscriptions give now, by id."""
 
-    async def entitlement_changed(self, connection: AsyncConnection, device: Device, trusted_serial: int) -> bool:
-        """Whether the device should ask for a new entitlement now."""
+    async def entitlement_outlook(self, connection: AsyncConnection, device: Device, trusted_serial: int) -> Outlook:
+        """Whether the device should ask for a new entitlement now, and until when that holds."""
 
     async def give_seat_back(self, uow: UnitOfWork, device: Device, *, actor: str, reason: str) -> None:
         """Free the seat that a device gives up itself; nothing happens if it holds none."""
@@ -79,6 +94,13 @@ class CommandCalls(Protocol):
 
     async def exchange(self, request: CheckInRequest, principal: DevicePrincipal) -> CheckInResponse:
         """An answer in which only the fields about these are set."""
+
+
+class CheckInCalls(CommandCalls, Protocol):
+    """The same, for answers that are remembered."""
+
+    def turn_of(self, org_id: str) -> datetime | None:
+        """When an answer to a device of this organisation may become another by time alone; None: never."""
 
 
 class DiagnosticCalls(Protocol):

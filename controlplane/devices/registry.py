@@ -111,6 +111,7 @@ class DeviceRegistry:
         device = device_of(row)
         if device.revoked_at is not None:
             raise device_revoked()
+        uow.news_for(org_id, device.device_id)
         await self._keep_fingerprint(uow, device, new.fingerprint, now)
         await self._standings.entered(uow, device, now)
         return device
@@ -231,6 +232,7 @@ class DeviceRegistry:
 
     async def seated(self, uow: UnitOfWork, org_id: str, device_id: str, subscription_id: str) -> None:
         """A device holds a seat of this subscription from now on; empty: it holds none."""
+        uow.news_for(org_id, device_id)
         await self._standings.seated(uow, org_id, device_id, subscription_id or NO_SUBSCRIPTION)
 
     async def mark_deactivated(self, uow: UnitOfWork, device: Device, now: datetime) -> None:
@@ -240,6 +242,7 @@ class DeviceRegistry:
             .where(devices.c.org_id == device.org_id, devices.c.device_id == device.device_id)
             .values(deactivated_at=now)
         )
+        uow.news_for(device.org_id, device.device_id)
         await self._standings.left(uow, device)
 
 

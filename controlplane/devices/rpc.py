@@ -9,14 +9,14 @@ from typing import Any
 import grpc
 
 from controlplane.catalog.wire_names import ACCESS_LEVEL_ON_THE_WIRE
-from controlplane.devices.check_ins import CheckIns
+from controlplane.devices.check_in_desk import CheckInDesk
 from controlplane.devices.expiry import ExpirySetting, HostExpiry
 from controlplane.devices.fleet import DEVICE_KEY, DeviceFilter, DeviceView, FleetReader
-from controlplane.devices.model import DeviceReport, HealthIssue, Platform, ProtectionState, ScanStanding
-from controlplane.devices.ports import CommandCalls, DetectionCalls, DiagnosticCalls, EntitlementCalls
+from controlplane.devices.model import ProtectionState
+from controlplane.devices.ports import DetectionCalls, DiagnosticCalls, EntitlementCalls
 from controlplane.devices.service import DeviceService
 from controlplane.devices.stream import DeviceStreams
-from controlplane.runtime.fields import MAX_BIGINT, harmless_text, instant, invalid, text
+from controlplane.runtime.fields import invalid, text
 from controlplane.runtime.paging import page_token, read_page
 from controlplane.runtime.principal import current_device, current_person
 from controlplane.storage.types import to_microseconds
@@ -29,15 +29,8 @@ Context = grpc.aio.ServicerContext[Any, Any]
 MAX_ID_CHARACTERS = 96
 MAX_NAME_CHARACTERS = 255
 MAX_REASON_CHARACTERS = 500
-MAX_STATUS_BYTES = 64 * 1024
-MAX_HEALTH_ISSUES = 100
 MAX_REASONS = 32
-#: Ten years: nobody means a limit beyond it.
-MAX_SCAN_LIMIT_DAYS = 3_652
 _MAX_CODE_CHARACTERS = 64
-_MAX_MESSAGE_CHARACTERS = 500
-#: Operating systems that an agent can name.
-KNOWN_SYSTEMS = frozenset({"linux", "macos", "windows"})
 
 _STATE_ON_THE_WIRE = {
     ProtectionState.PROTECTED: common_pb2.PROTECTION_STATE_PROTECTED,
@@ -55,50 +48,35 @@ class DeviceRpc(DeviceServiceServicer):
 
     Args:
         service: The use cases of devices.
-        check_ins: Takes what they say about themselves.
+        check_ins: Answers check-ins.
         entitlements: The call that belongs to licensing.
         detections: The call that belongs to detections.
-        commands: The part of a check-in that belongs to commands and policies.
         diagnostics: The call that belongs to diagnostics.
         streams: Serves `Connect`.
-        check_in_interval_s: What devices are asked to keep to, in seconds.
     """
 
     def __init__(
         self,
         *,
         service: DeviceService,
-        check_ins: CheckIns,
+        check_ins: CheckInDesk,
         entitlements: EntitlementCalls,
         detections: DetectionCalls,
-        commands: CommandCalls,
         diagnostics: DiagnosticCalls,
         streams: DeviceStreams,
-        check_in_interval_s: int,
     ) -> None:
         self._service = service
         self._check_ins = check_ins
         self._entitlements = entitlements
         self._detections = detections
-        self._commands = commands
         self._diagnostics = diagnostics
         self._streams = streams
-        self._check_in_interval_s = check_in_interval_s
 
     async def CheckIn(  # noqa: N802 -- the name is the protocol's
         self, request: device_pb2.CheckInRequest, _context: Context
     ) -> device_pb2.CheckInResponse:
         """Keeps what the device says, tells it whether its entitlement changed, and what it should do."""
-        report = read_report(request.status)
-        serial = read_serial("entitlement_serial", request.entitlement_serial)
-        nonce = request.contact_nonce if request.HasField("contact_nonce") else None
-        checked_in = await self._check_ins.take(current_device(), report, serial, nonce)
-        answer = await self._commands.exchange(request, current_device())
-        answer.server_time_at_us = to_microseconds(checked_in.now)
-        answer.entitlement_changed = checked_in.entitlement_changed
-        answer.check_in_interval_s = self._check_in_interval_s
-        answer.next_contact_nonce = checked_in.next_nonce
-        return answer
+        return await self._check_ins.answer(request, current_device())
 
     async def Connect(  # type: ignore[override]  # noqa: N802 -- the protocol's name; it writes its answers itself
         self, request_iterator: AsyncIterator[device_pb2.ConnectRequest], context: Context
@@ -254,102 +232,6 @@ class FleetRpc(FleetServiceServicer):
     ) -> fleet_pb2.Detection:
         """One detection."""
         return await self._detections.get_detection(request, current_person().org_id)
-
-
-# ---------------------------------------------------------------- reading
-
-
-def read_serial(field: str, untrusted_serial: int) -> int:
-    """A serial that the next one can still follow.
-
-    Raises:
-        Refusal: `INVALID_REQUEST`.
-    """
-    if untrusted_serial >= MAX_BIGINT:
-        raise invalid(field, "is higher than any serial")
-    return untrusted_serial
-
-
-def read_platform(untrusted: common_pb2.Platform) -> Platform:
-    """What a device runs on.
-
-    Raises:
-        Refusal: `INVALID_REQUEST`.
-    """
-    if untrusted.os not in KNOWN_SYSTEMS:
-        raise invalid("platform.os", f"is not one of {', '.join(sorted(KNOWN_SYSTEMS))}")
-    return Platform(
-        os=untrusted.os,
-        os_version=harmless_text(untrusted.os_version, limit=255),
-        architecture=harmless_text(untrusted.architecture, limit=64),
-        agent_version=harmless_text(untrusted.agent_version, limit=64),
-    )
-
-
-def read_report(untrusted: device_pb2.DeviceStatus) -> DeviceReport:
-    """A device's report about itself: bounded, and harmless to show.
-
-    Raises:
-        Refusal: `INVALID_REQUEST`.
-    """
-    if untrusted.ByteSize() > MAX_STATUS_BYTES:
-        raise invalid("status", f"is larger than {MAX_STATUS_BYTES} bytes")
-    if len(untrusted.health_issues) > MAX_HEALTH_ISSUES:
-        raise invalid("status.health_issues", f"has more than {MAX_HEALTH_ISSUES} entries")
-    platform = read_platform(untrusted.platform) if untrusted.HasField("platform") else None
-    kept = _harmless(untrusted)
-    return DeviceReport(
-        real_time_enabled=kept.real_time_protection_enabled,
-        proven_at=instant("status.real_time_protection_proven_at_us", kept.real_time_protection_proven_at_us),
-        health_issues=tuple(HealthIssue(issue.code, issue.message) for issue in kept.health_issues),
-        signatures_made_at=instant("status.signatures_made_at_us", kept.signatures_made_at_us),
-        events_lost=min(kept.events_lost, MAX_BIGINT),
-        platform=platform,
-        raw=kept.SerializeToString(deterministic=True),
-        scans=_read_scans(kept.scans) if kept.HasField("scans") else None,
-        policy_behind=kept.policy_version_desired != kept.policy_version_applied,
-    )
-
-
-def _read_scans(untrusted: device_pb2.ScanStanding) -> ScanStanding:
-    ends = [
-        instant("status.scans.last_quick_scan_at_us", untrusted.last_quick_scan_at_us),
-        instant("status.scans.last_full_scan_at_us", untrusted.last_full_scan_at_us),
-    ]
-    counted_from = instant("status.scans.counted_from_at_us", untrusted.counted_from_at_us)
-    if counted_from is None:
-        raise invalid("status.scans.counted_from_at_us", "is missing")
-    scanned_at = max((end for end in ends if end is not None), default=counted_from)
-    return ScanStanding(scanned_at, min(untrusted.limit_days, MAX_SCAN_LIMIT_DAYS))
-
-
-def _harmless(untrusted: device_pb2.DeviceStatus) -> device_pb2.DeviceStatus:
-    kept = device_pb2.DeviceStatus()
-    kept.CopyFrom(untrusted)
-    kept.ClearField("health_issues")
-    for name in (
-        "real_time_protection_subsystem",
-        "real_time_protection_mode",
-        "engine",
-        "engine_version",
-        "signatures_version",
-        "policy_version_desired",
-        "policy_version_applied",
-    ):
-        setattr(kept, name, harmless_text(getattr(untrusted, name), limit=255))
-    kept.policy_refusal = harmless_text(untrusted.policy_refusal, limit=_MAX_MESSAGE_CHARACTERS)
-    if kept.HasField("platform"):
-        for name in ("os", "os_version", "architecture", "agent_version"):
-            setattr(kept.platform, name, harmless_text(getattr(untrusted.platform, name), limit=255))
-    kept.health_issues.extend(
-        device_pb2.HealthIssue(
-            code=harmless_text(issue.code, limit=_MAX_CODE_CHARACTERS),
-            message=harmless_text(issue.message, limit=_MAX_MESSAGE_CHARACTERS),
-        )
-        for issue in untrusted.health_issues
-    )
-    kept.DiscardUnknownFields()
-    return kept
 
 
 # ---------------------------------------------------------------- answering

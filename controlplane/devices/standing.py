@@ -5,6 +5,7 @@ wrong with it. What its seat gives it is not in there, because a subscription ch
 counters are kept by (subscription, condition), and the access of each subscription is asked for when they are read.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -56,19 +57,27 @@ def changes_at(status: DeviceStatus | None, now: datetime) -> datetime | None:
     """The first instant after `now` at which time alone may change the condition; None: it cannot."""
     if status is None or status.expired_at is not None:
         return None
-    turns = [status.last_seen + OFFLINE_AFTER + _STEP]
+    turns = [*_turns_in_contact(status, now), status.last_seen + OFFLINE_AFTER + _STEP]
+    return min((turn for turn in turns if turn > now), default=None)
+
+
+def changes_in_contact_at(status: DeviceStatus, now: datetime) -> datetime | None:
+    """The same, of a device that does not fall silent."""
+    return min((turn for turn in _turns_in_contact(status, now) if turn > now), default=None)
+
+
+def _turns_in_contact(status: DeviceStatus, now: datetime) -> Iterator[datetime]:
     if status.events_lost_at is not None:
-        turns.append(status.events_lost_at + EVENTS_LOST_SHOWN_FOR + _STEP)
+        yield status.events_lost_at + EVENTS_LOST_SHOWN_FOR + _STEP
     if status.report.signatures_made_at is not None:
         made_at = min(status.report.signatures_made_at, now + _FARTHEST)
-        turns.append(made_at + SIGNATURES_OLD_AFTER + _STEP)
+        yield made_at + SIGNATURES_OLD_AFTER + _STEP
     scans = status.report.scans
     if scans is not None and scans.limit_days:
         scanned_at = min(scans.scanned_at, now + _FARTHEST)
-        turns.append(scanned_at + timedelta(days=scans.limit_days) + _STEP)
+        yield scanned_at + timedelta(days=scans.limit_days) + _STEP
     if status.policy_behind_since is not None:
-        turns.append(status.policy_behind_since + POLICY_APPLIED_WITHIN + _STEP)
-    return min((turn for turn in turns if turn > now), default=None)
+        yield status.policy_behind_since + POLICY_APPLIED_WITHIN + _STEP
 
 
 def standing_of(subscription_id: str, status: DeviceStatus | None, now: datetime) -> Standing:

@@ -1,12 +1,14 @@
 """One device's stream, from its welcome to its goodbye.
 
-Two tasks share a stream: one listens to the device, one waits for what happens here. Either may speak, one at a time.
+The task of the call listens to the device. What happens here is seen to by a task that is there only as long as there
+is something to see to: thousands of streams wait most of the time, and each task costs memory. One speaks at a time.
 Commands come from the same use case as those of a check-in, so a device may hear of one on both ways; it does it once.
 """
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from contextvars import Context, copy_context
 from typing import Final
 
 from controlplane.devices.connections import (
@@ -27,6 +29,8 @@ from wire.v1 import device_pb2
 
 Send = Callable[[device_pb2.ConnectResponse], Awaitable[None]]
 Check = Callable[[DevicePrincipal], Awaitable[None]]
+Seen = Callable[[DevicePrincipal], Awaitable[bool]]
+_HEARTBEAT: Final = device_pb2.ConnectResponse(heartbeat=device_pb2.StreamHeartbeat())
 _END_ON_THE_WIRE: Final = {end: device_pb2.StreamEnd.Value(f"STREAM_END_{end.name}") for end in StreamEnd}
 
 
@@ -35,6 +39,7 @@ class DeviceStreams:
 
     Args:
         check: Refuses a device that may not be in contact.
+        seen: Notes that a device is there; False: it has to check in.
         commands: Gives commands out and takes reports, as at a check-in.
         connections: Who is connected.
         settings: Times and limits.
@@ -45,16 +50,38 @@ class DeviceStreams:
         self,
         *,
         check: Check,
+        seen: Seen,
         commands: CommandCalls,
         connections: Connections,
         settings: StreamSettings,
         wall: Clock,
     ) -> None:
-        self._check = check
-        self._commands = commands
+        self.check = check
+        self.seen = seen
+        self.commands = commands
         self.connections = connections
-        self._settings = settings
-        self._wall = wall
+        self.settings = settings
+        self.wall = wall
+        self._speakers: asyncio.TaskGroup | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """While streams may be served; those that are must have ended before it does."""
+        failure: BaseException | None = None
+        async with asyncio.TaskGroup() as speakers:
+            self._speakers = speakers
+            try:
+                yield
+            # Kept out of the group, which would wrap it.
+            except BaseException as error:  # noqa: BLE001
+                failure = error
+        if failure is not None:
+            raise failure
+
+    def spawn(self, speaker: Coroutine[None, None, None], context: Context) -> asyncio.Task[None]:
+        """Have something said on a stream, in the name of its device and not of whoever has news for it."""
+        assert self._speakers is not None, "streams are served while they are running"
+        return self._speakers.create_task(speaker, context=context)
 
     async def serve(
         self, principal: DevicePrincipal, untrusted_frames: AsyncIterator[device_pb2.ConnectRequest], send: Send
@@ -67,12 +94,8 @@ class DeviceStreams:
         """
         connection = self.connections.open(principal)
         try:
-            await self._check(principal)
-            life_s = self._settings.life_s + self._settings.life_jitter_s * self.connections.share()
-            session = _Session(principal, connection, self._commands, self._settings, self._wall, send)
-            await session.run(untrusted_frames, life_s)
-        except BaseExceptionGroup as failures:
-            raise _first_of(failures) from failures
+            await self.check(principal)
+            await _Session(self, principal, connection, send).run(untrusted_frames)
         finally:
             self.connections.close(connection)
 
@@ -80,80 +103,155 @@ class DeviceStreams:
 class _Session:
     """The state of one stream."""
 
-    def __init__(
-        self,
-        principal: DevicePrincipal,
-        connection: Connection,
-        commands: CommandCalls,
-        settings: StreamSettings,
-        wall: Clock,
-        send: Send,
-    ) -> None:
+    __slots__ = (
+        "_connection",
+        "_context",
+        "_failure",
+        "_heard_at",
+        "_is_over",
+        "_lifetime",
+        "_listener",
+        "_noted_at",
+        "_now",
+        "_principal",
+        "_send",
+        "_speaker",
+        "_speaking",
+        "_streams",
+        "_timer",
+    )
+
+    def __init__(self, streams: DeviceStreams, principal: DevicePrincipal, connection: Connection, send: Send) -> None:
+        self._streams = streams
         self._principal = principal
         self._connection = connection
-        self._commands = commands
-        self._settings = settings
-        self._wall = wall
         self._send = send
+        self._context = copy_context()
         self._speaking = asyncio.Lock()
         self._now = asyncio.get_running_loop().time
-        self._heard_at = self._now()
-        self._left = False
+        self._heard_at = self._noted_at = self._now()
+        life_s = streams.settings.life_s + streams.settings.life_jitter_s * streams.connections.share()
+        self._lifetime = Lifetime(self._heard_at + life_s, streams.settings.heartbeat_s * SILENT_HEARTBEATS)
+        self._listener = asyncio.current_task()
+        self._speaker: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._failure: Exception | None = None
+        #: It was ended from here; the listener is told by being cancelled.
+        self._is_over = False
 
-    async def run(self, untrusted_frames: AsyncIterator[device_pb2.ConnectRequest], life_s: float) -> None:
+    async def run(self, untrusted_frames: AsyncIterator[device_pb2.ConnectRequest]) -> None:
         """Until one side ends it."""
-        lifetime = Lifetime(self._now() + life_s, self._settings.heartbeat_s * SILENT_HEARTBEATS)
-        interval = max(1, round(self._settings.heartbeat_s))
+        interval = max(1, round(self._streams.settings.heartbeat_s))
         await self._say(device_pb2.ConnectResponse(welcome=device_pb2.StreamWelcome(heartbeat_interval_s=interval)))
-        async with asyncio.TaskGroup() as group:
-            listening = group.create_task(self._listen(untrusted_frames))
+        self._connection.waker = self._attend
+        try:
             await self._exchange()
-            await self._watch(lifetime)
-            listening.cancel()
+            self._attend()
+            await self._listen(untrusted_frames)
+        except asyncio.CancelledError:
+            if not self._is_over or self._listener is None or self._listener.uncancel():
+                raise
+        finally:
+            self._is_over = True
+            self._connection.waker = None
+            if self._timer is not None:
+                self._timer.cancel()
+            if self._speaker is not None:
+                self._speaker.cancel()
+        if self._failure is not None:
+            raise self._failure
+
+    # ------------------------------------------------------------ what happens here
+
+    def _attend(self) -> None:
+        """Something happened, or may have: a speaker sees to it; there is none while nothing does."""
+        if self._speaker is not None or self._is_over:
+            return
+        if self._connection.hinted or self._end() is not None:
+            self._speaker = self._streams.spawn(self._speak(), self._context)
+        else:
+            self._wait()
+
+    async def _speak(self) -> None:
+        try:
+            while (end := self._end()) is None and self._connection.hinted:
+                self._connection.hinted = False
+                await self._pass_hint_on()
+            if end is not None:
+                await self._say_goodbye(end)
+                self._finish()
+        # Supervision point: what went wrong ends this stream, and is raised where it is served.
+        except Exception as error:  # noqa: BLE001
+            self._failure = error
+            self._finish()
+        finally:
+            self._speaker = None
+            if not self._is_over:
+                self._wait()
+
+    def _end(self) -> StreamEnd | None:
+        return self._connection.ending or self._lifetime.end(self._now(), self._heard_at)
+
+    def _wait(self) -> None:
+        """Look again when it may be over."""
+        if self._timer is not None:
+            self._timer.cancel()
+        wait_s = self._lifetime.look_again_in(self._now(), self._heard_at)
+        self._timer = asyncio.get_running_loop().call_later(wait_s, self._attend, context=self._context)
+
+    def _finish(self) -> None:
+        if not self._is_over and self._listener is not None:
+            self._is_over = True
+            self._listener.cancel()
+
+    async def _say_goodbye(self, end: StreamEnd) -> None:
+        goodbye = device_pb2.StreamGoodbye(end=_END_ON_THE_WIRE[end], reconnect_within_s=RECONNECT_WITHIN_S[end])
+        await self._say(device_pb2.ConnectResponse(goodbye=goodbye))
+
+    # ------------------------------------------------------------ what the device says
 
     async def _listen(self, untrusted_frames: AsyncIterator[device_pb2.ConnectRequest]) -> None:
         bucket: Bucket | None = None
         async for frame in untrusted_frames:
             self._heard_at = self._now()
-            bucket, wait = take(bucket, self._settings.frames, self._wall.now())
+            bucket, wait = take(bucket, self._streams.settings.frames, self._streams.wall.now())
             if wait is not None:
                 raise stream_too_talkative()
             match frame.WhichOneof("frame"):
                 case "heartbeat":
-                    await self._say(device_pb2.ConnectResponse(heartbeat=device_pb2.StreamHeartbeat()))
+                    self._connection.reports_changes = frame.heartbeat.reports_changes
+                    await self._note()
+                    await self._say(_HEARTBEAT)
                 case "reports":
                     await self._exchange(frame.reports)
-        self._left = True
-        self._connection.wake.set()
 
-    async def _watch(self, lifetime: Lifetime) -> None:
-        connection = self._connection
-        while not self._left:
-            end = connection.ending or lifetime.end(self._now(), self._heard_at)
-            if end is not None:
-                goodbye = device_pb2.StreamGoodbye(
-                    end=_END_ON_THE_WIRE[end], reconnect_within_s=RECONNECT_WITHIN_S[end]
-                )
-                await self._say(device_pb2.ConnectResponse(goodbye=goodbye))
-                return
-            connection.wake.clear()
-            if connection.hinted:
-                connection.hinted = False
-                await self._pass_hint_on()
-                continue
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(lifetime.look_again_in(self._now(), self._heard_at)):
-                    await connection.wake.wait()
+    async def _note(self) -> None:
+        """Have this heartbeat count as a contact of a device that checks in seldom."""
+        since_s = self._heard_at - self._noted_at
+        if not self._connection.relied_on or since_s < self._streams.settings.seen_every_s:
+            return
+        self._noted_at = self._heard_at
+        if not await self._streams.seen(self._principal):
+            # It was told nothing that still holds: it has to ask again.
+            self._connection.relied_on = False
+            self._connection.hint()
+
+    # ------------------------------------------------------------ what is said
 
     async def _pass_hint_on(self) -> None:
-        """Commands themselves, or if there are none, the advice to look for what else there may be."""
+        """Commands themselves, or if there are none, the advice to look for what else there may be.
+
+        Raises:
+            Refusal: The news was that this device may not be in contact any more.
+        """
+        await self._streams.check(self._principal)
         if not await self._exchange():
             await self._say(device_pb2.ConnectResponse(nudge=device_pb2.StreamNudge()))
 
     async def _exchange(self, reports: device_pb2.StreamReports | None = None) -> bool:
         """Take reports and give commands; whether anything was said."""
         told = [] if reports is None else reports.command_reports
-        answer = await self._commands.exchange(device_pb2.CheckInRequest(command_reports=told), self._principal)
+        answer = await self._streams.commands.exchange(device_pb2.CheckInRequest(command_reports=told), self._principal)
         if reports is None and not answer.commands and not answer.cancelled_command_ids:
             return False
         commands = device_pb2.StreamCommands(
@@ -167,13 +265,7 @@ class _Session:
 
     async def _say(self, frame: device_pb2.ConnectResponse) -> None:
         try:
-            async with asyncio.timeout(self._settings.send_s), self._speaking:
+            async with asyncio.timeout(self._streams.settings.send_s), self._speaking:
                 await self._send(frame)
         except TimeoutError as error:
             raise stream_too_slow() from error
-
-
-def _first_of(failures: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What went wrong first; the tasks of a stream fail one at a time."""
-    first = failures.exceptions[0]
-    return _first_of(first) if isinstance(first, BaseExceptionGroup) else first

@@ -87,6 +87,7 @@ class ActiveThreats:
                 statement.on_conflict_do_update(index_elements=["org_id", "device_id", "place"], set_=facts)
             )
         await self._standings.judge(uow, org_id, locked, now)
+        uow.news_for(org_id, device_id, hint=False)
 
     async def judged(self, uow: UnitOfWork, org_id: str, incident_id: str, now: datetime, *, over: bool) -> None:
         """People judged an incident: what of it is left on devices counts no more, or counts again.
@@ -108,6 +109,7 @@ class ActiveThreats:
             .where(_STANDING.org_id == org_id, _STANDING.device_id.in_(whose))
             .values(changes_at=now)
         )
+        uow.news_for(org_id, hint=False)
         await uow.connection.execute(
             update(active_threats).where(*mine, changing).values(judged_at=now if over else None)
         )

@@ -22,6 +22,7 @@ bundles = Table(
     Column("destroyed_at", Instant),
     ForeignKeyConstraint(["org_id", "command_id"], ["commands.org_id", "commands.command_id"]),
     Index("ix_diagnostics_bundles_expiring", "expires_at"),
+    Index("ix_diagnostics_bundles_oldest", "org_id", "expires_at"),
 )
 
 pieces = Table(

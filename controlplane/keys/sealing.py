@@ -28,6 +28,11 @@ class SealingKey:
 
     _key: bytes = field(repr=False)
     _randomness: Randomness
+    #: Made once: each check-in needs it twice.
+    _contact_key: bytes = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_contact_key", _derived(self._key, b"buckler-contact-v1"))
 
     @classmethod
     def create(cls, folder: Path, randomness: Randomness) -> "SealingKey":
@@ -60,7 +65,7 @@ class SealingKey:
 
     def contact_seal(self, content: bytes) -> bytes:
         """See `devices.ports.ContactSeal`."""
-        return hmac.new(_derived(self._key, b"buckler-contact-v1"), content, "sha256").digest()
+        return hmac.digest(self._contact_key, content, "sha256")
 
     def open(self, sealed: bytes, bound_to: str) -> bytes:
         """Decrypt.

@@ -137,6 +137,7 @@ class EntitlementIssuer:
                 planned_at=now,
             )
         )
+        uow.news_for(planned.org_id, planned.device_id)
         return planned
 
     async def finish(self, entitlement: Entitlement) -> SignedStatement:

@@ -1,16 +1,18 @@
 """Seats and access as the devices capability asks for them (its port `Licences`)."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controlplane.catalog.model import AccessLevel
 from controlplane.devices.model import Device, DeviceLicence
+from controlplane.devices.ports import Outlook
 from controlplane.licensing.issuing import Entitlement, EntitlementIssuer
 from controlplane.licensing.model import Basis, basis_of, needs_new
+from controlplane.licensing.ports import Terms
 from controlplane.licensing.seat_rules import REASON_OF_LOSS, Change
 from controlplane.licensing.seats import Seat, SeatChange, Seats
-from controlplane.licensing.terms import TermsReader
 from controlplane.runtime.clock import Clock
 from controlplane.storage.database import UnitOfWork
 
@@ -25,7 +27,7 @@ class DeviceLicences:
         clock: Business time.
     """
 
-    def __init__(self, *, seats: Seats, terms: TermsReader, issuer: EntitlementIssuer, clock: Clock) -> None:
+    def __init__(self, *, seats: Seats, terms: Terms, issuer: EntitlementIssuer, clock: Clock) -> None:
         self._seats = seats
         self._terms = terms
         self._issuer = issuer
@@ -76,6 +78,12 @@ class DeviceLicences:
             device: The device.
             latest: Its newest entitlement: names the subscription of a device that lost its seat.
         """
+        return (await self._basis_until(connection, device, latest))[0]
+
+    async def _basis_until(
+        self, connection: AsyncConnection, device: Device, latest: Entitlement | None
+    ) -> tuple[Basis | None, datetime | None]:
+        """What should be said to a device now, and when its subscription comes to its next step by itself."""
         held = await self._seats.held_by(connection, device.org_id, [device.device_id])
         if held:
             seat_id, subscription_id, lost = held[0].seat_id, held[0].subscription_id, Change.RELEASED
@@ -83,27 +91,29 @@ class DeviceLicences:
             seat_id, subscription_id = "", latest.subscription_id
             lost = await self._seats.last_loss_of(connection, device.org_id, device.device_id)
         else:
-            return None
+            return None, None
         terms = await self._terms.of(
             connection, org_id=device.org_id, subscription_id=subscription_id, platform_os=device.platform.os
         )
-        return basis_of(
+        basis = basis_of(
             terms,
             seat_id=seat_id,
             device_id=device.device_id,
             device_public_key_sha256=device.public_key_sha256,
             reason_of_loss=REASON_OF_LOSS[lost],
         )
+        return basis, terms.access_until
 
-    async def entitlement_changed(self, connection: AsyncConnection, device: Device, trusted_serial: int) -> bool:
-        """Whether the device should ask for a new entitlement now."""
+    async def entitlement_outlook(self, connection: AsyncConnection, device: Device, trusted_serial: int) -> Outlook:
+        """Whether the device should ask for a new entitlement now, and until when that holds."""
         latest = await self._issuer.latest_of(connection, device.org_id, device.device_id)
-        basis = await self.current_basis(connection, device, latest)
+        basis, access_until = await self._basis_until(connection, device, latest)
         if basis is None:
-            return False
+            return Outlook(changed=False, until=None)
         if latest is None or trusted_serial != latest.serial or latest.kid in self._issuer.revoked_kids():
-            return True
-        return needs_new(latest.latest, basis, self._clock.now())
+            return Outlook(changed=True, until=None)
+        turns = [turn for turn in (latest.refresh_after, access_until) if turn is not None]
+        return Outlook(needs_new(latest.latest, basis, self._clock.now()), min(turns, default=None))
 
     async def refusal_of(self, connection: AsyncConnection, device: Device, feature: str) -> str:
         """Why a device's access does not hold a feature now, e.g. `SEAT_RELEASED`; empty: it does."""

@@ -7,10 +7,9 @@ from controlplane.licensing.allotments import Allotments
 from controlplane.licensing.issuing import EntitlementIssuer
 from controlplane.licensing.keys import ActivationKeys
 from controlplane.licensing.licences import DeviceLicences
-from controlplane.licensing.ports import Notices
+from controlplane.licensing.ports import Notices, Terms
 from controlplane.licensing.seating import Seating
 from controlplane.licensing.seats import Seats
-from controlplane.licensing.terms import TermsReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +21,7 @@ class LicensingParts:
     allotments: Allotments
     seats: Seats
     seating: Seating
-    terms: TermsReader
+    terms: Terms
     issuer: EntitlementIssuer
     licences: DeviceLicences
     notices: Notices

@@ -1,4 +1,4 @@
-"""What licensing needs from the room that holds the keys, and whom it tells; wired in `app.py`."""
+"""What licensing asks of what is sold and of the room that holds the keys, and whom it tells; wired in `app.py`."""
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -7,6 +7,9 @@ from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from controlplane.licensing.model import SubscriptionTerms
 from controlplane.storage.database import UnitOfWork
 
 
@@ -47,6 +50,25 @@ class Notices(Protocol):
 
     async def tell_owner(self, uow: UnitOfWork, notice: Notice) -> None:
         """Queue a notice."""
+
+
+class Terms(Protocol):
+    """Says what a subscription gives a device now."""
+
+    async def of(
+        self, connection: AsyncConnection, *, org_id: str, subscription_id: str, platform_os: str = ""
+    ) -> SubscriptionTerms:
+        """Terms of a subscription at this instant.
+
+        Args:
+            connection: A reading one, or that of a unit of work.
+            org_id: The tenant.
+            subscription_id: Empty: the only one there is.
+            platform_os: Whose features; empty: none are asked for.
+
+        Raises:
+            Refusal: SUBSCRIPTION_UNKNOWN or SUBSCRIPTION_AMBIGUOUS.
+        """
 
 
 @dataclass(frozen=True, slots=True)

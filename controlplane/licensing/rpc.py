@@ -8,13 +8,8 @@ from typing import Any, Protocol
 import grpc
 
 from controlplane.devices.model import FingerprintComponent
-from controlplane.devices.rpc import (
-    MAX_ID_CHARACTERS,
-    MAX_NAME_CHARACTERS,
-    MAX_REASON_CHARACTERS,
-    read_platform,
-    read_serial,
-)
+from controlplane.devices.reading import read_platform, read_serial
+from controlplane.devices.rpc import MAX_ID_CHARACTERS, MAX_NAME_CHARACTERS, MAX_REASON_CHARACTERS
 from controlplane.devices.service import DeviceService
 from controlplane.licensing.errors import licence_days_invalid, licence_request_invalid
 from controlplane.licensing.issuing import SignedStatement

@@ -173,4 +173,5 @@ entitlements = Table(
         sqlite_where=text("state = 'planned'"),
         postgresql_where=text("state = 'planned'"),
     ),
+    Index("ix_entitlements_oldest", "org_id", "issued_at"),
 )

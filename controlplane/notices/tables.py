@@ -1,9 +1,22 @@
 """The outbox of notices: a row is written in the transaction of what happened and is never taken out again."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Integer, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 
 from controlplane.storage.metadata import metadata
 from controlplane.storage.types import Instant
+
+_WITH_TEXT = text("mail_text <> ''")
 
 notices = Table(
     "notices",
@@ -37,4 +50,6 @@ notices = Table(
     CheckConstraint("(amount IS NULL) = (period_start IS NULL)", name="amount_has_period"),
     Index("ix_notices_newest", "org_id", "queued_at", "notice_id"),
     Index("ix_notices_by_period", "org_id", "subscription_id", "period_start"),
+    # Texts are emptied after a while: few rows of many, later on.
+    Index("ix_notices_bodies", "org_id", "queued_at", sqlite_where=_WITH_TEXT, postgresql_where=_WITH_TEXT),
 )

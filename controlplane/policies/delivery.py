@@ -72,6 +72,15 @@ class PolicyDelivery:
         wanted_etag, wanted = kept.for_device(Target(device_id, standing.labels), now)
         return None if wanted_etag == etag else wanted
 
+    def turn_of(self, org_id: str) -> datetime | None:
+        """When time alone may give a device other policies than it was answered last; None: never."""
+        now, kept = self._clock.now(), self._kept.get(org_id)
+        if kept is None:
+            return None
+        rollouts = (revision.rollout for policy in kept.policies for revision in policy.revisions)
+        turns = (rollout.next_stage_at(now) for rollout in rollouts)
+        return min((turn for turn in turns if turn is not None), default=None)
+
     def _keep(self, org_id: str, kept: _Kept) -> None:
         self._kept[org_id] = kept
         self._kept.move_to_end(org_id)

@@ -45,6 +45,7 @@ async def open_book(uow: UnitOfWork, org_id: str) -> None:
         index_elements=["org_id"], set_={"generation": policy_books.c.generation + 1}
     )
     await uow.connection.execute(statement)
+    uow.news_for(org_id)
 
 
 async def live_policies(connection: AsyncConnection, org_id: str) -> tuple[Policy, ...]:
@@ -133,6 +134,7 @@ async def change_labels(
     uow: UnitOfWork, org_id: str, device_id: str, *, add: Iterable[str], remove: Iterable[str]
 ) -> None:
     """Give a device labels and take others from it."""
+    uow.news_for(org_id, device_id)
     columns = device_labels.c
     await uow.connection.execute(
         delete(device_labels).where(

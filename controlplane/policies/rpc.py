@@ -141,7 +141,7 @@ class PolicyRpc(PolicyServiceServicer):
 
 
 class PolicyExchangeRpc:
-    """Implements `devices.ports.CommandCalls`: commands, and beside them the policy.
+    """Implements `devices.ports.CheckInCalls`: commands, and beside them the policy.
 
     Args:
         commands: Answers about commands.
@@ -167,6 +167,10 @@ class PolicyExchangeRpc:
             answer.policy.etag, answer.policy.version = wanted.etag, wanted.version
             answer.policy.document = wanted.document.canonical()
         return answer
+
+    def turn_of(self, org_id: str) -> datetime | None:
+        """When a rollout comes to its next stage."""
+        return self._delivery.turn_of(org_id)
 
 
 # ---------------------------------------------------------------- reading

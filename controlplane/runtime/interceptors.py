@@ -6,33 +6,30 @@ the caller in `runtime.principal` and never see gRPC.
 """
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from hashlib import sha256
 from inspect import iscoroutinefunction
 from typing import Any, Protocol, cast
 
 import grpc
 import structlog
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from controlplane.runtime.certificates import DeviceCertificates
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.permissions import PERMISSIONS, Caller, authorise
-from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, Principal, calling
+from controlplane.runtime.principal import PersonPrincipal, Principal, calling
 from controlplane.runtime.randomness import Randomness, new_id
 from controlplane.runtime.rate_limit import RateLimiter
 from controlplane.runtime.refusal import Kind, Refusal
-from controlplane.runtime.rpc_errors import STATUS, error_detail, internal_detail
+from controlplane.runtime.rpc_errors import STATUS, error_detail, internal_detail, refusal_of
 from wire.entitlement_codec import ERROR_DETAIL_METADATA
 
 REQUEST_ID_METADATA = "buckler-request-id"
 #: A longer bearer token is not even hashed.
 MAX_TOKEN_CHARACTERS = 512
 
-_DEVICE_URI = re.compile(r"urn:buckler:org:(?P<org>[A-Za-z0-9_]{1,64}):device:(?P<device>[A-Za-z0-9_]{1,64})")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _log = structlog.get_logger(__name__)
 
@@ -61,18 +58,6 @@ class OrganisationTimes(Protocol):
         """Nothing for all but sandboxes."""
 
 
-def device_from_certificate(uris: tuple[bytes, ...], public_key_sha256: bytes) -> DevicePrincipal | None:
-    """The device that a certificate's subject alternative names speak of, with the key that it proved.
-
-    The certificate itself was verified by TLS against our authority, which writes these names.
-    """
-    for uri in uris:
-        match = _DEVICE_URI.fullmatch(uri.decode("ascii", errors="replace"))
-        if match is not None:
-            return DevicePrincipal(device_id=match["device"], org_id=match["org"], public_key_sha256=public_key_sha256)
-    return None
-
-
 def peer_address(peer: str) -> str:
     """A gRPC peer without its port: `ipv4:127.0.0.1:5000` becomes `127.0.0.1`."""
     scheme, _, rest = peer.partition(":")
@@ -93,6 +78,7 @@ class CallEntry:
         clock: Wall time, for the budgets.
         randomness: For request ids.
         times: Whose time runs ahead.
+        certificates: Knows whose a certificate is.
     """
 
     tokens: TokenAuthenticator
@@ -100,6 +86,7 @@ class CallEntry:
     clock: Clock
     randomness: Randomness
     times: OrganisationTimes
+    certificates: DeviceCertificates = field(default_factory=DeviceCertificates)
 
     def request_id(self, context: Context) -> str:
         """The caller's own id if it is a harmless one, else a new one."""
@@ -112,7 +99,9 @@ class CallEntry:
         Raises:
             Refusal: UNAUTHENTICATED, ROLE_MISSING, FORBIDDEN or RATE_LIMITED.
         """
-        delay = self.limiter.wait(method, peer_address(context.peer()), self.clock.now())
+        delay = None
+        if self.limiter.limits(method):
+            delay = self.limiter.wait(method, peer_address(context.peer()), self.clock.now())
         if delay is not None:
             seconds = int(delay.total_seconds()) + 1
             raise Refusal(
@@ -131,11 +120,32 @@ class CallEntry:
         if permission is None or permission.caller is Caller.ANYONE:
             return None
         if permission.caller is Caller.DEVICE:
-            return device_from_certificate(_certificate_names(context), _certificate_key(context))
+            return self.certificates.device(cast("Mapping[str, Sequence[bytes]]", context.auth_context()))
         scheme, _, untrusted_token = _metadata(context, "authorization").partition(" ")
         if scheme.lower() != "bearer" or not 0 < len(untrusted_token) <= MAX_TOKEN_CHARACTERS:
             return None
         return await self.tokens.authenticate(untrusted_token)
+
+
+class Wrapped:
+    """What an interceptor makes of handlers: asked for with every call, made once for each method.
+
+    Args:
+        wrap: Makes it.
+    """
+
+    def __init__(self, wrap: "Callable[[Any, str], grpc.RpcMethodHandler[Any, Any]]") -> None:
+        self._wrap = wrap
+        self._made: dict[str, tuple[Any, grpc.RpcMethodHandler[Any, Any]]] = {}
+
+    def __call__(self, handler: Any, method: str) -> "grpc.RpcMethodHandler[Any, Any] | None":
+        """A wrapped handler; None: there is none, the method does not exist."""
+        if handler is None:
+            return None
+        known = self._made.get(method)
+        if known is None or known[0] is not handler:
+            known = self._made[method] = handler, self._wrap(handler, method)
+        return known[1]
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
@@ -143,6 +153,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def __init__(self, entry: CallEntry) -> None:
         self._entry = entry
+        self._around = Wrapped(self._wrapped)
 
     async def intercept_service(
         self,
@@ -150,10 +161,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> "grpc.RpcMethodHandler[Any, Any] | None":
         """Wrap the method's handler; gRPC itself answers UNIMPLEMENTED for unknown methods."""
-        handler = await continuation(handler_call_details)
-        if handler is None:
-            return handler
-        return self._wrapped(handler, handler_call_details.method)
+        return self._around(await continuation(handler_call_details), handler_call_details.method)
 
     def _wrapped(self, handler: Any, method: str) -> "grpc.RpcMethodHandler[Any, Any]":
         serializers = {
@@ -204,9 +212,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 async def _answer(error: Exception, method: str, request_id: str, context: Context) -> None:
     if isinstance(error, grpc.aio.AbortError):
         raise error
-    if isinstance(error, Refusal):
-        _log.info("call_refused", method=method, request_id=request_id, reason=error.reason)
-        status, detail = STATUS[error.kind], error_detail(error)
+    if isinstance(error, grpc.aio.InternalError):
+        # A stream whose other end has gone, as lines do: nobody is left to be answered.
+        _log.info("caller_gone", method=method, request_id=request_id)
+        await context.abort(grpc.StatusCode.CANCELLED, "the caller is gone")
+    refusal = refusal_of(error)
+    if refusal is not None:
+        _log.info("call_refused", method=method, request_id=request_id, reason=refusal.reason)
+        status, detail = STATUS[refusal.kind], error_detail(refusal)
     else:
         _log.error("call_failed", method=method, request_id=request_id, exc_info=error)
         status, detail = grpc.StatusCode.INTERNAL, internal_detail(request_id)
@@ -215,19 +228,6 @@ async def _answer(error: Exception, method: str, request_id: str, context: Conte
         detail.message,
         ((ERROR_DETAIL_METADATA, detail.SerializeToString()), (REQUEST_ID_METADATA, request_id)),
     )
-
-
-def _certificate_names(context: Context) -> tuple[bytes, ...]:
-    names = context.auth_context().get("x509_subject_alternative_name", ())
-    return tuple(cast("tuple[bytes, ...]", names))
-
-
-def _certificate_key(context: Context) -> bytes:
-    """SHA-256 of the key in the peer's certificate; empty when there is none, which is nobody's."""
-    for pem in context.auth_context().get("x509_pem_cert", ()):
-        public_key = x509.load_pem_x509_certificate(pem).public_key()
-        return sha256(public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
-    return b""
 
 
 def _metadata(context: Context, key: str) -> str:

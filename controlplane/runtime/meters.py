@@ -11,7 +11,7 @@ from typing import Any, Final
 import grpc
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from controlplane.runtime.interceptors import Context, Continuation, Stream, Unary
+from controlplane.runtime.interceptors import Context, Continuation, Stream, Unary, Wrapped
 
 #: Seconds; from what an idle machine needs to the time-out of an agent's call (20 s).
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
@@ -32,11 +32,22 @@ class CallMeters:
             registry=registry,
         )
 
+        # Labels are looked up once: that costs more than counting.
+        self._ended_of: dict[tuple[str, str], Counter] = {}
+        self._seconds_of: dict[str, Histogram] = {}
+
     def ended(self, method: str, status: str, seconds: float | None) -> None:
         """One more call; None: a stream, whose length says nothing."""
-        self._ended.labels(method, status).inc()
-        if seconds is not None:
-            self._seconds.labels(method).observe(seconds)
+        counter = self._ended_of.get((method, status))
+        if counter is None:
+            counter = self._ended_of[method, status] = self._ended.labels(method, status)
+        counter.inc()
+        if seconds is None:
+            return
+        histogram = self._seconds_of.get(method)
+        if histogram is None:
+            histogram = self._seconds_of[method] = self._seconds.labels(method)
+        histogram.observe(seconds)
 
 
 class MeterInterceptor(grpc.aio.ServerInterceptor):
@@ -48,6 +59,7 @@ class MeterInterceptor(grpc.aio.ServerInterceptor):
 
     def __init__(self, meters: CallMeters) -> None:
         self._meters = meters
+        self._around = Wrapped(self._wrapped)
 
     async def intercept_service(
         self,
@@ -55,8 +67,7 @@ class MeterInterceptor(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> "grpc.RpcMethodHandler[Any, Any] | None":
         """Wrap the method's handler; unknown methods are not counted, anybody could name them."""
-        handler = await continuation(handler_call_details)
-        return None if handler is None else self._wrapped(handler, handler_call_details.method)
+        return self._around(await continuation(handler_call_details), handler_call_details.method)
 
     def _wrapped(self, handler: Any, method: str) -> "grpc.RpcMethodHandler[Any, Any]":
         serializers = {

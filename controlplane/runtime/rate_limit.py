@@ -53,6 +53,10 @@ class RateLimiter:
         self._max_peers = max_peers
         self._buckets: OrderedDict[tuple[str, str], Bucket] = OrderedDict()
 
+    def limits(self, method: str) -> bool:
+        """Whether a method is limited at all."""
+        return method in self._rates
+
     def wait(self, method: str, peer: str, now: datetime) -> timedelta | None:
         """Count one call; None if it may go on, else how long its caller should wait."""
         rate = self._rates.get(method)

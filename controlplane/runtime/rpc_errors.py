@@ -5,6 +5,7 @@ from typing import Final
 import grpc
 
 from controlplane.runtime.refusal import Holder, Kind, Refusal
+from controlplane.storage.outages import RETRY_AFTER_S, DatabaseUnavailableError
 from controlplane.storage.types import to_microseconds
 from wire.v1.common_pb2 import ErrorDetail, SeatHolder
 
@@ -41,6 +42,21 @@ def internal_detail(request_id: str) -> ErrorDetail:
         next_step=f"Try again; if it stays, give support this id: {request_id}",
         facts={"request_id": request_id},
     )
+
+
+def refusal_of(error: Exception) -> Refusal | None:
+    """The refusal that an error is, or is answered with; None: it is a mistake of ours."""
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, DatabaseUnavailableError):
+        return Refusal(
+            Kind.UNAVAILABLE,
+            "DATABASE_UNAVAILABLE",
+            "the control plane cannot reach its database at the moment",
+            f"Try again in {RETRY_AFTER_S} seconds",
+            retry_after_s=RETRY_AFTER_S,
+        )
+    return None
 
 
 def seat_holder(holder: Holder) -> SeatHolder:

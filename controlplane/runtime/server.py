@@ -25,6 +25,9 @@ _MIN_PING_INTERVAL_MS: Final = 20_000
 _MAX_CONNECTION_AGE_MS: Final = 3_600_000
 _MAX_CONNECTION_AGE_GRACE_MS: Final = 30_000
 
+#: Each connection holds a buffer of this size; gRPC's own is 16 KiB, and most messages are far smaller.
+_TLS_RECORD_BYTES: Final = 4_096
+
 Register = Callable[[grpc.aio.Server], None]
 
 
@@ -99,6 +102,7 @@ async def start_server(listener: Listener, *interceptors: grpc.aio.ServerInterce
         options=[
             # Two servers that share a port by accident would each get some of the calls.
             ("grpc.so_reuseport", 0),
+            ("grpc.tsi.max_frame_size", _TLS_RECORD_BYTES),
             ("grpc.max_receive_message_length", listener.max_message_bytes),
             ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
             ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),

@@ -17,6 +17,7 @@ idempotent_requests = Table(
     # NULL only inside the transaction that is making it.
     Column("response", LargeBinary),
     Column("created_at", Instant, nullable=False),
+    Index("ix_idempotent_requests_oldest", "org_id", "created_at"),
 )
 
 #: Attempts that may not come too often; see `runtime.attempts`.

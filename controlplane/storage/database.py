@@ -5,8 +5,8 @@ one conditional statement or a constraint, never by reading first, so both give 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +15,18 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
+from controlplane.storage.news import EVERYONE, News, write_news
+from controlplane.storage.outages import outages_told, unreachable_told
+
 AfterCommit = Callable[[], Awaitable[None]]
+#: Told what there was news of, as soon as it is durable; True: devices that are connected should hear of it at once.
+NewsListener = Callable[[Mapping[News, bool]], None]
 
 #: How long a SQLite writer waits for the one before it, in milliseconds.
 BUSY_TIMEOUT_MS = 10_000
+#: How long a call waits for a connection, in seconds: less than a device waits for its answer (20 s), so that in a rush
+#: it is told to come back instead of being left to wonder.
+POOL_TIMEOUT_S = 10
 _READING = "buckler_reading"
 
 
@@ -28,6 +36,18 @@ class UnitOfWork:
     def __init__(self, connection: AsyncConnection) -> None:
         self.connection = connection
         self._after_commit: list[AfterCommit] = []
+        self.news: dict[News, bool] = {}
+
+    def news_for(self, org_id: str, device_id: str = EVERYONE, *, hint: bool = True) -> None:
+        """What a device would be told at its next contact may be something else from the commit on.
+
+        Args:
+            org_id: The tenant.
+            device_id: The device; left out: all of them.
+            hint: False: only servers have to know, the device does already.
+        """
+        news = News(org_id, device_id)
+        self.news[news] = hint or self.news.get(news, False)
 
     def after_commit(self, action: AfterCommit) -> None:
         """Run something once the transaction is durable; what it does must be repeatable by a sweeper."""
@@ -60,6 +80,7 @@ class Database:
         # SQLite lets one writer in at a time and makes the others poll, whoever is luckiest next: under load some
         # would wait until BUSY_TIMEOUT_MS. Within this process they queue here instead, in the order they came.
         self._turn: AbstractAsyncContextManager[object] = asyncio.Lock() if url.startswith("sqlite") else nullcontext()
+        self._listeners: list[NewsListener] = []
 
     @property
     def engine(self) -> AsyncEngine:
@@ -71,23 +92,48 @@ class Database:
         pool = self._engine.pool
         return PoolUse(pool.checkedout(), pool.checkedin()) if isinstance(pool, QueuePool) else PoolUse(0, 0)
 
+    def listen(self, listener: NewsListener) -> None:
+        """Have the news of every transaction of this process told to a listener from now on."""
+        self._listeners.append(listener)
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[UnitOfWork]:
         """Begin; commit at the end of the block, roll back if it raises; then run what waited for the commit.
 
         Not to be nested: pass the unit of work on instead.
+
+        Raises:
+            DatabaseUnavailableError: It is away; the transaction may have been kept if it was about to be committed.
         """
-        async with self._turn, self._engine.begin() as connection:
+        async with self._turn, self._connection() as connection:
             uow = UnitOfWork(connection)
-            yield uow
+            async with connection.begin():
+                yield uow
+                await write_news(connection, uow.news)
+        if uow.news:
+            for listener in self._listeners:
+                listener(uow.news)
         await uow.run_after_commit()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A consistent view without a write lock."""
-        async with self._engine.connect() as connection:
+        """A consistent view without a write lock.
+
+        Raises:
+            DatabaseUnavailableError: It is away.
+        """
+        async with self._connection() as connection:
             await connection.execution_options(**{_READING: True})
             yield connection
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AsyncConnection]:
+        # Giving a broken connection back can fail as well.
+        with outages_told():
+            async with AsyncExitStack() as stack:
+                with unreachable_told():
+                    connection = await stack.enter_async_context(self._engine.connect())
+                yield connection
 
     async def close(self) -> None:
         """Give every connection back."""
@@ -96,7 +142,7 @@ class Database:
 
 def _engine(url: str) -> AsyncEngine:
     if not url.startswith("sqlite"):
-        return create_async_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True)
+        return create_async_engine(url, pool_size=10, max_overflow=10, pool_timeout=POOL_TIMEOUT_S, pool_pre_ping=True)
     engine = create_async_engine(url)
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)

@@ -4,6 +4,7 @@ The revisions run inside one transaction on both databases: an interrupted upgra
 """
 
 from pathlib import Path
+from typing import Final
 
 from alembic import command
 from alembic.config import Config
@@ -13,6 +14,8 @@ from sqlalchemy import Connection
 
 from controlplane.storage.database import Database
 
+#: Few enough that the questions of sweeps, which name no organisation, stay cheap.
+PARTITIONS: Final = 16
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
 
@@ -29,20 +32,24 @@ async def current_revision(database: Database) -> str | None:
         return await connection.run_sync(_read_revision)
 
 
-async def upgrade(database: Database) -> tuple[str | None, str]:
+async def upgrade(database: Database, partitions: int = PARTITIONS) -> tuple[str | None, str]:
     """Run every revision that is missing.
+
+    Args:
+        database: Which.
+        partitions: Into how many a large table is divided, on PostgreSQL, when it is.
 
     Returns:
         The revision before and the one after; equal when there was nothing to do.
     """
     async with database.transaction() as uow:
         before = await uow.connection.run_sync(_read_revision)
-        await uow.connection.run_sync(_run_revisions)
+        await uow.connection.run_sync(_run_revisions, partitions)
     return before, newest_revision()
 
 
-def _config(connection: Connection | None = None) -> Config:
-    config = Config(attributes={} if connection is None else {"connection": connection})
+def _config(connection: Connection | None = None, partitions: int = PARTITIONS) -> Config:
+    config = Config(attributes={} if connection is None else {"connection": connection, "partitions": partitions})
     # Alembic reads its options with interpolation: a `%` in the path of an installation must be doubled.
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
@@ -53,5 +60,5 @@ def _read_revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def _run_revisions(connection: Connection) -> None:
-    command.upgrade(_config(connection), "head")
+def _run_revisions(connection: Connection, partitions: int) -> None:
+    command.upgrade(_config(connection, partitions), "head")

@@ -29,6 +29,7 @@ async def first_of(connection: AsyncConnection, *, org_id: str, limit: int | Non
 
 async def add(uow: UnitOfWork, subscription: Subscription) -> None:
     """Store a new subscription and the period it opens with."""
+    uow.news_for(subscription.org_id)
     await uow.connection.execute(
         insert(subscriptions).values(
             org_id=subscription.org_id,
@@ -98,6 +99,7 @@ async def open_period(uow: UnitOfWork, seen: Subscription, after: Subscription, 
     )
     if moved.first() is None:
         return False
+    uow.news_for(seen.org_id)
     inserted = await uow.connection.execute(
         insert_into(uow.connection, subscription_periods)
         .values(
@@ -126,6 +128,7 @@ async def lock(uow: UnitOfWork, *, org_id: str, subscription_id: str) -> Subscri
 
 async def store(uow: UnitOfWork, subscription: Subscription) -> None:
     """Write what may change of a locked subscription."""
+    uow.news_for(subscription.org_id)
     columns = subscriptions.c
     await uow.connection.execute(
         update(subscriptions)

@@ -104,6 +104,7 @@ quotes = Table(
     Column("expires_at", Instant, nullable=False),
     Column("used_at", Instant),
     ForeignKeyConstraint(*_TO_SUBSCRIPTION),
+    Index("ix_quotes_oldest", "org_id", "expires_at"),
 )
 
 #: What an invoice brings once it is paid: another plan, another period.

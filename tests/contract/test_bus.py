@@ -1,10 +1,6 @@
 """What every bus between replicas promises, over the real PostgreSQL and the real NATS where there is one."""
 
 import asyncio
-import contextlib
-import shutil
-import socket
-import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,42 +12,11 @@ from controlplane.runtime.bus.nats import nats_bus
 from controlplane.runtime.bus.port import Bus, Hint
 from controlplane.runtime.bus.postgresql import postgresql_bus
 from tests.fakes.waiting import until
+from tests.integration.nats_server import NatsServer, nats_program
 from tests.integration.postgres_server import PostgresServer, running_postgres
 
 ONE, TWO = Hint("org_1", "dev_1"), Hint("org_1", "dev_2")
 MakeBus = Callable[[], Bus]
-
-
-class NatsServer:
-    """A server on loopback that can be stopped and started again on its port."""
-
-    def __init__(self, program: str, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
-        self._command = [program, "--addr", "127.0.0.1", "--port", str(self._port), "--pid", str(folder / "pid")]
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"nats://127.0.0.1:{self._port}"
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    async def answers(self) -> None:
-        async with asyncio.timeout(10):
-            while True:
-                with contextlib.suppress(OSError):
-                    _, writer = await asyncio.open_connection("127.0.0.1", self._port)
-                    writer.close()
-                    return
-                await asyncio.sleep(0.02)
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +27,7 @@ def postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 async def nats_server(tmp_path: Path) -> AsyncIterator[NatsServer]:
-    program = shutil.which("nats-server")
-    if program is None:
-        pytest.skip("nats-server is not installed (Debian: apt install nats-server)")
-    server = NatsServer(program, tmp_path)
+    server = NatsServer(nats_program(), tmp_path)
     server.start()
     await server.answers()
     yield server

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -82,6 +82,32 @@ async def test_a_check_in_tells_the_state_and_returns_the_wished_interval(enroll
     assert heard.status.real_time_protection_subsystem == "fanotify"
     assert heard.entitlement_serial == 1
     assert enrolled.plane.refreshes == 0
+
+
+async def test_while_its_stream_is_relied_on_a_device_checks_in_when_there_is_something_to_tell(
+    enrolled: Enrolled,
+) -> None:
+    plane, device = enrolled.plane, enrolled.device
+    plane.relies_on_stream = True
+    link = device.link(device.keeper(), LinkSettings(look_s=0.01))
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(link.run())
+        await until(lambda: device.asked > 5)
+        device.state = replace(device.state, queue_depth=9)
+        await until(lambda: device.asked > 10)
+        assert len(plane.check_ins) == 1
+        device.state = replace(device.state, real_time_enabled=False)
+        await until(lambda: len(plane.check_ins) == 2)
+        link.hurry()
+        await until(lambda: len(plane.check_ins) == 3)
+        plane.relies_on_stream = False
+        link.wake()
+        await until(lambda: len(plane.check_ins) == 4)
+        looked = device.asked
+        link.hurry()
+        running.cancel()
+    assert device.asked == looked
+    await link.close()
 
 
 async def test_a_bundle_arrives_piece_by_piece(enrolled: Enrolled) -> None:

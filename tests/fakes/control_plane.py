@@ -99,6 +99,7 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
     seat_limit: int = 3
     now: datetime = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
     check_in_interval_s: int = 3_600
+    relies_on_stream: bool = False
     access: int = common_pb2.ACCESS_LEVEL_FULL
     access_reason: str = "PAID"
     lifetime: timedelta = timedelta(days=30)
@@ -261,6 +262,7 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
             entitlement_changed=request.entitlement_serial != seat.serial,
             check_in_interval_s=self.check_in_interval_s,
             next_contact_nonce=self.next_nonce,
+            relies_on_stream=self.relies_on_stream,
         )
 
     async def Connect(  # type: ignore[override]  # noqa: N802

@@ -48,6 +48,8 @@ class TestDevice:
     store: MemoryStore = field(default_factory=MemoryStore)
     clock: FakeClock = field(default_factory=lambda: FakeClock(SystemClock().now()))
     name: str = "kitchen-pc"
+    state: DeviceReport = REPORT
+    asked: int = 0
 
     @property
     def key_file(self) -> Path:
@@ -69,7 +71,8 @@ class TestDevice:
         return EntitlementKeeper(self.store, self.clock, self.key_file)
 
     async def report(self) -> DeviceReport:
-        return REPORT
+        self.asked += 1
+        return self.state
 
     def link(self, keeper: EntitlementKeeper, settings: LinkSettings | None = None) -> ControlLink:
         return ControlLink(settings or LinkSettings(), keeper, self.clock, SeededRandomness(), self.report)

@@ -17,6 +17,7 @@ from controlplane.catalog.model import AccessLevel, Os, Plan, Term
 from controlplane.catalog.service import CatalogService
 from controlplane.commands.campaigns import Campaigns
 from controlplane.commands.service import CommandGround, CommandService
+from controlplane.connecting import pass_news_on
 from controlplane.devices.model import FingerprintComponent, Platform
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.devices.service import DeviceService
@@ -38,19 +39,19 @@ from controlplane.licensing.seat_desk import SeatDesk, SeatWish
 from controlplane.licensing.seating import Seating
 from controlplane.licensing.seats import Seat, Seats
 from controlplane.licensing.service import Activated, Activation, LicensingService
-from controlplane.licensing.terms import TermsReader
+from controlplane.runtime.bus.memory import MemoryBus
 from controlplane.runtime.clock import SystemClock
 from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, Role
 from controlplane.runtime.randomness import Randomness, SystemRandomness, new_id
 from controlplane.runtime.tenant_time import TenantTimes
 from controlplane.storage.database import Database
+from controlplane.subscription_terms import TermsReader
 from controlplane.subscriptions.model import Renewal
 from controlplane.subscriptions.service import SubscriptionService
 from tests.fakes.certificate_requests import DeviceKey
 from tests.fakes.clock import FakeClock
 from tests.fakes.migrated import migrated_sqlite
 from tests.fakes.notices import RecordingNotices
-from tests.fakes.nudges import RecordingNudges
 from tests.fakes.posts import RecordingSender
 from tests.fakes.signer import FailingSigner
 
@@ -184,15 +185,14 @@ class World:
         self.outcomes, self.expiry = found.outcomes, found.expiry
         fleet = build_watch(ground, found, self.notices, self.licences, write_every)
         self.fleet, self.check_ins, self.freshness = fleet.reader, fleet.check_ins, fleet.freshness
-        self.fleet_counters = fleet.counters
+        self.fleet_counters, self.remembered, self.news = fleet.counters, fleet.remembered, fleet.news
+        pass_news_on(self.database, MemoryBus(), fleet.news)
 
     def _command(self) -> None:
-        self.nudges = RecordingNudges()
         ground = CommandGround(
             database=self.database,
             registry=self.registry,
             access=self.licences,
-            nudges=self.nudges,
             audit=self.audit,
             clock=self.clock,
             watch=self.outcomes,

@@ -1,6 +1,7 @@
 """The same database tests on both databases: `database` is a migrated one without a row."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,15 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+def kind(request: pytest.FixtureRequest) -> str:
+    """Which database."""
+    return str(request.param)
+
+
+@pytest.fixture
+async def database_url(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> AsyncIterator[str]:
     """An empty database of each kind."""
-    if request.param == "sqlite":
+    if kind == "sqlite":
         yield sqlite_url(tmp_path / "server.db")
         return
     server: PostgresServer = request.getfixturevalue("postgres")
@@ -30,13 +37,14 @@ async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncI
 
 
 @pytest.fixture
-async def database(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> AsyncIterator[Database]:
+async def database(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> AsyncIterator[Database]:
     """A migrated database without a row."""
-    if database_url.startswith("sqlite"):
-        await migrated_sqlite(tmp_path / "server.db")
-    else:
-        server: PostgresServer = request.getfixturevalue("postgres")
-        await server.migrate(database_url)
-    opened = Database(database_url)
-    yield opened
-    await opened.close()
+    async with AsyncExitStack() as until_closed:
+        if kind == "sqlite":
+            url = await migrated_sqlite(tmp_path / "server.db")
+        else:
+            server: PostgresServer = request.getfixturevalue("postgres")
+            url = await until_closed.enter_async_context(server.borrowed())
+        opened = Database(url)
+        until_closed.push_async_callback(opened.close)
+        yield opened

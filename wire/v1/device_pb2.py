@@ -28,7 +28,7 @@ from wire.v1 import diagnostics_pb2 as wire_dot_v1_dot_diagnostics__pb2
 from wire.v1 import entitlement_pb2 as wire_dot_v1_dot_entitlement__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14wire/v1/device.proto\x12\nbuckler.v1\x1a\x15wire/v1/command.proto\x1a\x14wire/v1/common.proto\x1a\x19wire/v1/diagnostics.proto\x1a\x19wire/v1/entitlement.proto\",\n\x0bHealthIssue\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"{\n\x0cScanStanding\x12\x1d\n\x15last_quick_scan_at_us\x18\x01 \x01(\x03\x12\x1c\n\x14last_full_scan_at_us\x18\x02 \x01(\x03\x12\x1a\n\x12\x63ounted_from_at_us\x18\x03 \x01(\x03\x12\x12\n\nlimit_days\x18\x04 \x01(\r\"\xe6\x04\n\x0c\x44\x65viceStatus\x12$\n\x1creal_time_protection_enabled\x18\x01 \x01(\x08\x12)\n!real_time_protection_proven_at_us\x18\x02 \x01(\x03\x12&\n\x1ereal_time_protection_subsystem\x18\x03 \x01(\t\x12!\n\x19real_time_protection_mode\x18\x04 \x01(\t\x12.\n\rhealth_issues\x18\x05 \x03(\x0b\x32\x17.buckler.v1.HealthIssue\x12\x0e\n\x06\x65ngine\x18\x06 \x01(\t\x12\x16\n\x0e\x65ngine_version\x18\x07 \x01(\t\x12\x1a\n\x12signatures_version\x18\x08 \x01(\t\x12\x1d\n\x15signatures_made_at_us\x18\t \x01(\x03\x12\x13\n\x0b\x65vents_lost\x18\n \x01(\x04\x12\x13\n\x0bqueue_depth\x18\x0b \x01(\r\x12\x19\n\x11quarantined_count\x18\x0c \x01(\r\x12\x16\n\x0eoutbox_pending\x18\r \x01(\r\x12\x15\n\rwatched_roots\x18\x0e \x01(\r\x12&\n\x08platform\x18\x0f \x01(\x0b\x32\x14.buckler.v1.Platform\x12\x1e\n\x16policy_version_desired\x18\x1e \x01(\t\x12\x1e\n\x16policy_version_applied\x18\x1f \x01(\t\x12\x16\n\x0epolicy_refusal\x18  \x01(\t\x12\'\n\x05scans\x18! \x01(\x0b\x32\x18.buckler.v1.ScanStandingJ\x04\x08\x10\x10\x1eJ\x04\x08\"\x10)\"?\n\x0c\x44\x65vicePolicy\x12\x0c\n\x04\x65tag\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x10\n\x08\x64ocument\x18\x03 \x01(\x0c\"\xd9\x01\n\x0e\x43heckInRequest\x12(\n\x06status\x18\x01 \x01(\x0b\x32\x18.buckler.v1.DeviceStatus\x12\x1a\n\x12\x65ntitlement_serial\x18\x02 \x01(\x04\x12\x32\n\x0f\x63ommand_reports\x18\x03 \x03(\x0b\x32\x19.buckler.v1.CommandReport\x12\x1a\n\rcontact_nonce\x18\x04 \x01(\x0cH\x00\x88\x01\x01\x12\x13\n\x0bpolicy_etag\x18\n \x01(\tB\x10\n\x0e_contact_nonceJ\x04\x08\x05\x10\nJ\x04\x08\x0b\x10\x10\"\xa1\x02\n\x0f\x43heckInResponse\x12\x19\n\x11server_time_at_us\x18\x01 \x01(\x03\x12\x1b\n\x13\x65ntitlement_changed\x18\x02 \x01(\x08\x12\x1b\n\x13\x63heck_in_interval_s\x18\x03 \x01(\r\x12%\n\x08\x63ommands\x18\x04 \x03(\x0b\x32\x13.buckler.v1.Command\x12\x1d\n\x15\x63\x61ncelled_command_ids\x18\x05 \x03(\t\x12\x1b\n\x13\x61\x63\x63\x65pted_report_ids\x18\x06 \x03(\t\x12\x1a\n\x12next_contact_nonce\x18\x07 \x01(\x0c\x12(\n\x06policy\x18\n \x01(\x0b\x32\x18.buckler.v1.DevicePolicyJ\x04\x08\x08\x10\tJ\x04\x08\t\x10\nJ\x04\x08\x0b\x10\x10\"\x7f\n\x0e\x43onnectRequest\x12\x30\n\theartbeat\x18\x01 \x01(\x0b\x32\x1b.buckler.v1.StreamHeartbeatH\x00\x12,\n\x07reports\x18\x02 \x01(\x0b\x32\x19.buckler.v1.StreamReportsH\x00\x42\x07\n\x05\x66rameJ\x04\x08\x03\x10\x10\"\x11\n\x0fStreamHeartbeat\"R\n\rStreamReports\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\r\x12\x32\n\x0f\x63ommand_reports\x18\x02 \x03(\x0b\x32\x19.buckler.v1.CommandReport\"\x88\x02\n\x0f\x43onnectResponse\x12,\n\x07welcome\x18\x01 \x01(\x0b\x32\x19.buckler.v1.StreamWelcomeH\x00\x12\x30\n\theartbeat\x18\x02 \x01(\x0b\x32\x1b.buckler.v1.StreamHeartbeatH\x00\x12.\n\x08\x63ommands\x18\x03 \x01(\x0b\x32\x1a.buckler.v1.StreamCommandsH\x00\x12(\n\x05nudge\x18\x04 \x01(\x0b\x32\x17.buckler.v1.StreamNudgeH\x00\x12,\n\x07goodbye\x18\x05 \x01(\x0b\x32\x19.buckler.v1.StreamGoodbyeH\x00\x42\x07\n\x05\x66rameJ\x04\x08\x06\x10\x10\"-\n\rStreamWelcome\x12\x1c\n\x14heartbeat_interval_s\x18\x01 \x01(\r\"\x8a\x01\n\x0eStreamCommands\x12%\n\x08\x63ommands\x18\x01 \x03(\x0b\x32\x13.buckler.v1.Command\x12\x1d\n\x15\x63\x61ncelled_command_ids\x18\x02 \x03(\t\x12\x15\n\ranswers_batch\x18\x03 \x01(\r\x12\x1b\n\x13\x61\x63\x63\x65pted_report_ids\x18\x04 \x03(\t\"\r\n\x0bStreamNudge\"O\n\rStreamGoodbye\x12\"\n\x03\x65nd\x18\x01 \x01(\x0e\x32\x15.buckler.v1.StreamEnd\x12\x1a\n\x12reconnect_within_s\x18\x02 \x01(\r\"3\n\x19RefreshEntitlementRequest\x12\x16\n\x0etrusted_serial\x18\x01 \x01(\x04\"\x9c\x01\n\x1aRefreshEntitlementResponse\x12\x32\n\x0b\x65ntitlement\x18\x01 \x01(\x0b\x32\x1d.buckler.v1.SignedEntitlement\x12\x19\n\x11server_time_at_us\x18\x03 \x01(\x03\x12)\n\x07key_set\x18\x04 \x01(\x0b\x32\x18.buckler.v1.SignedKeySetJ\x04\x08\x02\x10\x03\";\n\x18RotateCertificateRequest\x12\x1f\n\x17\x63\x65rtificate_request_der\x18\x01 \x01(\x0c\"T\n\x19RotateCertificateResponse\x12\x1e\n\x16\x64\x65vice_certificate_pem\x18\x01 \x01(\x0c\x12\x17\n\x0f\x61uthorities_pem\x18\x02 \x01(\x0c\"#\n\x11\x44\x65\x61\x63tivateRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x14\n\x12\x44\x65\x61\x63tivateResponse\"v\n\x07\x46inding\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x10\n\x08severity\x18\x03 \x01(\t\x12\x13\n\x0bmember_path\x18\x04 \x03(\t\x12\x13\n\x0bthreat_name\x18\x05 \x01(\t\x12\x0e\n\x06\x63redit\x18\x06 \x01(\t\"\xa5\x02\n\x08Incident\x12\x0c\n\x04uuid\x18\x01 \x01(\x0c\x12\x16\n\x0e\x64\x65tected_at_us\x18\x02 \x01(\x03\x12\x0c\n\x04path\x18\x03 \x01(\x0c\x12\x0e\n\x06sha256\x18\x04 \x01(\t\x12\x12\n\nsize_bytes\x18\x05 \x01(\x04\x12%\n\x08\x66indings\x18\x06 \x03(\x0b\x32\x13.buckler.v1.Finding\x12*\n\x06\x61\x63tion\x18\x07 \x01(\x0e\x32\x1a.buckler.v1.IncidentAction\x12\x15\n\raction_detail\x18\x08 \x01(\t\x12\x0e\n\x06origin\x18\t \x01(\t\x12\x0e\n\x06\x65ngine\x18\n \x01(\t\x12\x1a\n\x12signatures_version\x18\x0b \x01(\t\x12\x15\n\rquarantine_id\x18\x0c \x01(\tJ\x04\x08\r\x10\x1f\"\xad\x01\n\x13ReportEventsRequest\x12\'\n\tincidents\x18\x01 \x03(\x0b\x32\x14.buckler.v1.Incident\x12=\n\x07\x64ropped\x18\x02 \x03(\x0b\x32,.buckler.v1.ReportEventsRequest.DroppedEntry\x1a.\n\x0c\x44roppedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"^\n\x14ReportEventsResponse\x12\x16\n\x0e\x61\x63\x63\x65pted_uuids\x18\x01 \x03(\x0c\x12.\n\x08rejected\x18\x02 \x03(\x0b\x32\x1c.buckler.v1.RejectedIncident\"0\n\x10RejectedIncident\x12\x0c\n\x04uuid\x18\x01 \x01(\x0c\x12\x0e\n\x06reason\x18\x02 \x01(\t*\x84\x01\n\tStreamEnd\x12\x1a\n\x16STREAM_END_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTREAM_END_OLD\x10\x01\x12\x17\n\x13STREAM_END_REPLACED\x10\x02\x12\x17\n\x13STREAM_END_STOPPING\x10\x03\x12\x15\n\x11STREAM_END_SILENT\x10\x04*\xb4\x01\n\x0eIncidentAction\x12\x1f\n\x1bINCIDENT_ACTION_UNSPECIFIED\x10\x00\x12\x1c\n\x18INCIDENT_ACTION_REPORTED\x10\x01\x12\x1f\n\x1bINCIDENT_ACTION_QUARANTINED\x10\x02\x12%\n!INCIDENT_ACTION_QUARANTINE_FAILED\x10\x03\x12\x1b\n\x17INCIDENT_ACTION_BLOCKED\x10\x04\x32\xe4\x04\n\rDeviceService\x12\x42\n\x07\x43heckIn\x12\x1a.buckler.v1.CheckInRequest\x1a\x1b.buckler.v1.CheckInResponse\x12\x46\n\x07\x43onnect\x12\x1a.buckler.v1.ConnectRequest\x1a\x1b.buckler.v1.ConnectResponse(\x01\x30\x01\x12Q\n\x0cReportEvents\x12\x1f.buckler.v1.ReportEventsRequest\x1a .buckler.v1.ReportEventsResponse\x12\x63\n\x12RefreshEntitlement\x12%.buckler.v1.RefreshEntitlementRequest\x1a&.buckler.v1.RefreshEntitlementResponse\x12`\n\x11RotateCertificate\x12$.buckler.v1.RotateCertificateRequest\x1a%.buckler.v1.RotateCertificateResponse\x12`\n\x11UploadDiagnostics\x12$.buckler.v1.UploadDiagnosticsRequest\x1a%.buckler.v1.UploadDiagnosticsResponse\x12K\n\nDeactivate\x12\x1d.buckler.v1.DeactivateRequest\x1a\x1e.buckler.v1.DeactivateResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14wire/v1/device.proto\x12\nbuckler.v1\x1a\x15wire/v1/command.proto\x1a\x14wire/v1/common.proto\x1a\x19wire/v1/diagnostics.proto\x1a\x19wire/v1/entitlement.proto\",\n\x0bHealthIssue\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"{\n\x0cScanStanding\x12\x1d\n\x15last_quick_scan_at_us\x18\x01 \x01(\x03\x12\x1c\n\x14last_full_scan_at_us\x18\x02 \x01(\x03\x12\x1a\n\x12\x63ounted_from_at_us\x18\x03 \x01(\x03\x12\x12\n\nlimit_days\x18\x04 \x01(\r\"\xe6\x04\n\x0c\x44\x65viceStatus\x12$\n\x1creal_time_protection_enabled\x18\x01 \x01(\x08\x12)\n!real_time_protection_proven_at_us\x18\x02 \x01(\x03\x12&\n\x1ereal_time_protection_subsystem\x18\x03 \x01(\t\x12!\n\x19real_time_protection_mode\x18\x04 \x01(\t\x12.\n\rhealth_issues\x18\x05 \x03(\x0b\x32\x17.buckler.v1.HealthIssue\x12\x0e\n\x06\x65ngine\x18\x06 \x01(\t\x12\x16\n\x0e\x65ngine_version\x18\x07 \x01(\t\x12\x1a\n\x12signatures_version\x18\x08 \x01(\t\x12\x1d\n\x15signatures_made_at_us\x18\t \x01(\x03\x12\x13\n\x0b\x65vents_lost\x18\n \x01(\x04\x12\x13\n\x0bqueue_depth\x18\x0b \x01(\r\x12\x19\n\x11quarantined_count\x18\x0c \x01(\r\x12\x16\n\x0eoutbox_pending\x18\r \x01(\r\x12\x15\n\rwatched_roots\x18\x0e \x01(\r\x12&\n\x08platform\x18\x0f \x01(\x0b\x32\x14.buckler.v1.Platform\x12\x1e\n\x16policy_version_desired\x18\x1e \x01(\t\x12\x1e\n\x16policy_version_applied\x18\x1f \x01(\t\x12\x16\n\x0epolicy_refusal\x18  \x01(\t\x12\'\n\x05scans\x18! \x01(\x0b\x32\x18.buckler.v1.ScanStandingJ\x04\x08\x10\x10\x1eJ\x04\x08\"\x10)\"?\n\x0c\x44\x65vicePolicy\x12\x0c\n\x04\x65tag\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x10\n\x08\x64ocument\x18\x03 \x01(\x0c\"\xd9\x01\n\x0e\x43heckInRequest\x12(\n\x06status\x18\x01 \x01(\x0b\x32\x18.buckler.v1.DeviceStatus\x12\x1a\n\x12\x65ntitlement_serial\x18\x02 \x01(\x04\x12\x32\n\x0f\x63ommand_reports\x18\x03 \x03(\x0b\x32\x19.buckler.v1.CommandReport\x12\x1a\n\rcontact_nonce\x18\x04 \x01(\x0cH\x00\x88\x01\x01\x12\x13\n\x0bpolicy_etag\x18\n \x01(\tB\x10\n\x0e_contact_nonceJ\x04\x08\x05\x10\nJ\x04\x08\x0b\x10\x10\"\xbb\x02\n\x0f\x43heckInResponse\x12\x19\n\x11server_time_at_us\x18\x01 \x01(\x03\x12\x1b\n\x13\x65ntitlement_changed\x18\x02 \x01(\x08\x12\x1b\n\x13\x63heck_in_interval_s\x18\x03 \x01(\r\x12%\n\x08\x63ommands\x18\x04 \x03(\x0b\x32\x13.buckler.v1.Command\x12\x1d\n\x15\x63\x61ncelled_command_ids\x18\x05 \x03(\t\x12\x1b\n\x13\x61\x63\x63\x65pted_report_ids\x18\x06 \x03(\t\x12\x1a\n\x12next_contact_nonce\x18\x07 \x01(\x0c\x12(\n\x06policy\x18\n \x01(\x0b\x32\x18.buckler.v1.DevicePolicy\x12\x18\n\x10relies_on_stream\x18\x0b \x01(\x08J\x04\x08\x08\x10\tJ\x04\x08\t\x10\nJ\x04\x08\x0c\x10\x10\"\x7f\n\x0e\x43onnectRequest\x12\x30\n\theartbeat\x18\x01 \x01(\x0b\x32\x1b.buckler.v1.StreamHeartbeatH\x00\x12,\n\x07reports\x18\x02 \x01(\x0b\x32\x19.buckler.v1.StreamReportsH\x00\x42\x07\n\x05\x66rameJ\x04\x08\x03\x10\x10\"*\n\x0fStreamHeartbeat\x12\x17\n\x0freports_changes\x18\x01 \x01(\x08\"R\n\rStreamReports\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\r\x12\x32\n\x0f\x63ommand_reports\x18\x02 \x03(\x0b\x32\x19.buckler.v1.CommandReport\"\x88\x02\n\x0f\x43onnectResponse\x12,\n\x07welcome\x18\x01 \x01(\x0b\x32\x19.buckler.v1.StreamWelcomeH\x00\x12\x30\n\theartbeat\x18\x02 \x01(\x0b\x32\x1b.buckler.v1.StreamHeartbeatH\x00\x12.\n\x08\x63ommands\x18\x03 \x01(\x0b\x32\x1a.buckler.v1.StreamCommandsH\x00\x12(\n\x05nudge\x18\x04 \x01(\x0b\x32\x17.buckler.v1.StreamNudgeH\x00\x12,\n\x07goodbye\x18\x05 \x01(\x0b\x32\x19.buckler.v1.StreamGoodbyeH\x00\x42\x07\n\x05\x66rameJ\x04\x08\x06\x10\x10\"-\n\rStreamWelcome\x12\x1c\n\x14heartbeat_interval_s\x18\x01 \x01(\r\"\x8a\x01\n\x0eStreamCommands\x12%\n\x08\x63ommands\x18\x01 \x03(\x0b\x32\x13.buckler.v1.Command\x12\x1d\n\x15\x63\x61ncelled_command_ids\x18\x02 \x03(\t\x12\x15\n\ranswers_batch\x18\x03 \x01(\r\x12\x1b\n\x13\x61\x63\x63\x65pted_report_ids\x18\x04 \x03(\t\"\r\n\x0bStreamNudge\"O\n\rStreamGoodbye\x12\"\n\x03\x65nd\x18\x01 \x01(\x0e\x32\x15.buckler.v1.StreamEnd\x12\x1a\n\x12reconnect_within_s\x18\x02 \x01(\r\"3\n\x19RefreshEntitlementRequest\x12\x16\n\x0etrusted_serial\x18\x01 \x01(\x04\"\x9c\x01\n\x1aRefreshEntitlementResponse\x12\x32\n\x0b\x65ntitlement\x18\x01 \x01(\x0b\x32\x1d.buckler.v1.SignedEntitlement\x12\x19\n\x11server_time_at_us\x18\x03 \x01(\x03\x12)\n\x07key_set\x18\x04 \x01(\x0b\x32\x18.buckler.v1.SignedKeySetJ\x04\x08\x02\x10\x03\";\n\x18RotateCertificateRequest\x12\x1f\n\x17\x63\x65rtificate_request_der\x18\x01 \x01(\x0c\"T\n\x19RotateCertificateResponse\x12\x1e\n\x16\x64\x65vice_certificate_pem\x18\x01 \x01(\x0c\x12\x17\n\x0f\x61uthorities_pem\x18\x02 \x01(\x0c\"#\n\x11\x44\x65\x61\x63tivateRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x14\n\x12\x44\x65\x61\x63tivateResponse\"v\n\x07\x46inding\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x10\n\x08severity\x18\x03 \x01(\t\x12\x13\n\x0bmember_path\x18\x04 \x03(\t\x12\x13\n\x0bthreat_name\x18\x05 \x01(\t\x12\x0e\n\x06\x63redit\x18\x06 \x01(\t\"\xa5\x02\n\x08Incident\x12\x0c\n\x04uuid\x18\x01 \x01(\x0c\x12\x16\n\x0e\x64\x65tected_at_us\x18\x02 \x01(\x03\x12\x0c\n\x04path\x18\x03 \x01(\x0c\x12\x0e\n\x06sha256\x18\x04 \x01(\t\x12\x12\n\nsize_bytes\x18\x05 \x01(\x04\x12%\n\x08\x66indings\x18\x06 \x03(\x0b\x32\x13.buckler.v1.Finding\x12*\n\x06\x61\x63tion\x18\x07 \x01(\x0e\x32\x1a.buckler.v1.IncidentAction\x12\x15\n\raction_detail\x18\x08 \x01(\t\x12\x0e\n\x06origin\x18\t \x01(\t\x12\x0e\n\x06\x65ngine\x18\n \x01(\t\x12\x1a\n\x12signatures_version\x18\x0b \x01(\t\x12\x15\n\rquarantine_id\x18\x0c \x01(\tJ\x04\x08\r\x10\x1f\"\xad\x01\n\x13ReportEventsRequest\x12\'\n\tincidents\x18\x01 \x03(\x0b\x32\x14.buckler.v1.Incident\x12=\n\x07\x64ropped\x18\x02 \x03(\x0b\x32,.buckler.v1.ReportEventsRequest.DroppedEntry\x1a.\n\x0c\x44roppedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"^\n\x14ReportEventsResponse\x12\x16\n\x0e\x61\x63\x63\x65pted_uuids\x18\x01 \x03(\x0c\x12.\n\x08rejected\x18\x02 \x03(\x0b\x32\x1c.buckler.v1.RejectedIncident\"0\n\x10RejectedIncident\x12\x0c\n\x04uuid\x18\x01 \x01(\x0c\x12\x0e\n\x06reason\x18\x02 \x01(\t*\x84\x01\n\tStreamEnd\x12\x1a\n\x16STREAM_END_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTREAM_END_OLD\x10\x01\x12\x17\n\x13STREAM_END_REPLACED\x10\x02\x12\x17\n\x13STREAM_END_STOPPING\x10\x03\x12\x15\n\x11STREAM_END_SILENT\x10\x04*\xb4\x01\n\x0eIncidentAction\x12\x1f\n\x1bINCIDENT_ACTION_UNSPECIFIED\x10\x00\x12\x1c\n\x18INCIDENT_ACTION_REPORTED\x10\x01\x12\x1f\n\x1bINCIDENT_ACTION_QUARANTINED\x10\x02\x12%\n!INCIDENT_ACTION_QUARANTINE_FAILED\x10\x03\x12\x1b\n\x17INCIDENT_ACTION_BLOCKED\x10\x04\x32\xe4\x04\n\rDeviceService\x12\x42\n\x07\x43heckIn\x12\x1a.buckler.v1.CheckInRequest\x1a\x1b.buckler.v1.CheckInResponse\x12\x46\n\x07\x43onnect\x12\x1a.buckler.v1.ConnectRequest\x1a\x1b.buckler.v1.ConnectResponse(\x01\x30\x01\x12Q\n\x0cReportEvents\x12\x1f.buckler.v1.ReportEventsRequest\x1a .buckler.v1.ReportEventsResponse\x12\x63\n\x12RefreshEntitlement\x12%.buckler.v1.RefreshEntitlementRequest\x1a&.buckler.v1.RefreshEntitlementResponse\x12`\n\x11RotateCertificate\x12$.buckler.v1.RotateCertificateRequest\x1a%.buckler.v1.RotateCertificateResponse\x12`\n\x11UploadDiagnostics\x12$.buckler.v1.UploadDiagnosticsRequest\x1a%.buckler.v1.UploadDiagnosticsResponse\x12K\n\nDeactivate\x12\x1d.buckler.v1.DeactivateRequest\x1a\x1e.buckler.v1.DeactivateResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,10 +37,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_REPORTEVENTSREQUEST_DROPPEDENTRY']._loaded_options = None
   _globals['_REPORTEVENTSREQUEST_DROPPEDENTRY']._serialized_options = b'8\001'
-  _globals['_STREAMEND']._serialized_start=3440
-  _globals['_STREAMEND']._serialized_end=3572
-  _globals['_INCIDENTACTION']._serialized_start=3575
-  _globals['_INCIDENTACTION']._serialized_end=3755
+  _globals['_STREAMEND']._serialized_start=3491
+  _globals['_STREAMEND']._serialized_end=3623
+  _globals['_INCIDENTACTION']._serialized_start=3626
+  _globals['_INCIDENTACTION']._serialized_end=3806
   _globals['_HEALTHISSUE']._serialized_start=135
   _globals['_HEALTHISSUE']._serialized_end=179
   _globals['_SCANSTANDING']._serialized_start=181
@@ -52,47 +52,47 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHECKINREQUEST']._serialized_start=989
   _globals['_CHECKINREQUEST']._serialized_end=1206
   _globals['_CHECKINRESPONSE']._serialized_start=1209
-  _globals['_CHECKINRESPONSE']._serialized_end=1498
-  _globals['_CONNECTREQUEST']._serialized_start=1500
-  _globals['_CONNECTREQUEST']._serialized_end=1627
-  _globals['_STREAMHEARTBEAT']._serialized_start=1629
-  _globals['_STREAMHEARTBEAT']._serialized_end=1646
-  _globals['_STREAMREPORTS']._serialized_start=1648
-  _globals['_STREAMREPORTS']._serialized_end=1730
-  _globals['_CONNECTRESPONSE']._serialized_start=1733
-  _globals['_CONNECTRESPONSE']._serialized_end=1997
-  _globals['_STREAMWELCOME']._serialized_start=1999
-  _globals['_STREAMWELCOME']._serialized_end=2044
-  _globals['_STREAMCOMMANDS']._serialized_start=2047
-  _globals['_STREAMCOMMANDS']._serialized_end=2185
-  _globals['_STREAMNUDGE']._serialized_start=2187
-  _globals['_STREAMNUDGE']._serialized_end=2200
-  _globals['_STREAMGOODBYE']._serialized_start=2202
-  _globals['_STREAMGOODBYE']._serialized_end=2281
-  _globals['_REFRESHENTITLEMENTREQUEST']._serialized_start=2283
-  _globals['_REFRESHENTITLEMENTREQUEST']._serialized_end=2334
-  _globals['_REFRESHENTITLEMENTRESPONSE']._serialized_start=2337
-  _globals['_REFRESHENTITLEMENTRESPONSE']._serialized_end=2493
-  _globals['_ROTATECERTIFICATEREQUEST']._serialized_start=2495
-  _globals['_ROTATECERTIFICATEREQUEST']._serialized_end=2554
-  _globals['_ROTATECERTIFICATERESPONSE']._serialized_start=2556
-  _globals['_ROTATECERTIFICATERESPONSE']._serialized_end=2640
-  _globals['_DEACTIVATEREQUEST']._serialized_start=2642
-  _globals['_DEACTIVATEREQUEST']._serialized_end=2677
-  _globals['_DEACTIVATERESPONSE']._serialized_start=2679
-  _globals['_DEACTIVATERESPONSE']._serialized_end=2699
-  _globals['_FINDING']._serialized_start=2701
-  _globals['_FINDING']._serialized_end=2819
-  _globals['_INCIDENT']._serialized_start=2822
-  _globals['_INCIDENT']._serialized_end=3115
-  _globals['_REPORTEVENTSREQUEST']._serialized_start=3118
-  _globals['_REPORTEVENTSREQUEST']._serialized_end=3291
-  _globals['_REPORTEVENTSREQUEST_DROPPEDENTRY']._serialized_start=3245
-  _globals['_REPORTEVENTSREQUEST_DROPPEDENTRY']._serialized_end=3291
-  _globals['_REPORTEVENTSRESPONSE']._serialized_start=3293
-  _globals['_REPORTEVENTSRESPONSE']._serialized_end=3387
-  _globals['_REJECTEDINCIDENT']._serialized_start=3389
-  _globals['_REJECTEDINCIDENT']._serialized_end=3437
-  _globals['_DEVICESERVICE']._serialized_start=3758
-  _globals['_DEVICESERVICE']._serialized_end=4370
+  _globals['_CHECKINRESPONSE']._serialized_end=1524
+  _globals['_CONNECTREQUEST']._serialized_start=1526
+  _globals['_CONNECTREQUEST']._serialized_end=1653
+  _globals['_STREAMHEARTBEAT']._serialized_start=1655
+  _globals['_STREAMHEARTBEAT']._serialized_end=1697
+  _globals['_STREAMREPORTS']._serialized_start=1699
+  _globals['_STREAMREPORTS']._serialized_end=1781
+  _globals['_CONNECTRESPONSE']._serialized_start=1784
+  _globals['_CONNECTRESPONSE']._serialized_end=2048
+  _globals['_STREAMWELCOME']._serialized_start=2050
+  _globals['_STREAMWELCOME']._serialized_end=2095
+  _globals['_STREAMCOMMANDS']._serialized_start=2098
+  _globals['_STREAMCOMMANDS']._serialized_end=2236
+  _globals['_STREAMNUDGE']._serialized_start=2238
+  _globals['_STREAMNUDGE']._serialized_end=2251
+  _globals['_STREAMGOODBYE']._serialized_start=2253
+  _globals['_STREAMGOODBYE']._serialized_end=2332
+  _globals['_REFRESHENTITLEMENTREQUEST']._serialized_start=2334
+  _globals['_REFRESHENTITLEMENTREQUEST']._serialized_end=2385
+  _globals['_REFRESHENTITLEMENTRESPONSE']._serialized_start=2388
+  _globals['_REFRESHENTITLEMENTRESPONSE']._serialized_end=2544
+  _globals['_ROTATECERTIFICATEREQUEST']._serialized_start=2546
+  _globals['_ROTATECERTIFICATEREQUEST']._serialized_end=2605
+  _globals['_ROTATECERTIFICATERESPONSE']._serialized_start=2607
+  _globals['_ROTATECERTIFICATERESPONSE']._serialized_end=2691
+  _globals['_DEACTIVATEREQUEST']._serialized_start=2693
+  _globals['_DEACTIVATEREQUEST']._serialized_end=2728
+  _globals['_DEACTIVATERESPONSE']._serialized_start=2730
+  _globals['_DEACTIVATERESPONSE']._serialized_end=2750
+  _globals['_FINDING']._serialized_start=2752
+  _globals['_FINDING']._serialized_end=2870
+  _globals['_INCIDENT']._serialized_start=2873
+  _globals['_INCIDENT']._serialized_end=3166
+  _globals['_REPORTEVENTSREQUEST']._serialized_start=3169
+  _globals['_REPORTEVENTSREQUEST']._serialized_end=3342
+  _globals['_REPORTEVENTSREQUEST_DROPPEDENTRY']._serialized_start=3296
+  _globals['_REPORTEVENTSREQUEST_DROPPEDENTRY']._serialized_end=3342
+  _globals['_REPORTEVENTSRESPONSE']._serialized_start=3344
+  _globals['_REPORTEVENTSRESPONSE']._serialized_end=3438
+  _globals['_REJECTEDINCIDENT']._serialized_start=3440
+  _globals['_REJECTEDINCIDENT']._serialized_end=3488
+  _globals['_DEVICESERVICE']._serialized_start=3809
+  _globals['_DEVICESERVICE']._serialized_end=4421
 # @@protoc_insertion_point(module_scope)

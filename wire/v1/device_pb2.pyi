@@ -301,6 +301,7 @@ class CheckInResponse(_message.Message):
     ACCEPTED_REPORT_IDS_FIELD_NUMBER: _builtins.int
     NEXT_CONTACT_NONCE_FIELD_NUMBER: _builtins.int
     POLICY_FIELD_NUMBER: _builtins.int
+    RELIES_ON_STREAM_FIELD_NUMBER: _builtins.int
     server_time_at_us: _builtins.int
     entitlement_changed: _builtins.bool
     """True: something about this device's entitlement changed, ask RefreshEntitlement now."""
@@ -308,6 +309,10 @@ class CheckInResponse(_message.Message):
     next_contact_nonce: _builtins.bytes
     """To be kept durably before the next contact, and shown there: an image that was copied betrays itself by an old one.
     Empty: keep what there is.
+    """
+    relies_on_stream: _builtins.bool
+    """`check_in_interval_s` is that long only because the device's stream is open, see `StreamHeartbeat`: when that ends,
+    the device checks in within a minute.
     """
     @_builtins.property
     def commands(self) -> _containers.RepeatedCompositeFieldContainer[_command_pb2.Command]:
@@ -336,10 +341,11 @@ class CheckInResponse(_message.Message):
         accepted_report_ids: _abc.Iterable[_builtins.str] | None = ...,
         next_contact_nonce: _builtins.bytes = ...,
         policy: Global___DevicePolicy | None = ...,
+        relies_on_stream: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_report_ids", b"accepted_report_ids", "cancelled_command_ids", b"cancelled_command_ids", "check_in_interval_s", b"check_in_interval_s", "commands", b"commands", "entitlement_changed", b"entitlement_changed", "next_contact_nonce", b"next_contact_nonce", "policy", b"policy", "server_time_at_us", b"server_time_at_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_report_ids", b"accepted_report_ids", "cancelled_command_ids", b"cancelled_command_ids", "check_in_interval_s", b"check_in_interval_s", "commands", b"commands", "entitlement_changed", b"entitlement_changed", "next_contact_nonce", b"next_contact_nonce", "policy", b"policy", "relies_on_stream", b"relies_on_stream", "server_time_at_us", b"server_time_at_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -381,12 +387,19 @@ class StreamHeartbeat(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    REPORTS_CHANGES_FIELD_NUMBER: _builtins.int
+    reports_changes: _builtins.bool
+    """From the device: while this stream is open it checks in as soon as it has something new to say, so the server may ask
+    for check-ins at a slower pace.
+    """
     def __init__(
         self,
+        *,
+        reports_changes: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reports_changes", b"reports_changes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -11,16 +11,13 @@ from controlplane.cli.ctl.output import (
     OutputOption,
     reporting,
     say,
-    say_fields,
     say_json,
     wish_name,
 )
+from controlplane.cli.ctl.subscription_quotes import show_taken, take_quote
+from controlplane.cli.ctl.subscription_rows import SubscriptionArgument, show_row
 
 subscription = typer.Typer(no_args_is_help=True, help="What is paid for, and until when.")
-
-SubscriptionArgument = Annotated[
-    str, typer.Argument(metavar="[SUBSCRIPTION]", help="Id; left out: the only one there is.", show_default=False)
-]
 
 
 @subscription.command("show")
@@ -97,7 +94,6 @@ def renew_subscription(
         from controlplane.cli.ctl.connection import connected
         from controlplane.cli.ctl.moments import local
         from controlplane.cli.ctl.session import load_session
-        from controlplane.cli.ctl.subscription_changes import show_taken, take_quote
         from controlplane.cli.ctl.views import moment, subscription_row
         from wire.v1.subscription_pb2 import GetSubscriptionRequest, PreviewRequest, RenewRequest
         from wire.v1.subscription_pb2_grpc import SubscriptionServiceStub
@@ -122,41 +118,3 @@ def renew_subscription(
         if output is Output.TEXT:
             say("Renewed." if renewed.renewed else "This term had been added before; nothing was changed.")
         show_row({**row, "renewed": renewed.renewed}, output)
-
-
-def show_row(row: dict[str, Any], output: Output) -> None:
-    """A subscription, for people or for programs."""
-    from controlplane.cli.ctl.moments import local
-
-    if output is Output.JSON:
-        say_json(row)
-        return
-    changes = f", until {local(row['access_until'])}" if row["access_until"] else ""
-    say_fields(
-        {
-            "subscription": row["subscription_id"],
-            "plan": f"{row['plan_name']} ({row['plan_id']}, {row['term']})",
-            "seats": f"{row['seats_taken']} of {row['seats']} taken",
-            "access": f"{row['access']} ({row['access_reason']}){changes}",
-            "billing": row["billing"].replace("_", " "),
-            "renewal": row["renewal"].replace("_", " "),
-            "period": f"{local(row['period_start'])} to {local(row['period_end'])}",
-            **_ahead(row),
-        }
-    )
-
-
-def _ahead(row: dict[str, Any]) -> dict[str, str]:
-    """What comes, as far as there is something to say."""
-    from controlplane.cli.ctl.moments import local
-
-    fields = {}
-    if row["next_charge"]:
-        fields["next charge"] = f"{row['next_charge']['text']} on {local(row['period_end'])}"
-    if row["pending_plan_id"]:
-        fields["changes to"] = f"{row['pending_plan_id']}, {row['pending_term']} on {local(row['period_end'])}"
-    if row["open_invoice_id"]:
-        fields["open invoice"] = f"{row['open_invoice_id']} (bucklerctl invoice pay {row['open_invoice_id']})"
-    if row["cancelled_at"]:
-        fields["cancelled"] = local(row["cancelled_at"])
-    return fields

@@ -72,11 +72,14 @@ def configure_logs() -> None:
 def _explained(error: Exception) -> Refusal:
     from sqlalchemy.exc import DBAPIError
 
-    if isinstance(error, DBAPIError):
+    from controlplane.storage.outages import DatabaseUnavailableError
+
+    if isinstance(error, DBAPIError | DatabaseUnavailableError):
+        why = type(error.orig).__name__ if isinstance(error, DBAPIError) else str(error)
         return Refusal(
             Kind.UNAVAILABLE,
             "DATABASE_UNAVAILABLE",
-            f"the database did not do what it was asked ({type(error.orig).__name__})",
+            f"the database did not do what it was asked ({why})",
             "Check that it runs, has room on its disk and accepts this user; then: buckler-server doctor",
         )
     if not isinstance(error, OSError):

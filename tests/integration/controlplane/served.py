@@ -1,6 +1,9 @@
 """A whole control plane on loopback: an installation, both ports, TLS and mutual TLS, a clock that tests move."""
 
 import asyncio
+import atexit
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -124,6 +127,35 @@ def detail_of(error: grpc.aio.AioRpcError) -> common_pb2.ErrorDetail:
     raise AssertionError(f"no detail in {error}")
 
 
+#: An installation on SQLite and its customer, made once a process: making one takes longer than most tests of it.
+_made: list[tuple[DataDir, Customer]] = []
+
+
+async def _customer_of_a_copy(data_dir: DataDir) -> Customer:
+    if not _made:
+        folder = Path(tempfile.mkdtemp(prefix="buckler-installed-"))
+        atexit.register(shutil.rmtree, folder)
+        template = DataDir(folder / "server")
+        _made.append((template, await _install(template, None)))
+    template, customer = _made[0]
+    shutil.copytree(template.path, data_dir.path)
+    return customer
+
+
+async def _install(data_dir: DataDir, database_url: str | None) -> Customer:
+    installed = await initialise(
+        data_dir,
+        hostnames=[],
+        database_url=database_url,
+        first_customer=FirstCustomer(
+            "Some household", "anna@example.com", PASSWORD, "home-3", Term.YEARLY, sandbox=True
+        ),
+        randomness=SystemRandomness(),
+    )
+    assert installed.customer is not None
+    return installed.customer
+
+
 @asynccontextmanager
 async def served_control_plane(
     folder: Path,
@@ -143,20 +175,11 @@ async def served_control_plane(
         streams: Other times and limits than usual.
     """
     data_dir = DataDir(folder / "server")
-    installed = await initialise(
-        data_dir,
-        hostnames=[],
-        database_url=database_url,
-        first_customer=FirstCustomer(
-            "Some household", "anna@example.com", PASSWORD, "home-3", Term.YEARLY, sandbox=True
-        ),
-        randomness=SystemRandomness(),
-    )
-    assert installed.customer is not None
+    customer = await _customer_of_a_copy(data_dir) if database_url is None else await _install(data_dir, database_url)
     with data_dir.settings.open("a", encoding="utf-8") as file:
         file.write(settings)
     config = read_config(data_dir.path, environment or {})
-    async with replica(config, installed.customer, streams or StreamSettings()) as served:
+    async with replica(config, customer, streams or StreamSettings()) as served:
         yield served
 
 

@@ -71,7 +71,12 @@ async def test_a_policy_from_the_file_to_the_device_and_away_again(served: Serve
     assert "running at 1%" in await ctl.text("policy", "list")
 
     assert "site=berlin" not in await ctl.text("device", "label", "remove", device_id, "site=berlin")
+    stream = device.calls.Connect()
+    welcome = await stream.read()
     assert "baseline is removed" in await ctl.text("policy", "remove", "baseline", "--reason", "over")
+    for frame, kind in ((welcome, "welcome"), (await stream.read(), "nudge")):
+        assert isinstance(frame, device_pb2.ConnectResponse)
+        assert frame.WhichOneof("frame") == kind, "who is connected hears of it at once"
     gone = await check_in(device, told.etag, told.version)
     assert (gone.HasField("policy"), gone.policy.etag) == (True, "")
     file.write_text("[schedule]\nfast = 'off'\n")

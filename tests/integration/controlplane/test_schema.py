@@ -1,5 +1,5 @@
-import importlib
-import pkgutil
+import re
+from typing import Any
 
 import pytest
 from alembic import command
@@ -7,29 +7,33 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 
-import controlplane
 from controlplane.runtime.refusal import Refusal
 from controlplane.serving import check_schema
 from controlplane.storage.database import Database
 from controlplane.storage.metadata import metadata
 from controlplane.storage.schema import _config, current_revision, newest_revision, upgrade
+from tests.fakes.every_table import load_every_table
 
 
-def _load_all_tables() -> None:
-    for room in pkgutil.iter_modules(controlplane.__path__, "controlplane."):
-        if room.ispkg:
-            names = {module.name for module in pkgutil.iter_modules(importlib.import_module(room.name).__path__)}
-            if "tables" in names:
-                importlib.import_module(f"{room.name}.tables")
+def _is_no_partition(name: str | None, kind: str, _parents: object) -> bool:
+    return kind != "table" or re.fullmatch(r".*_p\d\d", name or "") is None
 
 
 def _differences(connection: Connection) -> list[object]:
-    context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": False})
-    return list(compare_metadata(context, metadata))
+    opts = {"compare_type": True, "compare_server_default": False, "include_name": _is_no_partition}
+    context = MigrationContext.configure(connection, opts=opts)
+    # A reference to a partitioned table is kept by PostgreSQL as one to each partition besides.
+    return [change for change in compare_metadata(context, metadata) if not _refers_to_partition(change)]
+
+
+def _refers_to_partition(change: Any) -> bool:
+    if change[0] != "remove_fk":
+        return False
+    return all(re.search(r"_p\d\d\.", element.target_fullname) for element in change[1].elements)
 
 
 async def test_migrations_build_exactly_the_schema_that_the_code_describes(database: Database) -> None:
-    _load_all_tables()
+    load_every_table()
     async with database.reading() as connection:
         assert await connection.run_sync(_differences) == []
 

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -122,7 +123,17 @@ def test_the_password_of_the_bus_may_come_from_the_environment_and_is_not_shown(
     assert "swordfish" not in repr(bus)
 
 
-@pytest.mark.parametrize("text", [NATS, '[bus]\nkind = "postgresql"\n'])
+def test_only_nats_can_buffer_and_periods_have_a_floor(tmp_path: Path) -> None:
+    text = settings_text(None) + '\n[bus]\nkind = "nats"\nurl = "nats://x"\nbuffer_detections = true\n'
+    config = read_config(write(tmp_path, text + "[retention]\ncommands = 30\n"), {})
+    assert config.bus.buffer_detections
+    assert config.periods["commands"] == timedelta(days=30)
+    with pytest.raises(Refusal) as refused:
+        read_config(write(tmp_path, text + "[retention]\ncommands = 29\n"), {})
+    assert refused.value.reason == "RETENTION_INVALID"
+
+
+@pytest.mark.parametrize("text", [NATS, '[bus]\nkind = "postgresql"\n', "[bus]\nbuffer_detections = true\n"])
 def test_a_bus_that_cannot_work_stops_the_server(tmp_path: Path, text: str) -> None:
     with pytest.raises(Refusal) as refused:
         read_config(write(tmp_path, settings_text(None) + "\n" + text), {})

@@ -26,7 +26,7 @@ class Database:
 def monitor_of(database: Database, clock: FakeClock) -> Monitor:
     connections = Connections(StreamSettings(), clock, SeededRandomness())
     connections.hint("org_1", "dev_1")
-    figures = ServerFigures(connections, MemoryBus(), lambda: PoolUse(in_use=2, idle=8))
+    figures = ServerFigures(connections, MemoryBus(), lambda: 5, lambda: PoolUse(in_use=2, idle=8))
     return Monitor(figures, database.backlog, clock)
 
 
@@ -40,6 +40,7 @@ async def test_the_figures_are_those_of_this_moment() -> None:
         "buckler_streams 0.0",
         'buckler_hints_total{outcome="missed"} 1.0',
         'buckler_database_connections{state="in_use"} 2.0',
+        "buckler_check_ins_remembered_total 5.0",
         "buckler_job_lag_seconds 7.5",
         'buckler_commands_open{state="pending"} 3.0',
     ):

@@ -22,4 +22,5 @@ def upgrade() -> None:
         sa.Column("code", sa.Text, nullable=False),
         sa.Column("message", sa.Text, nullable=False),
         sa.Column("quarantine_id", sa.Text, nullable=False),
+        sa.Index("ix_detection_outcomes_oldest", "org_id", "at"),
     )

@@ -1,14 +1,10 @@
 """A server process that dies at a chosen step of a payment or a refund, and one that comes after it.
 
-    python -m tests.integration.controlplane.billing.dying_process DATABASE BANK ACTION ORG SUBJECT [STEP]
-
 A step is `call:before`, `call:after`, `commit:N:before` or `commit:N:after`; without one the process lives on.
 """
 
-import asyncio
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -81,7 +77,3 @@ async def main(database_url: str, bank: str, action: str, org_id: str, subject: 
     else:
         await world.advance(timedelta(hours=2))
     await database.close()
-
-
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))

@@ -1,8 +1,6 @@
 """`kill -9` at every step of a payment and a refund: after the next start one charge, one invoice, books in order."""
 
-import asyncio
 import signal
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -12,9 +10,9 @@ from controlplane.billing.model import CreditReason, InvoiceState
 from controlplane.billing.refunds import RefundState
 from tests.fakes.billing import EVERYTHING, BillingWorld
 from tests.fakes.payment_provider.server import serving
+from tests.integration.controlplane.billing.dying_process import main
+from tests.integration.controlplane.mortals import lived
 
-PROGRAM = (sys.executable, "-m", "tests.integration.controlplane.billing.dying_process")
-PATIENCE_S = 50.0
 STEPS_OF_A_PAYMENT = (
     "commit:1:before",
     "commit:1:after",
@@ -33,11 +31,9 @@ def bank_address(world: BillingWorld) -> Iterator[str]:
 
 
 async def _run(*arguments: str) -> int:
-    process = await asyncio.create_subprocess_exec(*PROGRAM, *arguments, stderr=asyncio.subprocess.PIPE)
-    _, stderr = await asyncio.wait_for(process.communicate(), PATIENCE_S)
-    assert process.returncode is not None
-    assert process.returncode in {0, -signal.SIGKILL}, stderr.decode()
-    return process.returncode
+    ended = await lived(main, *arguments)
+    assert ended in {0, -signal.SIGKILL}
+    return ended
 
 
 @pytest.mark.parametrize("step", STEPS_OF_A_PAYMENT)

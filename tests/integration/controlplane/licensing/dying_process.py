@@ -1,14 +1,10 @@
 """A server process that dies at a chosen step of an activation.
 
-    python -m tests.integration.controlplane.licensing.dying_process DATABASE FOLDER KEY CSR STEP
-
 A step is `sign:before`, `sign:after`, `commit:N:before` or `commit:N:after`.
 """
 
-import asyncio
 import os
 import signal
-import sys
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
@@ -48,13 +44,10 @@ class DyingSigner:
         return self._real.key_set()
 
 
-async def _activate(url: str, folder: Path, raw_key: str, request: bytes, step: str) -> None:
-    signer = EntitlementKeys.load(folder)
-    own = folder / "dying"
+async def activate(url: str, folder: str, raw_key: str, request_hex: str, step: str) -> None:
+    """Activate one device with the keys in `folder`."""
+    signer = EntitlementKeys.load(Path(folder))
+    own = Path(folder) / "dying"
     own.mkdir(mode=0o700)
     world = World(DyingDatabase(url, step), own, signer=FailingSigner(DyingSigner(signer, step)))
-    await world.licensing.activate(Activation(raw_key, request, "pc", LINUX, ONE_IMAGE))
-
-
-if __name__ == "__main__":
-    asyncio.run(_activate(sys.argv[1], Path(sys.argv[2]), sys.argv[3], bytes.fromhex(sys.argv[4]), sys.argv[5]))
+    await world.licensing.activate(Activation(raw_key, bytes.fromhex(request_hex), "pc", LINUX, ONE_IMAGE))

@@ -1,8 +1,6 @@
 """`kill -9` at every step of an activation: one seat and one statement after the restart."""
 
-import asyncio
 import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,9 +10,10 @@ from controlplane.licensing.tables import activation_key_uses, entitlements, sea
 from controlplane.storage.database import Database
 from tests.fakes.certificate_requests import DeviceKey
 from tests.fakes.world import Customer, World, activation
+from tests.integration.controlplane.licensing.dying_process import activate
+from tests.integration.controlplane.mortals import lived
 from wire.entitlement_codec import decode_claims
 
-PATIENCE_S = 60.0
 #: Nothing is promised before the first commit.
 NOTHING_YET = "commit:1:before"
 STEPS = (NOTHING_YET, "commit:1:after", "sign:before", "sign:after", "commit:2:before", "commit:2:after")
@@ -26,17 +25,9 @@ async def world(database: Database, tmp_path: Path) -> World:
 
 
 async def _die(world: World, customer: Customer, device_key: DeviceKey, step: str) -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.integration.controlplane.licensing.dying_process",
-        world.database.url,
-        str(world.folder),
-        customer.raw_key,
-        device_key.certificate_request().hex(),
-        step,
-    )
-    assert await asyncio.wait_for(process.wait(), PATIENCE_S) == -signal.SIGKILL
+    request = device_key.certificate_request().hex()
+    ended = await lived(activate, world.database.url, str(world.folder), customer.raw_key, request, step)
+    assert ended == -signal.SIGKILL
 
 
 async def _counts(world: World) -> tuple[int, ...]:

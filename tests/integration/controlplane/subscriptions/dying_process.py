@@ -1,12 +1,8 @@
 """A server process that dies at a chosen step of taking a quote, and one that comes after it.
 
-    python -m tests.integration.controlplane.subscriptions.dying_process DATABASE BANK ORG QUOTE HOURS [STEP]
-
 Zero hours: take the quote; otherwise do everything that was left undone within so many. Steps are those of billing.
 """
 
-import asyncio
-import sys
 from datetime import timedelta
 
 from controlplane.runtime.randomness import SystemRandomness
@@ -23,7 +19,3 @@ async def main(database_url: str, bank: str, org_id: str, quote_id: str, hours: 
     else:
         await world.quotes.apply(org_id, quote_id, f"take-{quote_id}")
     await database.close()
-
-
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))

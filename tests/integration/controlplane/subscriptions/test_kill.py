@@ -1,8 +1,6 @@
 """`kill -9` at every step of taking a quote: what the customer has afterwards is what they paid for, once."""
 
-import asyncio
 import signal
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -11,9 +9,9 @@ from controlplane.billing.model import InvoiceState
 from controlplane.subscriptions.model import Subscription
 from tests.fakes.lives import LARGE, SMALL, LivesWorld
 from tests.fakes.payment_provider.server import serving
+from tests.integration.controlplane.mortals import lived
+from tests.integration.controlplane.subscriptions.dying_process import main
 
-PROGRAM = (sys.executable, "-m", "tests.integration.controlplane.subscriptions.dying_process")
-PATIENCE_S = 50.0
 #: The quote is taken and its invoice written; the payment is written down; the money moves; the plan changes.
 STEPS = (
     "commit:1:before",
@@ -36,11 +34,9 @@ def bank_address(world: LivesWorld) -> Iterator[str]:
 
 
 async def _run(*arguments: str) -> int:
-    process = await asyncio.create_subprocess_exec(*PROGRAM, *arguments, stderr=asyncio.subprocess.PIPE)
-    _, stderr = await asyncio.wait_for(process.communicate(), PATIENCE_S)
-    assert process.returncode is not None
-    assert process.returncode in {0, -signal.SIGKILL}, stderr.decode()
-    return process.returncode
+    ended = await lived(main, *arguments)
+    assert ended in {0, -signal.SIGKILL}
+    return ended
 
 
 async def _assert_has_what_was_paid(world: LivesWorld, customer: Subscription) -> bool:

@@ -8,7 +8,7 @@ from agent.control.device_report import status_to_wire
 from agent.domain.scan_age import OVERDUE_DAYS, ScanAge
 from agent.domain.schedule import ScanKind, Schedule
 from agent.scanner.scheduled.settings import ScheduleSettings
-from controlplane.devices.rpc import read_report
+from controlplane.devices.reading import read_report
 from tests.fakes.clock import SOME_MONDAY
 from tests.fakes.device import REPORT
 

@@ -1,6 +1,7 @@
 """Commands from the wish of a person to the answer of a device."""
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,7 +13,11 @@ from controlplane.licensing.service import Activated
 from controlplane.runtime.paging import Page
 from controlplane.runtime.principal import PersonPrincipal, Role
 from controlplane.runtime.refusal import Refusal
+from controlplane.storage.news import News
 from tests.fakes.world import Customer, World, principal_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 QUICK = {"what": "quick"}
 
@@ -186,13 +191,16 @@ async def test_each_kind_is_for_its_roles(world: World, role: Role, name: str) -
     assert refused.value.reason == "ROLE_MISSING"
 
 
-async def test_a_device_that_is_connected_is_nudged(world: World) -> None:
-    customer, device, command_id = await asked(world)
-    me = (customer.org_id, device.device.device_id)
-    assert world.nudges.devices == [me]
+async def test_a_command_and_its_end_are_news_for_its_device(world: World) -> None:
+    customer, device, first_id = await asked(world)
+    mine = {News(customer.org_id, device.device.device_id): True}
+    heard: list[Mapping[News, bool]] = []
+    world.database.listen(heard.append)
     await world.commands.exchange(principal_of(device), [])
-    await world.commands.cancel(customer.org_id, command_id)
-    assert world.nudges.devices == [me, me]
+    assert heard == []
+    await world.commands.cancel(customer.org_id, first_id)
+    await world.commands.request(customer.person, device.device.device_id, wish("wish-0002"))
+    assert heard == [mine, mine]
 
 
 def test_kinds_and_arguments_are_read_strictly() -> None:

@@ -2,7 +2,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from controlplane.detections.rpc import MAX_FINDINGS, MAX_PATH_BYTES, DetectionRpc, read_incident
+from controlplane.detections.reading import MAX_FINDINGS, MAX_PATH_BYTES, read_incident
+from controlplane.detections.rpc import DetectionRpc
 from controlplane.runtime.refusal import Refusal
 from tests.fakes.world import World, principal_of
 from wire.v1 import common_pb2, device_pb2, fleet_pb2

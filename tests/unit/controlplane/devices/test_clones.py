@@ -1,14 +1,20 @@
 """Two machines that call as one device."""
 
+from pathlib import Path
+
 import pytest
 
+from controlplane.devices.freshness import WRITE_EVERY
 from controlplane.devices.model import DeviceReport, ProtectionState, ScanStanding
 from controlplane.devices.nonces import NONCE_BYTES
+from controlplane.devices.quiet import Said
 from controlplane.licensing.ports import NoticeKind
 from controlplane.runtime.principal import DevicePrincipal
 from controlplane.runtime.randomness import SystemRandomness, new_id
 from controlplane.runtime.refusal import Refusal
+from controlplane.storage.database import Database
 from tests.fakes.clock import SOME_MONDAY
+from tests.fakes.migrated import migrated_sqlite
 from tests.fakes.world import Customer, World, principal_of
 from tests.unit.controlplane.commands.test_service import wish
 from tests.unit.controlplane.detections.test_incidents import found
@@ -133,10 +139,50 @@ async def test_contacts_that_a_crash_forgot_take_nobody_for_two(world: World) ->
     await _contact(world, device, nonce)
 
 
+async def test_a_copy_that_calls_another_server_is_found_although_both_answer_from_memory(tmp_path: Path) -> None:
+    url = await migrated_sqlite(tmp_path / "two.db")
+    databases = [Database(url), Database(url)]
+    here, there = servers = [_server(each, tmp_path / str(number)) for number, each in enumerate(databases)]
+    there.check_ins._nonces = there.remembered._nonces = here.remembered._nonces
+    device = principal_of(await here.activate(await here.customer()))
+    image = await _remembering(here, device, b"")
+    image = await _remembering(here, device, image)
+    mine, theirs, refused = image, image, 0
+    for _ in range(4):
+        for server in servers:
+            await server.news.look()
+        try:
+            mine = await _remembering(here, device, mine)
+            await here.freshness.write()
+            theirs = await _remembering(there, device, theirs)
+            await there.freshness.write()
+        except Refusal:
+            refused += 1
+    assert refused >= 2
+    assert here.notices.kinds + there.notices.kinds == [NoticeKind.DEVICE_CLONED]
+    for each in databases:
+        await each.close()
+
+
+def _server(database: Database, folder: Path) -> World:
+    folder.mkdir(mode=0o700)
+    return World(database, folder, write_every=WRITE_EVERY)
+
+
+async def _remembering(world: World, device: DevicePrincipal, nonce: bytes) -> bytes:
+    """A check-in, from memory if that is possible."""
+    said = Said(b"", 1, ())
+    again = await world.remembered.again(device, said, lambda: REPORT, nonce)
+    if again is not None:
+        return again.next_nonce
+    with world.remembered.looking(device) as look:
+        checked_in = await world.check_ins.take(device, REPORT, 1, nonce)
+        world.remembered.remember(look, checked_in, said, REPORT)
+    return checked_in.next_nonce
+
+
 def _another_server(world: World) -> World:
     """Another server on the same database, which keeps what it hears to itself."""
-    from controlplane.devices.freshness import WRITE_EVERY
-
     folder = world.folder / new_id(SystemRandomness(), "other")
     folder.mkdir(mode=0o700)
     other = World(world.database, folder, write_every=WRITE_EVERY)

@@ -4,10 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controlplane.devices.connections import Connections, Lifetime, StreamEnd, StreamSettings, admission
+from controlplane.devices.connections import (
+    TOLD_AT_ONCE,
+    Connections,
+    Lifetime,
+    StreamEnd,
+    StreamSettings,
+    admission,
+)
 from controlplane.runtime.principal import DevicePrincipal
 from controlplane.runtime.rate_limit import Bucket, Rate
 from controlplane.runtime.refusal import Refusal
+from controlplane.storage.news import EVERYONE
 from tests.fakes.clock import FakeClock
 from tests.fakes.randomness import SeededRandomness
 
@@ -65,10 +73,11 @@ def test_the_newest_stream_of_a_device_takes_the_place_of_the_older_one() -> Non
 
 def test_a_server_that_stops_ends_every_stream_and_admits_no_other() -> None:
     opened = connections()
-    only = opened.open(device(1))
+    only, woken = opened.open(device(1)), list[bool]()
+    only.waker = lambda: woken.append(True)
     opened.stop()
     assert only.ending is StreamEnd.STOPPING
-    assert only.wake.is_set()
+    assert woken
     assert refusal_of(opened, 2) == "SERVER_STOPPING"
 
 
@@ -82,3 +91,18 @@ def test_a_stream_is_over_exactly_when_there_is_nothing_left_to_wait_for(
     if over is None:
         assert lifetime.look_again_in(now, heard_at) >= 0
         assert now < heard_at + silence_s + 1e-6
+
+
+def test_news_for_everyone_reach_those_who_are_connected_one_after_the_other() -> None:
+    opened = connections(StreamSettings())
+    many = [opened.open(device(number)) for number in range(TOLD_AT_ONCE + 5)]
+    other = opened.open(DevicePrincipal("dev_1", "org_2", b"key"))
+    opened.hint("org_1", EVERYONE)
+    assert not any(each.hinted for each in many)
+    assert opened.tell_some()
+    assert sum(each.hinted for each in many) == TOLD_AT_ONCE
+    gone = next(each for each in many if not each.hinted)
+    opened.close(gone)
+    assert not opened.tell_some()
+    assert [each for each in many if not each.hinted] == [gone]
+    assert not other.hinted

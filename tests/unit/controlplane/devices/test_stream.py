@@ -47,12 +47,14 @@ class Stream:
         self.said: list[ConnectResponse] = []
         self.revoked = False
         self.reads = True
+        self.remembered, self.notes = True, 0
         self._frames: asyncio.Queue[ConnectRequest | None] = asyncio.Queue()
         settings = settings or StreamSettings()
         clock = FakeClock(SOME_MONDAY)
         self.connections = Connections(settings, clock, SeededRandomness())
         self._streams = DeviceStreams(
             check=self._check,
+            seen=self._seen,
             commands=self.desk,
             connections=self.connections,
             settings=settings,
@@ -62,6 +64,11 @@ class Stream:
     async def _check(self, principal: DevicePrincipal) -> None:
         if self.revoked:
             raise device_revoked()
+
+    async def _seen(self, principal: DevicePrincipal) -> bool:
+        assert principal == ME
+        self.notes += 1
+        return self.remembered
 
     async def _say(self, frame: ConnectResponse) -> None:
         if self.reads:
@@ -78,7 +85,8 @@ class Stream:
             self._frames.put_nowait(frame)
 
     async def serve(self) -> None:
-        await self._streams.serve(ME, self._untrusted_frames(), self._say)
+        async with self._streams.running():
+            await self._streams.serve(ME, self._untrusted_frames(), self._say)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -114,6 +122,50 @@ async def test_a_hint_becomes_the_command_itself_or_the_advice_to_check_in() -> 
         stream.connections.hint("org_1", "dev_1")
         await until(lambda: stream.kinds[-1] == "commands")
     assert stream.kinds == ["welcome", "nudge", "commands"], "hints that come together are one"
+
+
+async def test_news_that_a_device_may_not_be_in_contact_any_more_end_its_stream() -> None:
+    stream = Stream()
+
+    async def revoke() -> None:
+        await until(lambda: bool(stream.said))
+        stream.revoked = True
+        stream.connections.hint("org_1", "dev_1")
+
+    with pytest.raises(Refusal) as refused:
+        await asyncio.gather(stream.serve(), revoke())
+    assert refused.value.reason == "DEVICE_REVOKED"
+
+
+RELIABLE = ConnectRequest(heartbeat=StreamHeartbeat(reports_changes=True))
+
+
+@pytest.mark.parametrize("remembered", [True, False])
+async def test_heartbeats_take_the_place_of_check_ins_as_long_as_nothing_is_new(*, remembered: bool) -> None:
+    stream = Stream(StreamSettings(seen_every_s=0.0))
+    stream.remembered = remembered
+    async with stream.open():
+        stream.send(HEARTBEAT)
+        await until(lambda: len(stream.said) == 2)
+        assert not stream.connections.rely_on(ME)
+        stream.send(RELIABLE)
+        await until(lambda: len(stream.said) == 3)
+        assert stream.notes == 0
+        assert stream.connections.rely_on(ME)
+        stream.send(RELIABLE)
+        await until(lambda: len(stream.said) == (4 if remembered else 5))
+        stream.send(RELIABLE)
+        await until(lambda: stream.kinds.count("heartbeat") == 4)
+    assert ("nudge" in stream.kinds) == (not remembered)
+    assert stream.notes == (2 if remembered else 1)
+
+
+async def test_a_device_that_opens_a_second_stream_is_asked_to_check_in() -> None:
+    stream = Stream()
+    async with stream.open():
+        stream.connections.open(ME)
+        await until(lambda: stream.kinds[-1] == "goodbye")
+    assert stream.connections._open[ME.org_id, ME.device_id].hinted
 
 
 async def test_reports_are_taken_and_their_answer_names_the_batch() -> None:

@@ -7,7 +7,7 @@ from controlplane.subscriptions.service import SubscriptionService, Subscription
 
 
 class TermsReader:
-    """Asks the subscriptions capability.
+    """Asks the subscriptions capability: what licensing knows of what is sold.
 
     Args:
         subscriptions: Derives access.
@@ -19,17 +19,7 @@ class TermsReader:
     async def of(
         self, connection: AsyncConnection, *, org_id: str, subscription_id: str, platform_os: str = ""
     ) -> SubscriptionTerms:
-        """Terms of a subscription at this instant.
-
-        Args:
-            connection: A reading one, or that of a unit of work.
-            org_id: The tenant.
-            subscription_id: Empty: the only one there is.
-            platform_os: Whose features; empty: none are asked for.
-
-        Raises:
-            Refusal: As the subscriptions capability says it.
-        """
+        """As `controlplane.licensing.ports.Terms`."""
         state = await self._subscriptions.get(connection, org_id=org_id, subscription_id=subscription_id)
         return _terms(state, platform_os)
 

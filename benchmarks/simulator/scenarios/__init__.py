@@ -1,0 +1,1 @@
+"""The scenarios: each is an expected block and a short script."""
