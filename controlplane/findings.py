@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
 
 from controlplane.accounts.audit import AuditLog
 from controlplane.accounts.ports import Sealer
+from controlplane.commands.model import Command, CommandState
 from controlplane.detections.incident_rpc import IncidentRpc
 from controlplane.detections.incidents import Incidents
+from controlplane.detections.model import EndedOrder
 from controlplane.detections.outcomes import DetectionOutcomes
 from controlplane.detections.ports import Outlet
 from controlplane.detections.service import DetectionService
@@ -35,6 +37,30 @@ from wire.v1.incident_pb2_grpc import add_IncidentServiceServicer_to_server
 from wire.v1.webhook_pb2_grpc import add_WebhookServiceServicer_to_server
 
 
+class CommandOutcomes:
+    """Tells detections of commands that ended; implements `commands.ports.CommandWatch`."""
+
+    def __init__(self, outcomes: DetectionOutcomes) -> None:
+        self._outcomes = outcomes
+
+    async def ended(self, uow: UnitOfWork, command: Command, now: datetime) -> None:
+        """See `commands.ports.CommandWatch`."""
+        order = EndedOrder(
+            org_id=command.org_id,
+            device_id=command.device_id,
+            command_id=command.command_id,
+            kind=command.kind,
+            arguments=command.arguments,
+            requester=command.requester,
+            succeeded=command.state is CommandState.SUCCEEDED,
+            code=command.code,
+            message=command.message,
+            result=command.result,
+            ended_at=command.finished_at or now,
+        )
+        await self._outcomes.ended(uow, order)
+
+
 @dataclass(frozen=True, slots=True)
 class Findings:
     """What devices found, what people make of it, whom it is told, and who is not waited for; built."""
@@ -42,7 +68,7 @@ class Findings:
     detections: DetectionService
     incidents: Incidents
     webhooks: WebhookService
-    outcomes: DetectionOutcomes
+    outcomes: CommandOutcomes
     expiry: HostExpiry
 
     def services(self) -> Sequence[Register]:
@@ -130,7 +156,7 @@ def build_findings(ground: WatchGround, sender: Sender | None = None) -> Finding
         database=ground.database, registry=ground.registry, incidents=incidents, audit=ground.audit, clock=ground.clock
     )
     expiry = HostExpiry(database=ground.database, standings=ground.standings, audit=ground.audit, clock=ground.clock)
-    return Findings(detections, incidents, webhooks, DetectionOutcomes(threats), expiry)
+    return Findings(detections, incidents, webhooks, CommandOutcomes(DetectionOutcomes(threats)), expiry)
 
 
 def build_watch(

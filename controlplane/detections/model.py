@@ -51,6 +51,23 @@ class ReportedIncident:
 
 
 @dataclass(frozen=True, slots=True)
+class EndedOrder:
+    """Something that a person had a device do, at its end; field for field what the command says."""
+
+    org_id: str
+    device_id: str
+    command_id: str
+    kind: str
+    arguments: Mapping[str, str]
+    requester: str
+    succeeded: bool
+    code: str
+    message: str
+    result: Mapping[str, str]
+    ended_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class DetectionOutcome:
     """The last thing that came of it.
 

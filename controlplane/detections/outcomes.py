@@ -1,14 +1,12 @@
 """What became of detections that people had devices do something about; kept longer than the commands."""
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
 from typing import Final
 
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from controlplane.commands.model import Command, CommandState
-from controlplane.detections.model import DetectionOutcome
+from controlplane.detections.model import DetectionOutcome, EndedOrder
 from controlplane.detections.tables import detection_outcomes, detections
 from controlplane.devices.threats import ActiveThreats
 from controlplane.storage.database import UnitOfWork
@@ -19,7 +17,7 @@ _DONE: Final = {"quarantine": "quarantined", "restore": "restored", "delete": "d
 
 
 class DetectionOutcomes:
-    """Hears of commands that ended; implements `commands.ports.CommandWatch`.
+    """Hears of orders that ended.
 
     Args:
         threats: A file that was taken is no active threat.
@@ -28,29 +26,29 @@ class DetectionOutcomes:
     def __init__(self, threats: ActiveThreats) -> None:
         self._threats = threats
 
-    async def ended(self, uow: UnitOfWork, command: Command, now: datetime) -> None:
-        """See `commands.ports.CommandWatch`."""
-        if command.kind not in _DONE:
+    async def ended(self, uow: UnitOfWork, order: EndedOrder) -> None:
+        """An order ended, in the transaction that ends it; orders that are about no detection are passed over."""
+        if order.kind not in _DONE:
             return
-        found = await _subject_of(uow.connection, command)
+        found = await _subject_of(uow.connection, order)
         if found is None:
             return
         uuid, path = found
-        outcome = _outcome(command)
+        outcome = _outcome(order)
         facts = {
-            "command_id": command.command_id,
-            "kind": command.kind,
+            "command_id": order.command_id,
+            "kind": order.kind,
             "outcome": outcome,
-            "at": command.finished_at or now,
-            "asked_by": command.requester,
-            "code": command.code,
-            "message": command.message,
-            "quarantine_id": _copy_after(command, outcome),
+            "at": order.ended_at,
+            "asked_by": order.requester,
+            "code": order.code,
+            "message": order.message,
+            "quarantine_id": _copy_after(order, outcome),
         }
-        statement = insert_into(uow.connection, detection_outcomes).values(org_id=command.org_id, uuid=uuid, **facts)
+        statement = insert_into(uow.connection, detection_outcomes).values(org_id=order.org_id, uuid=uuid, **facts)
         await uow.connection.execute(statement.on_conflict_do_update(index_elements=["org_id", "uuid"], set_=facts))
         if outcome in {"quarantined", "gone"}:
-            await self._threats.note(uow, command.org_id, command.device_id, left=(), dealt_with=[path], now=now)
+            await self._threats.note(uow, order.org_id, order.device_id, left=(), dealt_with=[path], now=order.ended_at)
 
 
 async def outcomes_of(
@@ -67,18 +65,18 @@ async def outcomes_of(
     }
 
 
-async def _subject_of(connection: AsyncConnection, command: Command) -> tuple[bytes, bytes] | None:
+async def _subject_of(connection: AsyncConnection, order: EndedOrder) -> tuple[bytes, bytes] | None:
     """Id and path of the detection that a command is about; None: of none of its device."""
     query = select(detections.c.uuid, detections.c.path).where(
-        detections.c.org_id == command.org_id, detections.c.device_id == command.device_id
+        detections.c.org_id == order.org_id, detections.c.device_id == order.device_id
     )
-    if command.kind == "quarantine":
-        query = query.where(detections.c.uuid == _uuid(command.arguments.get("detection", "")))
+    if order.kind == "quarantine":
+        query = query.where(detections.c.uuid == _uuid(order.arguments.get("detection", "")))
     else:
-        copy = command.arguments.get("quarantine_id", "")
+        copy = order.arguments.get("quarantine_id", "")
         # Taken when it was found, or because somebody asked for it.
         asked = select(detection_outcomes.c.uuid).where(
-            detection_outcomes.c.org_id == command.org_id, detection_outcomes.c.quarantine_id == copy
+            detection_outcomes.c.org_id == order.org_id, detection_outcomes.c.quarantine_id == copy
         )
         query = query.where(or_(detections.c.quarantine_id == copy, detections.c.uuid.in_(asked)))
     row = (await connection.execute(query.order_by(detections.c.received_at.desc()).limit(1))).one_or_none()
@@ -93,14 +91,14 @@ def _uuid(untrusted_text: str) -> bytes:
         return b""
 
 
-def _outcome(command: Command) -> str:
-    if command.state is not CommandState.SUCCEEDED:
+def _outcome(order: EndedOrder) -> str:
+    if not order.succeeded:
         return "failed"
-    return "gone" if command.result.get("outcome") == "gone" else _DONE[command.kind]
+    return "gone" if order.result.get("outcome") == "gone" else _DONE[order.kind]
 
 
-def _copy_after(command: Command, outcome: str) -> str:
+def _copy_after(order: EndedOrder, outcome: str) -> str:
     """The copy that the device has then; one that could not be brought back or destroyed is there still."""
-    if command.kind == "quarantine":
-        return command.result.get("quarantine_id", "")
-    return command.arguments.get("quarantine_id", "") if outcome == "failed" else ""
+    if order.kind == "quarantine":
+        return order.result.get("quarantine_id", "")
+    return order.arguments.get("quarantine_id", "") if outcome == "failed" else ""
