@@ -132,6 +132,7 @@ class AgentConfig:
         resources: What the agent may use of the machine.
         schedule: Scans that nobody asks for.
         diagnostics: What of this device goes out when the control plane asks.
+        log_format: `text` or `json`.
     """
 
     locations: Locations
@@ -145,6 +146,7 @@ class AgentConfig:
     resources: ResourceLimits = field(default_factory=ResourceLimits)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     diagnostics: Consent = Consent.HIDE_PATHS
+    log_format: str = "text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +256,10 @@ class _Support(_Section):
     diagnostics: Literal["never", "hide_paths", "allow"] = "hide_paths"
 
 
+class _Log(_Section):
+    format: Literal["text", "json"] = "text"
+
+
 class _Resources(_Section):
     cpu_percent: float = Field(default=_USUAL.cpu_percent, ge=1, le=100)
     memory_mb: float = Field(default=_USUAL.memory_mb, ge=_LEAST_MEMORY_MB)
@@ -273,6 +279,7 @@ class _Document(BaseSettings):
     resources: _Resources = _Resources()
     schedule: _Schedule = _Schedule()
     support: _Support = _Support()
+    log: _Log = _Log()
 
     @classmethod
     def settings_customise_sources(
@@ -333,6 +340,7 @@ def load_config(overrides: Overrides) -> AgentConfig:
         resources=ResourceLimits(**document.resources.model_dump()),
         schedule=document.schedule.settings(),
         diagnostics=Consent(document.support.diagnostics),
+        log_format=document.log.format,
     )
 
 

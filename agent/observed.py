@@ -45,6 +45,7 @@ def resource_facts(governor: GovernorFacts, restarts: Counter[str]) -> ResourceF
     return ResourceFacts(
         stage=governor.stage,
         reason=governor.reason,
+        costly_files=governor.costly_files,
         cpu_percent_peak=governor.cpu_percent_peak,
         memory_mb_peak=governor.memory_mb_peak,
         worker_restarts=governor.restarts,

@@ -42,6 +42,7 @@ from agent.scanner.engines.registry import engine_named
 from agent.scanner.rulepack import builtin_signatures, compile_pack, load_rules
 from agent.scanner.service import ScannerService
 from agent.scanner.settings import ScannerSettings
+from agent.scanning import FILES_AHEAD
 from agent.storage.database import open_database
 from benchmarks.parts.scratch import scratch_disk
 
@@ -172,7 +173,7 @@ def main() -> int:
 async def _measure(folder: Path, watched: Path, count: int) -> list[dict[str, int]]:
     stamps, clock, randomness = Stamps(), SystemClock(), SystemRandomness()
     pack = compile_pack(load_rules((builtin_signatures(),)), engine_named("yara"))
-    service = ScannerService(ScannerSettings(), pack, clock)
+    service = ScannerService(ScannerSettings(files_ahead=FILES_AHEAD), pack, clock)
     database = open_database(folder / "agent.db")
     vault = StampedVault(
         VaultSettings(folder / "vault"),
@@ -185,7 +186,7 @@ async def _measure(folder: Path, watched: Path, count: int) -> list[dict[str, in
     vault.stamps = source.stamps = stamps
     proven = asyncio.Event()
     realtime = RealtimeProtection(
-        RealtimeSettings((str(watched),)),
+        RealtimeSettings((str(watched),), files_ahead=FILES_AHEAD),
         source,
         StampedScanner(service, stamps),
         vault,

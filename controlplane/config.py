@@ -22,6 +22,8 @@ WEBHOOK_SECRETS_VARIABLE = "BUCKLER_SERVER_STRIPE_WEBHOOK_SECRETS"
 MAIL_SIGN_IN_VARIABLE = "BUCKLER_SERVER_SMTP_PASSWORD"
 #: Replaces `[bus] url`, for the same reason.
 BUS_URL_VARIABLE = "BUCKLER_SERVER_BUS_URL"
+#: OpenTelemetry's own, which its exporter reads.
+COLLECTOR_VARIABLES = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _DRIVERS = {"sqlite+aiosqlite", "postgresql+asyncpg"}
 _SETTINGS_TEXT = """\
 # Written by `buckler-server init`; its presence says that this directory is complete.
@@ -73,12 +75,28 @@ class _MailSettings(BaseModel):
 class _BusSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    # `auto`: PostgreSQL when the database is one, else memory, which is right for one process.
+    # `auto`: NATS when there is an address of one, else PostgreSQL when the database is one, else memory, which is
+    # right for one process.
     kind: Literal["auto", "memory", "postgresql", "nats"] = "auto"
     # Of the NATS servers, separated by commas.
     url: Annotated[str, Field(max_length=2_000)] = ""
     # Reports of devices are acknowledged when JetStream has them; only with NATS.
     buffer_detections: bool = False
+
+
+class _LogSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    format: Literal["text", "json"] = "text"
+    # `all`: a line for each call; else only for those that are refused, fail or take long.
+    calls: Literal["unusual", "all"] = "unusual"
+
+
+class _TelemetrySettings(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    # Of a collector that takes OTLP over HTTP; left out: nobody follows, unless OpenTelemetry's own variable says so.
+    endpoint: Annotated[str, Field(pattern=r"^https?://\S+$", max_length=2_000)] | None = None
 
 
 class _Settings(BaseModel):
@@ -91,6 +109,8 @@ class _Settings(BaseModel):
     bus: _BusSettings = _BusSettings()
     # Days, or "forever", by the name of a rule in `retention.rules`.
     retention: dict[str, int | str] = {}
+    log: _LogSettings = _LogSettings()
+    telemetry: _TelemetrySettings = _TelemetrySettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +217,25 @@ class BusConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class LogConfig:
+    """What is written to the log, and how.
+
+    Attributes:
+        format: `text` or `json`.
+        calls: `unusual` or `all`.
+    """
+
+    format: str = "text"
+    calls: str = "unusual"
+
+
+@dataclass(frozen=True, slots=True)
 class ServerConfig:
-    """Everything that is read before anything is built."""
+    """Everything that is read before anything is built.
+
+    Attributes:
+        collector: Where spans are sent (OTLP over HTTP); empty: as OpenTelemetry's own variables say; None: nowhere.
+    """
 
     data_dir: DataDir
     database_url: str
@@ -206,6 +243,8 @@ class ServerConfig:
     mail: MailConfig = MailConfig()
     bus: BusConfig = BusConfig()
     periods: Periods = field(default_factory=lambda: periods_of({}))
+    log: LogConfig = LogConfig()
+    collector: str | None = None
 
 
 def default_data_dir(environment: Mapping[str, str], *, is_root: bool) -> Path:
@@ -295,16 +334,25 @@ def read_config(path: Path, environment: Mapping[str, str] | None = None) -> Ser
     url = environment.get(DATABASE_URL_VARIABLE) or settings.database.url or embedded_database_url(data_dir)
     mail = MailConfig(**settings.mail.model_dump(), password=environment.get(MAIL_SIGN_IN_VARIABLE, "").strip())
     bus = _bus(settings.bus, check_database_url(url), environment)
-    periods = periods_of(settings.retention)
-    return ServerConfig(data_dir, url, _billing(settings.billing, environment), mail, bus, periods)
+    return ServerConfig(
+        data_dir,
+        url,
+        _billing(settings.billing, environment),
+        mail,
+        bus,
+        periods_of(settings.retention),
+        LogConfig(**settings.log.model_dump()),
+        _collector(settings, environment),
+    )
 
 
 def _bus(settings: _BusSettings, database_url: str, environment: Mapping[str, str]) -> BusConfig:
     on_postgresql = database_url.startswith("postgresql")
     kind = settings.kind
+    url = environment.get(BUS_URL_VARIABLE, "").strip() or settings.url
     if kind == "auto":
-        kind = "postgresql" if on_postgresql else "memory"
-    bus = BusConfig(kind, environment.get(BUS_URL_VARIABLE, "").strip() or settings.url, settings.buffer_detections)
+        kind = "nats" if url else "postgresql" if on_postgresql else "memory"
+    bus = BusConfig(kind, url, settings.buffer_detections)
     if kind == "postgresql" and not on_postgresql:
         raise _bus_invalid("needs the database to be PostgreSQL", 'leave it out, or write kind = "nats"')
     if kind == "nats" and not bus.url:
@@ -312,6 +360,12 @@ def _bus(settings: _BusSettings, database_url: str, environment: Mapping[str, st
     if bus.buffer_detections and kind != "nats":
         raise _bus_invalid("buffers detections, which only NATS with JetStream can", 'write kind = "nats"')
     return bus
+
+
+def _collector(settings: _Settings, environment: Mapping[str, str]) -> str | None:
+    if settings.telemetry.endpoint:
+        return settings.telemetry.endpoint
+    return "" if any(environment.get(name) for name in COLLECTOR_VARIABLES) else None
 
 
 def _bus_invalid(why: str, next_step: str) -> Refusal:

@@ -13,6 +13,7 @@ from controlplane.runtime.bus.postgresql import postgresql_bus
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.randomness import Randomness
 from controlplane.runtime.refusal import Kind, Refusal
+from controlplane.runtime.tracing import NoTracing, Tracing
 from controlplane.storage.database import Database
 from controlplane.storage.news import News
 
@@ -52,6 +53,33 @@ def bus_of(config: BusConfig, database_url: str) -> Bus:
             "Install it: pip install 'buckler[nats]'",
         ) from error
     return nats_bus(config.url)
+
+
+def tracing_of(collector: str | None, database: Database) -> Tracing:
+    """As the installation was configured.
+
+    Args:
+        collector: See `ServerConfig.collector`.
+        database: Whose statements are counted.
+
+    Raises:
+        Refusal: TELEMETRY_NOT_INSTALLED.
+    """
+    if collector is None:
+        return NoTracing()
+    try:
+        # Late: an optional library.
+        from controlplane.runtime.telemetry import telemetry
+    except ModuleNotFoundError as error:
+        raise Refusal(
+            Kind.ENVIRONMENT,
+            "TELEMETRY_NOT_INSTALLED",
+            "calls and jobs are to be followed with OpenTelemetry, but its library is not installed",
+            "Install it: pip install 'buckler[otel]'; or take [telemetry] and OTEL_EXPORTER_OTLP_ENDPOINT away",
+        ) from error
+    tracing = telemetry(collector)
+    tracing.watch(database.engine.sync_engine)
+    return tracing
 
 
 def build_streams(

@@ -20,6 +20,8 @@ from controlplane.downloads.rpc import DownloadRpc
 from controlplane.licensing.rpc import EnrollmentRpc, EnrollmentSettings, EntitlementRpc, LicensingRpc, TrustAnchors
 from controlplane.notices.rpc import NoticeRpc
 from controlplane.policies.rpc import PolicyExchangeRpc, PolicyRpc
+from controlplane.runtime.balanced import Origins
+from controlplane.runtime.call_log import CallLog
 from controlplane.runtime.interceptors import CallEntry, CallInterceptor
 from controlplane.runtime.rate_limit import Rate, RateLimiter
 from controlplane.runtime.renewed_tls import TlsIdentity, renewed_credentials
@@ -32,6 +34,7 @@ from controlplane.runtime.server import (
     Listener,
     Register,
 )
+from controlplane.runtime.tracing import Tracing
 from controlplane.runtime.web import Hook
 from controlplane.subscriptions.rpc import SubscriptionRpc
 from wire.v1.account_pb2_grpc import add_AccountServiceServicer_to_server
@@ -58,7 +61,7 @@ RATES: Final[Mapping[str, Rate]] = {
 }
 
 
-def interceptor(plane: ControlPlane) -> CallInterceptor:
+def interceptor(plane: ControlPlane, origins: Origins, log: CallLog, tracing: Tracing) -> CallInterceptor:
     """What happens around every call, the same on both ports."""
     return CallInterceptor(
         CallEntry(
@@ -67,7 +70,10 @@ def interceptor(plane: ControlPlane) -> CallInterceptor:
             clock=plane.clocks.wall,
             randomness=plane.randomness,
             times=plane.times,
-        )
+            address_of=origins.address_of,
+        ),
+        log,
+        tracing,
     )
 
 

@@ -21,7 +21,7 @@ from controlplane.devices.connections import Connections
 from controlplane.retention.service import RuleStanding
 from controlplane.runtime.bus.port import Bus
 from controlplane.runtime.clock import Clock
-from controlplane.runtime.meters import CallMeters
+from controlplane.runtime.meters import CallMeters, JobMeters
 from controlplane.runtime.web import Page, Shown
 from controlplane.storage.database import PoolUse
 
@@ -55,17 +55,25 @@ class ServerFigures(Collector):
     Args:
         connections: Of devices.
         bus: To the replicas.
-        remembered: Check-ins that were answered from memory.
         pool: The database's connections.
+        remembered: Check-ins that were answered from memory.
+        contacts_waiting: Contacts that are not written yet.
     """
 
     def __init__(
-        self, connections: Connections, bus: Bus, remembered: Callable[[], int], pool: Callable[[], PoolUse]
+        self,
+        connections: Connections,
+        bus: Bus,
+        pool: Callable[[], PoolUse],
+        *,
+        remembered: Callable[[], int] = lambda: 0,
+        contacts_waiting: Callable[[], int] = lambda: 0,
     ) -> None:
         self._connections = connections
         self._bus = bus
         self._remembered = remembered
         self._pool = pool
+        self._contacts_waiting = contacts_waiting
         self.backlog: Backlog | None = None
 
     def collect(self) -> Iterator[Metric]:
@@ -84,6 +92,9 @@ class ServerFigures(Collector):
         yield GaugeMetricFamily("buckler_bus_connected", "1: the other replicas can be told.", self._bus.is_connected)
         yield CounterMetricFamily("buckler_bus_dropped", "Hints given up before others heard them.", self._bus.dropped)
         yield CounterMetricFamily("buckler_check_ins_remembered", "Check-ins answered from memory.", self._remembered())
+        yield GaugeMetricFamily(
+            "buckler_contacts_waiting", "Contacts of devices that are not written yet.", self._contacts_waiting()
+        )
         used = GaugeMetricFamily("buckler_database_connections", "Of this process's pool.", labels=["state"])
         used.add_metric(["in_use"], pool.in_use)
         used.add_metric(["idle"], pool.idle)
@@ -133,19 +144,27 @@ class Monitor:
         self._backlog = backlog
         self._wall = wall
         self._asked_at: datetime | None = None
+        self._leaving = False
         self.registry.register(figures)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
         self.calls = CallMeters(self.registry)
+        self.jobs = JobMeters(self.registry)
 
     def pages(self) -> tuple[Page, ...]:
         """What is served."""
         return Page("/livez", self._alive), Page("/readyz", self._ready), Page("/metrics", self._metrics)
 
+    def leave(self) -> None:
+        """From now on say that this server is not ready, so that nobody new is sent here."""
+        self._leaving = True
+
     async def _alive(self) -> Shown:
         return Shown(200, "text/plain; charset=utf-8", b"alive\n")
 
     async def _ready(self) -> Shown:
+        if self._leaving:
+            return Shown(503, "text/plain; charset=utf-8", b"stopping\n")
         await self._look()
         if self._figures.backlog is None:
             return Shown(503, "text/plain; charset=utf-8", b"the database does not answer\n")

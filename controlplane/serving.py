@@ -1,7 +1,7 @@
 """Serves an installation: checks that it can be served, starts both ports, runs its jobs, stops cleanly."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -10,7 +10,7 @@ from controlplane import app, listeners
 from controlplane.commands.rows import open_counts
 from controlplane.commands.rpc import CommandExchangeRpc
 from controlplane.config import ServerConfig
-from controlplane.connecting import build_streams, bus_of
+from controlplane.connecting import build_streams, bus_of, tracing_of
 from controlplane.detections.buffered_intake import BufferedIntake
 from controlplane.detections.dead_reports import count_dead
 from controlplane.devices.connections import Connections, StreamSettings
@@ -21,6 +21,8 @@ from controlplane.licensing.rpc import EnrollmentSettings
 from controlplane.monitoring import Backlog, Monitor, ServerFigures
 from controlplane.retention.rules import Periods
 from controlplane.retention.service import standings_of
+from controlplane.runtime.balanced import Network, Origins, start_balanced
+from controlplane.runtime.call_log import CallLog
 from controlplane.runtime.job_board import lag
 from controlplane.runtime.job_runner import JobRunner, RunReport
 from controlplane.runtime.meters import MeterInterceptor
@@ -28,6 +30,7 @@ from controlplane.runtime.randomness import new_id
 from controlplane.runtime.refusal import Kind, Refusal
 from controlplane.runtime.sandbox import SandboxDesk
 from controlplane.runtime.server import Address, start_server
+from controlplane.runtime.tracing import Tracing
 from controlplane.runtime.web import Hook, Page, start_web
 from controlplane.storage.database import Database
 from controlplane.storage.schema import current_revision, newest_revision
@@ -44,6 +47,11 @@ class ServeOptions:
         check_in_interval_s: Seconds between check-ins that devices are asked to keep to.
         monitor_listen: The port of health and metrics; None: none.
         streams: Times and limits of the devices' streams.
+        balancers: Who writes the PROXY protocol before connections to the port of people.
+        announce: Where devices are told to connect to, e.g. `fleet.example.com:443`; None: the host that they asked, at
+            the port of devices.
+        log_every_call: A line in the log for each, also for those that go well.
+        drain_s: Seconds for which a server that is told to stop says that it is not ready, and serves on.
     """
 
     listen: Address
@@ -52,6 +60,10 @@ class ServeOptions:
     check_in_interval_s: int
     monitor_listen: Address | None = None
     streams: StreamSettings = field(default_factory=StreamSettings)
+    balancers: tuple[Network, ...] = ()
+    announce: str | None = None
+    log_every_call: bool = False
+    drain_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +102,23 @@ class Serving:
         return f"serving tls={self.tls} mtls={self.mtls}{listed}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a process that serves has besides the plane.
+
+    Attributes:
+        streams: Of devices.
+        buffer: Takes what devices report before the database does; None: nothing does.
+        tracing: Follows calls and jobs.
+        monitor: What monitoring is told.
+    """
+
+    streams: DeviceStreams
+    buffer: BufferedIntake | None
+    tracing: Tracing
+    monitor: Monitor
+
+
 async def serve(
     config: ServerConfig, options: ServeOptions, *, stop: asyncio.Event, ready: Callable[[Serving], None]
 ) -> None:
@@ -102,32 +131,31 @@ async def serve(
         ready: Told once every port answers.
 
     Raises:
-        Refusal: SCHEMA_OUTDATED, SCHEMA_NEWER, PORT_IN_USE, LISTEN_FORBIDDEN, LISTEN_FAILED, JETSTREAM_OFF, or
-            what is wrong with a key file.
+        Refusal: SCHEMA_OUTDATED, SCHEMA_NEWER, JETSTREAM_OFF, TELEMETRY_NOT_INSTALLED, PORT_IN_USE, LISTEN_FORBIDDEN,
+            LISTEN_FAILED, or what is wrong with a key file.
     """
     async with opened(config) as server, AsyncExitStack() as running:
         await arm_jobs(server.plane)
-        buffer = await buffer_of(config.bus, server.plane)
-        streams = _streams(server.plane, options)
-        ready(await _start(server, options, streams, running, buffer))
+        parts = await _parts(config, server, options, running)
+        runners = _runners(server, parts)
+        ready(await _start(server, options, parts, running))
         async with asyncio.TaskGroup() as tasks:
-            endless = [
-                tasks.create_task(server.runner.run_forever()),
-                tasks.create_task(outward_runner(server.plane).run_forever()),
-                tasks.create_task(server.plane.fleet.freshness.run_forever()),
-                tasks.create_task(server.plane.fleet.news.run_forever()),
-                tasks.create_task(streams.connections.run_forever()),
-                tasks.create_task(server.plane.bus.run()),
-            ]
-            if buffer is not None:
-                endless.append(tasks.create_task(buffer.run()))
+            endless = [tasks.create_task(each) for each in _endless(server.plane, parts, runners)]
             await stop.wait()
+            parts.monitor.leave()
+            await asyncio.sleep(options.drain_s)
             for task in endless:
                 task.cancel()
 
 
-def _streams(plane: app.ControlPlane, options: ServeOptions) -> DeviceStreams:
-    return build_streams(
+async def _parts(config: ServerConfig, server: Opened, options: ServeOptions, running: AsyncExitStack) -> _Parts:
+    plane = server.plane
+    tracing = tracing_of(config.collector, plane.database)
+    running.callback(tracing.finish)
+    # Last of all: no contact comes any more.
+    running.push_async_callback(plane.fleet.freshness.finish)
+    buffer = await buffer_of(config.bus, plane)
+    streams = build_streams(
         bus=plane.bus,
         news=plane.fleet.news,
         check=plane.devices.check,
@@ -137,42 +165,64 @@ def _streams(plane: app.ControlPlane, options: ServeOptions) -> DeviceStreams:
         wall=plane.clocks.wall,
         randomness=plane.randomness,
     )
-
-
-async def _start(
-    server: Opened,
-    options: ServeOptions,
-    streams: DeviceStreams,
-    running: AsyncExitStack,
-    buffer: BufferedIntake | None,
-) -> Serving:
-    """Start every port; each is stopped with `running`, the last one first."""
-    plane = server.plane
-    # Last of all: no contact comes any more.
-    running.push_async_callback(plane.fleet.freshness.finish)
     await running.enter_async_context(streams.running())
     monitor = _monitor(plane, streams.connections, server.periods)
     if buffer is not None:
         monitor.registry.register(IntakeFigures(buffer.counts))
-    around = MeterInterceptor(monitor.calls), listeners.interceptor(plane)
+    return _Parts(streams, buffer, tracing, monitor)
+
+
+def _runners(server: Opened, parts: _Parts) -> Sequence[JobRunner]:
+    runners = server.runner, outward_runner(server.plane)
+    for runner in runners:
+        runner.watch(parts.monitor.jobs.around, parts.monitor.jobs.parked)
+        runner.watch(parts.tracing.job)
+    return runners
+
+
+def _endless(
+    plane: app.ControlPlane, parts: _Parts, runners: Sequence[JobRunner]
+) -> Iterator[Coroutine[object, object, None]]:
+    """What goes on beside the calls."""
+    for runner in runners:
+        yield runner.run_forever()
+    yield plane.fleet.freshness.run_forever()
+    yield plane.fleet.news.run_forever()
+    yield parts.streams.connections.run_forever()
+    yield plane.bus.run()
+    if parts.buffer is not None:
+        yield parts.buffer.run()
+
+
+async def _start(server: Opened, options: ServeOptions, parts: _Parts, running: AsyncExitStack) -> Serving:
+    """Start every port; each is stopped with `running`, the last one first."""
+    plane, origins = server.plane, Origins()
+    around = (
+        MeterInterceptor(parts.monitor.calls),
+        listeners.interceptor(plane, origins, CallLog(every_call=options.log_every_call), parts.tracing),
+    )
     listener = listeners.device_listener(
         plane,
         options.device_listen or _next_port(options.listen),
-        streams=streams,
+        streams=parts.streams,
         check_in_interval_s=options.check_in_interval_s,
-        intake=buffer,
+        intake=parts.buffer,
     )
     devices = await start_server(listener, *around)
     running.push_async_callback(devices.stop)
     # Before the port: it waits for calls in flight, and a stream would be one for minutes.
-    running.callback(streams.connections.stop)
+    running.callback(parts.streams.connections.stop)
     web = await _start_web(plane, options.web_listen, running, hooks=listeners.web_hooks(plane))
-    watched = await _start_web(plane, options.monitor_listen, running, pages=monitor.pages())
+    watched = await _start_web(plane, options.monitor_listen, running, pages=parts.monitor.pages())
     enrollment = EnrollmentSettings(
-        check_in_interval_s=options.check_in_interval_s, device_address=f":{devices.address.port}"
+        check_in_interval_s=options.check_in_interval_s,
+        device_address=options.announce or f":{devices.address.port}",
     )
-    people = await start_server(
-        listeners.people_listener(plane, options.listen, enrollment=enrollment, sandbox=server.sandbox), *around
+    listener = listeners.people_listener(plane, options.listen, enrollment=enrollment, sandbox=server.sandbox)
+    people = (
+        await start_balanced(listener, options.balancers, origins, *around)
+        if options.balancers
+        else await start_server(listener, *around)
     )
     running.push_async_callback(people.stop)
     return Serving(people.address, devices.address, web, watched)
@@ -201,8 +251,14 @@ def _monitor(plane: app.ControlPlane, connections: Connections, periods: Periods
             commands, dead = await open_counts(connection), await count_dead(connection)
             return Backlog(waited.total_seconds(), commands, rules, dead)
 
-    remembered = plane.fleet.remembered
-    figures = ServerFigures(connections, plane.bus, lambda: remembered.answered, plane.database.pool_use)
+    remembered, freshness = plane.fleet.remembered, plane.fleet.freshness
+    figures = ServerFigures(
+        connections,
+        plane.bus,
+        plane.database.pool_use,
+        remembered=lambda: remembered.answered,
+        contacts_waiting=lambda: freshness.waiting,
+    )
     return Monitor(figures, backlog, plane.clocks.wall)
 
 

@@ -16,6 +16,8 @@ KEY_SET_PREFIX = b"buckler-key-set-v1\0"
 MAX_CLAIMS_BYTES = 64 * 1024
 #: Trailing metadata that carries a serialized `ErrorDetail`.
 ERROR_DETAIL_METADATA = "buckler-error-bin"
+#: Metadata of calls and of failed ones: under which id the log has them; `[A-Za-z0-9_-]{8,64}`, else it is not taken.
+REQUEST_ID_METADATA = "buckler-request-id"
 
 
 class MalformedClaimsError(ValueError):

@@ -52,7 +52,7 @@ def activate(  # noqa: PLR0913 -- each is an option of the command
 
     Safe to repeat: a device that holds a seat keeps it.
     """
-    from agent.app import activate_device, adopt_licence, request_licence
+    from agent.requests import activate_device, adopt_licence, request_licence
 
     common = common_options(context, output, data_dir, config)
     settings = settings_of(common)

@@ -32,7 +32,7 @@ def ask_owner_actions(common: Common, question: "Callable[[OwnerActions], Awaita
     Raises:
         BucklerError: What the action refuses; `NOT_PERMITTED` when this user may not.
     """
-    from agent.app import owner_actions
+    from agent.requests import owner_actions
 
     async def ask() -> _Answer:
         async with owner_actions(settings_of(common)) as actions:
@@ -43,6 +43,6 @@ def ask_owner_actions(common: Common, question: "Callable[[OwnerActions], Awaita
 
 def ask_status(common: Common) -> "dict[str, StatusField]":
     """The status by field name, in the order it is printed."""
-    from agent.app import read_status
+    from agent.requests import read_status
 
     return {field.name: field for field in asyncio.run(read_status(settings_of(common)))}

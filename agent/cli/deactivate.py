@@ -23,7 +23,7 @@ def deactivate(
     config: ConfigOption = None,
 ) -> None:
     """Give the seat back; detection and quarantine go on."""
-    from agent.app import deactivate_device
+    from agent.requests import deactivate_device
 
     common = common_options(context, output, data_dir, config)
     settings = settings_of(common)

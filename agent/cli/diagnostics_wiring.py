@@ -164,8 +164,8 @@ class _Evidence:
         return cost_record(report, advise(report), _COST_LINES)
 
     def scans(self) -> Json:
-        from agent.app import steer_scans
         from agent.local_api.steering import ScanAction
+        from agent.requests import steer_scans
 
         status = self.status
         last = {name: status.get(name) for name in ("last_quick_scan", "last_full_scan", "scheduled_scan")}

@@ -15,6 +15,13 @@ class Output(Enum):
     JSON = "json"
 
 
+class LogFormat(Enum):
+    """How events of the log are written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 OutputOption = Annotated[Output | None, typer.Option("--output", help="Print for people (text) or programs (json).")]
 DataDirOption = Annotated[
     Path | None, typer.Option("--data-dir", metavar="DIR", help="Folder of the agent's data [env: BUCKLER_DATA_DIR].")

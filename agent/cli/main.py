@@ -36,6 +36,8 @@ from agent.platform.clock import SystemClock
 EXIT_INTERNAL = 70
 #: 128 + SIGINT, as shells report it.
 EXIT_INTERRUPTED = 130
+#: Commands that log nothing before they set the log up themselves: loading it takes longer than a small scan.
+_SILENT = frozenset({"scan"})
 
 buckler = typer.Typer(
     name="buckler",
@@ -82,9 +84,10 @@ def common(
     ] = False,
 ) -> None:
     """Take the options that stand before the command."""
-    from agent.cli.log import configure_log
+    if context.invoked_subcommand not in _SILENT:
+        from agent.cli.log import configure_log
 
-    configure_log(service=False)
+        configure_log(service=False)
     context.obj = Common(output, data_dir, config)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.invocation import ConfigOption, DataDirOption, OutputOption, common_options
+from agent.cli.invocation import ConfigOption, DataDirOption, LogFormat, OutputOption, common_options
 from agent.cli.printing import note
 from agent.domain.policy import Mode
 
@@ -23,6 +23,9 @@ def run(
         typer.Option("--rules", metavar="FILE|DIR|ZIP", help="Use these rules beside the installed ones; repeatable."),
     ] = None,
     mode: Annotated[Mode | None, typer.Option("--mode", help="For this run: notify, or block openers.")] = None,
+    log_format: Annotated[
+        LogFormat | None, typer.Option("--log-format", help="Of the log; else as in the configuration.")
+    ] = None,
     output: OutputOption = None,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
@@ -32,15 +35,18 @@ def run(
     Prints `protected roots=… source=…` to standard error once protection has been proven.
     """
     from agent.app import Ending, run_agent
-    from agent.cli.log import configure_log
+    from agent.cli.log import announce, configure_log
     from agent.config import Overrides, load_config
     from agent.platform.service_notice import ServiceNotice
 
-    configure_log(service=True)
     notice = ServiceNotice.from_environment(os.environ)
     common = common_options(context, output, data_dir, config)
     overrides = Overrides(common.data_dir, common.config, tuple(root or ()), tuple(rules or ()), mode)
-    ending = asyncio.run(run_agent(load_config(overrides), notice, announce=note))
+    loaded = load_config(overrides)
+    form = log_format or LogFormat(loaded.log_format)
+    configure_log(service=True, form=form)
+    say = note if form is LogFormat.TEXT else announce
+    ending = asyncio.run(run_agent(loaded, notice, announce=say))
     if ending is Ending.RESTART:
         # The same process, so that whoever supervises it need not notice.
         command, environment = [sys.executable, *sys.orig_argv[1:]], {**os.environ, **notice.environment}

@@ -45,23 +45,22 @@ def time_rules_of(config: "AgentConfig", report: CostReport) -> "RuleCosts | Non
     Raises:
         BucklerError: `RULES_…`, or no scanner could be started.
     """
-    from agent.cli.scan_profile import time_rules
     from agent.platform.clock import SystemClock
     from agent.platform.regular_files import open_regular
+    from agent.scanner.rule_timing import time_rules
     from agent.scanner.rulepack import builtin_signatures, load_rules
-    from agent.scanner.scan_costs import SlowFile
 
-    files: list[SlowFile] = []
+    paths: list[str] = []
     for file in report.slowest:
         try:
             opened = open_regular(file.path)
         except OSError:
             continue
-        if opened is not None and len(files) < _FILES_MEASURED:
-            files.append(SlowFile(file.microseconds / 1_000, file.path, file.size_bytes, ()))
+        if opened is not None and len(paths) < _FILES_MEASURED:
+            paths.append(file.path)
         if opened is not None:
             os.close(opened.descriptor)
-    if not files:
+    if not paths:
         return None
     sources = load_rules((builtin_signatures(), *config.extra_rules)).sources
-    return asyncio.run(time_rules(config.scanner, sources, files, SystemClock()))
+    return asyncio.run(time_rules(config.scanner, sources, paths, SystemClock()))

@@ -1,33 +1,23 @@
 """`buckler scan --profile`: the costliest files, formats and rules, and how that was found out."""
 
-import os
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent.cli.scan_output import ScanOutput
 from agent.cli.scan_request import ScanRequest, Selection
-from agent.domain.errors import BucklerError
 from agent.domain.ports import Clock
-from agent.platform.regular_files import open_regular
-from agent.scanner.rule_costs import DividedPack, GroupCost, RuleCosts, costliest_rules
+from agent.scanner.rule_costs import GroupCost, RuleCosts
+from agent.scanner.rule_timing import time_rules
 from agent.scanner.scan_costs import SlowFile, cost_record, slow_record, slow_text
 from agent.scanner.scan_report import Tally, printable
 
 if TYPE_CHECKING:
-    from agent.scanner.engines.port import RuleSource
     from agent.scanner.rulepack import RulePack
-    from agent.scanner.service import ScannerService
-    from agent.scanner.settings import ScannerSettings
 
 #: Files that are listed, and those that are scanned again for the rules.
 _FILES_SHOWN = 10
 _FILES_MEASURED = 3
 _RULES_SHOWN = 10
-#: Scans with parts of the pack; each compiles that part first.
-_MEASUREMENTS = 40
-#: The quicker of so many is believed: the rest is what else the machine did.
-_REPEATS = 2
 _METHOD = (
     "files and formats: measured in the workers during the scan; rules: the {files} slowest files scanned again, in a "
     "worker like any other, with parts of the rules, the costliest part divided in two each time ({measurements} "
@@ -39,72 +29,14 @@ async def profile(request: ScanRequest, rules: "RulePack", tally: Tally, clock: 
     """Tell what was costly."""
     slowest = tally.costs.slowest(_FILES_SHOWN)
     measured = [] if request.targets.selection is Selection.PROCESSES else list(slowest[:_FILES_MEASURED])
-    costs = await time_rules(request.settings, rules.sources, measured, clock) if measured else None
+    costs = (
+        await time_rules(request.settings, rules.sources, [file.path for file in measured], clock) if measured else None
+    )
     if output.is_json:
         output.record(_record(tally, slowest, measured, costs))
         return
     for line in _lines(tally, slowest, measured, costs):
         output.line(printable(line))
-
-
-async def time_rules(
-    settings: "ScannerSettings", sources: "Sequence[RuleSource]", files: Sequence[SlowFile], clock: Clock
-) -> RuleCosts | None:
-    """Find out which rules cost most in some files, by scanning them again with parts of the rules.
-
-    Args:
-        settings: How to scan.
-        sources: The rules.
-        files: In which.
-        clock: Measures.
-
-    Returns:
-        None: one of the files cannot be read now.
-    """
-
-    async def measure(part: "Sequence[RuleSource]") -> float | None:
-        try:
-            return await _time_of(settings, part, files, clock)
-        except BucklerError:
-            # Rules that compile together need not compile apart.
-            return None
-
-    return await costliest_rules(DividedPack(sources), measure, at_most=_MEASUREMENTS)
-
-
-async def _time_of(
-    settings: "ScannerSettings", part: "Sequence[RuleSource]", files: Sequence[SlowFile], clock: Clock
-) -> float | None:
-    """Milliseconds that a worker with these rules takes for all the files; None: one of them cannot be read now."""
-    from agent.scanner.rulepack import RulePack, compile_pack
-    from agent.scanner.service import ScannerService
-
-    pack = compile_pack(RulePack(tuple(part), "profile", clock.now()), settings.engine)
-    service = ScannerService(replace(settings, workers=1), pack, clock)
-    try:
-        await service.start()
-        times = [await _scan_all(service, files) for _ in range(_REPEATS)]
-    finally:
-        await service.close()
-        pack.close()
-    known = [time for time in times if time is not None]
-    return min(known, default=None)
-
-
-async def _scan_all(service: "ScannerService", files: Sequence[SlowFile]) -> float | None:
-    elapsed_ms = 0.0
-    for file in files:
-        try:
-            opened = open_regular(file.path)
-        except OSError:
-            return None
-        if opened is None:
-            return None
-        try:
-            elapsed_ms += (await service.scan(opened.descriptor, file.path)).elapsed_ms
-        finally:
-            os.close(opened.descriptor)
-    return elapsed_ms
 
 
 def _method(measured: Sequence[SlowFile], costs: RuleCosts | None) -> str:

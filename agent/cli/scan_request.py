@@ -16,8 +16,8 @@ from agent.scanner.settings import ScannerSettings
 
 if TYPE_CHECKING:
     from agent.scanner.cache import ScanCache
+    from agent.scanner.deferred_pack import Pack
     from agent.scanner.engines.port import Engine
-    from agent.scanner.rulepack import CompiledPack
 
 
 class Output(Enum):
@@ -66,9 +66,7 @@ def engine_here(_place: ScanPlace, name: str) -> "Engine":
     return engine_named(name)
 
 
-def no_cache_here(
-    _place: ScanPlace, _pack: "CompiledPack", _limits: Limits
-) -> "AbstractContextManager[ScanCache | None]":
+def no_cache_here(_place: ScanPlace, _pack: "Pack", _limits: Limits) -> "AbstractContextManager[ScanCache | None]":
     """For a machine with nothing but the program: every file is scanned."""
     return nullcontext()
 
@@ -116,7 +114,7 @@ class ScanWiring:
     randomness: Randomness
     load_defaults: Callable[[ScanPlace], ScanDefaults]
     open_quarantine: Callable[[ScanPlace], AbstractContextManager[Quarantine]]
-    open_cache: "Callable[[ScanPlace, CompiledPack, Limits], AbstractContextManager[ScanCache | None]]" = no_cache_here
+    open_cache: "Callable[[ScanPlace, Pack, Limits], AbstractContextManager[ScanCache | None]]" = no_cache_here
     note_finished: Callable[[ScanPlace, Selection], None] = nothing_to_note
     engine_of: "Callable[[ScanPlace, str], Engine]" = engine_here
 

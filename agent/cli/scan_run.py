@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agent.scanner.cache import ScanCache
+    from agent.scanner.deferred_pack import Pack
     from agent.scanner.engines.port import Engine
-    from agent.scanner.rulepack import CompiledPack, RulePack
+    from agent.scanner.rulepack import RulePack
     from agent.scanner.service import ScannerService
     from agent.scanner.tree import OpenedFile
 
@@ -69,6 +70,8 @@ class ScanRun:
         self._progress = progress
         self._output = output
         self.tally = Tally()
+        #: Nothing can be found, excluded or told of a file that is known: it only has to be counted.
+        self._counts_known = not (request.verbose or request.policy.exclusions)
 
     async def receive(self, path: str, facts: ScanFacts, identity: FileIdentity | None, cached: bool) -> None:  # noqa: FBT001 -- a callback
         """One file has been scanned, was known, or could not be scanned."""
@@ -78,6 +81,15 @@ class ScanRun:
         verdict = decide(facts, path, self._request.policy, self._clock.now())
         action = "" if identity is None else await self._consequences.follow(path, identity, facts, verdict)
         self._tell(ScannedFile(path, facts, verdict, cached=cached, action=action))
+
+    def receive_known(self, path: str, facts: ScanFacts) -> None:
+        """One file was known to be clean."""
+        if self._counts_known:
+            self.tally.add_known(facts.size_bytes)
+            self._progress.advance(path, self.tally)
+            return
+        verdict = decide(facts, path, self._request.policy, self._clock.now())
+        self._tell(ScannedFile(path, facts, verdict, cached=True))
 
     async def receive_process(self, process: ProcessFacts, facts: ScanFacts) -> None:
         """The memory of one process has been looked at, or could not be."""
@@ -111,7 +123,10 @@ async def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: Quarant
     output = ScanOutput(request.output)
     rules = load_rules(request.rules)
     engine = wiring.engine_of(request.place, request.settings.engine)
-    pack, rules_skipped = _compiled(rules, engine, skip_broken=request.skip_broken_rules)
+    pack, rules_skipped = _prepared(rules, engine, skip_broken=request.skip_broken_rules)
+    # Ten megabytes of text, for the larger packs.
+    texts_for_profile = rules if request.profile else None
+    del rules
     collect_rarely()
     service = ScannerService(request.settings, pack, wiring.clock)
     excluded = PathExclusions(request, wiring)
@@ -133,22 +148,22 @@ async def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: Quarant
         skipped=request.targets.skipped,
         interrupted=interruption.happened,
     )
-    if request.profile and not interruption.happened:
+    if texts_for_profile is not None and not interruption.happened:
         from agent.cli.scan_profile import profile
 
         # One who has seen enough of it still gets the summary of a scan that came to its end.
         with until_interrupted():
-            await profile(request, rules, run.tally, wiring.clock, output)
+            await profile(request, texts_for_profile, run.tally, wiring.clock, output)
     output.close(run.tally, closing)
     return _outcome(run.tally, interruption)
 
 
-def _compiled(rules: "RulePack", engine: "Engine", *, skip_broken: bool) -> "tuple[CompiledPack, int]":
-    """Compile; with the number of rules that were left out, each of which is told."""
-    from agent.scanner.rulepack import compile_pack, compile_sound_rules
+def _prepared(rules: "RulePack", engine: "Engine", *, skip_broken: bool) -> "tuple[Pack, int]":
+    """Compile if need be; with the number of rules that were left out, each of which is told."""
+    from agent.scanner.rulepack import compile_sound_rules, prepare_pack
 
     if not skip_broken:
-        return compile_pack(rules, engine), 0
+        return prepare_pack(rules, engine), 0
     compiled, left_out = compile_sound_rules(rules, engine)
     for item in left_out:
         note(f"left out: {printable(str(item))}")
@@ -167,7 +182,7 @@ async def _scan(
     run: ScanRun,
     cache: "ScanCache | None",
 ) -> None:
-    from agent.scanner.on_demand import scan_trees
+    from agent.scanner.on_demand import Receivers, scan_trees
     from agent.scanner.process_scan import scan_processes
 
     workers = request.settings.worker_count()
@@ -194,7 +209,7 @@ async def _scan(
         scanner,
         workers * (1 + request.settings.files_ahead),
         excluded.leaves_out,
-        receive,
+        Receivers(receive, run.receive_known if pace is None else None),
         start=service.start,
         cache=cache,
         beside=_nameless_programs(request),
@@ -255,9 +270,7 @@ class PathExclusions:
         return any(exclusion.applies_to(path, now) for exclusion in self._by_path)
 
 
-def _cache(
-    request: ScanRequest, wiring: ScanWiring, pack: "CompiledPack"
-) -> "AbstractContextManager[ScanCache | None]":
+def _cache(request: ScanRequest, wiring: ScanWiring, pack: "Pack") -> "AbstractContextManager[ScanCache | None]":
     if not request.cache or request.targets.selection is Selection.PROCESSES:
         return nullcontext()
     return wiring.open_cache(request.place, pack, request.settings.limits)

@@ -1,8 +1,9 @@
 """What `buckler scan` is given: configuration and exclusions where there are some, and the vault on demand."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from agent.cli.scan_request import ScanDefaults, ScanPlace, ScanWiring, Selection
 from agent.domain.errors import BucklerError
@@ -13,9 +14,13 @@ from agent.platform.clock import SystemClock
 from agent.platform.lock import holder_of
 from agent.platform.randomness import SystemRandomness
 from agent.scanner.cache import ScanCache
+from agent.scanner.deferred_pack import Pack
 from agent.scanner.engines.port import Engine
 from agent.scanner.limits import Limits
-from agent.scanner.rulepack import CompiledPack
+
+if TYPE_CHECKING:
+    from agent.config import AgentConfig
+    from agent.device import Device
 
 _KINDS = {Selection.QUICK: ScanKind.QUICK, Selection.FULL: ScanKind.FULL}
 
@@ -44,10 +49,7 @@ def _load_defaults(place: ScanPlace) -> ScanDefaults:
     )
     if not config.locations.database.is_file():
         return defaults
-    # Everything the agent is made of; a machine that is only scanned does without.
-    from agent.app import open_device
-
-    with open_device(config) as device:
+    with _device(config) as device:
         return replace(defaults, policy=device.book.current())
 
 
@@ -59,20 +61,26 @@ def _note_finished(place: ScanPlace, selection: Selection) -> None:
     config = load_config(Overrides(place.data_dir, place.config))
     if kind is None or not config.locations.database.is_file():
         return
-    from agent.app import open_device
-
-    with open_device(config) as device, device.store.transaction() as tables:
+    with _device(config) as device, device.store.transaction() as tables:
         tables.settings.put(finished_setting(kind), device.clock.now().isoformat())
 
 
 @contextmanager
 def _open_quarantine(place: ScanPlace) -> Iterator[Quarantine]:
     """The vault, shared with an agent that may be running."""
-    from agent.app import open_device
     from agent.config import Overrides, load_config
 
-    with open_device(load_config(Overrides(place.data_dir, place.config))) as device:
+    with _device(load_config(Overrides(place.data_dir, place.config))) as device:
         yield device.vault
+
+
+def _device(config: "AgentConfig") -> "AbstractContextManager[Device]":
+    """Everything the agent is made of; a machine that is only scanned does without, and without its log."""
+    from agent.cli.log import configure_log
+    from agent.device import open_device
+
+    configure_log(service=False)
+    return open_device(config)
 
 
 def _engine(place: ScanPlace, name: str) -> Engine:
@@ -90,7 +98,7 @@ def _engine(place: ScanPlace, name: str) -> Engine:
 
 
 @contextmanager
-def _open_cache(place: ScanPlace, pack: CompiledPack, limits: Limits) -> Iterator[ScanCache | None]:
+def _open_cache(place: ScanPlace, pack: Pack, limits: Limits) -> Iterator[ScanCache | None]:
     """The cache in the data folder, which is made if need be; a scan must not fail because there can be none."""
     from agent.config import Overrides, load_config
     from agent.platform.data_dir import prepare_data_dir

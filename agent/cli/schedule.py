@@ -56,7 +56,7 @@ def cancel(
 
 
 def _steer(common: Common, action: "ScanAction") -> None:
-    from agent.app import steer_scans
+    from agent.requests import steer_scans
 
     fields = asyncio.run(steer_scans(settings_of(common), action))
     if common.as_json:

@@ -45,8 +45,8 @@ def _options(common: Common) -> tuple[str, ...]:
 
 
 def _proof(config: "AgentConfig") -> str:
-    from agent.app import read_status
     from agent.local_api.client import agent_answers
+    from agent.requests import read_status
 
     if not agent_answers(config.locations.local_api.status_socket):
         return ""
@@ -65,7 +65,7 @@ def remains_of(common: Common) -> "Remains":
 
 
 def _held(config: "AgentConfig") -> "Held":
-    from agent.app import open_device
+    from agent.device import open_device
     from agent.service.remains import Held
 
     with open_device(config) as device, device.store.transaction() as tables:

@@ -6,6 +6,7 @@ from pathlib import Path
 import grpc
 
 from agent.control.addresses import Address
+from agent.control.request_ids import RequestIds
 from agent.domain.errors import BucklerError
 
 #: Far above any honest answer (an entitlement is a few KiB); a hostile server gets no more of our memory.
@@ -27,7 +28,7 @@ _OPTIONS = (
 def tls_channel(address: Address, authorities_pem: bytes) -> grpc.aio.Channel:
     """A channel that proves the server to us, not us to the server."""
     credentials = grpc.ssl_channel_credentials(root_certificates=authorities_pem)
-    return grpc.aio.secure_channel(str(address), credentials, options=_OPTIONS)
+    return grpc.aio.secure_channel(str(address), credentials, options=_OPTIONS, interceptors=[RequestIds()])
 
 
 def mutual_tls_channel(
@@ -35,7 +36,7 @@ def mutual_tls_channel(
 ) -> grpc.aio.Channel:
     """A channel on which both sides prove who they are."""
     credentials = grpc.ssl_channel_credentials(authorities_pem, private_key_pem, certificate_pem)
-    return grpc.aio.secure_channel(str(address), credentials, options=_OPTIONS)
+    return grpc.aio.secure_channel(str(address), credentials, options=_OPTIONS, interceptors=[RequestIds()])
 
 
 def read_authorities(ca_file: Path | None) -> bytes:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from uuid import UUID
 
 import grpc
+import structlog
 from cryptography import x509
 
 from agent.control.addresses import parse_address
@@ -36,6 +37,7 @@ if TYPE_CHECKING:  # the generated file names this type for checkers only
     from wire.v1.device_pb2_grpc import DeviceServiceAsyncStub
 
 _Answer = TypeVar("_Answer")
+log = structlog.get_logger(__name__)
 #: A certificate is rotated once less than this share of its life is left; the server issues it for weeks.
 _ROTATE_AT_REMAINING = 1 / 3
 _JITTER = 0.1
@@ -190,11 +192,24 @@ class ControlLink:
         except BucklerError as error:
             if await self._certified_again(error):
                 return 0.0
-            self._last_error = error
+            self._note_failure(error)
             return self._retry_delay(error)
+        if self._last_error is not None:
+            log.info("contact_made", **self._ids())
         self._failures, self._last_error, self._reached = 0, None, True
         self._on_contact()
         return interval * self._randomness.uniform(1 - _JITTER, 1 + _JITTER)
+
+    def _note_failure(self, error: BucklerError) -> None:
+        """Remember why, and say so once for each reason in a row."""
+        if self._last_error is None or self._last_error.code != error.code:
+            request_id = error.facts.get("request_id")
+            log.warning("contact_failed", code=error.code, request_id=request_id, **self._ids())
+        self._last_error = error
+
+    def _ids(self) -> dict[str, str]:
+        enrolment = self._keeper.enrolment
+        return {"org_id": enrolment.org_id, "device_id": enrolment.device_id} if enrolment else {}
 
     async def _certified_again(self, error: BucklerError) -> bool:
         """Whether the certificate was what kept us from the control plane, and is another one now."""

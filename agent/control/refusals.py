@@ -3,6 +3,7 @@
 import grpc
 from google.protobuf.message import DecodeError
 
+from agent.control.request_ids import request_id_of
 from agent.domain.errors import BucklerError, ExitStatus
 from wire.entitlement_codec import ERROR_DETAIL_METADATA
 from wire.v1.common_pb2 import ErrorDetail
@@ -34,15 +35,19 @@ def is_transient(error: grpc.aio.AioRpcError) -> bool:
 
 def refusal_from_rpc(error: grpc.aio.AioRpcError) -> BucklerError:
     """What to tell the person, from what the server told us."""
-    detail = error_detail(error)
+    detail, request_id = error_detail(error), request_id_of(error)
+    # Under this the control plane's log says more than it tells us.
+    facts = {"request_id": request_id} if request_id else {}
     if detail is None or not detail.reason:
+        told = f"this id: {request_id}" if request_id else "the time of this message"
         return BucklerError(
             "SERVER_ERROR",
             f"the control plane failed without an explanation ({error.code().name})",
-            next_step="try again in a few minutes; if it stays, tell your administrator the time of this message",
+            next_step=f"try again in a few minutes; if it stays, tell your administrator {told}",
             exit_status=ExitStatus.UNREACHABLE,
+            facts=facts,
         )
-    facts = dict(detail.facts)
+    facts.update(detail.facts)
     if detail.retry_after_s:
         facts["retry_after_s"] = str(detail.retry_after_s)
     code = "SERVER_BUSY" if detail.reason in _BUSY else detail.reason

@@ -14,9 +14,11 @@ from agent.control.command_wire import command_from_wire, report_to_wire
 from agent.control.link import CommandDesk, NoCommands
 from agent.control.link_settings import StreamTimes
 from agent.control.refusals import error_detail, is_transient
+from agent.control.request_ids import new_request_id
 from agent.control.stream_pace import Ended, Ending, StreamState, failures_after, state_of, wait_after
 from agent.domain.errors import BucklerError
 from agent.domain.ports import Randomness
+from wire.entitlement_codec import REQUEST_ID_METADATA
 from wire.v1 import device_pb2
 
 if TYPE_CHECKING:  # the generated file names its type for checkers only
@@ -132,7 +134,7 @@ class ControlStream:
         """Open a stream and use it to its end."""
         call: Call | None = None
         try:
-            call = (await self._line.service()).Connect()
+            call = (await self._line.service()).Connect(metadata=((REQUEST_ID_METADATA, new_request_id()),))
             return await self._use(call)
         except (grpc.aio.AioRpcError, BucklerError, TimeoutError, asyncio.InvalidStateError, ExceptionGroup) as error:
             return ended_by(_first_of(error), worked=self._connected)

@@ -125,6 +125,7 @@ class ResourceFacts:
         memory_mb_peak: Agent and workers, MiB.
         worker_restarts: Scan workers replaced for what they used.
         part_restarts: Parts of the agent that failed and were started again, by name.
+        costly_files: Sentences about files that were too much for a worker, and the rule that was.
     """
 
     stage: str = ""
@@ -133,6 +134,7 @@ class ResourceFacts:
     memory_mb_peak: float = 0.0
     worker_restarts: int = 0
     part_restarts: tuple[tuple[str, int], ...] = ()
+    costly_files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,6 +334,7 @@ def _resources(resources: ResourceFacts) -> dict[str, JsonValue]:
         "memory_mb_peak": resources.memory_mb_peak,
         "resource_governor": resources.stage or None,
         "resource_governor_reason": resources.reason or None,
+        "costly_files": list(resources.costly_files),
         "worker_restarts": resources.worker_restarts,
         "part_restarts": [f"{name}: {times}" for name, times in resources.part_restarts],
     }

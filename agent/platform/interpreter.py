@@ -3,6 +3,8 @@
 import gc
 import sys
 
+from agent.platform.allocator import give_back_freed_memory
+
 #: How long one thread may keep the others waiting for the interpreter, in seconds. A capture gives it back at each of
 #: its system calls and needs it again after each: with the default (5 ms) that adds up while events are read.
 _SWITCH_S = 0.0005
@@ -11,8 +13,9 @@ _OBJECTS_BEFORE_A_LOOK = 50_000
 
 
 def settle_in() -> None:
-    """To be called once a service is built: what is there now stays, and its threads take turns quickly."""
+    """To be called once a service is built: what is there stays, what building took goes, and threads take turns."""
     collect_rarely()
+    give_back_freed_memory()
     sys.setswitchinterval(_SWITCH_S)
 
 

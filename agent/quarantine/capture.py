@@ -135,7 +135,8 @@ class Captures:
         self, vault: int, entry: QuarantineEntry, place: PlaceOfFile, descriptor: int
     ) -> QuarantineEntry:
         refusal = OSError(errno.EACCES, os.strerror(errno.EACCES))
-        for folder in self._staging.places_for(split_path(entry.original_path)[0], entry.id):
+        folder_path = split_path(entry.original_path)[0]
+        for folder in self._staging.places_for(folder_path, entry.id, folder=place.folder, vault=vault):
             with ExitStack() as stack:
                 try:
                     staging = stack.enter_context(self._staging.opened(folder, make=True))

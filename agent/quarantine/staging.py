@@ -75,16 +75,20 @@ class Staging:
         self._registered = {f"{vault_path}/{_IN_VAULT}"}
         self._lock = threading.Lock()
 
-    def places_for(self, folder_path: str, entry_id: str) -> Iterator[StagingFolder]:
+    def places_for(self, folder_path: str, entry_id: str, *, folder: int, vault: int) -> Iterator[StagingFolder]:
         """Where a file of a folder may wait, best first; not every one of them can be opened.
+
+        Args:
+            folder_path: The folder.
+            entry_id: Of the file.
+            folder: A descriptor of the folder.
+            vault: A descriptor of the vault's own.
 
         Raises:
             OSError: The folder cannot be opened without following a link.
         """
-        with opened_folder(folder_path) as folder, opened_folder(self._vault_path) as vault:
-            mount = mount_of(folder)
-            on_mount_of_vault = mount == mount_of(vault)
-        if on_mount_of_vault:
+        mount = mount_of(folder)
+        if mount == mount_of(vault):
             yield StagingFolder(self._vault_path, _IN_VAULT, mount)
         served = self._served.get(mount)
         if served is not None and f"{folder_path}/".startswith(f"{served.parent.rstrip('/')}/"):
@@ -122,9 +126,7 @@ class Staging:
             OSError: It is not there, cannot be made, or belongs to somebody else.
         """
         with opened_folder(place.parent) as parent:
-            if make:
-                make_private_folder(parent, place.name)
-            descriptor = open_private_folder(parent, place.name)
+            descriptor = _open_private(parent, place.name, make=make)
             try:
                 found = os.fstat(descriptor)
                 with self._lock:
@@ -170,3 +172,14 @@ class Staging:
                     found = os.lstat(folder)
                     return (found.st_dev, found.st_ino) == identity
         return False
+
+
+def _open_private(parent: int, name: str, *, make: bool) -> int:
+    """It is there nearly always: asking the file system to make it again would be a change that it refuses."""
+    try:
+        return open_private_folder(parent, name)
+    except FileNotFoundError:
+        if not make:
+            raise
+    make_private_folder(parent, name)
+    return open_private_folder(parent, name)

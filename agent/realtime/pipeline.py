@@ -110,6 +110,7 @@ class PipelineLimits:
 
     Attributes:
         slots: Scans at the same time; the scanner's number of workers.
+        ahead: Files that each of them may have at hand behind the one it scans, while nobody is held.
         descriptors: Open files waiting or being worked on.
         parked: Paths waiting for room.
         fail_open: What an opener gets when there is no verdict in time. **The** setting; it is read at one line.
@@ -119,6 +120,7 @@ class PipelineLimits:
     descriptors: int = 512
     parked: int = 65536
     fail_open: bool = True
+    ahead: int = 0
 
 
 @dataclass(slots=True)
@@ -153,6 +155,7 @@ class Pipeline:
         self._queue: list[tuple[Lane, int, _Job]] = []
         self._parked: dict[str, EventKind] = {}
         self._held = 0
+        self._scanning = 0
         self._waiting: dict[int, _Job] = {}
         self._planted: dict[_Key, str] = {}
         self._uprooted: set[_Key] = set()
@@ -353,20 +356,23 @@ class Pipeline:
 
     def _fill(self) -> None:
         """Start scans while there are free slots, and bring parked files back while there is room."""
-        while self._queue and self._scanning() < self._limits.slots:
+        while self._queue and self._scanning < self._most_scanning():
             lane, _, job = heapq.heappop(self._queue)
             if job.stage is not Stage.QUEUED or lane is not job.lane:
                 continue
             job.stage = Stage.SCANNING
+            self._scanning += 1
             job.looks += 1
             self._working[job.number] = job
             self._out.append(Scan(job.number, job.descriptor, job.paths[-1], job.seen_at_ns, job.pid, job.kind))
         room = self._limits.descriptors // 2 - self._held
-        for path in list(islice(self._parked, max(0, min(room, self._limits.slots)))):
+        for path in list(islice(self._parked, max(0, min(room, self._limits.slots * (1 + self._limits.ahead))))):
             self._out.append(Reopen(path, self._parked.pop(path)))
 
-    def _scanning(self) -> int:
-        return sum(1 for job in self._working.values() if job.stage is Stage.SCANNING)
+    def _most_scanning(self) -> int:
+        """Who is held must not find every worker with files at hand that nobody waits for."""
+        ahead = 0 if self._waiting else self._limits.ahead
+        return self._limits.slots * (1 + ahead)
 
     def _scanned(self, event: ScanFinished, policy: Policy, now: datetime) -> None:
         job = self._take_working(event.job)
@@ -510,6 +516,8 @@ class Pipeline:
         job = self._working.pop(number, None)
         if job is None:
             raise RuntimeError(f"nobody works on job {number}")
+        if job.stage is Stage.SCANNING:
+            self._scanning -= 1
         return job
 
     def _excluded(self, path: str, policy: Policy, now: datetime) -> bool:

@@ -94,7 +94,13 @@ class RealtimeProtection:
         self._access = access
         self._on_proven = on_proven
         self._is_own = is_own
-        limits = PipelineLimits(settings.scan_slots, settings.descriptors, settings.parked, settings.block.fail_open)
+        limits = PipelineLimits(
+            settings.scan_slots,
+            settings.descriptors,
+            settings.parked,
+            settings.block.fail_open,
+            settings.files_ahead,
+        )
         self._pipeline = Pipeline(limits)
         self._inbox: deque[Input] = deque()
         self._busy = False

@@ -38,6 +38,7 @@ class RealtimeSettings:
         roots: Folders to watch, everything below included.
         excluded: Our own folders (data, vault), resolved; the source is given the same ones.
         scan_slots: Scans at the same time; the scanner's number of workers.
+        files_ahead: Files that each scan worker may have at hand behind the one it scans, while nobody is held.
         descriptors: Open files waiting for a scan; each worked-on file may hold a second one.
         parked: Paths waiting for a descriptor; beyond that a reconciliation is owed.
         block: Blocking mode.
@@ -57,6 +58,7 @@ class RealtimeSettings:
     roots: tuple[str, ...]
     excluded: tuple[str, ...] = ()
     scan_slots: int = 2
+    files_ahead: int = 0
     descriptors: int = 512
     parked: int = 65536
     block: BlockSettings = BlockSettings()

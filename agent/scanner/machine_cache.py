@@ -10,12 +10,12 @@ from agent.platform.mountinfo import mounts
 from agent.platform.program import app_version
 from agent.scanner.cache import ScanCache, open_scan_cache
 from agent.scanner.cache_key import ScanIdentity
+from agent.scanner.deferred_pack import Pack
 from agent.scanner.limits import Limits
-from agent.scanner.rulepack import CompiledPack
 
 
 @contextmanager
-def scan_cache(path: Path, pack: CompiledPack, limits: Limits) -> Iterator[ScanCache | None]:
+def scan_cache(path: Path, pack: Pack, limits: Limits) -> Iterator[ScanCache | None]:
     """What earlier scans with a pack and limits found clean; the data folder must be there.
 
     None: there can be no cache, or another scan has it; a scan does without.

@@ -70,6 +70,14 @@ class CachedEngine:
         self._keep(name, count.to_bytes(_COUNT_BYTES, "big") + written.getvalue())
         return count
 
+    def has_kept(self, sources: Sequence[RuleSource]) -> bool:
+        """Whether there is a file of that name."""
+        try:
+            with _folder(self._data_dir) as folder:
+                return stat.S_ISREG(os.stat(self._key(sources), dir_fd=folder, follow_symlinks=False).st_mode)
+        except OSError:
+            return False
+
     def problem(self, source: RuleSource) -> RuleProblem | None:
         """The inner engine's word; see `Engine.problem`."""
         return self._inner.problem(source)

@@ -52,6 +52,7 @@ class RuleCosts:
         groups: Groups that were not divided to the end, the costliest first.
         measurements: How many scans that took.
         complete: False: the measurements were used up before every costly group was divided.
+        base_ms: Scanning without any rule, on the same files.
     """
 
     all_ms: float
@@ -59,10 +60,18 @@ class RuleCosts:
     groups: tuple[GroupCost, ...]
     measurements: int
     complete: bool
+    base_ms: float = 0.0
 
 
 #: Milliseconds that scanning takes with these rules only; None: it could not be measured.
 Measure = Callable[[Sequence[RuleSource]], Awaitable[float | None]]
+#: Given the single rules found so far and the whole: whether that is all that was to be found out.
+Enough = Callable[[Sequence[GroupCost], GroupCost], bool]
+
+
+def never_enough(_singles: Sequence[GroupCost], _whole: GroupCost) -> bool:
+    """Everything is to be found out."""
+    return False
 
 
 class DividedPack:
@@ -92,13 +101,16 @@ class DividedPack:
         ]
 
 
-async def costliest_rules(pack: DividedPack, measure: Measure, *, at_most: int) -> RuleCosts | None:
+async def costliest_rules(
+    pack: DividedPack, measure: Measure, *, at_most: int, enough: Enough = never_enough
+) -> RuleCosts | None:
     """Find out.
 
     Args:
         pack: The rules.
         measure: Scans with some of them.
         at_most: Measurements, two for the beginning included.
+        enough: Asked before each step; when it says so, nothing more is divided.
 
     Returns:
         None: nothing could be measured.
@@ -112,7 +124,7 @@ async def costliest_rules(pack: DividedPack, measure: Measure, *, at_most: int) 
     single: list[GroupCost] = []
     done: list[GroupCost] = []
     measurements = 2
-    while waiting and measurements + 2 <= at_most:
+    while waiting and measurements + 2 <= at_most and not enough(single, whole):
         _, _, group = heapq.heappop(waiting)
         if len(group.units) == 1:
             single.append(group)
@@ -134,6 +146,7 @@ async def costliest_rules(pack: DividedPack, measure: Measure, *, at_most: int) 
         groups=_ranked([*done, *undivided]),
         measurements=measurements,
         complete=not any(group.ms >= WORTH_DIVIDING * whole.ms for group in undivided),
+        base_ms=base_ms,
     )
 
 

@@ -68,6 +68,13 @@ class Tally:
     excluded: int = 0
     costs: CostTally = field(default_factory=CostTally)
 
+    def add_known(self, size_bytes: int) -> None:
+        """Count a file that was known to be clean and that nothing else is to be said of."""
+        self.files += 1
+        self.bytes += size_bytes
+        self.clean += 1
+        self.cached += 1
+
     def add(self, scanned: ScannedFile | ScannedProcess) -> None:
         """Count one."""
         self.files += 1

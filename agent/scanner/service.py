@@ -18,8 +18,8 @@ from agent.domain.ports import Clock
 from agent.platform.process_costs import usage_of
 from agent.platform.sandbox import SandboxReport
 from agent.scanner.bundle_reading import credit_of
+from agent.scanner.deferred_pack import Pack
 from agent.scanner.protocol import Answer, Hello, ProtocolError, WorkerOrders, decode_answer
-from agent.scanner.rulepack import CompiledPack
 from agent.scanner.settings import ScannerSettings
 from agent.scanner.worker_process import WorkerProcess
 from agent.scanner.worker_starting import WorkerStarter, worker_starter
@@ -40,7 +40,7 @@ _ATTEMPTS = 3
 _DEADLINE_INTERVAL_S = 0.1
 #: How often a worker is asked what it uses, in seconds, if it answers.
 _USAGE_INTERVAL_S = 1.0
-#: What becomes of a file that waited behind the one its worker died of.
+#: What becomes of a file that waited behind the one its worker died of, or is busy with for long.
 _AGAIN = "again"
 
 
@@ -50,6 +50,8 @@ class _Job:
 
     path: str
     outcome: "asyncio.Future[Answer | str]"
+    #: When its worker could begin with it.
+    begun_ns: int = 0
 
 
 @dataclass(slots=True)
@@ -60,7 +62,8 @@ class _Place:
     ready: bool = False
     #: In the order they were handed over, which is that of the answers: the first is being scanned.
     jobs: deque[_Job] = field(default_factory=deque)
-    #: When the first job is overdue, in the loop's time.
+    #: When the worker could begin with the first job, and when that is overdue; in the loop's time.
+    begun_at: float = 0.0
     deadline: float = 0.0
     #: What its death will mean for the first job.
     reason_if_dead: str = "worker_crashed"
@@ -89,7 +92,7 @@ class ScannerService:
     def __init__(
         self,
         settings: ScannerSettings,
-        pack: CompiledPack,
+        pack: Pack,
         clock: Clock,
         scanned: Callable[[str, ScanFacts], None] = lambda _path, _facts: None,
     ) -> None:
@@ -155,11 +158,11 @@ class ScannerService:
         if before.st_size > limit:
             too_large = (Incomplete("max_file_size", limit),)
             return self._facts(Answer("", before.st_size, incomplete=too_large), begun_ns)
-        answer = await self._ask(descriptor, before, path)
+        answer, handed_ns = await self._ask(descriptor, before, path)
         if not _unchanged(before, descriptor):
             changed = (*answer.incomplete, Incomplete("changed"))
             answer = replace(answer, incomplete=changed)
-        facts = self._facts(answer, begun_ns)
+        facts = self._facts(answer, max(begun_ns, handed_ns))
         self._scanned(path, facts)
         return facts
 
@@ -228,14 +231,15 @@ class ScannerService:
 
     # ------------------------------------------------------------ one file
 
-    async def _ask(self, descriptor: int, status: os.stat_result, path: str) -> Answer:
+    async def _ask(self, descriptor: int, status: os.stat_result, path: str) -> tuple[Answer, int]:
+        """The answer, and when its worker could begin with it (0: none could); waiting is no fault of the file's."""
         size = status.st_size
         attempts = 0
         while attempts < _ATTEMPTS:
             try:
                 place = self._take_place() or await self._wait_for_place()
             except _NoWorkerError as error:
-                return Answer("", size, error=error.code)
+                return Answer("", size, error=error.code), 0
             outcome: asyncio.Future[Answer | str] = asyncio.get_running_loop().create_future()
             try:
                 place.worker.send(descriptor, size, status.st_uid, path)
@@ -243,18 +247,19 @@ class ScannerService:
                 place.worker.end(f"it cannot be reached: {error.strerror}")
                 attempts += 1
                 continue
-            self._hand_over(place, _Job(path, outcome))
+            job = _Job(path, outcome)
+            self._hand_over(place, job)
             # If our caller is cancelled here, the worker still finishes its file and frees its place by itself.
             result = await outcome
             if isinstance(result, Answer):
-                return result
+                return result, job.begun_ns
             if result == _AGAIN:
                 continue
             if result == "scanner_closed":
-                return Answer("", size, error=result)
+                return Answer("", size, error=result), 0
             limit = -int(-self._settings.limits.timeout_s // 1) if result == "timeout" else None
-            return Answer("", size, incomplete=(Incomplete(result, limit),))
-        return Answer("", size, error="scanner_unavailable")
+            return Answer("", size, incomplete=(Incomplete(result, limit),)), job.begun_ns
+        return Answer("", size, error="scanner_unavailable"), 0
 
     def _hand_over(self, place: _Place, job: _Job) -> None:
         place.jobs.append(job)
@@ -266,7 +271,9 @@ class ScannerService:
     def _begin_first(self, place: _Place) -> None:
         """Its time runs from when the worker can begin with it."""
         loop = asyncio.get_running_loop()
-        place.deadline = loop.time() + self._settings.limits.timeout_s + _KILL_GRACE_S
+        place.jobs[0].begun_ns = self._clock.monotonic_ns()
+        place.begun_at = loop.time()
+        place.deadline = place.begun_at + self._settings.limits.timeout_s + _KILL_GRACE_S
         if self._watch is None:
             self._watch = loop.call_later(_DEADLINE_INTERVAL_S, self._check_deadlines)
 
@@ -277,8 +284,24 @@ class ScannerService:
             if place.deadline <= loop.time():
                 place.reason_if_dead = "timeout"
                 place.worker.end("it exceeded the time of one file")
-            elif self._watch is None:
+                continue
+            if self._is_slow(place):
+                self._hand_on(place)
+            if self._watch is None:
                 self._watch = loop.call_later(_DEADLINE_INTERVAL_S, self._check_deadlines)
+
+    @staticmethod
+    def _is_slow(place: _Place) -> bool:
+        return bool(place.jobs) and place.begun_at + _DEADLINE_INTERVAL_S <= asyncio.get_running_loop().time()
+
+    def _hand_on(self, slow: _Place) -> None:
+        """What waits behind a file that takes long goes to another worker; what this one says of it comes too late."""
+        if slow in self._ahead:
+            self._ahead.remove(slow)
+        if any(place.ready and not self._is_slow(place) for place in self._places.values()):
+            for job in list(slow.jobs)[1:]:
+                if not job.outcome.done():
+                    job.outcome.set_result(_AGAIN)
 
     def _take_place(self) -> _Place | None:
         """A worker that can have a file now: the one that was busy last, whose memory is still at hand, if it rests."""

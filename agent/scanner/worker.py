@@ -21,7 +21,7 @@ from dataclasses import replace
 
 from agent.domain.facts import Finding, Incomplete, Severity
 from agent.platform.accounts import account_name, local_accounts
-from agent.platform.allocator import keep_freed_memory
+from agent.platform.allocator import give_back_freed_memory, keep_freed_memory
 from agent.platform.priority import step_back
 from agent.platform.sandbox import harden
 from agent.platform.sandbox_plan import ParentGoneError, SandboxPlan
@@ -220,6 +220,7 @@ def load_matcher(rules: int, orders: WorkerOrders) -> Matcher:
     if hasattr(image, "madvise"):
         # What has been loaded is a copy: the pages it came from need not be held as well.
         image.madvise(mmap.MADV_DONTNEED)
+    give_back_freed_memory()
     return matcher
 
 

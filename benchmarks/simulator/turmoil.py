@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from benchmarks.simulator.device import Pace, World
 from benchmarks.simulator.expectation import Expected, at_least, exactly
 from benchmarks.simulator.faults import USUAL
-from benchmarks.simulator.fleet import alive, incidents, light_devices
+from benchmarks.simulator.fleet import alive, incidents, light_devices, until
 from benchmarks.simulator.ground import Ground, Person, make_ground, signed_in
 from benchmarks.simulator.machinery import Nats, Postgres, Replica
 from benchmarks.simulator.orders import CAMPAIGN_DEVICES, campaign, order
@@ -45,6 +45,7 @@ _STEPS = 40
 _AT_A_DEVICE = 25
 _PEOPLE = 6
 _SAY_EVERY_S = 60.0
+_LEAST_KILLS = 2
 _SETTINGS = '\n[bus]\nkind = "nats"\nurl = "{url}"\n'
 
 
@@ -91,7 +92,7 @@ def expected(turmoil: Turmoil) -> Sequence[Expected]:
         exactly("jobs given up", 0),
         exactly("jobs forgotten", 0),
         exactly("calls that a server failed at", 0),
-        at_least("kills of a replica", min(2, turmoil.seconds // turmoil.kill_every)),
+        at_least("kills of a replica", _LEAST_KILLS),
         exactly("restarts of the database", turmoil.restarts),
         exactly("restarts of the bus", turmoil.restarts),
     )
@@ -162,6 +163,8 @@ class _Run:
                         work.create_task(self._detect())
                         work.create_task(self._order())
                         copying = work.create_task(self._copy(copies))
+                    # Little work may be over before each replica was killed once.
+                    await until(lambda: self._kills() >= _LEAST_KILLS, self._turmoil.settle)
                     for task in endless:
                         task.cancel()
                 for replica in self._replicas:
@@ -176,9 +179,8 @@ class _Run:
 
     def _say(self, what: str) -> None:
         told = sum(device.memory.is_settled for device in self._devices)
-        kills = sum(replica.killed for replica in self._replicas)
         ran = sum(len(device.memory.ran) for device in self._devices)
-        known = f"{told} devices have nothing left to tell, {ran} commands ran, {kills} kills"
+        known = f"{told} devices have nothing left to tell, {ran} commands ran, {self._kills()} kills"
         print(f"{time.strftime('%H:%M:%S')} {what}; {known}", flush=True)
 
     async def _watch(self) -> None:
@@ -256,6 +258,9 @@ class _Run:
                 await asyncio.sleep(0.2)
             replica.kill()
 
+    def _kills(self) -> int:
+        return sum(replica.killed for replica in self._replicas)
+
     def _cpu_s(self) -> float:
         return sum(replica.cpu_s for replica in self._replicas)
 
@@ -312,7 +317,7 @@ class _Run:
             "mails about them": self._mails(),
             MISTAKES: self._tally.mistakes,
             "calls that a server failed at": sum(len(replica.complaints()) for replica in self._replicas),
-            "kills of a replica": sum(replica.killed for replica in self._replicas),
+            "kills of a replica": self._kills(),
             "restarts of the database": self._restarted["database"],
             "restarts of the bus": self._restarted["bus"],
             "starts of a replica that ended by themselves": sum(replica.gave_up for replica in self._replicas),

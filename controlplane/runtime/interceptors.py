@@ -5,6 +5,7 @@ on the other), check the role table, count it against the rate limit, run it, tr
 the caller in `runtime.principal` and never see gRPC.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -14,8 +15,8 @@ from inspect import iscoroutinefunction
 from typing import Any, Protocol, cast
 
 import grpc
-import structlog
 
+from controlplane.runtime.call_log import CallLog, Entered, tell_failed, tell_gone, tell_refused
 from controlplane.runtime.certificates import DeviceCertificates
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.permissions import PERMISSIONS, Caller, authorise
@@ -24,14 +25,13 @@ from controlplane.runtime.randomness import Randomness, new_id
 from controlplane.runtime.rate_limit import RateLimiter
 from controlplane.runtime.refusal import Kind, Refusal
 from controlplane.runtime.rpc_errors import STATUS, error_detail, internal_detail, refusal_of
-from wire.entitlement_codec import ERROR_DETAIL_METADATA
+from controlplane.runtime.tracing import NoTracing, Tracing
+from wire.entitlement_codec import ERROR_DETAIL_METADATA, REQUEST_ID_METADATA
 
-REQUEST_ID_METADATA = "buckler-request-id"
 #: A longer bearer token is not even hashed.
 MAX_TOKEN_CHARACTERS = 512
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
-_log = structlog.get_logger(__name__)
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Unary = Callable[[Any, Context], Awaitable[Any]]
@@ -79,6 +79,7 @@ class CallEntry:
         randomness: For request ids.
         times: Whose time runs ahead.
         certificates: Knows whose a certificate is.
+        address_of: The address behind a gRPC peer; a balancer hides it.
     """
 
     tokens: TokenAuthenticator
@@ -87,21 +88,22 @@ class CallEntry:
     randomness: Randomness
     times: OrganisationTimes
     certificates: DeviceCertificates = field(default_factory=DeviceCertificates)
+    address_of: Callable[[str], str] = peer_address
 
     def request_id(self, context: Context) -> str:
         """The caller's own id if it is a harmless one, else a new one."""
         wanted = _metadata(context, REQUEST_ID_METADATA)
         return wanted if _REQUEST_ID.fullmatch(wanted) else new_id(self.randomness, "req")
 
-    async def admit(self, method: str, context: Context) -> Principal | None:
+    async def admit(self, entered: Entered, context: Context) -> Principal | None:
         """Find the principal, check that it may, count the call.
 
         Raises:
             Refusal: UNAUTHENTICATED, ROLE_MISSING, FORBIDDEN or RATE_LIMITED.
         """
-        delay = None
-        if self.limiter.limits(method):
-            delay = self.limiter.wait(method, peer_address(context.peer()), self.clock.now())
+        method = entered.method
+        limited = self.limiter.limits(method)
+        delay = self.limiter.wait(method, entered.peer, self.clock.now()) if limited else None
         if delay is not None:
             seconds = int(delay.total_seconds()) + 1
             raise Refusal(
@@ -149,11 +151,19 @@ class Wrapped:
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Runs every call between its entry and its translation into a status."""
+    """Runs every call between its entry and its translation into a status.
 
-    def __init__(self, entry: CallEntry) -> None:
+    Args:
+        entry: How calls enter.
+        log: What is told of those that went well; None: only of slow ones.
+        tracing: Follows them; None: nobody does.
+    """
+
+    def __init__(self, entry: CallEntry, log: CallLog | None = None, tracing: Tracing | None = None) -> None:
         self._entry = entry
         self._around = Wrapped(self._wrapped)
+        self._log = log or CallLog()
+        self._tracing = tracing or NoTracing()
 
     async def intercept_service(
         self,
@@ -175,58 +185,75 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if handler.stream_unary is not None:
             return grpc.stream_unary_rpc_method_handler(self._unary(handler.stream_unary, method), **serializers)
         # A servicer that writes its answers itself ends like a unary one: by returning, or by what it raised.
-        wrap = self._unary if iscoroutinefunction(handler.stream_stream) else self._stream
-        return grpc.stream_stream_rpc_method_handler(wrap(handler.stream_stream, method), **serializers)
+        writes = iscoroutinefunction(handler.stream_stream)
+        entered = (
+            self._unary(handler.stream_stream, method, timed=False)
+            if writes
+            else self._stream(handler.stream_stream, method)
+        )
+        return grpc.stream_stream_rpc_method_handler(entered, **serializers)
 
-    def _unary(self, behaviour: Unary, method: str) -> Any:
+    def _unary(self, behaviour: Unary, method: str, *, timed: bool = True) -> Any:
         async def call(request: Any, context: Context) -> Any:
-            request_id = self._entry.request_id(context)
-            try:
-                with await self._enter(method, request_id, context):
-                    return await behaviour(request, context)
-            # The supervision point of every unary call: whatever it raised becomes a status, here and nowhere else.
-            except Exception as error:  # noqa: BLE001
-                await _answer(error, method, request_id, context)
+            entered = self._begin(method, context, timed=timed)
+            with self._tracing.call(entered, context.invocation_metadata() or ()):
+                try:
+                    with await self._enter(entered, context):
+                        answer = await behaviour(request, context)
+                # The supervision point of every unary call: whatever it raised becomes a status, here and nowhere else.
+                except Exception as error:  # noqa: BLE001
+                    await _answer(error, entered, context)
+                else:
+                    self._log.ended(entered)
+                    return answer
 
         return call
 
     def _stream(self, behaviour: Stream, method: str) -> Any:
         async def call(request: Any, context: Context) -> AsyncIterator[Any]:
-            request_id = self._entry.request_id(context)
-            try:
-                with await self._enter(method, request_id, context):
-                    async for response in behaviour(request, context):
-                        yield response
-            # The supervision point of every streaming call, as above.
-            except Exception as error:  # noqa: BLE001
-                await _answer(error, method, request_id, context)
+            entered = self._begin(method, context, timed=False)
+            with self._tracing.call(entered, context.invocation_metadata() or ()):
+                try:
+                    with await self._enter(entered, context):
+                        async for response in behaviour(request, context):
+                            yield response
+                # The supervision point of every streaming call, as above.
+                except Exception as error:  # noqa: BLE001
+                    await _answer(error, entered, context)
+                else:
+                    self._log.ended(entered)
 
         return call
 
-    async def _enter(self, method: str, request_id: str, context: Context) -> AbstractContextManager[None]:
-        principal = await self._entry.admit(method, context)
+    def _begin(self, method: str, context: Context, *, timed: bool) -> Entered:
+        return Entered(method, self._entry.request_id(context), asyncio.get_running_loop().time(), timed=timed)
+
+    async def _enter(self, entered: Entered, context: Context) -> AbstractContextManager[None]:
+        entered.peer = self._entry.address_of(context.peer())
+        principal = entered.principal = await self._entry.admit(entered, context)
         ahead = timedelta(0) if principal is None else await self._entry.times.ahead(principal.org_id)
-        return calling(request_id=request_id, peer=peer_address(context.peer()), principal=principal, ahead=ahead)
+        return calling(request_id=entered.request_id, peer=entered.peer, principal=principal, ahead=ahead)
 
 
-async def _answer(error: Exception, method: str, request_id: str, context: Context) -> None:
+async def _answer(error: Exception, entered: Entered, context: Context) -> None:
     if isinstance(error, grpc.aio.AbortError):
         raise error
     if isinstance(error, grpc.aio.InternalError):
         # A stream whose other end has gone, as lines do: nobody is left to be answered.
-        _log.info("caller_gone", method=method, request_id=request_id)
+        tell_gone(entered)
         await context.abort(grpc.StatusCode.CANCELLED, "the caller is gone")
     refusal = refusal_of(error)
     if refusal is not None:
-        _log.info("call_refused", method=method, request_id=request_id, reason=refusal.reason)
         status, detail = STATUS[refusal.kind], error_detail(refusal)
+        tell_refused(entered, status.name, refusal)
     else:
-        _log.error("call_failed", method=method, request_id=request_id, exc_info=error)
-        status, detail = grpc.StatusCode.INTERNAL, internal_detail(request_id)
+        status, detail = grpc.StatusCode.INTERNAL, internal_detail(entered.request_id)
+        tell_failed(entered, status.name, error)
+    entered.code = status.name
     await context.abort(
         status,
         detail.message,
-        ((ERROR_DETAIL_METADATA, detail.SerializeToString()), (REQUEST_ID_METADATA, request_id)),
+        ((ERROR_DETAIL_METADATA, detail.SerializeToString()), (REQUEST_ID_METADATA, entered.request_id)),
     )
 
 

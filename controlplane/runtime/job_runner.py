@@ -1,7 +1,8 @@
 """Runs due jobs, one after the other, each at the time of its tenant."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,6 +21,8 @@ from controlplane.storage.types import to_microseconds
 #: A running server looks this often; jobs are due to the minute, not to the second.
 POLL_EVERY: Final = timedelta(seconds=1)
 
+#: Goes around a job, and sees how it ends.
+Watcher = Callable[[Job], AbstractContextManager[None]]
 _log = structlog.get_logger(__name__)
 
 
@@ -49,6 +52,14 @@ class JobRunner:
         self._handlers = handlers
         self._times = times
         self._claims = JobClaims(database=database, wall=wall, owner=owner, kinds=frozenset(handlers))
+        self._watchers: list[Watcher] = []
+        self._parked: list[Callable[[Job], None]] = []
+
+    def watch(self, watcher: Watcher, parked: Callable[[Job], None] | None = None) -> None:
+        """Have something around every job from now on, and something told which ones are given up."""
+        self._watchers.append(watcher)
+        if parked is not None:
+            self._parked.append(parked)
 
     async def run_until(self, instant: datetime) -> RunReport:
         """Run what is due until `instant`, in the order (due instant, kind, tenant, subject) and late if need be.
@@ -92,12 +103,17 @@ class JobRunner:
         """
         try:
             async with asyncio.timeout(RUNS_FOR.total_seconds()):
-                await self._handlers[job.kind](job)
+                with ExitStack() as around:
+                    for watcher in self._watchers:
+                        around.enter_context(watcher(job))
+                    await self._handlers[job.kind](job)
         # Supervision point: one job that fails rests and is tried again, the others go on.
         except Exception as error:  # noqa: BLE001
             _log.error("job_failed", kind=job.kind, subject=job.subject, attempts=job.attempts + 1, exc_info=error)
             if await self._claims.rest(job, failure_of(error)):
                 _log.error("job_parked", kind=job.kind, subject=job.subject)
+                for told in self._parked:
+                    told(job)
             return False
         await self._claims.finish(job, horizon)
         return True

@@ -1,10 +1,11 @@
-"""Counts calls for Prometheus: how many, with which outcome, how long they took.
+"""Counts calls and jobs for Prometheus: how many, with which outcome, how long they took.
 
 Labels are method names of the protocol and names of gRPC's statuses: both are few, whoever calls.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from inspect import iscoroutinefunction
 from typing import Any, Final
 
@@ -12,9 +13,12 @@ import grpc
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from controlplane.runtime.interceptors import Context, Continuation, Stream, Unary, Wrapped
+from controlplane.runtime.jobs import Job
 
 #: Seconds; from what an idle machine needs to the time-out of an agent's call (20 s).
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
+#: Seconds; a job may run for five minutes.
+_JOB_BUCKETS: Final = (0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 
 class CallMeters:
@@ -48,6 +52,35 @@ class CallMeters:
         if histogram is None:
             histogram = self._seconds_of[method] = self._seconds.labels(method)
         histogram.observe(seconds)
+
+
+class JobMeters:
+    """What is known about the jobs that this process ran; kinds are few, they are names in the program."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._ended = Counter(
+            "buckler_jobs_ended", "Jobs that ended, by kind and outcome.", ["kind", "outcome"], registry=registry
+        )
+        self._parked = Counter("buckler_jobs_parked", "Jobs that were given up, by kind.", ["kind"], registry=registry)
+        self._seconds = Histogram(
+            "buckler_job_seconds", "How long jobs took, in seconds.", ["kind"], buckets=_JOB_BUCKETS, registry=registry
+        )
+
+    @contextmanager
+    def around(self, job: Job) -> Iterator[None]:
+        """Measure it."""
+        now = asyncio.get_running_loop().time
+        began, outcome = now(), "failed"
+        try:
+            yield
+            outcome = "succeeded"
+        finally:
+            self._ended.labels(job.kind, outcome).inc()
+            self._seconds.labels(job.kind).observe(now() - began)
+
+    def parked(self, job: Job) -> None:
+        """Nothing tries it any more."""
+        self._parked.labels(job.kind).inc()
 
 
 class MeterInterceptor(grpc.aio.ServerInterceptor):

@@ -129,6 +129,11 @@ def current_peer() -> str:
     return _peer.get()
 
 
+def current_principal() -> Principal | None:
+    """Who is calling; None: nobody known, or no call."""
+    return _principal.get()
+
+
 def current_person() -> PersonPrincipal:
     """The person calling.
 

@@ -79,6 +79,17 @@ def parse_address(text: str) -> Address:
     return Address(host, int(port))
 
 
+def parse_announced(text: str) -> str:
+    """Check `HOST:PORT`, or `:PORT` for the host that was asked.
+
+    Raises:
+        Refusal: ADDRESS_INVALID.
+    """
+    if text.startswith(":"):
+        return f":{parse_address(f'host{text}').port}"
+    return str(parse_address(text))
+
+
 class RunningServer:
     """One listening server."""
 

@@ -141,9 +141,17 @@ class Database:
 
 
 def _engine(url: str) -> AsyncEngine:
+    # What a statement was given does not belong into messages of errors, and so into the log.
     if not url.startswith("sqlite"):
-        return create_async_engine(url, pool_size=10, max_overflow=10, pool_timeout=POOL_TIMEOUT_S, pool_pre_ping=True)
-    engine = create_async_engine(url)
+        return create_async_engine(
+            url,
+            hide_parameters=True,
+            pool_size=10,
+            max_overflow=10,
+            pool_timeout=POOL_TIMEOUT_S,
+            pool_pre_ping=True,
+        )
+    engine = create_async_engine(url, hide_parameters=True)
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine

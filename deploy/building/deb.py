@@ -20,7 +20,7 @@ from deploy.building.native import packages_for
 
 #: Debian's own; the package works with this minor version only, since compiled packages do.
 _PYTHON = Path("/usr/bin/python3")
-_EXTRAS = frozenset({"boreal", "postgres", "stripe"})
+_EXTRAS = frozenset({"boreal", "nats", "postgres", "stripe"})
 _HERE = Path(__file__).parents[1]
 _OPT = "opt/buckler"
 _REVISION = "1"

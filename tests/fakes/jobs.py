@@ -3,8 +3,14 @@
 from datetime import datetime
 
 from controlplane.runtime.job_runner import JobRunner, RunReport
+from controlplane.runtime.jobs import Job
 from controlplane.runtime.tables import jobs
-from tests.fakes.clock import FakeClock
+from tests.fakes.clock import SOME_MONDAY, FakeClock
+
+
+def job_of_kind(kind: str) -> Job:
+    """One that is due and runs for the third time."""
+    return Job(org_id="org_1", kind=kind, subject="thing_1", due_at=SOME_MONDAY, every=None, attempts=2)
 
 
 async def pass_time(runner: JobRunner, clock: FakeClock, until: datetime) -> RunReport:

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
-from agent.app import activate_device
 from agent.cli.doctor_wiring import Target, surroundings_of
 from agent.cli.invocation import Common
 from agent.config import AgentConfig, Overrides, load_config
 from agent.domain.services import ServiceState, ServiceStatus
 from agent.local_api.status import StatusFacts, status_fields
 from agent.platform.clock import SystemClock
+from agent.requests import activate_device
 from agent.storage.database import AgentDatabase, open_database
 from agent.support.check_list import ALL
 from agent.support.checkup import CheckResult, Report

@@ -22,7 +22,7 @@ PROGRAM = (sys.executable, "-c", "from controlplane.cli.buckler_server import ma
 EMAIL, PASSWORD = "anna@example.com", "correct horse battery"
 #: Generous: several test runs may share two cores.
 PATIENCE_S = 40.0
-_SERVING = re.compile(r"serving tls=(\S+) mtls=(\S+)\n")
+_SERVING = re.compile(r"serving tls=(\S+) mtls=(\S+)(?: web=\S+)?(?: monitor=(\S+))?\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,7 @@ class Serving:
     tls: str
     mtls: str
     authorities: bytes
+    monitor: str = ""
 
     @asynccontextmanager
     async def channel(self) -> AsyncIterator[grpc.aio.Channel]:
@@ -109,11 +110,11 @@ class Serving:
 
 
 @asynccontextmanager
-async def serving(data_dir: Path, *options: str) -> AsyncIterator[Serving]:
-    """Serve on free ports until the block ends."""
+async def serving(data_dir: Path, *options: str, listen: str = "127.0.0.1:0") -> AsyncIterator[Serving]:
+    """Serve until the block ends, on free ports unless told otherwise."""
     process = await asyncio.create_subprocess_exec(
         *PROGRAM,
-        *("serve", "--data-dir", str(data_dir), "--listen", "127.0.0.1:0", *options),
+        *("serve", "--data-dir", str(data_dir), "--listen", listen, *options),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -122,7 +123,7 @@ async def serving(data_dir: Path, *options: str) -> AsyncIterator[Serving]:
         line = (await asyncio.wait_for(process.stderr.readline(), PATIENCE_S)).decode()
         match = _SERVING.fullmatch(line)
         assert match is not None, line
-        yield Serving(process, match[1], match[2], (data_dir / "ca.pem").read_bytes())
+        yield Serving(process, match[1], match[2], (data_dir / "ca.pem").read_bytes(), match[3] or "")
     finally:
         if process.returncode is None:
             process.kill()

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from agent.app import Agent, activate_device, build_agent, direct_actions, open_device, read_status
+from agent.app import Agent, build_agent
 from agent.config import AgentConfig, Overrides, load_config
+from agent.device import direct_actions, open_device
 from agent.domain.errors import BucklerError
 from agent.domain.policy import Mode
 from agent.platform.service_notice import ServiceNotice
+from agent.requests import activate_device, read_status
 from tests.integration.controlplane.served import Served, served_control_plane
 from wire.v1 import policy_pb2
 from wire.v1.policy_pb2_grpc import PolicyServiceStub

@@ -21,6 +21,7 @@ from tests.fakes.disk_images import dmg_of, hfs_plus_of, udf_of
 from tests.fakes.documents import mail_of, ole_of, onenote_of, pdf_of, rtf_of, tnef_of
 from tests.fakes.eicar import EICAR
 from tests.fakes.old_archives import arj_of, binhex_of, chm_of
+from tests.fakes.waiting import until
 from tests.fakes.zips import IMPLODE, Entry, zip_from
 from tests.integration.scanning import builtin_pack, running_scanner, scan_path
 
@@ -196,6 +197,19 @@ async def test_files_that_wait_behind_one_that_kills_its_worker_are_scanned_by_a
         lost, *others = [scan.result() for scan in scans]
         assert lost.incomplete == (Incomplete("worker_crashed"),)
         assert all(facts.findings for facts in others)
+
+
+async def test_files_that_wait_behind_a_slow_one_are_handed_to_another_worker(tmp_path: Path) -> None:
+    (tmp_path / "e").write_bytes(EICAR)
+    async with running_scanner(replace(ONE, workers=2, files_ahead=2)) as service:
+        await until(lambda: len(service.worker_pids()) == 2)
+        slow = min(service.worker_pids())
+        os.kill(slow, signal.SIGSTOP)
+        async with asyncio.TaskGroup() as tasks:
+            scans = [tasks.create_task(scan_path(service, tmp_path / "e")) for _ in range(6)]
+            await until(lambda: sum(scan.done() for scan in scans) == 5)
+            os.kill(slow, signal.SIGCONT)
+        assert all(scan.result().findings for scan in scans)
 
 
 async def test_the_end_of_the_process_that_forks_workers_is_made_up_for(tmp_path: Path) -> None:

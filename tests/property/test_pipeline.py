@@ -33,7 +33,7 @@ from agent.realtime.commands import (
 from agent.realtime.pipeline import MAX_LOOKS, REST_AT_MOST_S, REST_FROM_MS, Pipeline, PipelineLimits
 from tests.fakes.clock import SOME_MONDAY
 
-SLOTS, DESCRIPTORS, PARKED = 2, 4, 3
+SLOTS, DESCRIPTORS, PARKED, AHEAD = 2, 4, 3, 1
 INODES = st.integers(1, 6)
 NAMES = st.sampled_from(["/r/a", "/r/b.exe", "/r/Downloads/c", "/r/skipped/d"])
 KINDS = st.sampled_from([EventKind.CLOSED_AFTER_WRITE, EventKind.APPEARED, EventKind.RECONCILED])
@@ -84,7 +84,7 @@ class Ledger:
 class PipelineMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.pipeline = Pipeline(PipelineLimits(SLOTS, DESCRIPTORS, PARKED))
+        self.pipeline = Pipeline(PipelineLimits(SLOTS, DESCRIPTORS, PARKED, ahead=AHEAD))
         self.policy = Policy()
         self.ledger = Ledger()
         self.numbers = 100
@@ -173,7 +173,7 @@ class PipelineMachine(RuleBasedStateMachine):
         working: list[Scan | Capture] = [*self.ledger.scanning.values(), *self.ledger.capturing.values()]
         inodes = [self.ledger.inodes[command.descriptor] for command in working]
         assert len(inodes) == len(set(inodes))
-        assert len(self.ledger.scanning) <= SLOTS
+        assert len(self.ledger.scanning) <= SLOTS * (1 + AHEAD)
 
     @invariant()
     def what_is_held_is_bounded(self) -> None:

@@ -88,7 +88,8 @@ def _note(needle: int, _start: int, _end: int, _flags: int, found: list[int]) ->
 
 
 def _expression(needle: Needle) -> bytes:
-    return needle.pattern.encode("ascii") or b"".join(b"\\x%02x" % byte for byte in needle.text)
+    written = needle.pattern.encode("ascii") or b"".join(b"\\x%02x" % byte for byte in needle.text)
+    return b"^" + written if needle.at_start else written
 
 
 def _flags(needle: Needle) -> int:

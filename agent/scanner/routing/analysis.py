@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from agent.scanner.routing.conditions import And, Condition, Or, UnreadableConditionError, parse_condition, tokens_of
 from agent.scanner.routing.evidence import Evidence, EvidenceReader
 from agent.scanner.routing.implications import FORMAT_MODULES, Implications, modules_named
-from agent.scanner.routing.needles import needles_of
+from agent.scanner.routing.needles import needles_at_start, needles_of
 from agent.scanner.routing.needs import ANYTHING, NOTHING, Need
 from agent.scanner.routing.reading import BLANKS, Rule, UnsplittableSourceError, read_rules
 
@@ -154,7 +154,12 @@ class _NamespaceAnalysis:
             tree = None
         self._trees[rule.name] = tree
         self._own_needs[rule.name] = self._implications(rule).of(tree) if tree else ANYTHING
-        reader = EvidenceReader(rule, [needles_of(string) for string in rule.strings], self._evidence.get)
+        reader = EvidenceReader(
+            rule,
+            [needles_of(string) for string in rule.strings],
+            [needles_at_start(string) for string in rule.strings],
+            self._evidence.get,
+        )
         self._readers[rule.name] = reader
         self._evidence[rule.name] = reader.of(tree) if tree else None
         direct = self._references(rule.tokens)

@@ -65,6 +65,7 @@ class EvidenceReader:
     Args:
         rule: Its strings count.
         needles: Of each string, in the same order; None: not known.
+        at_start: Those of each string at the start of a file.
         evidence_of_rule: Of an earlier rule of the namespace; None also for a name that is no rule.
     """
 
@@ -72,10 +73,12 @@ class EvidenceReader:
         self,
         rule: Rule,
         needles: Sequence[tuple[Needle, ...] | None],
+        at_start: Sequence[tuple[Needle, ...] | None],
         evidence_of_rule: Callable[[str], Evidence],
     ) -> None:
         self._names = [string.name for string in rule.strings]
         self._parts: list[Evidence] = [Threshold(1, known) if known else None for known in needles]
+        self._at_start: list[Evidence] = [Threshold(1, known) if known else None for known in at_start]
         self._evidence_of_rule = evidence_of_rule
 
     def of(self, condition: Condition, each: Evidence = None) -> Evidence:
@@ -98,6 +101,8 @@ class EvidenceReader:
     def _of_leaf(self, tokens: tuple[str, ...], each: Evidence) -> Evidence:
         if tokens[0] == "$" and (len(tokens) == 1 or tokens[1] in ("at", "in")):
             return each
+        if tokens[0].startswith("$") and tokens[1:] == ("at", "0"):
+            return all_of((self._named(tokens[0]), self._named(tokens[0], self._at_start)))
         if tokens[0].startswith("$") and (len(tokens) == 1 or tokens[1] in ("at", "in")):
             return self._named(tokens[0])
         if len(tokens) == 1:
@@ -157,8 +162,8 @@ class EvidenceReader:
             chosen += [part for name, part in zip(self._names, self._parts, strict=True) if _is_meant(name, wanted)]
         return chosen, tokens[end + 1 :]
 
-    def _named(self, name: str) -> Evidence:
-        return self._parts[self._names.index(name)] if name in self._names else None
+    def _named(self, name: str, parts: Sequence[Evidence] | None = None) -> Evidence:
+        return (parts or self._parts)[self._names.index(name)] if name in self._names else None
 
 
 def _is_meant(name: str, wanted: str) -> bool:

@@ -11,10 +11,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agent.scanner.routing.leading_bytes import StringDefinition, leading_bytes
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    from agent.scanner.routing.leading_bytes import StringDefinition
 
 SHORTEST = 4  # what is shorter occurs in too many files and tells little
 LONGEST = 24  # more tells no more, and only makes the table of needles larger
@@ -49,17 +49,14 @@ class Needle:
         nocase: ASCII letters count in either case.
         pattern: A regular expression, in the syntax of Perl, without `text`.
         dotall: In the pattern a dot is any byte, not any but a line feed.
+        at_start: It counts only where the content begins.
     """
 
     text: bytes = b""
     nocase: bool = False
     pattern: str = ""
     dotall: bool = False
-
-    @property
-    def rarity(self) -> int:
-        """Many different bytes are rarely found together; of patterns we know that they are not long."""
-        return _variety(self.text) or SHORTEST
+    at_start: bool = False
 
 
 def needles_of(string: StringDefinition) -> tuple[Needle, ...] | None:
@@ -78,13 +75,22 @@ def needles_of(string: StringDefinition) -> tuple[Needle, ...] | None:
     if encoded:
         texts = _encoded(piece, string.modifiers)
         return tuple(Needle(text) for text in texts) if texts else None
-    if len(piece) >= SHORTEST and (string.kind == "text" or _variety(piece) >= FULLY_VARIED):
+    if len(piece) >= SHORTEST and (string.kind == "text" or _telling(piece) >= FULLY_VARIED):
         return tuple(Needle(text, nocase) for text in _widths(piece, string.modifiers))
     if string.kind == "byte":
         return (Needle(pattern=_hex_pattern(string.value), dotall=True),)
     if string.kind == "regex" and "wide" not in string.modifiers and _is_plain(body):
         return (Needle(pattern=_between_gaps(body), nocase=nocase, dotall="s" in flags),)
     return tuple(Needle(text, nocase) for text in _widths(piece, string.modifiers)) if len(piece) > 1 else None
+
+
+def needles_at_start(string: StringDefinition) -> tuple[Needle, ...] | None:
+    """Return needles one of which is in every file that begins with the string, or None when none are known.
+
+    Even two bytes tell much at the start of a file, where most files have others.
+    """
+    beginnings = leading_bytes(string)
+    return None if beginnings is None else tuple(Needle(text, at_start=True) for text in beginnings)
 
 
 def _is_plain(body: str) -> bool:
@@ -100,6 +106,11 @@ def _window(run: bytes) -> bytes:
 
 def _variety(text: bytes) -> int:
     return len(frozenset(text))
+
+
+def _telling(piece: bytes) -> int:
+    """How many different bytes there are beside those that fill up numbers: code is full of these."""
+    return len(frozenset(piece) - {0x00, 0xFF})
 
 
 def _widths(piece: bytes, modifiers: Iterable[str]) -> tuple[bytes, ...]:

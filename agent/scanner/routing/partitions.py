@@ -19,21 +19,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.scanner.routing.analysis import AnalysedNamespace, AnalysedRule, RuleText, analyse
+from agent.scanner.routing.composing import Kit, KitMaker, imports
 from agent.scanner.routing.conditions import tokens_of
 from agent.scanner.routing.implications import FORMAT_MODULES, modules_named
 from agent.scanner.routing.needs import NOTHING, Need, any_of, starts_with
-from agent.scanner.routing.screening import RULES_IN_A_CELL, ScreenedRule, weakness
+from agent.scanner.routing.screening import ScreenedRule
 from agent.scanner.routing.selection import Route
 from agent.scanner.routing.writing import write_rule, write_rule_with
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 # Two bytes, not four: public rules that read 16 bits are as common as those that read 32.
 _FAMILIES = {"elf": b"\x7fE", "pe": b"MZ"}
 _OTHER = "other"
 # Fewer rules for a family are cheaper run on all files than compiled, with those for any file, into one more pack.
 RULES_WORTH_A_PACK = 100
+# So few rules that every file has to pass are compiled into each composition; more take too long.
+FEW_UNSCREENED = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Partition:
         rules: (namespace, rule) of all rules whose matches this partition may report; those of namespaces that could
             not be taken apart are not listed.
         screened: What a file needs for those rules to match that are not in `unscreened`.
-        cells: The screened rules in groups of `RULES_IN_A_CELL`, in their order, each to be compiled together.
+        kit: Puts together texts of any of the screened rules, by their places in `screened`.
         unscreened: The rules that need no certain strings in a file, to be compiled together as well.
         unscreened_need: What a file is like that one of those matches.
     """
@@ -57,7 +60,7 @@ class Partition:
     sources: tuple[RuleText, ...]
     rules: frozenset[tuple[str, str]]
     screened: tuple[ScreenedRule, ...] = ()
-    cells: tuple[tuple[RuleText, ...], ...] = ()
+    kit: Kit | None = None
     unscreened: tuple[RuleText, ...] = ()
     unscreened_need: Need = NOTHING
 
@@ -67,7 +70,7 @@ def partition(sources: Iterable[RuleText], *, rules_worth_a_pack: int = RULES_WO
 
     Running, on a file, the partitions whose route accepts it gives the (namespace, rule) matches of the whole pack, if
     all are compiled with the same external variables, and those are strings. At most one route accepts a given file.
-    On any file, a partition matches what its unscreened rules and those cells match that hold a candidate.
+    On any file, a partition matches what its unscreened rules match and those screened ones that it is evidence for.
     This holds for files, not for the memory of processes, where `filesize` and `uint16(0)` mean something else.
 
     Args:
@@ -137,9 +140,6 @@ def _assembled(region: _Region, namespaces: Sequence[AnalysedNamespace]) -> Part
             else:
                 screened.append((ScreenedRule(need, evidence), names[-1]))
     split = [namespace for namespace in namespaces if namespace.unsplit is None]
-    # Those that are often candidates together, so that most files need few cells.
-    screened.sort(key=lambda entry: weakness(entry[0]), reverse=True)
-    cells = (screened[start : start + RULES_IN_A_CELL] for start in range(0, len(screened), RULES_IN_A_CELL))
     has_unsplit = any(namespace.unsplit is not None for namespace in namespaces)
     return Partition(
         name=region.name,
@@ -147,7 +147,7 @@ def _assembled(region: _Region, namespaces: Sequence[AnalysedNamespace]) -> Part
         sources=_texts(region, namespaces, frozenset(names)) if needs else (),
         rules=frozenset(names),
         screened=tuple(rule for rule, _ in screened),
-        cells=tuple(_texts(region, split, frozenset(name for _, name in cell)) for cell in cells),
+        kit=_kit(region, split, [name for _, name in screened], () if has_unsplit else unscreened),
         unscreened=_texts(region, namespaces, frozenset(unscreened)) if unscreened or has_unsplit else (),
         unscreened_need=Need() if has_unsplit else any_of(unscreened.values()),
     )
@@ -190,16 +190,44 @@ def _text(rules: Iterable[AnalysedRule], chosen: frozenset[str], region: _Region
     modules: set[str] = set()
     written: list[str] = []
     for rule in rules:
-        if rule.rule.name not in wanted:
-            continue
-        if rule.without_formats is not None and _relieved(rule, region):
-            written.append(write_rule_with(rule.without_formats, rule.rule))
-            modules |= modules_named(tokens_of(rule.without_formats), rule.modules)
-        else:
-            written.append(write_rule(rule.rule))
-            modules |= rule.modules
-    return "\n".join([*_imports(modules), *written])
+        if rule.rule.name in wanted:
+            text, named = _written(rule, region)
+            written.append(text)
+            modules |= named
+    return "\n".join([*imports(modules), *written])
 
 
-def _imports(modules: Iterable[str]) -> Iterator[str]:
-    return (f'import "{module}"' for module in sorted(modules))
+def _written(rule: AnalysedRule, region: _Region) -> tuple[str, frozenset[str]]:
+    """One rule as it runs in a region, and the modules that takes."""
+    if rule.without_formats is not None and _relieved(rule, region):
+        text = write_rule_with(rule.without_formats, rule.rule)
+        return text, modules_named(tokens_of(rule.without_formats), rule.modules)
+    return write_rule(rule.rule), rule.modules
+
+
+def _kit(
+    region: _Region,
+    namespaces: Sequence[AnalysedNamespace],
+    chosen: Sequence[tuple[str, str]],
+    unscreened: Collection[tuple[str, str]],
+) -> Kit:
+    """Write each rule for itself that a composition of some of the chosen may need."""
+    taken: dict[tuple[str, str], frozenset[tuple[str, str]]] = {}
+    pinned: set[tuple[str, str]] = set()
+    for namespace in namespaces:
+        for rule in namespace.rules:
+            name = rule.rule.name
+            taken[namespace.name, name] = frozenset((namespace.name, other) for other in (name, *rule.companions))
+            if name in namespace.pinned:
+                pinned |= taken[namespace.name, name]
+    all_taken = [taken[name] | pinned for name in chosen]
+    is_few = len(unscreened) <= FEW_UNSCREENED
+    always = frozenset(pinned).union(*(taken[name] for name in unscreened)) if is_few else frozenset()
+    needed = always.union(*all_taken)
+    maker = KitMaker()
+    for namespace in namespaces:
+        maker.add_namespace(namespace.name)
+        for rule in namespace.rules:
+            if (namespace.name, rule.rule.name) in needed:
+                maker.add(rule.rule.name, *_written(rule, region))
+    return maker.finish(all_taken, always)

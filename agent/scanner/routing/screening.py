@@ -15,12 +15,10 @@ from agent.scanner.routing.needles import Needle
 from agent.scanner.routing.needs import Need
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from agent.scanner.routing.evidence import Evidence, Threshold
 
-# So many are run together when a file has the evidence for one of them.
-RULES_IN_A_CELL = 16
 #: Screens that share so much of what they look for share a table.
 ALIKE = 0.8
 
@@ -39,35 +37,92 @@ class ScreenedRule:
 
 
 @dataclass(frozen=True, slots=True)
+class ScreenTable:
+    """Everything `Screen` needs; lists of numbers, which are read where they lie in an image.
+
+    Evidence is a tree: a node is reached when so many of its parts are. Its parts are needles and other nodes, which
+    know it as their parent; the parent of a rule's topmost node is the rule.
+
+    Attributes:
+        needs: What files are like that rules match, each once: heads in hexadecimal or None, least and most bytes.
+        need_of: Of each rule, its place in `needs`.
+        by_need: Rules that have no evidence: that a file is like this is all there is to know.
+        thresholds: Of each node, how many of its parts have to be reached.
+        parents: Of each node, another node, or -1 - the number of the rule.
+        first: Of each needle, where the nodes begin in `waiting` of which it is a part; one more for the last's end.
+        waiting: Nodes; more than once if the needle stands for several strings.
+    """
+
+    needs: Sequence[Sequence[Any]]
+    need_of: Sequence[int]
+    by_need: Sequence[int]
+    thresholds: Sequence[int]
+    parents: Sequence[int]
+    first: Sequence[int]
+    waiting: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
 class ScreenPlan:
     """A screen as it is made once and stored.
 
     Attributes:
         needles: What to look for.
-        table: Everything `Screen` needs, of the types that JSON has; needles are indices.
+        table: For `Screen`; needles are indices.
     """
 
     needles: tuple[Needle, ...]
-    table: Mapping[str, Any]
+    table: ScreenTable
 
 
 def plan_screen(rules: Iterable[ScreenedRule], place: dict[Needle, int] | None = None) -> ScreenPlan:
-    """Work out what to look for, and which rules each needle is a reason to judge.
+    """Work out what to look for, and what each needle is evidence of.
 
     Args:
         rules: Of one partition.
         place: Indices that needles have already; new ones are added. None: there are none.
     """
     place = {} if place is None else place
-    triggers: dict[int, list[int]] = defaultdict(list)
-    needs: list[list[Any]] = []
-    wanted: list[Any] = []
+    trees = _Trees()
+    needs: dict[Need, int] = {}
+    need_of: list[int] = []
+    by_need: list[int] = []
     for number, rule in enumerate(rules):
-        needs.append(_packed(rule.need))
-        wanted.append(_placed(rule.evidence, place) if rule.evidence else None)
-        for needle in _triggers(rule.evidence) if rule.evidence else ():
-            triggers[place[needle]].append(number)
-    return ScreenPlan(tuple(place), {"needs": needs, "wanted": wanted, "triggers": triggers})
+        need_of.append(needs.setdefault(rule.need, len(needs)))
+        if rule.evidence is None:
+            by_need.append(number)
+        else:
+            trees.grow(_placed(rule.evidence, place), -1 - number)
+    first = [0]
+    waiting: list[int] = []
+    for needle in range(len(place)):
+        waiting += trees.waiting.get(needle, ())
+        first.append(len(waiting))
+    table = ScreenTable(
+        [_packed(need) for need in needs], need_of, by_need, trees.thresholds, trees.parents, first, waiting
+    )
+    return ScreenPlan(tuple(place), table)
+
+
+class _Trees:
+    """The evidence of all rules, node by node."""
+
+    def __init__(self) -> None:
+        self.thresholds: list[int] = []
+        self.parents: list[int] = []
+        self.waiting: dict[int, list[int]] = defaultdict(list)
+
+    def grow(self, placed: Any, parent: int) -> None:
+        """Add a need, written by `_placed`, as a part of another."""
+        count, *parts = placed if isinstance(placed, list) else (1, placed)
+        node = len(self.thresholds)
+        self.thresholds.append(count)
+        self.parents.append(parent)
+        for part in parts:
+            if isinstance(part, int):
+                self.waiting[part].append(node)
+            else:
+                self.grow(part, node)
 
 
 def alike(plans: Sequence[ScreenPlan]) -> tuple[tuple[int, ...], ...]:
@@ -97,38 +152,54 @@ class Screen:
     """Judges files: pure, and some microseconds a file.
 
     Args:
-        table: From a `ScreenPlan`, perhaps by way of JSON, whose keys are text.
+        table: From a `ScreenPlan`.
     """
 
-    def __init__(self, table: Mapping[str, Any]) -> None:
-        self._needs = [_unpacked(need) for need in table["needs"]]
-        self._wanted = [_Wanted.read(wanted) for wanted in table["wanted"]]
-        self._triggers = {int(needle): rules for needle, rules in table["triggers"].items()}
+    def __init__(self, table: ScreenTable) -> None:
+        self._needs = [_unpacked(need) for need in table.needs]
+        self._need_of = table.need_of
+        self._thresholds = table.thresholds
+        self._parents = table.parents
+        self._first = table.first
+        self._waiting = table.waiting
+        self._needles = len(table.first) - 1
         # The few that nothing but their heads can tell; whatever else is needed comes after.
-        self._by_need = [number for number, wanted in enumerate(table["wanted"]) if wanted is None]
-        self._heads = tuple({head for number in self._by_need for head in self._needs[number].heads or (b"",)})
+        self._by_need = tuple(table.by_need)
+        self._heads = tuple({head for number in self._by_need for head in self._need(number).heads or (b"",)})
 
     def candidates(self, untrusted_data: bytes, found: Sequence[int]) -> set[int]:
         """Return the numbers of the rules that a content has the evidence for.
 
         Args:
             untrusted_data: The content; its first bytes and its size are looked at.
-            found: Indices of the needles in it.
+            found: Indices of the needles in it, each once.
         """
         size = len(untrusted_data)
-        chosen: set[int] = set()
+        chosen = {number for number in self._reached(found) if self._need(number).met_by(untrusted_data, size)}
         if untrusted_data.startswith(self._heads):
-            chosen.update(number for number in self._by_need if self._needs[number].met_by(untrusted_data, size))
-        here = frozenset(found)
-        judged: set[int] = set()
-        for needle in found:
-            for number in self._triggers.get(needle, ()):
-                if number in judged:
-                    continue
-                judged.add(number)
-                if self._wanted[number].is_met(here) and self._needs[number].met_by(untrusted_data, size):
-                    chosen.add(number)
+            chosen.update(number for number in self._by_need if self._need(number).met_by(untrusted_data, size))
         return chosen
+
+    def _reached(self, found: Sequence[int]) -> Iterator[int]:
+        """From the needles upwards: what is not there costs nothing."""
+        thresholds, parents = self._thresholds, self._parents
+        counts: dict[int, int] = {}
+        for needle in found:
+            # Of screens with a common table one may not know the needles of the others.
+            if needle >= self._needles:
+                continue
+            for part in self._waiting[self._first[needle] : self._first[needle + 1]]:
+                node = part
+                while node >= 0:
+                    count = counts[node] = counts.get(node, 0) + 1
+                    if count != thresholds[node]:
+                        break
+                    node = parents[node]
+                else:
+                    yield -1 - node
+
+    def _need(self, number: int) -> Need:
+        return self._needs[self._need_of[number]]
 
 
 def _placed(part: Threshold | Needle, place: dict[Needle, int]) -> Any:
@@ -142,64 +213,6 @@ def _placed(part: Threshold | Needle, place: dict[Needle, int]) -> Any:
         is_alternative = part.count == 1 and isinstance(placed, list) and placed[0] == 1
         parts += placed[1:] if is_alternative else [placed]
     return parts[0] if len(parts) == 1 else [part.count, *parts]
-
-
-class _Wanted:
-    """Evidence, ready to be judged many times.
-
-    Args:
-        count: So many are needed,
-        needles: of these needles,
-        parts: and these other needs.
-    """
-
-    __slots__ = ("_count", "_needles", "_parts")
-
-    def __init__(self, count: int, needles: frozenset[int], parts: tuple[_Wanted, ...]) -> None:
-        self._count = count
-        self._needles = needles
-        self._parts = parts
-
-    @classmethod
-    def read(cls, placed: Any) -> _Wanted:
-        """From what `_placed` wrote; None is never met, because it is not judged."""
-        if not isinstance(placed, list):
-            return cls(1, frozenset() if placed is None else frozenset({placed}), ())
-        count, *parts = placed
-        # A needle may stand for several strings of a set, and then counts for each of them.
-        needles = frozenset(part for part in parts if isinstance(part, int) and parts.count(part) == 1)
-        others = [part for part in parts if not isinstance(part, int) or part not in needles]
-        return cls(count, needles, tuple(map(cls.read, others)))
-
-    def is_met(self, here: frozenset[int]) -> bool:
-        """Whether a content with these needles has the evidence."""
-        missing = self._count - len(self._needles & here)
-        for part in self._parts:
-            if missing <= 0:
-                break
-            missing -= part.is_met(here)
-        return missing <= 0
-
-
-def _triggers(part: Threshold | Needle) -> tuple[Needle, ...]:
-    """Return needles one of which is in every file that has the evidence, the rarest ones that do.
-
-    Of `count` parts among n, one is always among any n - count + 1 of them.
-    """
-    if isinstance(part, Needle):
-        return (part,)
-    below = sorted((_triggers(inner) for inner in part.parts), key=_rarity, reverse=True)
-    return tuple(dict.fromkeys(needle for needles in below[: len(below) - part.count + 1] for needle in needles))
-
-
-def weakness(rule: ScreenedRule) -> int:
-    """How little it takes to be a candidate; rules with equal numbers are candidates about as often."""
-    return -_rarity(_triggers(rule.evidence)) if rule.evidence else 0
-
-
-def _rarity(needles: Iterable[Needle]) -> int:
-    """That of the most common one."""
-    return min(needle.rarity for needle in needles)
 
 
 def _packed(need: Need) -> list[Any]:

@@ -13,7 +13,7 @@ from controlplane.cli.ctl.session import Session
 from controlplane.runtime.refusal import Holder, Kind, Refusal
 from controlplane.runtime.rpc_errors import STATUS
 from controlplane.storage.types import from_microseconds
-from wire.entitlement_codec import ERROR_DETAIL_METADATA
+from wire.entitlement_codec import ERROR_DETAIL_METADATA, REQUEST_ID_METADATA
 from wire.v1.common_pb2 import ErrorDetail
 
 #: A person waits for the answer.
@@ -83,9 +83,14 @@ class Connection:
     def _explained(self, error: grpc.RpcError) -> Refusal:
         # A failed call is a `grpc.Call` as well, which the stubs do not say.
         failed = cast("grpc.Call", error)
-        for name, value in failed.trailing_metadata() or ():
-            if name == ERROR_DETAIL_METADATA and isinstance(value, bytes):
-                return _refusal(failed.code(), ErrorDetail.FromString(value))
+        said = dict(failed.trailing_metadata() or ())
+        untrusted_detail, request_id = said.get(ERROR_DETAIL_METADATA), said.get(REQUEST_ID_METADATA)
+        if isinstance(untrusted_detail, bytes):
+            detail = ErrorDetail.FromString(untrusted_detail)
+            if isinstance(request_id, str):
+                # Under this the server's log says more.
+                detail.facts["request_id"] = request_id
+            return _refusal(failed.code(), detail)
         if failed.code() is grpc.StatusCode.UNIMPLEMENTED:
             return Refusal(
                 Kind.PRECONDITION,

@@ -53,22 +53,6 @@ def read_secret(what: str) -> str:
     return line
 
 
-def configure_logs() -> None:
-    """Logs of a running server: one line per event on stderr, `key=value`, time first."""
-    import structlog
-
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
-        ],
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-    )
-
-
 def _explained(error: Exception) -> Refusal:
     from sqlalchemy.exc import DBAPIError
 
@@ -104,4 +88,4 @@ def _text(value: object) -> str:
     return str(value)
 
 
-__all__ = ["ExitStatus", "Output", "OutputOption", "configure_logs", "fail", "read_secret", "reporting", "show"]
+__all__ = ["ExitStatus", "Output", "OutputOption", "fail", "read_secret", "reporting", "show"]

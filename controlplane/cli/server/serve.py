@@ -2,13 +2,16 @@
 
 import asyncio
 import signal
+import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from controlplane.cli.server.options import DataDirOption
-from controlplane.cli.server.output import Output, configure_logs, reporting
+from controlplane.cli.server.output import Output, reporting
 from controlplane.config import ServerConfig, read_config
+from controlplane.runtime.log_format import LogFormat
 
 if TYPE_CHECKING:
     from controlplane.serving import ServeOptions, Serving
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 CHECK_IN_INTERVAL_S = 60
 
 
-def serve(
+def serve(  # noqa: PLR0913 -- options of a command line
     data_dir: DataDirOption,
     *,
     listen: Annotated[str, typer.Option(help="HOST:PORT of people and activations (TLS).")] = "127.0.0.1:8443",
@@ -35,24 +38,54 @@ def serve(
     check_in_interval: Annotated[
         int, typer.Option(min=1, max=86_400, help="Seconds between the check-ins of a device.")
     ] = CHECK_IN_INTERVAL_S,
+    balancer: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS|NETWORK",
+            envvar="BUCKLER_SERVER_BALANCERS",
+            help="A balancer that writes PROXY protocol version 2 before connections to --listen; repeatable.",
+        ),
+    ] = None,
+    announce: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[HOST]:PORT",
+            envvar="BUCKLER_SERVER_ANNOUNCE",
+            help="Where devices are told to connect to, if a balancer has other ports than --device-listen.",
+        ),
+    ] = None,
+    drain: Annotated[
+        float, typer.Option(min=0, max=600, help="Seconds to serve on after SIGTERM, while /readyz says 503.")
+    ] = 0.0,
+    log_format: Annotated[
+        LogFormat | None, typer.Option(envvar="BUCKLER_SERVER_LOG_FORMAT", help="Of the log; else as in server.toml.")
+    ] = None,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C; says `serving tls=HOST:PORT mtls=HOST:PORT` on stderr when all ports answer."""
-    configure_logs()
     with reporting(Output.TEXT):
-        from controlplane.runtime.server import parse_address
+        from controlplane.runtime.balanced import parse_balancers
+        from controlplane.runtime.logs import configure_logs
+        from controlplane.runtime.server import parse_address, parse_announced
         from controlplane.serving import ServeOptions
 
+        config = read_config(data_dir.absolute())
         options = ServeOptions(
             listen=parse_address(listen),
             device_listen=None if device_listen is None else parse_address(device_listen),
             web_listen=None if web_listen is None else parse_address(web_listen),
             monitor_listen=None if monitor_listen is None else parse_address(monitor_listen),
             check_in_interval_s=check_in_interval,
+            balancers=parse_balancers(balancer or ()),
+            announce=None if announce is None else parse_announced(announce),
+            log_every_call=config.log.calls == "all",
+            drain_s=drain,
         )
-        asyncio.run(_serve(read_config(data_dir.absolute()), options))
+        log_format = log_format or LogFormat(config.log.format)
+        configure_logs(log_format, sys.stderr)
+        asyncio.run(_serve(config, options, _say if log_format is LogFormat.TEXT else _log))
 
 
-async def _serve(config: ServerConfig, options: "ServeOptions") -> None:
+async def _serve(config: ServerConfig, options: "ServeOptions", say: Callable[[str], None]) -> None:
     from controlplane.runtime.service_notice import tell_supervisor
     from controlplane.serving import serve as serve_until
 
@@ -62,16 +95,26 @@ async def _serve(config: ServerConfig, options: "ServeOptions") -> None:
         tell_supervisor("STOPPING=1")
         stop.set()
 
+    def ready(serving: "Serving") -> None:
+        line = str(serving)
+        say(line)
+        tell_supervisor("READY=1", f"STATUS={line}")
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
-    await serve_until(config, options, stop=stop, ready=_say_ready)
-    typer.echo("stopped", err=True)
+    await serve_until(config, options, stop=stop, ready=ready)
+    say("stopped")
 
 
-def _say_ready(serving: "Serving") -> None:
-    from controlplane.runtime.service_notice import tell_supervisor
-
-    line = str(serving)
+def _say(line: str) -> None:
     typer.echo(line, err=True)
-    tell_supervisor("READY=1", f"STATUS={line}")
+
+
+def _log(line: str) -> None:
+    """Whoever reads JSON gets nothing else."""
+    import structlog
+
+    event, _, addresses = line.partition(" ")
+    facts = dict(part.split("=", 1) for part in addresses.split())
+    structlog.get_logger("controlplane.serving").info(event, **facts)

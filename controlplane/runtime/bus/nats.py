@@ -3,6 +3,7 @@
 JetStream would keep messages for those who were away. Nobody needs them: whoever was away asks the database.
 """
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -25,6 +26,8 @@ def nats_bus(url: str, *, retry_s: float = RETRY_S) -> RemoteBus:
         url: `nats://HOST:PORT` or `tls://…`, several separated by commas; may hold a user and a password.
         retry_s: Seconds before a lost connection is tried again.
     """
+    # What follows from an error is told by us, once.
+    logging.getLogger("nats.aio.client").setLevel(logging.CRITICAL)
 
     @asynccontextmanager
     async def connect(take: Take, lost: Lost) -> AsyncIterator[Send]:

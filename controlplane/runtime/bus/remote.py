@@ -88,6 +88,11 @@ class RemoteBus:
             for hint in hints:
                 self._waiting.add(hint)
             raise
+        # Libraries wait with `asyncio.wait_for`, which before Python 3.12 loses a cancellation that comes together
+        # with what it waited for; whoever told the server to stop would wait for ever.
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError
 
     def _on_lost(self) -> None:
         self._connected = False

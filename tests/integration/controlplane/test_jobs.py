@@ -1,5 +1,6 @@
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import pytest
@@ -243,3 +244,29 @@ async def test_a_job_may_schedule_itself_anew(database: Database) -> None:
     await plan(database, "again", "x", SOME_MONDAY)
     assert (await runner(database, clock, {"again": again}).run_until(SOME_MONDAY + 2 * HOUR)).run == 3
     assert seen == [SOME_MONDAY, SOME_MONDAY + HOUR, SOME_MONDAY + 2 * HOUR]
+
+
+async def test_whoever_watches_sees_each_job_how_it_ends_and_that_it_was_given_up(database: Database) -> None:
+    clock = FakeClock()
+    diary = Diary(clock)
+    diary.broken.add("bad")
+    works = runner(database, clock, {"note": diary.write})
+    seen: list[tuple[str, str]] = []
+
+    @contextmanager
+    def watcher(job: Job) -> Iterator[None]:
+        outcome = "failed"
+        try:
+            yield
+            outcome = "succeeded"
+        finally:
+            seen.append((job.subject, outcome))
+
+    works.watch(watcher, lambda job: seen.append((job.subject, "given up")))
+    await plan(database, "note", "bad", SOME_MONDAY)
+    await plan(database, "note", "good", SOME_MONDAY)
+    for _ in range(PARKED_AFTER):
+        await works.run_until(clock.now())
+        clock.advance(LONGEST_RETRY)
+    assert seen[:2] == [("bad", "failed"), ("good", "succeeded")]
+    assert seen[2:] == [("bad", "failed")] * (PARKED_AFTER - 1) + [("bad", "given up")]

@@ -10,6 +10,7 @@ from controlplane.config import (
     STRIPE_KEY_VARIABLE,
     WEBHOOK_SECRETS_VARIABLE,
     BillingConfig,
+    LogConfig,
     check_database_url,
     default_data_dir,
     read_config,
@@ -108,6 +109,7 @@ NATS = '[bus]\nkind = "nats"\n'
         (POSTGRES, "", "postgresql"),
         (POSTGRES, '[bus]\nkind = "memory"\n', "memory"),
         (None, NATS + 'url = "nats://127.0.0.1"\n', "nats"),
+        (POSTGRES, '[bus]\nurl = "nats://127.0.0.1"\n', "nats"),
     ],
 )
 def test_replicas_tell_each_other_by_what_there_is(
@@ -138,3 +140,28 @@ def test_a_bus_that_cannot_work_stops_the_server(tmp_path: Path, text: str) -> N
     with pytest.raises(Refusal) as refused:
         read_config(write(tmp_path, settings_text(None) + "\n" + text), {})
     assert refused.value.reason == "BUS_INVALID"
+
+
+def test_the_log_is_for_people_unless_it_is_for_programs(tmp_path: Path) -> None:
+    assert read_config(write(tmp_path, settings_text(None)), {}).log == LogConfig("text", "unusual")
+    told = write(tmp_path, settings_text(None) + '\n[log]\nformat = "json"\ncalls = "all"\n')
+    assert read_config(told, {}).log == LogConfig("json", "all")
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "collector"),
+    [
+        ("", {}, None),
+        ("", {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}, ""),
+        ("", {"OTEL_EXPORTER_OTLP_ENDPOINT": ""}, None),
+        (
+            '[telemetry]\nendpoint = "http://one:4318"\n',
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://two"},
+            "http://one:4318",
+        ),
+    ],
+)
+def test_spans_go_where_somebody_says(
+    tmp_path: Path, text: str, environment: dict[str, str], collector: str | None
+) -> None:
+    assert read_config(write(tmp_path, settings_text(None) + "\n" + text), environment).collector == collector

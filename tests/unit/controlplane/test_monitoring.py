@@ -26,7 +26,7 @@ class Database:
 def monitor_of(database: Database, clock: FakeClock) -> Monitor:
     connections = Connections(StreamSettings(), clock, SeededRandomness())
     connections.hint("org_1", "dev_1")
-    figures = ServerFigures(connections, MemoryBus(), lambda: 5, lambda: PoolUse(in_use=2, idle=8))
+    figures = ServerFigures(connections, MemoryBus(), lambda: PoolUse(in_use=2, idle=8), remembered=lambda: 5)
     return Monitor(figures, database.backlog, clock)
 
 

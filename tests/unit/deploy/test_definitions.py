@@ -1,4 +1,4 @@
-"""Service definitions, scripts of the package and the compose file: valid, and saying what the documents promise."""
+"""Service definitions, scripts and settings of the package: valid, and saying what the documents promise."""
 
 import configparser
 import plistlib
@@ -6,11 +6,9 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-import yaml
 
 from agent.config import load_config
 
@@ -92,56 +90,3 @@ def test_what_the_settings_of_the_package_show_is_valid_and_the_default(tmp_path
     assert as_shown.schedule == as_it_comes.schedule
     assert as_shown.policy == as_it_comes.policy
     assert as_shown.realtime.source == as_it_comes.realtime.source
-
-
-# ---------------------------------------------------------------- the compose file
-
-#: Of the compose specification, what our file uses, and the kind of its value.
-SERVICE_KEYS: dict[str, type | tuple[type, ...]] = {
-    "image": str, "build": dict, "restart": str, "environment": dict, "volumes": list, "ports": list, "networks": list,
-    "depends_on": dict, "healthcheck": dict, "read_only": bool, "tmpfs": list, "cap_drop": list, "security_opt": list,
-    "stop_grace_period": str,
-}  # fmt: skip
-HEALTH_KEYS = {"test", "interval", "timeout", "retries", "start_period"}
-
-
-@pytest.fixture(name="compose")
-def compose_file() -> Any:
-    return yaml.safe_load((DEPLOY / "compose.yaml").read_text())
-
-
-def test_the_compose_file_has_only_keys_that_compose_knows(compose: Any) -> None:
-    assert set(compose) == {"name", "services", "volumes", "networks"}
-    for service in compose["services"].values():
-        assert set(service) <= set(SERVICE_KEYS)
-        for key, value in service.items():
-            assert isinstance(value, SERVICE_KEYS[key]), key
-        assert set(service["healthcheck"]) <= HEALTH_KEYS
-        assert service["healthcheck"]["test"][0] == "CMD"
-
-
-def test_everything_it_refers_to_is_there(compose: Any) -> None:
-    services = compose["services"]
-    for service in services.values():
-        assert set(service.get("depends_on", {})) <= set(services)
-        assert set(service["networks"]) <= set(compose["networks"])
-        assert {volume.partition(":")[0] for volume in service["volumes"]} <= set(compose["volumes"])
-    build = services["server"]["build"]
-    assert (DEPLOY / build["context"] / build["dockerfile"]).is_file()
-
-
-def test_the_database_is_reached_by_the_server_alone_and_has_no_password_of_ours(compose: Any) -> None:
-    database, server = compose["services"]["database"], compose["services"]["server"]
-    assert "ports" not in database
-    assert database["networks"] == ["inside"]
-    assert compose["networks"]["inside"] == {"internal": True}
-    assert database["environment"]["POSTGRES_PASSWORD"].startswith("${POSTGRES_PASSWORD:?")
-    assert "${POSTGRES_PASSWORD}@database/" in server["environment"]["BUCKLER_SERVER_DATABASE_URL"]
-
-
-def test_the_image_serves_the_ports_that_are_published(compose: Any) -> None:
-    image = (DEPLOY / "Dockerfile").read_text()
-    [exposed] = re.findall(r"(?m)^EXPOSE (.*)$", image)
-    assert [port.partition(":")[2] for port in compose["services"]["server"]["ports"]] == exposed.split()
-    assert all(f"0.0.0.0:{port}" in image for port in exposed.split())
-    assert re.search(r"(?m)^USER buckler-server$", image)

@@ -69,11 +69,13 @@ def test_what_is_lost_on_the_way_to_the_control_plane_is_counted_by_class() -> N
 
 
 def test_peaks_and_restarts_are_told_with_their_reason() -> None:
-    resources = ResourceFacts("warned", "90% CPU (limit 50%) while scanning /a", 180.0, 512.5, 1, (("link", 2),))
+    why, rule = "90% CPU (limit 50%) while scanning /a", "/a: mostly rule r"
+    resources = ResourceFacts("warned", why, 180.0, 512.5, 1, (("link", 2),), (rule,))
     said = shown(replace(FACTS, resources=resources))
     assert said["resource_governor"] == "warned"
     assert said["resource_governor_reason"].endswith("/a")
     assert (said["memory_mb_peak"], said["worker_restarts"], said["part_restarts"]) == ("512.5", "1", "link: 2")
+    assert said["costly_files"] == rule
 
 
 def test_a_managed_value_is_marked() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.platform.secure_files import opened_folder
 from agent.quarantine.staging import Staging, StagingFolder
 
 SHARED = f".buckler-vault-{os.geteuid()}"
@@ -21,15 +22,20 @@ def staging(root: Path) -> Staging:
     return Staging(str(root / "vault"))
 
 
+def places_for(staging: Staging, root: Path) -> list[StagingFolder]:
+    with opened_folder(str(root)) as folder, opened_folder(str(root / "vault")) as vault:
+        return list(staging.places_for(str(root), "q_1", folder=folder, vault=vault))
+
+
 def test_the_vault_itself_is_the_first_choice_on_its_own_mount(root: Path, staging: Staging) -> None:
-    places = list(staging.places_for(str(root), "q_1"))
+    places = places_for(staging, root)
     assert places[0] == StagingFolder(str(root / "vault"), "staging")
     assert places[-1] == StagingFolder(str(root), f"{SHARED}-q_1", once=True)
     assert StagingFolder(str(root), SHARED) in places
 
 
 def test_a_journal_row_is_enough_to_find_every_kind_of_place_again(root: Path, staging: Staging) -> None:
-    for place in [*staging.places_for(str(root), "q_1"), StagingFolder("/", SHARED)]:
+    for place in [*places_for(staging, root), StagingFolder("/", SHARED)]:
         assert staging.place_from(f"{place.path}/q_1") == place
 
 

@@ -83,6 +83,17 @@ class Play:
         return self.pipeline.handle(event, self.policy, SOME_MONDAY)
 
 
+def test_workers_have_files_at_hand_only_while_nobody_is_held() -> None:
+    play = Play(PipelineLimits(slots=1, ahead=1))
+    assert play(seen(7, "/r/a", inode=1)) == [Scan(1, 7, "/r/a", 0)]
+    assert play(seen(8, "/r/b", inode=2)) == [Scan(2, 8, "/r/b", 0)]
+    assert play(seen(9, "/r/c", inode=3)) == []
+    assert play(seen(10, "/r/d", inode=4, kind=EventKind.OPENING, token=5)) == [ArmDeadline(5)]
+    assert not any(isinstance(command, Scan) for command in play(scanned(1, inode=1)))
+    # The one worker has nothing left: now whoever is held goes first, and has it alone.
+    assert play(scanned(2, inode=2))[-1] == Scan(4, 10, "/r/d", 0)
+
+
 def test_a_clean_file_is_scanned_remembered_and_released() -> None:
     play = Play()
     assert play(seen(7)) == [Scan(1, 7, "/r/a", 0)]

@@ -207,3 +207,23 @@ def test_a_link_in_its_place_is_not_followed(tmp_path: Path, place: Path) -> Non
     place.symlink_to(tmp_path / "elsewhere")
     assert open_scan_cache(place, SCAN, LATE) is None
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_tree_that_was_scanned_before_is_known_as_well_when_its_rows_are_read_at_once(
+    tmp_path: Path, place: Path
+) -> None:
+    paths = [some_file(tmp_path, f"file-{number}") for number in range(600)]
+    with opened(place, max_rows=1000) as cache:
+        for path in paths:
+            remember(cache, path)
+    changed, moved = paths[550], paths[560]
+    changed.write_text("longer than it was")
+    moved.rename(tmp_path / "elsewhere")
+    with opened(place, max_rows=1000) as cache:
+        assert all(knows(cache, path) for path in paths[:540])
+        assert not knows(cache, changed)
+        # Renaming changes the change time.
+        assert not knows(cache, tmp_path / "elsewhere")
+        facts = cache.recall(str(paths[599]), paths[599].lstat())
+    assert facts is not None
+    assert facts.sha256 == hashlib.sha256(b"file-599").hexdigest()

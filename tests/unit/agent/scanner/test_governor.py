@@ -4,9 +4,10 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
-from agent.domain.facts import ScanFacts
+from agent.domain.facts import Incomplete, ScanFacts
 from agent.domain.governor import ResourceLimits
 from agent.platform.clock import SystemClock
 from agent.scanner.governor import ScanGovernor
@@ -51,6 +52,20 @@ class FakeService(FakeScanner):
         return True
 
 
+class FakeFinder:
+    """Knows the rule of every file it was told of."""
+
+    def __init__(self) -> None:
+        self.suspected: list[str] = []
+
+    def suspect(self, path: str) -> None:
+        self.suspected.append(path)
+
+    def said_of(self, path: str) -> str:
+        assert path in self.suspected
+        return f"{path}: mostly rule slow"
+
+
 class ServiceWithoutWorkers(FakeService):
     def work_under_way(self) -> dict[int, str]:
         return {}
@@ -66,7 +81,8 @@ class Bench:
     ) -> None:
         self.service = service or FakeService()
         self.clock = CountingClock()
-        self.governor = ScanGovernor(self.service, limits, self.clock, lambda: held, every_s=0.005)
+        self.finder = FakeFinder()
+        self.governor = ScanGovernor(self.service, limits, self.clock, lambda: held, self.finder, every_s=0.005)
         self.file = folder / "file"
         self.file.write_bytes(b"content")
 
@@ -129,6 +145,7 @@ async def test_a_restart_is_ordered_once_and_names_the_file(tmp_path: Path) -> N
     assert len(bench.service.restarted) == 1
     assert f"while scanning {bench.file}" in bench.service.restarted[0]
     assert bench.governor.facts().restarts == 1
+    assert bench.governor.facts().reason.endswith(f"; {bench.file}: mostly rule slow")
 
 
 class FakeBackground:
@@ -142,7 +159,8 @@ class FakeBackground:
         return {os.getppid(): self.path} if self.path else {}
 
     def restart_worker(self, pid: int, reason: str) -> bool:
-        assert pid == os.getppid()
+        if pid not in self.work_under_way():
+            return False
         self.restarted.append(reason)
         return True
 
@@ -157,6 +175,37 @@ async def test_a_worker_in_the_background_is_watched_while_it_works_and_replaced
         await until(lambda: bench.governor.facts().restarts == 1)
         background.path = ""
     assert "while scanning /far/away.iso" in background.restarted[0]
+
+
+async def test_each_of_two_scans_in_the_background_is_watched(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, NOTHING_ALLOWED, service=ServiceWithoutWorkers())
+    first, second = FakeBackground("/far/first.iso"), FakeBackground("")
+    async with bench.running():
+        bench.governor.watch(first)
+        bench.governor.watch(second)
+        await until(lambda: bench.governor.facts().restarts == 1)
+        first.path = ""
+    assert "while scanning /far/first.iso" in first.restarted[0]
+    assert bench.finder.suspected == ["/far/first.iso"]
+
+
+async def test_a_file_that_meets_its_deadline_is_suspected_and_told_though_no_limit_is_broken(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, PLENTY)
+    overdue = ScanFacts("", 7, incomplete=(Incomplete("timeout", 60),))
+    assert bench.governor.judge("/slow", overdue) is overdue
+    bench.governor.judge("/deep", replace(overdue, incomplete=(Incomplete("max_depth", 16),)))
+    assert bench.finder.suspected == ["/slow"]
+    assert bench.governor.facts().costly_files == ("/slow: mostly rule slow",)
+    assert not bench.governor.facts().reason
+
+
+async def test_when_no_file_takes_long_by_itself_that_is_said_and_no_rule_is_named(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, replace(NOTHING_ALLOWED, worth_restarting_mb=1e9))
+    async with bench.running():
+        await bench.scan()
+        await until(bench.is_stage("throttled"))
+        assert bench.governor.facts().reason.endswith("; no file took long by itself, so no rule is named")
+    assert not bench.finder.suspected
 
 
 async def test_on_an_idle_machine_nothing_is_measured(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from agent.scanner.engines.routed import RoutedEngine
 
 PE_ONLY = "rule Pe { condition: uint16(0) == 0x5A4D }"
 ANY = 'rule Any { strings: $a = "x" condition: $a }'
+ANY_STRING = 'rule AnyString { strings: $a = "some-string" condition: $a }'
+EVERY = "rule Every { condition: filesize > 2 }"
 #: Rules for one family are divided off once there are this many of them.
 FAMILY = "\n".join(f"rule Pe{n} {{ condition: uint16(0) == 0x5A4D and filesize > {n} }}" for n in range(120))
 
@@ -110,3 +112,16 @@ def test_an_error_of_the_pack_itself_is_the_engines() -> None:
 def test_name_and_version_are_the_engines() -> None:
     engine = RoutedEngine(ListingEngine())
     assert (engine.name, engine.version) == ("listing", "1")
+
+
+def test_a_content_meets_just_the_rules_it_has_the_evidence_for() -> None:
+    engine = RoutedEngine(ListingEngine())
+    others = "\n".join(f'rule Other{n} {{ strings: $a = "other-{n:03}" condition: $a }}' for n in range(50))
+    matcher = engine.load(image_of(engine, ANY_STRING, others, EVERY))
+    run = texts_run(matcher, b"some-string, other-007")
+    assert "AnyString" in run
+    assert "Other7" in run
+    assert "Other8" not in run
+    assert run.count("rule Every") == 1
+    assert texts_run(matcher, b"nothing of interest").count("rule") == 1
+    assert "Other8" in texts_run(matcher, b"".join(b"other-%03d " % n for n in range(50)))

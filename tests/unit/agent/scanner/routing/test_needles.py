@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from agent.scanner.routing.leading_bytes import StringDefinition
-from agent.scanner.routing.needles import LONGEST, Needle, needles_of
+from agent.scanner.routing.needles import LONGEST, Needle, needles_at_start, needles_of
 
 SECOND_DIGIT_1 = "".join(f"\\x{digit:x}1" for digit in range(16))
 
@@ -100,3 +100,16 @@ def test_a_pattern_is_its_most_telling_part_between_long_gaps(value: str, patter
 @pytest.mark.parametrize("value", [r"/a{,3}b/", r"/a\zb/", r"/[[:alpha:]]x/", r"/[\b]/"])
 def test_what_perl_reads_in_another_way_is_not_known(value: str) -> None:
     assert needles("regex", value) is None
+
+
+def test_at_the_start_of_a_file_even_two_bytes_are_telling() -> None:
+    assert needles_at_start(StringDefinition("$a", "text", "<?")) == (Needle(b"<?", at_start=True),)
+    assert needles_at_start(StringDefinition("$a", "byte", "{ 4d 5a ?? 00 }")) == (Needle(b"MZ", at_start=True),)
+    assert needles_at_start(StringDefinition("$a", "regex", "/abc/")) is None
+
+
+def test_bytes_that_fill_up_numbers_tell_nothing() -> None:
+    value = "{ ba 02 00 00 00 be 01 00 00 00 ff ff }"
+    (needle,) = needles_of(StringDefinition("$a", "byte", value)) or ()
+    assert needle.text == b""
+    assert needle.pattern.startswith(r"\xba\x02\x00")

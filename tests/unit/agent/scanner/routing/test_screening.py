@@ -1,7 +1,5 @@
 """From conditions to the strings a file must contain, and from a file's needles to the rules that might match."""
 
-import json
-
 import pytest
 
 from agent.scanner.routing.analysis import RuleText, analyse
@@ -17,7 +15,7 @@ def could_match(condition: str, held: str, data: bytes = b"data", before: str = 
     (namespace,) = analyse([RuleText("n", f"{before} rule x {{ strings: {named} condition: {condition} }}")])
     rule = namespace.rules[-1]
     plan = plan_screen([ScreenedRule(rule.need, rule.evidence)])
-    screen = Screen(json.loads(json.dumps(plan.table)))
+    screen = Screen(plan.table)
     found = [number for number, needle in enumerate(plan.needles) if needle.text.decode()[0] in held]
     return screen.candidates(data, found) == {0}
 
@@ -92,14 +90,14 @@ def test_one_needle_of_two_strings_counts_for_both() -> None:
     (namespace,) = analyse([RuleText("n", text)])
     plan = plan_screen([ScreenedRule(rule.need, rule.evidence) for rule in namespace.rules])
     assert len(plan.needles) == 1
-    assert Screen(json.loads(json.dumps(plan.table))).candidates(b"x", [0]) == {0}
+    assert Screen(plan.table).candidates(b"x", [0]) == {0}
 
 
 def test_screens_that_look_for_nearly_the_same_share_a_table() -> None:
     common = tuple(Needle(f"needle-{number}".encode()) for number in range(16))
     nearly = (*common, Needle(b"one more"))
     others = (*common[:4], *(Needle(f"other-{number}".encode()) for number in range(12)))
-    plans = [ScreenPlan(needles, {}) for needles in (common, others, nearly, ())]
+    plans = [ScreenPlan(needles, plan_screen(()).table) for needles in (common, others, nearly, ())]
     assert alike(plans) == ((0, 2), (1,), (3,))
 
 
@@ -113,5 +111,17 @@ def test_screens_with_a_common_table_judge_as_they_would_alone() -> None:
         for namespace in analysed
     ]
     found = list(place.values())
-    assert [Screen(json.loads(json.dumps(plan.table))).candidates(b"", found) for plan in plans] == [{0}, {0}]
+    assert [Screen(plan.table).candidates(b"", found) for plan in plans] == [{0}, {0}]
     assert Screen(plans[1].table).candidates(b"", [place[Needle(b"abcdef")]]) == set()
+
+
+def test_a_string_that_has_to_be_at_the_start_is_no_evidence_elsewhere() -> None:
+    text = 'rule x { strings: $a = "<?" $b = "other" condition: ($a at 0 or $b) and filesize > 1 }'
+    (namespace,) = analyse([RuleText("n", text)])
+    plan = plan_screen([ScreenedRule(rule.need, rule.evidence) for rule in namespace.rules])
+    place = {needle: number for number, needle in enumerate(plan.needles)}
+    anywhere, first = place[Needle(b"<?")], place[Needle(b"<?", at_start=True)]
+    screen = Screen(plan.table)
+    assert screen.candidates(b"some <?", [anywhere]) == set()
+    assert screen.candidates(b"<? some", [anywhere, first]) == {0}
+    assert screen.candidates(b"other", [place[Needle(b"other")]]) == {0}
