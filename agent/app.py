@@ -20,6 +20,7 @@ from agent.control.commands.allow import AllowHandler
 from agent.control.commands.deactivate import DeactivateHandler
 from agent.control.commands.delete import DeleteHandler
 from agent.control.commands.diagnostics import DiagnosticsHandler
+from agent.control.commands.quarantine import QuarantineHandler
 from agent.control.commands.restart import RestartHandler
 from agent.control.commands.restore import RestoreHandler
 from agent.control.commands.scan import ScanHandler
@@ -239,6 +240,7 @@ def _command_handlers(
 ) -> Sequence[CommandHandler]:
     return (
         ScanHandler(scans),
+        QuarantineHandler(device.vault, device.clock, device.randomness),
         RestoreHandler(device.vault),
         DeleteHandler(device.vault),
         AllowHandler(lambda *what: actions.add_exclusion(NewExclusion(*what)), device.clock),

@@ -125,4 +125,5 @@ def _device_report(facts: StatusFacts, machine: SystemFacts) -> DeviceReport:
         policy_desired=facts.policy.desired,
         policy_applied=facts.policy.applied,
         policy_refusal=facts.policy.refusal,
+        scans=facts.scans,
     )

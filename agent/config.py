@@ -205,6 +205,7 @@ class _Schedule(_Section):
     pause_on_battery: bool = True
     network_filesystems: bool = False
     jitter_minutes: int = Field(default=15, ge=0, le=720)
+    overdue_days: int | None = Field(default=None, ge=0, le=365)
 
     @field_validator("quick", "full")
     @classmethod
@@ -220,6 +221,7 @@ class _Schedule(_Section):
             pause_on_battery=self.pause_on_battery,
             network_filesystems=self.network_filesystems,
             jitter=timedelta(minutes=self.jitter_minutes),
+            overdue_days=self.overdue_days,
         )
 
 

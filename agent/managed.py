@@ -67,6 +67,7 @@ class Managed:
         """When scans are due, and how gently they are made."""
         policy, local = self.keeper.in_force, self.local.schedule
         jitter = policy.number("schedule.jitter_minutes")
+        overdue_days = policy.number("schedule.overdue_days")
         return replace(
             local,
             schedules={kind: at for kind in ScanKind if (at := _scheduled(policy, local, kind)) is not None},
@@ -74,6 +75,7 @@ class Managed:
             pause_on_battery=_or(policy.switch("schedule.pause_on_battery"), local.pause_on_battery),
             network_filesystems=_or(policy.switch("schedule.network_filesystems"), local.network_filesystems),
             jitter=local.jitter if jitter is None else timedelta(minutes=jitter),
+            overdue_days=local.overdue_days if overdue_days is None else overdue_days,
         )
 
     def facts(self) -> PolicyFacts:

@@ -36,6 +36,7 @@ def schedule_facts(state: ScheduleState, settings: ScheduleSettings) -> Schedule
         stops=scan.stops if scan else 0,
         schedules={kind.value: str(schedule) for kind, schedule in settings.schedules.items()},
         due={kind.value: at for kind, at in state.due.items()},
+        limit_days=settings.limit_days,
     )
 
 

@@ -43,7 +43,7 @@ from controlplane.devices.standings import Standings
 from controlplane.diagnostics.service import DiagnosticsService
 from controlplane.downloads.service import DownloadService
 from controlplane.findings import Findings, WatchGround, build_findings, build_watch
-from controlplane.keys import authority, root
+from controlplane.keys import authority, authority_root, root
 from controlplane.keys.authority import CertificateAuthority
 from controlplane.keys.root import RootKey
 from controlplane.keys.sealing import SealingKey
@@ -502,7 +502,7 @@ def build(
     licences = parts.licences
     watched = WatchGround(database, registry, standings, keys.sealer, audit, clock, clocks.wall, randomness)
     findings = build_findings(watched)
-    commanding = CommandGround(registry=registry, access=licences, **usual)
+    commanding = CommandGround(registry=registry, access=licences, watch=findings.outcomes, **usual)
     commands = CommandService(commanding)
     fleet = build_watch(watched, findings, notices, licences)
     pass_news_on(database, bus, fleet.news)
@@ -567,3 +567,17 @@ def signing_keys(folder: Path) -> EntitlementKeys:
 def root_key_file(folder: Path) -> Path:
     """Where `init` leaves the root key, until it is moved away."""
     return folder / root.FILE_NAME
+
+
+def certificate_authority(folder: Path) -> CertificateAuthority:
+    """The issuers of certificates of an installation, to be shown, rotated and revoked.
+
+    Raises:
+        Refusal: KEY_FILE_MISSING, KEY_FILE_UNREADABLE, KEY_FILE_EXPOSED or KEY_FILE_DAMAGED.
+    """
+    return CertificateAuthority.load(folder, wall=SystemClock(), randomness=SystemRandomness())
+
+
+def authority_root_file(folder: Path) -> Path:
+    """Where `init` leaves the root of certificates, until it is moved away."""
+    return folder / authority_root.FILE_NAME

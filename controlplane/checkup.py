@@ -21,9 +21,9 @@ from controlplane.serving import check_schema
 from controlplane.storage.database import Database
 from controlplane.storage.outages import DatabaseUnavailableError
 
-#: A server certificate is renewed at start-up 60 days before its end; later than this, nobody restarted the server.
+#: A running server renews its certificate 60 days before its end; later than this, none has run for weeks.
 SERVER_CERTIFICATE_WARNING = timedelta(days=30)
-#: Replacing a root means re-enrolling devices in time.
+#: New issuers need the root from its safe place, and a new root has to reach every device in time.
 AUTHORITY_WARNING = timedelta(days=400)
 #: A running server keeps jobs to the second; after this nobody runs them.
 JOBS_LATE_AFTER = timedelta(minutes=10)
@@ -100,14 +100,14 @@ def _certificates(data_dir: DataDir, now: datetime) -> tuple[Finding, ...]:
             ends.server,
             now,
             SERVER_CERTIFICATE_WARNING,
-            "Restart buckler-server: it renews the certificate at start",
+            "Start buckler-server: it renews the certificate by itself",
         ),
         _certificate(
             "authority_certificate",
             ends.authority,
             now,
             AUTHORITY_WARNING,
-            "Plan a new authority: devices must learn of it before this one ends",
+            "Certify new issuers: buckler-server keys rotate-device-ca; see the key ceremonies in docs/operations.md",
         ),
     )
 

@@ -2,23 +2,28 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
 
 from controlplane.accounts.audit import AuditLog
 from controlplane.accounts.ports import Sealer
+from controlplane.commands.model import Command, CommandState
 from controlplane.detections.incident_rpc import IncidentRpc
 from controlplane.detections.incidents import Incidents
+from controlplane.detections.model import EndedOrder
+from controlplane.detections.outcomes import DetectionOutcomes
 from controlplane.detections.ports import Outlet
 from controlplane.detections.service import DetectionService
 from controlplane.devices.assembly import Fleet, build_fleet
+from controlplane.devices.expiry import HostExpiry
 from controlplane.devices.freshness import WRITE_EVERY
 from controlplane.devices.model import Device
 from controlplane.devices.nonces import ContactNonces
 from controlplane.devices.ports import ContactSeal, Licences
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.devices.standings import Standings
+from controlplane.devices.threats import ActiveThreats
 from controlplane.licensing.ports import Notice, NoticeKind, Notices
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.randomness import Randomness
@@ -32,13 +37,39 @@ from wire.v1.incident_pb2_grpc import add_IncidentServiceServicer_to_server
 from wire.v1.webhook_pb2_grpc import add_WebhookServiceServicer_to_server
 
 
+class CommandOutcomes:
+    """Tells detections of commands that ended; implements `commands.ports.CommandWatch`."""
+
+    def __init__(self, outcomes: DetectionOutcomes) -> None:
+        self._outcomes = outcomes
+
+    async def ended(self, uow: UnitOfWork, command: Command, now: datetime) -> None:
+        """See `commands.ports.CommandWatch`."""
+        order = EndedOrder(
+            org_id=command.org_id,
+            device_id=command.device_id,
+            command_id=command.command_id,
+            kind=command.kind,
+            arguments=command.arguments,
+            requester=command.requester,
+            succeeded=command.state is CommandState.SUCCEEDED,
+            code=command.code,
+            message=command.message,
+            result=command.result,
+            ended_at=command.finished_at or now,
+        )
+        await self._outcomes.ended(uow, order)
+
+
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What devices found, what people make of it and whom it is told; built."""
+    """What devices found, what people make of it, whom it is told, and who is not waited for; built."""
 
     detections: DetectionService
     incidents: Incidents
     webhooks: WebhookService
+    outcomes: CommandOutcomes
+    expiry: HostExpiry
 
     def services(self) -> Sequence[Register]:
         """For people."""
@@ -112,13 +143,20 @@ def build_findings(ground: WatchGround, sender: Sender | None = None) -> Finding
         wall=ground.wall,
         randomness=ground.randomness,
     )
+    threats = ActiveThreats(ground.standings)
     incidents = Incidents(
-        database=ground.database, registry=ground.registry, outlet=webhooks, audit=ground.audit, clock=ground.clock
+        database=ground.database,
+        registry=ground.registry,
+        threats=threats,
+        outlet=webhooks,
+        audit=ground.audit,
+        clock=ground.clock,
     )
     detections = DetectionService(
         database=ground.database, registry=ground.registry, incidents=incidents, audit=ground.audit, clock=ground.clock
     )
-    return Findings(detections, incidents, webhooks)
+    expiry = HostExpiry(database=ground.database, standings=ground.standings, audit=ground.audit, clock=ground.clock)
+    return Findings(detections, incidents, webhooks, CommandOutcomes(DetectionOutcomes(threats)), expiry)
 
 
 def build_watch(

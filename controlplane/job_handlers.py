@@ -11,6 +11,7 @@ from controlplane.catalog.service import VERSION_APPLIED
 from controlplane.commands.campaigns import TAKE_TURN
 from controlplane.commands.service import END_OVERDUE
 from controlplane.devices.counters import SETTLE_FLEETS
+from controlplane.devices.expiry import EXPIRE
 from controlplane.diagnostics.service import DESTROY_EXPIRED
 from controlplane.licensing.allotments import SETTLE_SURPLUS
 from controlplane.notices.service import DELIVER_NOTICE
@@ -35,6 +36,8 @@ END_OVERDUE_EVERY: Final = timedelta(minutes=1)
 DESTROY_EXPIRED_EVERY: Final = timedelta(hours=1)
 #: Most devices that are due are so because they fell silent: how late the summary may notice if nobody looks at it.
 SETTLE_FLEETS_EVERY: Final = timedelta(seconds=15)
+#: Hides devices that nobody has seen for months; looks at every report.
+EXPIRE_EVERY: Final = timedelta(hours=6)
 #: Deletes what is no longer kept, `ROWS_PER_RUN` rows at most.
 FORGET_EVERY: Final = timedelta(minutes=1)
 
@@ -47,6 +50,7 @@ async def arm_jobs(plane: ControlPlane) -> None:
         await ensure_recurring(uow, kind=END_OVERDUE, every=END_OVERDUE_EVERY, first_at=now)
         await ensure_recurring(uow, kind=DESTROY_EXPIRED, every=DESTROY_EXPIRED_EVERY, first_at=now)
         await ensure_recurring(uow, kind=SETTLE_FLEETS, every=SETTLE_FLEETS_EVERY, first_at=now)
+        await ensure_recurring(uow, kind=EXPIRE, every=EXPIRE_EVERY, first_at=now)
         await ensure_recurring(uow, kind=FORGET, every=FORGET_EVERY, first_at=now)
         await ensure_recurring(uow, kind=COMPARE_CHARGES, every=COMPARE_CHARGES_EVERY, first_at=now)
     await plane.lives.lifecycle.arm_everything()
@@ -125,8 +129,15 @@ def _job_handlers(plane: ControlPlane) -> Mapping[str, Handler]:
         await plane.fleet.counters.settle()
         await plane.fleet.counters.add_up()
 
+    async def expire_devices(_job: Job) -> None:
+        for org_id in await plane.times.sandboxes():
+            async with plane.times.of(org_id):
+                await plane.findings.expiry.sweep(org_id)
+        await plane.findings.expiry.sweep()
+
     return {
         SETTLE_FLEETS: settle_fleets,
+        EXPIRE: expire_devices,
         END_OVERDUE: end_overdue,
         DESTROY_EXPIRED: destroy_expired,
         TAKE_TURN: take_turn,

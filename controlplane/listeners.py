@@ -24,6 +24,7 @@ from controlplane.runtime.balanced import Origins
 from controlplane.runtime.call_log import CallLog
 from controlplane.runtime.interceptors import CallEntry, CallInterceptor
 from controlplane.runtime.rate_limit import Rate, RateLimiter
+from controlplane.runtime.renewed_tls import TlsIdentity, renewed_credentials
 from controlplane.runtime.sandbox import SandboxDesk
 from controlplane.runtime.sandbox_rpc import SandboxRpc
 from controlplane.runtime.server import (
@@ -32,7 +33,6 @@ from controlplane.runtime.server import (
     Address,
     Listener,
     Register,
-    server_credentials,
 )
 from controlplane.runtime.tracing import Tracing
 from controlplane.runtime.web import Hook
@@ -57,6 +57,7 @@ RATES: Final[Mapping[str, Rate]] = {
     "/buckler.v1.AccountService/SignIn": Rate(burst=20, every=timedelta(seconds=6)),
     "/buckler.v1.EnrollmentService/PrepareActivation": Rate(burst=100, every=timedelta(seconds=1)),
     "/buckler.v1.EnrollmentService/Activate": Rate(burst=100, every=timedelta(seconds=1)),
+    "/buckler.v1.EnrollmentService/RenewCertificate": Rate(burst=100, every=timedelta(seconds=1)),
 }
 
 
@@ -93,8 +94,13 @@ def device_listener(
         check_in_interval_s: Seconds that they are asked to leave between check-ins.
         intake: Takes what they report; None: straight into the database.
     """
-    identity = plane.keys.authority.server_identity()
-    anchors = TrustAnchors(plane.keys.signer, plane.keys.authority)
+    authority = plane.keys.authority
+    anchors = TrustAnchors(plane.keys.signer, authority)
+
+    def mutual() -> TlsIdentity:
+        identity = authority.server_identity()
+        return TlsIdentity(identity.private_key, identity.certificate, identity.client_issuers)
+
     servicer = DeviceRpc(
         service=plane.devices,
         check_ins=CheckInDesk(
@@ -110,11 +116,7 @@ def device_listener(
     )
     return Listener(
         address=address,
-        credentials=server_credentials(
-            private_key=identity.private_key,
-            certificate=identity.certificate,
-            client_authorities=identity.authorities,
-        ),
+        credentials=renewed_credentials(mutual),
         services=[partial(add_DeviceServiceServicer_to_server, servicer)],
         max_message_bytes=MAX_DEVICE_MESSAGE_BYTES,
     )
@@ -124,9 +126,20 @@ def people_listener(
     plane: ControlPlane, address: Address, *, enrollment: EnrollmentSettings, sandbox: SandboxDesk
 ) -> Listener:
     """The port of people and of devices that ask for a seat: TLS."""
-    identity = plane.keys.authority.server_identity()
-    anchors = TrustAnchors(plane.keys.signer, plane.keys.authority)
-    enroll = EnrollmentRpc(service=plane.licensing, anchors=anchors, settings=enrollment, clock=plane.clocks.business)
+    authority = plane.keys.authority
+    anchors = TrustAnchors(plane.keys.signer, authority)
+
+    def one_sided() -> TlsIdentity:
+        identity = authority.server_identity()
+        return TlsIdentity(identity.private_key, identity.certificate, None)
+
+    enroll = EnrollmentRpc(
+        service=plane.licensing,
+        devices=plane.devices,
+        anchors=anchors,
+        settings=enrollment,
+        clock=plane.clocks.business,
+    )
     licensing = LicensingRpc(
         keys=plane.key_desk,
         seats=plane.seat_desk,
@@ -135,7 +148,10 @@ def people_listener(
         clock=plane.clocks.business,
     )
     fleet = FleetRpc(
-        fleet=plane.fleet.reader, devices=plane.devices, detections=DetectionRpc(plane.findings.detections)
+        fleet=plane.fleet.reader,
+        expiry=plane.findings.expiry,
+        devices=plane.devices,
+        detections=DetectionRpc(plane.findings.detections),
     )
     services: list[Register] = [
         partial(add_EnrollmentServiceServicer_to_server, enroll),
@@ -160,9 +176,7 @@ def people_listener(
     services += plane.findings.services()
     return Listener(
         address=address,
-        credentials=server_credentials(
-            private_key=identity.private_key, certificate=identity.certificate, client_authorities=None
-        ),
+        credentials=renewed_credentials(one_sided),
         services=services,
         max_message_bytes=MAX_PEOPLE_MESSAGE_BYTES,
     )

@@ -291,6 +291,7 @@ SETTINGS: Final[Mapping[str, Callable[[object], SettingValue]]] = {
     "schedule.pause_on_battery": _switch,
     "schedule.network_filesystems": _switch,
     "schedule.jitter_minutes": _number(0, 720),
+    "schedule.overdue_days": _number(0, 365),
     "resources.cpu_percent": _number(1, 100),
     # Interpreter and libraries alone need 100 MiB; more than a TiB is a typing error.
     "resources.memory_mb": _number(100, 1 << 20),

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from agent.domain.health import HealthIssue
 from agent.domain.incident import Incident, IncidentAction
+from agent.domain.scan_age import ScanAge
 from wire.instants import to_us
 from wire.v1 import device_pb2
 from wire.v1.common_pb2 import Platform
@@ -44,6 +45,7 @@ class DeviceReport:
     policy_desired: str = ""
     policy_applied: str = ""
     policy_refusal: str = ""
+    scans: ScanAge | None = None
 
 
 def is_worth_telling(told: DeviceReport, now: DeviceReport) -> bool:
@@ -78,6 +80,16 @@ def status_to_wire(report: DeviceReport) -> device_pb2.DeviceStatus:
         policy_version_desired=report.policy_desired,
         policy_version_applied=report.policy_applied,
         policy_refusal=clean_text(report.policy_refusal),
+        scans=_scans(report.scans) if report.scans is not None else None,
+    )
+
+
+def _scans(scans: ScanAge) -> device_pb2.ScanStanding:
+    return device_pb2.ScanStanding(
+        last_quick_scan_at_us=to_us(scans.last_quick),
+        last_full_scan_at_us=to_us(scans.last_full),
+        counted_from_at_us=to_us(scans.counted_from),
+        limit_days=scans.limit_days,
     )
 
 

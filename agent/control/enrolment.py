@@ -267,7 +267,7 @@ class Enroller:
             raise _untrustworthy(error.refusal.value) from error
         if claims.device_id != answer.device_id:
             raise _untrustworthy("other_device")
-        if not _certificate_is_ours(answer.device_certificate_pem, identity):
+        if not certificate_is_ours(answer.device_certificate_pem, identity):
             raise _untrustworthy("certificate_of_another_key")
         return keys, claims
 
@@ -325,7 +325,8 @@ def _holds_same_seat(before: Enrolment | None, claims: Claims) -> bool:
         return False
 
 
-def _certificate_is_ours(pem: bytes, identity: DeviceIdentity) -> bool:
+def certificate_is_ours(pem: bytes, identity: DeviceIdentity) -> bool:
+    """Whether a certificate is for this device's key."""
     try:
         certificate = x509.load_pem_x509_certificate(pem)
     except ValueError:

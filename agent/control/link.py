@@ -22,6 +22,7 @@ from agent.control.entitlements import EntitlementKeeper
 from agent.control.link_settings import LinkSettings
 from agent.control.managed_policy import GivenPolicy
 from agent.control.refusals import TRANSIENT, error_detail, is_transient, refusal_from_rpc
+from agent.control.renewal import CertificateRenewal
 from agent.control.tls_probe import explain_unreachable
 from agent.domain.commands import CommandEntry, RemoteCommand
 from agent.domain.entitlement import EntitlementError
@@ -112,6 +113,7 @@ class ControlLink:
         self._clock = clock
         self._randomness = randomness
         self._report = report
+        self._renewal = CertificateRenewal(clock)
         self._commands: CommandDesk = NoCommands()
         self._policies: PolicyDesk | None = None
         self._on_contact = on_contact
@@ -188,6 +190,8 @@ class ControlLink:
         try:
             interval = await self.check_in()
         except BucklerError as error:
+            if await self._certified_again(error):
+                return 0.0
             self._note_failure(error)
             return self._retry_delay(error)
         if self._last_error is not None:
@@ -206,6 +210,13 @@ class ControlLink:
     def _ids(self) -> dict[str, str]:
         enrolment = self._keeper.enrolment
         return {"org_id": enrolment.org_id, "device_id": enrolment.device_id} if enrolment else {}
+
+    async def _certified_again(self, error: BucklerError) -> bool:
+        """Whether the certificate was what kept us from the control plane, and is another one now."""
+        renewed = await self._renewal.attempt(error, self._keeper.enrolment, self._keeper.identity())
+        if renewed is not None:
+            self._keeper.replace_certificate(renewed.device_certificate_pem, renewed.authorities_pem)
+        return renewed is not None
 
     async def check_in(self) -> float:
         """Tell how this device is, and fetch what changed; returns the seconds until the server wishes to hear again.
@@ -381,7 +392,7 @@ class ControlLink:
             return BucklerError(
                 "CERTIFICATE_EXPIRED",
                 "the certificate of this device ended before it could be renewed",
-                next_step="activate this device again with `buckler activate`; it keeps its seat",
+                next_step="it is renewed by itself; if it is not, run `buckler activate`: the seat is kept",
                 exit_status=ExitStatus.NEGATIVE,
             )
         return await explain_unreachable(parse_address(enrolment.device_server), enrolment.authorities_pem)

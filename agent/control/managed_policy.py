@@ -18,6 +18,7 @@ _AT_ONCE: Final = frozenset(
         "schedule.full",
         "schedule.pause_on_battery",
         "schedule.jitter_minutes",
+        "schedule.overdue_days",
         "quarantine.stop_processes",
     }
 )

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+from typing import Final
 
 from agent.control.addresses import Address
 from agent.domain.errors import BucklerError, ExitStatus
@@ -19,6 +20,8 @@ _EXPIRED = 10
 _NOT_YET_VALID = 9
 #: OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH.
 _OTHER_NAME = (62, 64)
+#: It shows its certificate to everybody and did not answer us: it is busy, or does not accept our certificate.
+SILENT: Final = "silent"
 
 
 async def explain_unreachable(address: Address, authorities_pem: bytes) -> BucklerError:
@@ -67,7 +70,7 @@ async def _explain_handshake(address: Address, authorities_pem: bytes) -> Buckle
         f"the control plane at {address} is there but did not answer",
         next_step="try again in a minute",
         exit_status=ExitStatus.UNREACHABLE,
-        facts={"server": str(address)},
+        facts={"server": str(address), "cause": SILENT},
     )
 
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from agent.domain.entitlement import Access, AccessLevel, Claims
 from agent.domain.health import HealthIssue
 from agent.domain.ports import Enrolment
+from agent.domain.scan_age import ScanAge
 
 JsonValue = str | int | float | bool | list[str] | None
 
@@ -151,6 +152,7 @@ class ScheduleFacts:
         stops: How often it was stopped and went on.
         schedules: By kind.
         due: By kind.
+        limit_days: Without a whole scan for longer, one is overdue; 0: nobody waits for one.
     """
 
     state: str = ""
@@ -163,6 +165,7 @@ class ScheduleFacts:
     stops: int = 0
     schedules: Mapping[str, str] = field(default_factory=dict)
     due: Mapping[str, datetime] = field(default_factory=dict)
+    limit_days: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +210,7 @@ class StatusFacts:
         outbox: What is to be reported.
         policy_version: In force.
         competitors: Other products that watch files.
-        last_quick_scan: None: never.
-        last_full_scan: None: never.
+        scans: How old the last ones are; None: nobody has looked.
         cpu_percent: Of one core, since the last question.
         memory_mb: Resident, agent and workers, MiB.
         resources: What became of the limits.
@@ -225,8 +227,7 @@ class StatusFacts:
     outbox: OutboxFacts
     policy_version: str
     competitors: tuple[str, ...] = ()
-    last_quick_scan: datetime | None = None
-    last_full_scan: datetime | None = None
+    scans: ScanAge | None = None
     cpu_percent: float = 0.0
     memory_mb: float = 0.0
     resources: ResourceFacts = field(default_factory=ResourceFacts)
@@ -245,8 +246,8 @@ def status_fields(facts: StatusFacts, now: datetime) -> tuple[StatusField, ...]:
         **_realtime(facts.realtime),
         "scan_workers": facts.engine.workers,
         "current_file": ", ".join(facts.engine.current_files) or None,
-        "last_quick_scan": _instant(facts.last_quick_scan),
-        "last_full_scan": _instant(facts.last_full_scan),
+        "last_quick_scan": _instant(facts.scans.last_quick if facts.scans else None),
+        "last_full_scan": _instant(facts.scans.last_full if facts.scans else None),
         "next_quick_scan": _instant(facts.schedule.due.get("quick")),
         "next_full_scan": _instant(facts.schedule.due.get("full")),
         "scheduled_scan": _scheduled_scan(facts.schedule),

@@ -8,6 +8,7 @@ from datetime import datetime
 from agent.domain.health import HealthIssue
 from agent.domain.ports import Clock, Outbox, Settings, Store
 from agent.domain.retention import HeldFile, RetentionLimits, plan_retention
+from agent.domain.scan_age import COUNTED_FROM, ScanAge
 from agent.domain.schedule import ScanKind, finished_setting
 from agent.local_api.status import (
     EngineFacts,
@@ -114,10 +115,10 @@ class StatusBoard:
     def _complete(self, observed: _Observed, worker_pids: frozenset[int]) -> StatusFacts:
         with self._store.transaction() as tables:
             held, outbox = tables.journal.held(), _outbox_facts(tables.outbox)
-            quick, full = (_date(tables.settings, finished_setting(kind)) for kind in (ScanKind.QUICK, ScanKind.FULL))
+            scans = _scan_age(tables.settings, observed.schedule.limit_days, self._clock.now())
         cost = self._meter.measure(worker_pids)
         return StatusFacts(
-            issues=observed.issues,
+            issues=(*observed.issues, *scans.issues(self._clock.now())),
             licence=self._sources.licence(),
             realtime=observed.realtime,
             engine=observed.engine,
@@ -126,8 +127,7 @@ class StatusBoard:
             outbox=outbox,
             policy_version=observed.policy_version,
             competitors=self._find_competitors(),
-            last_quick_scan=quick,
-            last_full_scan=full,
+            scans=scans,
             cpu_percent=cost.cpu_percent,
             memory_mb=cost.memory_mb,
             resources=observed.resources,
@@ -157,6 +157,15 @@ def vault_facts(held: Sequence[HeldFile], limits: RetentionLimits, now: datetime
 
 def _outbox_facts(outbox: Outbox) -> OutboxFacts:
     return OutboxFacts(outbox.count(), outbox.aside(), tuple(sorted(outbox.dropped().items())))
+
+
+def _scan_age(settings: Settings, limit_days: int, now: datetime) -> ScanAge:
+    counted_from = _date(settings, COUNTED_FROM)
+    if counted_from is None:
+        # Nobody's first days with Buckler are a scan that is overdue.
+        settings.put(COUNTED_FROM, now.isoformat())
+    quick, full = (_date(settings, finished_setting(kind)) for kind in (ScanKind.QUICK, ScanKind.FULL))
+    return ScanAge(quick, full, counted_from or now, limit_days)
 
 
 def _date(settings: Settings, name: str) -> datetime | None:

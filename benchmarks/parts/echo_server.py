@@ -13,7 +13,7 @@ import grpc
 from controlplane.keys.authority import CertificateAuthority
 from controlplane.runtime.clock import SystemClock
 from controlplane.runtime.randomness import SystemRandomness
-from controlplane.runtime.server import server_credentials
+from controlplane.runtime.renewed_tls import TlsIdentity, renewed_credentials
 
 METHOD = "/bench.Echo/Echo"
 
@@ -30,11 +30,8 @@ async def main(keys: Path) -> None:
     _, service, name = METHOD.split("/")
     handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(_echo)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {name: handler}),))
-    credentials = server_credentials(
-        private_key=identity.private_key,
-        certificate=identity.certificate,
-        client_authorities=identity.authorities,
-    )
+    mutual = TlsIdentity(identity.private_key, identity.certificate, identity.client_issuers)
+    credentials = renewed_credentials(lambda: mutual)
     port = server.add_secure_port("127.0.0.1:0", credentials)
     await server.start()
     print(f"serving mtls=127.0.0.1:{port}", file=sys.stderr, flush=True)

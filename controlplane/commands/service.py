@@ -1,7 +1,7 @@
 """Commands: asked for by people, fetched and answered by devices, ended by time."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -23,7 +23,7 @@ from controlplane.commands.model import (
     overdue,
     reported,
 )
-from controlplane.commands.ports import RemoteAccess
+from controlplane.commands.ports import CommandWatch, Nobody, RemoteAccess
 from controlplane.commands.rows import CommandFilter
 from controlplane.devices.errors import device_deactivated, device_revoked
 from controlplane.devices.model import Device
@@ -98,6 +98,7 @@ class CommandGround:
     access: RemoteAccess
     audit: AuditLog
     clock: Clock
+    watch: CommandWatch = field(default_factory=Nobody)
 
 
 class CommandService:
@@ -191,7 +192,7 @@ class CommandService:
                 raise command_not_found()
             after = cancelled(before, self._clock.now())
             if after != before:
-                await rows.store(uow, after)
+                await self._store(uow, after)
                 await self._ground.audit.record(
                     uow, org_id=org_id, action="command.cancelled", subject=command_id, details={"kind": before.kind}
                 )
@@ -226,7 +227,7 @@ class CommandService:
             return
         after = reported(before, report, now)
         if after != before:
-            await rows.store(uow, after)
+            await self._store(uow, after)
         if after.state not in OPEN and before.state in OPEN:
             details = {"kind": after.kind, "state": after.state.value, "code": after.code}
             await self._ground.audit.record(
@@ -244,7 +245,7 @@ class CommandService:
             if command.state is CommandState.PENDING and entitled:
                 command = delivered(command, KINDS[command.kind].runs, now)
             if command != before:
-                await rows.store(uow, command)
+                await self._store(uow, command)
             if command.state in UNDER_WAY and command.cancel_requested_at is not None:
                 give_up.append(command.command_id)
             elif command.state is CommandState.DELIVERED:
@@ -263,10 +264,16 @@ class CommandService:
                 now = self._clock.now()
                 found = await rows.lock_overdue(uow, now, _SWEEP_AT_ONCE, org_id)
                 for before in found:
-                    await rows.store(uow, overdue(before, now))
+                    await self._store(uow, overdue(before, now))
             ended += len(found)
             if len(found) < _SWEEP_AT_ONCE:
                 return ended
+
+    async def _store(self, uow: UnitOfWork, command: Command) -> None:
+        """Write what became of a command; whoever wants to hear of its end does so in the same transaction."""
+        await rows.store(uow, command)
+        if command.state not in OPEN:
+            await self._ground.watch.ended(uow, command, self._clock.now())
 
     async def _named(
         self, connection: AsyncConnection, org_id: str, found: Sequence[Command]

@@ -17,6 +17,7 @@ from controlplane.detections.model import (
     IncidentStatus,
     ReportedIncident,
     detected_again,
+    left_behind,
     set_status,
     threat_of,
     worst_finding,
@@ -25,6 +26,7 @@ from controlplane.detections.ports import Outlet
 from controlplane.detections.tables import incident_devices, incidents
 from controlplane.devices.model import Device
 from controlplane.devices.registry import DeviceRegistry
+from controlplane.devices.threats import ActiveThreats, Threat
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.idempotency import request_hash
 from controlplane.runtime.newest import newest_first
@@ -82,16 +84,25 @@ class Incidents:
     Args:
         database: The database.
         registry: Names the devices.
+        threats: What devices have of incidents and have not dealt with.
         outlet: Told of incidents that open, open again or are judged.
         audit: Records who judged what.
         clock: Business time.
     """
 
     def __init__(
-        self, *, database: Database, registry: DeviceRegistry, outlet: Outlet, audit: AuditLog, clock: Clock
+        self,
+        *,
+        database: Database,
+        registry: DeviceRegistry,
+        threats: ActiveThreats,
+        outlet: Outlet,
+        audit: AuditLog,
+        clock: Clock,
     ) -> None:
         self._database = database
         self._registry = registry
+        self._threats = threats
         self._outlet = outlet
         self._audit = audit
         self._clock = clock
@@ -113,6 +124,29 @@ class Incidents:
             new_device = await _count(uow, device, incident_id, len(found), now)
             if not opened:
                 await self._again(uow, device, incident_id, severity, now, new_device=new_device)
+        await self._note_threats(uow, device, stored, now)
+
+    async def _note_threats(
+        self, uow: UnitOfWork, device: Device, stored: Sequence[ReportedIncident], now: datetime
+    ) -> None:
+        places = left_behind(stored)
+        left = [
+            (incident, incident_id_of(device.org_id, threat_of(incident)))
+            for incident in places.values()
+            if incident is not None
+        ]
+        over = await _over(uow.connection, device.org_id, {incident_id for _, incident_id in left})
+        await self._threats.note(
+            uow,
+            device.org_id,
+            device.device_id,
+            left=[
+                Threat(incident.uuid, incident.path, incident_id, now, judged=incident_id in over)
+                for incident, incident_id in left
+            ],
+            dealt_with=[path for path, incident in places.items() if incident is None],
+            now=now,
+        )
 
     async def _open(
         self, uow: UnitOfWork, device: Device, incident_id: str, threat: str, severity: str, now: datetime
@@ -218,7 +252,9 @@ class Incidents:
         """
         async with self._database.transaction() as uow:
             before = await _find(uow.connection, person.org_id, incident_id, lock=True)
-            after = set_status(before, status, person.actor, note, self._clock.now())
+            now = self._clock.now()
+            after = set_status(before, status, person.actor, note, now)
+            await self._threats.judged(uow, person.org_id, incident_id, now, over=after.status.is_over)
             if after != before:
                 await _store(uow, after)
                 details = {"from": before.status.value, "to": after.status.value, "note": note}
@@ -256,6 +292,18 @@ async def _find(connection: AsyncConnection, org_id: str, incident_id: str, *, l
     if row is None:
         raise incident_not_found()
     return _incident(row)
+
+
+async def _over(connection: AsyncConnection, org_id: str, incident_ids: Collection[str]) -> frozenset[str]:
+    """Those of these incidents that nobody needs to look at."""
+    if not incident_ids:
+        return frozenset()
+    query = select(incidents.c.incident_id).where(
+        incidents.c.org_id == org_id,
+        incidents.c.incident_id.in_(incident_ids),
+        incidents.c.status.in_([status.value for status in IncidentStatus if status.is_over]),
+    )
+    return frozenset((await connection.execute(query)).scalars())
 
 
 async def _store(uow: UnitOfWork, incident: Incident) -> None:

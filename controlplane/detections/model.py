@@ -4,7 +4,7 @@ On the wire and here a device reports an "incident": one detection on that devic
 the same threat, wherever it was found.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -14,6 +14,8 @@ from typing import Final
 MAX_INCIDENTS = 200
 #: The worst first.
 SEVERITIES: Final = ("critical", "high", "medium", "low", "info")
+#: What devices take for malicious; of the rest they only tell (`agent.domain.facts.Severity`).
+MALICIOUS: Final = frozenset({"critical", "high", "medium"})
 #: How exact the time of an incident's newest detection is.
 LAST_AT_EVERY: Final = timedelta(minutes=1)
 
@@ -49,12 +51,52 @@ class ReportedIncident:
 
 
 @dataclass(frozen=True, slots=True)
+class EndedOrder:
+    """Something that a person had a device do, at its end; field for field what the command says."""
+
+    org_id: str
+    device_id: str
+    command_id: str
+    kind: str
+    arguments: Mapping[str, str]
+    requester: str
+    succeeded: bool
+    code: str
+    message: str
+    result: Mapping[str, str]
+    ended_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionOutcome:
+    """The last thing that came of it.
+
+    Attributes:
+        outcome: `quarantined`, `gone` (there was nothing to take any more), `restored`, `deleted` or `failed`.
+        at: When the command ended.
+        by: Who asked for it, as the audit names them.
+        code: Why it failed; empty otherwise.
+        quarantine_id: Of the copy on the device; empty: there is none.
+    """
+
+    outcome: str
+    at: datetime
+    by: str
+    command_id: str
+    kind: str
+    code: str
+    message: str
+    quarantine_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Detection:
     """A detection as it is kept.
 
     Attributes:
         incident: As it was reported.
         incident_id: What it belongs to; empty: it was received before there were incidents.
+        outcome: What came of what people asked for; None: they asked for nothing, or it has not ended.
     """
 
     incident: ReportedIncident
@@ -62,6 +104,21 @@ class Detection:
     device_name: str
     received_at: datetime
     incident_id: str = ""
+    outcome: DetectionOutcome | None = None
+
+
+def left_behind(incidents: Sequence[ReportedIncident]) -> Mapping[bytes, ReportedIncident | None]:
+    """What the newest of these say of each path: the threat that was left there; None: it was taken.
+
+    What is not malicious says nothing.
+    """
+    found: dict[bytes, ReportedIncident | None] = {}
+    for incident in sorted(incidents, key=lambda each: each.detected_at):
+        if incident.action == "quarantined":
+            found[incident.path] = None
+        elif worst_finding(incident.findings).severity in MALICIOUS:
+            found[incident.path] = incident
+    return found
 
 
 class IncidentStatus(Enum):
@@ -73,6 +130,11 @@ class IncidentStatus(Enum):
     RESOLVED = "resolved"
     #: A detection on a device that had none before makes it new again: what was judged is not what is there now.
     FALSE_POSITIVE = "false_positive"
+
+    @property
+    def is_over(self) -> bool:
+        """Nobody needs to look at it: what devices still have of it is no active threat."""
+        return self in {IncidentStatus.RESOLVED, IncidentStatus.FALSE_POSITIVE}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@
 """
 
 from controlplane.detections.errors import too_many_incidents
-from controlplane.detections.model import MAX_INCIDENTS, Detection, ReportedIncident
+from controlplane.detections.model import MAX_INCIDENTS, Detection, DetectionOutcome, ReportedIncident
 from controlplane.detections.ports import Intake
 from controlplane.detections.reading import (
     MAX_NAME_CHARACTERS,
@@ -88,4 +88,18 @@ def _message(detection: Detection) -> fleet_pb2.Detection:
         device_name=detection.device_name,
         received_at_us=to_microseconds(detection.received_at),
         incident_id=detection.incident_id,
+        outcome=None if detection.outcome is None else _outcome(detection.outcome),
+    )
+
+
+def _outcome(outcome: DetectionOutcome) -> fleet_pb2.DetectionOutcome:
+    return fleet_pb2.DetectionOutcome(
+        outcome=outcome.outcome,
+        at_us=to_microseconds(outcome.at),
+        asked_by=outcome.by,
+        command_id=outcome.command_id,
+        kind=outcome.kind,
+        code=outcome.code,
+        message=outcome.message,
+        quarantine_id=outcome.quarantine_id,
     )

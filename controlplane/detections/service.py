@@ -13,6 +13,7 @@ from controlplane.accounts.audit import AuditLog
 from controlplane.detections.errors import detection_not_found, too_many_incidents
 from controlplane.detections.incidents import Incidents, incident_id_of
 from controlplane.detections.model import MAX_INCIDENTS, Detection, Finding, ReportedIncident, threat_of
+from controlplane.detections.outcomes import outcomes_of
 from controlplane.detections.tables import detections
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.runtime.clock import Clock
@@ -185,9 +186,15 @@ class DetectionService:
         self, connection: AsyncConnection, org_id: str, rows: Sequence[Row[Any]]
     ) -> tuple[Detection, ...]:
         contacts = await self._registry.contacts_of(connection, org_id, {row.device_id for row in rows})
+        outcomes = await outcomes_of(connection, org_id, [row.uuid for row in rows])
         return tuple(
             Detection(
-                _incident(row), row.device_id, contacts[row.device_id].name, row.received_at, row.incident_id or ""
+                incident=_incident(row),
+                device_id=row.device_id,
+                device_name=contacts[row.device_id].name,
+                received_at=row.received_at,
+                incident_id=row.incident_id or "",
+                outcome=outcomes.get(row.uuid),
             )
             for row in rows
         )

@@ -45,6 +45,26 @@ detections = Table(
     Index("ix_detections_by_incident", "org_id", "incident_id", "received_at", "detected_at", "uuid"),
 )
 
+#: What became of a detection that people had its device do something about; no key into `detections`, because those may
+#: go sooner.
+detection_outcomes = Table(
+    "detection_outcomes",
+    metadata,
+    Column("org_id", Text, primary_key=True),
+    Column("uuid", LargeBinary, primary_key=True),
+    Column("command_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    # As the audit names them.
+    Column("asked_by", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    # Of the copy that the device has then; empty: it has none.
+    Column("quarantine_id", Text, nullable=False),
+    Index("ix_detection_outcomes_oldest", "org_id", "at"),
+)
+
 #: Reports of devices that were taken and could not be stored; a person has them tried again.
 dead_reports = Table(
     "dead_reports",

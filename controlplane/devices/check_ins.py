@@ -19,7 +19,15 @@ from controlplane.devices.nonces import ContactNonces
 from controlplane.devices.ports import CloneAlarm, Licences
 from controlplane.devices.quiet import Contact, Known, quiet_contact
 from controlplane.devices.registry import DeviceRegistry, usable
-from controlplane.devices.rows import STATUS_COLUMNS, device_of, issues_json, status_of, with_status
+from controlplane.devices.rows import (
+    STATUS_COLUMNS,
+    behind_since,
+    device_of,
+    issues_json,
+    scan_columns,
+    status_of,
+    with_status,
+)
 from controlplane.devices.standing import condition_of
 from controlplane.devices.standings import Standings
 from controlplane.devices.tables import device_standings, device_statuses, devices
@@ -184,6 +192,8 @@ class CheckIns:
             "signatures_made_at": report.signatures_made_at,
             "events_lost": report.events_lost,
             "report": report.raw,
+            **scan_columns(report),
+            "expired_at": None,
             "contact_depth": shown.depth,
             "contact_name": shown.name,
         }
@@ -191,12 +201,14 @@ class CheckIns:
             org_id=device.org_id,
             device_id=device.device_id,
             events_lost_at=now if report.events_lost else None,
+            policy_behind_since=now if report.policy_behind else None,
             **told,
         )
         grew = statement.excluded.events_lost > device_statuses.c.events_lost
         lost_at = case((grew, statement.excluded.last_seen), else_=device_statuses.c.events_lost_at)
         statement = statement.on_conflict_do_update(
-            index_elements=["org_id", "device_id"], set_={**told, "events_lost_at": lost_at}
+            index_elements=["org_id", "device_id"],
+            set_={**told, "events_lost_at": lost_at, **behind_since(report, now)},
         )
         await uow.connection.execute(statement)
         await self._standings.judge(uow, device.org_id, standing, now)

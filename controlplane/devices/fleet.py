@@ -76,10 +76,10 @@ class FleetSummary:
 
 @dataclass(frozen=True, slots=True)
 class DeviceFilter:
-    """Which devices are wanted; empty: all.
+    """Which devices are wanted; empty: all that are not hidden.
 
     Attributes:
-        states: In one of these states.
+        states: In one of these states; empty: in each but `EXPIRED`.
         reasons: For one of these reasons, codes of a verdict.
     """
 
@@ -88,7 +88,8 @@ class DeviceFilter:
 
     def takes(self, state: ProtectionState, codes: Iterable[str]) -> bool:
         """Whether a device in this state, for these reasons, is wanted."""
-        return (not self.states or state in self.states) and (not self.reasons or not self.reasons.isdisjoint(codes))
+        wanted = state in self.states if self.states else state is not ProtectionState.EXPIRED
+        return wanted and (not self.reasons or not self.reasons.isdisjoint(codes))
 
 
 EVERY_DEVICE = DeviceFilter()
@@ -142,7 +143,8 @@ class FleetReader:
             counted = await self._counted(connection, org_id)
             for each in counted:
                 counts[each.state] += each.devices
-                reasons.update(dict.fromkeys(each.codes, each.devices))
+                if each.state is not ProtectionState.EXPIRED:
+                    reasons.update(dict.fromkeys(each.codes, each.devices))
             attention = await self._attention(connection, org_id, counted, now)
         return FleetSummary(counts, reasons, attention, unsettled, now)
 
@@ -161,8 +163,8 @@ class FleetReader:
         after: tuple[KeyPart, ...] = page.after
         async with self._database.reading() as connection:
             groups = None
-            if wanted != EVERY_DEVICE:
-                counted = await self._counted(connection, org_id)
+            counted = await self._counted(connection, org_id)
+            if wanted != EVERY_DEVICE or any(each.state is ProtectionState.EXPIRED for each in counted):
                 groups = [each.group for each in counted if wanted.takes(each.state, each.codes)]
             while len(found) <= page.size:
                 keys = await _keys(connection, org_id, groups, after, page.size + 1)

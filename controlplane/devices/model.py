@@ -1,6 +1,6 @@
 """Devices as values, and the verdict on their protection. Pure: values and `now` in, a verdict out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -16,6 +16,9 @@ SIGNATURES_OLD_AFTER = timedelta(days=7)
 #: How long lost events stay visible after the counter last grew; the agent's reconciliation takes minutes, people
 #: look once a day.
 EVENTS_LOST_SHOWN_FOR = timedelta(hours=24)
+#: A policy that a device was given is in force within this, or the device is out of policy: it is tried for a few
+#: minutes, and a restart may be needed; a refusal counts at once.
+POLICY_APPLIED_WITHIN = timedelta(hours=1)
 
 
 class ProtectionState(Enum):
@@ -26,6 +29,8 @@ class ProtectionState(Enum):
     UNPROTECTED = "unprotected"
     OFFLINE = "offline"
     NEVER_SEEN = "never_seen"
+    #: Nobody has seen it for so long that nobody waits for it; in no summary, until it calls again.
+    EXPIRED = "expired"
 
 
 #: The order in which an admin should look at devices.
@@ -39,7 +44,14 @@ WORST_FIRST = (
 
 
 #: Issues of the agent that have a reason of their own here; every other one makes the device `DEGRADED`.
-_REASON_OF_ISSUE = {"real_time_off": "REAL_TIME_OFF", "protection_unproven": "REAL_TIME_UNPROVEN"}
+_REASON_OF_ISSUE = {
+    "real_time_off": "REAL_TIME_OFF",
+    "protection_unproven": "REAL_TIME_UNPROVEN",
+    "scan_overdue": "SCAN_OVERDUE",
+    "policy_refused": "OUT_OF_POLICY",
+}
+#: What is not known of a device; puts nobody at risk, and is said wherever reasons are.
+PARTLY_UNKNOWN = "PARTLY_UNKNOWN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +95,24 @@ class HealthIssue:
 
 
 @dataclass(frozen=True, slots=True)
+class ScanStanding:
+    """How old a device's last whole scan is, and may become.
+
+    Attributes:
+        scanned_at: End of the last quick or full scan, whichever is newer; before the first one, when the device
+            began to count.
+        limit_days: Older, and a scan is overdue; 0: nobody waits for one.
+    """
+
+    scanned_at: datetime
+    limit_days: int
+
+    def is_overdue(self, now: datetime) -> bool:
+        """Whether a scan should have come to its end."""
+        return self.limit_days > 0 and now - self.scanned_at > timedelta(days=self.limit_days)
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceReport:
     """What a device says about itself at a check-in.
 
@@ -94,6 +124,8 @@ class DeviceReport:
         events_lost: Counts up over the life of the agent's process.
         platform: What the device runs on now; None: it did not say.
         raw: The whole report, as serialized `buckler.v1.DeviceStatus`.
+        scans: None: the agent is too old to say.
+        policy_behind: The policy it was given is another one than the policy in force.
     """
 
     real_time_enabled: bool
@@ -103,6 +135,8 @@ class DeviceReport:
     events_lost: int
     platform: Platform | None
     raw: bytes
+    scans: ScanStanding | None = None
+    policy_behind: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +146,10 @@ class DeviceStatus:
     Attributes:
         cloned_at: Since when it is held, because two machines call as this device; None: it is not.
         shown: The nonce that it showed last.
+        policy_behind_since: When it was first heard that another policy than the given one is in force; None: it is
+            not so.
+        active_threats: Files that were found and are not dealt with.
+        expired_at: Since when it is hidden; None: it is not.
     """
 
     report: DeviceReport
@@ -119,6 +157,9 @@ class DeviceStatus:
     events_lost_at: datetime | None
     cloned_at: datetime | None = None
     shown: Shown = NOTHING_SHOWN
+    policy_behind_since: datetime | None = None
+    active_threats: int = 0
+    expired_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +192,7 @@ class ProtectionReason:
 
 @dataclass(frozen=True, slots=True)
 class ProtectionVerdict:
-    """A state and everything that led to it; only `PROTECTED` comes without a reason."""
+    """A state and everything that led to it; `PROTECTED` comes without a reason, or with what is not known."""
 
     state: ProtectionState
     reasons: tuple[ProtectionReason, ...]
@@ -182,6 +223,9 @@ def protection(
     if status is None or last_seen is None:
         never = ProtectionReason("NEVER_SEEN", "The device has not checked in since it was activated")
         return ProtectionVerdict(ProtectionState.NEVER_SEEN, (never, *licence_reasons))
+    if status.expired_at is not None:
+        expired = ProtectionReason("EXPIRED", f"Nobody has seen it since {last_seen:%Y-%m-%d}: it is not waited for")
+        return ProtectionVerdict(ProtectionState.EXPIRED, (expired, *licence_reasons))
     health_reasons = _health_reasons(status, now)
     silent = now - last_seen > OFFLINE_AFTER
     offline = (ProtectionReason("OFFLINE", f"No contact since {last_seen:%Y-%m-%d %H:%M} UTC"),) if silent else ()
@@ -199,11 +243,14 @@ def state_of_codes(codes: Sequence[str], access: AccessLevel | None) -> Protecti
     """
     if "NEVER_SEEN" in codes:
         return ProtectionState.NEVER_SEEN
+    if "EXPIRED" in codes:
+        return ProtectionState.EXPIRED
     if licence_reasons_of(access):
         return ProtectionState.UNPROTECTED
     if "OFFLINE" in codes:
         return ProtectionState.OFFLINE
-    return ProtectionState.AT_RISK if codes else ProtectionState.PROTECTED
+    troubled = any(code != PARTLY_UNKNOWN for code in codes)
+    return ProtectionState.AT_RISK if troubled else ProtectionState.PROTECTED
 
 
 def licence_reasons_of(access: AccessLevel | None) -> tuple[ProtectionReason, ...]:
@@ -220,26 +267,47 @@ def licence_reasons_of(access: AccessLevel | None) -> tuple[ProtectionReason, ..
 
 
 def _health_reasons(status: DeviceStatus, now: datetime) -> tuple[ProtectionReason, ...]:
-    report = status.report
-    reasons = []
-    if status.cloned_at is not None:
-        message = f"Two machines call as this device since {status.cloned_at:%Y-%m-%d %H:%M} UTC: activate one anew"
-        reasons.append(ProtectionReason("DEVICE_CLONED", message))
-    if not report.real_time_enabled:
-        reasons.append(ProtectionReason("REAL_TIME_OFF", "Files are not watched as they change"))
-    elif report.proven_at is None:
-        # How old a proof may be is the agent's to say, by its own clock: it then reports a health issue.
-        message = "The self-test has not come back from every watched folder"
-        reasons.append(ProtectionReason("REAL_TIME_UNPROVEN", message))
-    if status.events_lost_at is not None and now - status.events_lost_at <= EVENTS_LOST_SHOWN_FOR:
-        message = f"File events were lost, last noticed at {status.events_lost_at:%Y-%m-%d %H:%M} UTC"
-        reasons.append(ProtectionReason("EVENTS_LOST", message))
-    if report.signatures_made_at is not None and now - report.signatures_made_at > SIGNATURES_OLD_AFTER:
-        age = (now - report.signatures_made_at).days
-        reasons.append(ProtectionReason("SIGNATURES_OLD", f"The signatures are {age} days old"))
+    reasons = [*_watching(status, now), *_standing(status, now)]
     told = {reason.code for reason in reasons}
-    for issue in report.health_issues:
+    for issue in status.report.health_issues:
         code = _REASON_OF_ISSUE.get(issue.code, "DEGRADED")
         if code not in told:
             reasons.append(ProtectionReason(code, f"{issue.message} ({issue.code})"))
+    if status.report.scans is None:
+        message = "The agent is too old to tell when it scanned last: update it"
+        reasons.append(ProtectionReason(PARTLY_UNKNOWN, message))
     return tuple(reasons)
+
+
+def _watching(status: DeviceStatus, now: datetime) -> Iterator[ProtectionReason]:
+    """Whether files are watched as they change, by an agent that is the one it says."""
+    report = status.report
+    if status.cloned_at is not None:
+        message = f"Two machines call as this device since {status.cloned_at:%Y-%m-%d %H:%M} UTC: activate one anew"
+        yield ProtectionReason("DEVICE_CLONED", message)
+    if not report.real_time_enabled:
+        yield ProtectionReason("REAL_TIME_OFF", "Files are not watched as they change")
+    elif report.proven_at is None:
+        # How old a proof may be is the agent's to say, by its own clock: it then reports a health issue.
+        yield ProtectionReason("REAL_TIME_UNPROVEN", "The self-test has not come back from every watched folder")
+    if status.events_lost_at is not None and now - status.events_lost_at <= EVENTS_LOST_SHOWN_FOR:
+        message = f"File events were lost, last noticed at {status.events_lost_at:%Y-%m-%d %H:%M} UTC"
+        yield ProtectionReason("EVENTS_LOST", message)
+
+
+def _standing(status: DeviceStatus, now: datetime) -> Iterator[ProtectionReason]:
+    """What has been left undone for too long."""
+    report = status.report
+    if status.active_threats:
+        what = "One file" if status.active_threats == 1 else f"{status.active_threats} files"
+        yield ProtectionReason("ACTIVE_THREAT", f"{what} with a threat were found and left: bucklerctl detection list")
+    if report.signatures_made_at is not None and now - report.signatures_made_at > SIGNATURES_OLD_AFTER:
+        age = (now - report.signatures_made_at).days
+        yield ProtectionReason("SIGNATURES_OLD", f"The signatures are {age} days old")
+    if report.scans is not None and report.scans.is_overdue(now):
+        since, limit = report.scans.scanned_at, report.scans.limit_days
+        yield ProtectionReason("SCAN_OVERDUE", f"No scan has ended since {since:%Y-%m-%d}; the limit is {limit} days")
+    if status.policy_behind_since is not None and now - status.policy_behind_since > POLICY_APPLIED_WITHIN:
+        since = status.policy_behind_since
+        message = f"The policy it was given at {since:%Y-%m-%d %H:%M} UTC or later is not in force"
+        yield ProtectionReason("OUT_OF_POLICY", message)

@@ -92,7 +92,7 @@ def quiet_contact(
     What may wait besides the time: when the self-test came back last, and what is only in the raw report.
     """
     before = known.status
-    if before is None or known.trusted_serial != trusted_serial:
+    if before is None or before.expired_at is not None or known.trusted_serial != trusted_serial:
         return None
     if report.platform not in {None, known.device.platform}:
         return None

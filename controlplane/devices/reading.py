@@ -2,12 +2,14 @@
 
 from typing import Final
 
-from controlplane.devices.model import DeviceReport, HealthIssue, Platform
+from controlplane.devices.model import DeviceReport, HealthIssue, Platform, ScanStanding
 from controlplane.runtime.fields import MAX_BIGINT, harmless_text, instant, invalid
 from wire.v1 import common_pb2, device_pb2
 
 MAX_STATUS_BYTES: Final = 64 * 1024
 MAX_HEALTH_ISSUES: Final = 100
+#: Ten years: nobody means a limit beyond it.
+MAX_SCAN_LIMIT_DAYS: Final = 3_652
 _MAX_CODE_CHARACTERS: Final = 64
 _MAX_MESSAGE_CHARACTERS: Final = 500
 #: Operating systems that an agent can name.
@@ -61,7 +63,21 @@ def read_report(untrusted: device_pb2.DeviceStatus) -> DeviceReport:
         events_lost=min(kept.events_lost, MAX_BIGINT),
         platform=platform,
         raw=kept.SerializeToString(deterministic=True),
+        scans=_read_scans(kept.scans) if kept.HasField("scans") else None,
+        policy_behind=kept.policy_version_desired != kept.policy_version_applied,
     )
+
+
+def _read_scans(untrusted: device_pb2.ScanStanding) -> ScanStanding:
+    ends = [
+        instant("status.scans.last_quick_scan_at_us", untrusted.last_quick_scan_at_us),
+        instant("status.scans.last_full_scan_at_us", untrusted.last_full_scan_at_us),
+    ]
+    counted_from = instant("status.scans.counted_from_at_us", untrusted.counted_from_at_us)
+    if counted_from is None:
+        raise invalid("status.scans.counted_from_at_us", "is missing")
+    scanned_at = max((end for end in ends if end is not None), default=counted_from)
+    return ScanStanding(scanned_at, min(untrusted.limit_days, MAX_SCAN_LIMIT_DAYS))
 
 
 def _harmless(untrusted: device_pb2.DeviceStatus) -> device_pb2.DeviceStatus:

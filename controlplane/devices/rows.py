@@ -1,13 +1,15 @@
 """Rows of devices and of their reports, read as values."""
 
 import json
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Join, Row, and_
+from sqlalchemy import Join, Row, and_, func, literal, select
 
 from controlplane.devices.lineage import NOTHING_SHOWN, Shown
-from controlplane.devices.model import Device, DeviceReport, DeviceStatus, HealthIssue, Platform
-from controlplane.devices.tables import device_statuses, devices
+from controlplane.devices.model import Device, DeviceReport, DeviceStatus, HealthIssue, Platform, ScanStanding
+from controlplane.devices.tables import active_threats, device_statuses, devices
+from controlplane.storage.types import Instant
 
 
 def with_status() -> Join:
@@ -16,8 +18,23 @@ def with_status() -> Join:
     return devices.outerjoin(device_statuses, same)
 
 
-#: Columns of `device_statuses` that `devices` does not have.
-STATUS_COLUMNS = tuple(column for column in device_statuses.columns if column.name not in {"org_id", "device_id"})
+_THREATS = (
+    select(func.count())
+    .select_from(active_threats)
+    .where(
+        active_threats.c.org_id == device_statuses.c.org_id,
+        active_threats.c.device_id == device_statuses.c.device_id,
+        active_threats.c.judged_at.is_(None),
+    )
+    .correlate(device_statuses)
+    .scalar_subquery()
+    .label("active_threats")
+)
+#: Columns of `device_statuses` that `devices` does not have, and how many threats are active.
+STATUS_COLUMNS = (
+    *(column for column in device_statuses.columns if column.name not in {"org_id", "device_id"}),
+    _THREATS,
+)
 
 
 def device_of(row: Row[Any]) -> Device:
@@ -46,9 +63,35 @@ def status_of(row: Row[Any]) -> DeviceStatus | None:
         events_lost=row.events_lost,
         platform=None,
         raw=row.report,
+        scans=None if row.scanned_at is None else ScanStanding(row.scanned_at, row.scan_limit_days),
+        policy_behind=row.policy_behind_since is not None,
     )
     shown = NOTHING_SHOWN if row.contact_name is None else Shown(row.contact_depth, row.contact_name)
-    return DeviceStatus(report, row.last_seen, row.events_lost_at, row.cloned_at, shown)
+    return DeviceStatus(
+        report=report,
+        last_seen=row.last_seen,
+        events_lost_at=row.events_lost_at,
+        cloned_at=row.cloned_at,
+        shown=shown,
+        policy_behind_since=row.policy_behind_since,
+        active_threats=row.active_threats,
+        expired_at=row.expired_at,
+    )
+
+
+def scan_columns(report: DeviceReport) -> dict[str, Any]:
+    """Columns about scans, as a report has them."""
+    scans = report.scans
+    return {
+        "scanned_at": None if scans is None else scans.scanned_at,
+        "scan_limit_days": None if scans is None else scans.limit_days,
+    }
+
+
+def behind_since(report: DeviceReport, now: datetime) -> dict[str, Any]:
+    """The column about policies, for a row that is there: as long as a device stays behind, the first time is kept."""
+    since = func.coalesce(device_statuses.c.policy_behind_since, literal(now, Instant))
+    return {"policy_behind_since": since if report.policy_behind else None}
 
 
 def issues_json(issues: tuple[HealthIssue, ...]) -> str:

@@ -10,6 +10,7 @@ import grpc
 
 from controlplane.catalog.wire_names import ACCESS_LEVEL_ON_THE_WIRE
 from controlplane.devices.check_in_desk import CheckInDesk
+from controlplane.devices.expiry import ExpirySetting, HostExpiry
 from controlplane.devices.fleet import DEVICE_KEY, DeviceFilter, DeviceView, FleetReader
 from controlplane.devices.model import ProtectionState
 from controlplane.devices.ports import DetectionCalls, DiagnosticCalls, EntitlementCalls
@@ -37,6 +38,7 @@ _STATE_ON_THE_WIRE = {
     ProtectionState.UNPROTECTED: common_pb2.PROTECTION_STATE_UNPROTECTED,
     ProtectionState.OFFLINE: common_pb2.PROTECTION_STATE_OFFLINE,
     ProtectionState.NEVER_SEEN: common_pb2.PROTECTION_STATE_NEVER_SEEN,
+    ProtectionState.EXPIRED: common_pb2.PROTECTION_STATE_EXPIRED,
 }
 _STATE_FROM_THE_WIRE = {number: state for state, number in _STATE_ON_THE_WIRE.items()}
 
@@ -123,12 +125,16 @@ class FleetRpc(FleetServiceServicer):
 
     Args:
         fleet: Answers about devices.
+        expiry: Hides those that nobody has seen for long.
         devices: Names them.
         detections: The calls that belong to detections.
     """
 
-    def __init__(self, *, fleet: FleetReader, devices: DeviceService, detections: DetectionCalls) -> None:
+    def __init__(
+        self, *, fleet: FleetReader, expiry: HostExpiry, devices: DeviceService, detections: DetectionCalls
+    ) -> None:
         self._fleet = fleet
+        self._expiry = expiry
         self._devices = devices
         self._detections = detections
 
@@ -140,7 +146,8 @@ class FleetRpc(FleetServiceServicer):
         summary = await self._fleet.summary(org_id)
         counts = summary.counts
         return fleet_pb2.FleetStatus(
-            devices=sum(counts.values()),
+            devices=sum(counts.values()) - counts[ProtectionState.EXPIRED],
+            expired=counts[ProtectionState.EXPIRED],
             protected=counts[ProtectionState.PROTECTED],
             at_risk=counts[ProtectionState.AT_RISK],
             unprotected=counts[ProtectionState.UNPROTECTED],
@@ -202,6 +209,18 @@ class FleetRpc(FleetServiceServicer):
         await self._devices.release_hold(person, device_id)
         return _device(await self._fleet.get(person.org_id, device_id))
 
+    async def GetFleetSettings(  # noqa: N802 -- the name is the protocol's
+        self, _request: fleet_pb2.GetFleetSettingsRequest, _context: Context
+    ) -> fleet_pb2.FleetSettings:
+        """What the organisation wants of its fleet."""
+        return _settings(await self._expiry.setting(current_person().org_id))
+
+    async def SetFleetSettings(  # noqa: N802 -- the name is the protocol's
+        self, request: fleet_pb2.SetFleetSettingsRequest, _context: Context
+    ) -> fleet_pb2.FleetSettings:
+        """Changes it."""
+        return _settings(await self._expiry.set_days(current_person(), request.expire_after_days))
+
     async def ListDetections(  # noqa: N802 -- the name is the protocol's
         self, request: fleet_pb2.ListDetectionsRequest, _context: Context
     ) -> fleet_pb2.ListDetectionsResponse:
@@ -216,6 +235,10 @@ class FleetRpc(FleetServiceServicer):
 
 
 # ---------------------------------------------------------------- answering
+
+
+def _settings(setting: ExpirySetting) -> fleet_pb2.FleetSettings:
+    return fleet_pb2.FleetSettings(expire_after_days=setting.days, is_default=setting.is_default)
 
 
 def _device(view: DeviceView) -> fleet_pb2.Device:

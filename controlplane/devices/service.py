@@ -7,7 +7,7 @@ from controlplane.devices.ports import CertificateAuthority, Licences
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.idempotency import RequestKey, claim, remember, request_hash
-from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal
+from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, acting_as
 from controlplane.storage.database import Database
 
 
@@ -64,6 +64,19 @@ class DeviceService:
                 uow, org_id=device.org_id, action="device.certificate_rotated", subject=device.device_id
             )
         return self._authority.issue_device(request.der, device_id=device.device_id, org_id=device.org_id)
+
+    async def certify_again(
+        self, untrusted_org_id: str, untrusted_device_id: str, untrusted_certificate_request: bytes
+    ) -> bytes:
+        """A certificate for a device that has none that is accepted, as PEM; its request proves the device key.
+
+        Raises:
+            Refusal: As `rotate_certificate`.
+        """
+        key = read_certificate_request(untrusted_certificate_request).public_key_sha256
+        principal = DevicePrincipal(untrusted_device_id, untrusted_org_id, key)
+        with acting_as(principal.actor):
+            return await self.rotate_certificate(principal, untrusted_certificate_request)
 
     async def rename(self, person: PersonPrincipal, device_id: str, name: str, idempotency_key: str) -> None:
         """Give a device a name that stays, whatever it calls itself.

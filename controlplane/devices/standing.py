@@ -13,6 +13,7 @@ from controlplane.catalog.model import AccessLevel
 from controlplane.devices.model import (
     EVENTS_LOST_SHOWN_FOR,
     OFFLINE_AFTER,
+    POLICY_APPLIED_WITHIN,
     SIGNATURES_OLD_AFTER,
     DeviceStatus,
     ProtectionState,
@@ -26,7 +27,7 @@ NEVER_SEEN = "NEVER_SEEN"
 NO_SUBSCRIPTION = ""
 #: Thresholds are passed, not reached: a verdict changes one step of the clock after them.
 _STEP = timedelta(microseconds=1)
-#: A report may date its signatures into any future; its standing is looked at again before.
+#: A report may date its signatures and scans into any future; its standing is looked at again before.
 _FARTHEST = timedelta(days=365)
 
 
@@ -54,7 +55,7 @@ def condition_of(status: DeviceStatus | None, now: datetime) -> str:
 
 def changes_at(status: DeviceStatus | None, now: datetime) -> datetime | None:
     """The first instant after `now` at which time alone may change the condition; None: it cannot."""
-    if status is None:
+    if status is None or status.expired_at is not None:
         return None
     turns = [*_turns_in_contact(status, now), status.last_seen + OFFLINE_AFTER + _STEP]
     return min((turn for turn in turns if turn > now), default=None)
@@ -71,6 +72,12 @@ def _turns_in_contact(status: DeviceStatus, now: datetime) -> Iterator[datetime]
     if status.report.signatures_made_at is not None:
         made_at = min(status.report.signatures_made_at, now + _FARTHEST)
         yield made_at + SIGNATURES_OLD_AFTER + _STEP
+    scans = status.report.scans
+    if scans is not None and scans.limit_days:
+        scanned_at = min(scans.scanned_at, now + _FARTHEST)
+        yield scanned_at + timedelta(days=scans.limit_days) + _STEP
+    if status.policy_behind_since is not None:
+        yield status.policy_behind_since + POLICY_APPLIED_WITHIN + _STEP
 
 
 def standing_of(subscription_id: str, status: DeviceStatus | None, now: datetime) -> Standing:

@@ -7,6 +7,7 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Index,
+    Integer,
     LargeBinary,
     Table,
     Text,
@@ -93,7 +94,42 @@ device_statuses = Table(
     Column("contact_name", LargeBinary),
     # Two machines call as this device: it is held.
     Column("cloned_at", Instant),
+    # End of the last whole scan, and how many days old it may become (0: any number); NULL: the agent does not say.
+    Column("scanned_at", Instant),
+    Column("scan_limit_days", Integer),
+    # When it was first heard that another policy than the given one is in force.
+    Column("policy_behind_since", Instant),
+    # Since when it is hidden, because nobody has seen it for long.
+    Column("expired_at", Instant),
     ForeignKeyConstraint(["org_id", "device_id"], ["devices.org_id", "devices.device_id"]),
+)
+
+#: What an organisation wants of its fleet as a whole.
+fleet_settings = Table(
+    "fleet_settings",
+    metadata,
+    Column("org_id", Text, ForeignKey("organisations.org_id"), primary_key=True),
+    # Devices are hidden that nobody has seen for so long; 0: none.
+    Column("expire_after_days", Integer, nullable=False),
+)
+
+#: Files with a threat that devices reported and left where they are, see `devices.threats`; a row goes when the file is
+#: dealt with.
+active_threats = Table(
+    "active_threats",
+    metadata,
+    Column("org_id", Text, primary_key=True),
+    Column("device_id", Text, primary_key=True),
+    # SHA-256 of the path: the newest detection of a place stands for it.
+    Column("place", LargeBinary, primary_key=True),
+    # Of that detection.
+    Column("uuid", LargeBinary, nullable=False),
+    Column("incident_id", Text, nullable=False),
+    Column("found_at", Instant, nullable=False),
+    # People resolved its incident, or called it a false positive: it counts no more.
+    Column("judged_at", Instant),
+    ForeignKeyConstraint(["org_id", "device_id"], ["devices.org_id", "devices.device_id"]),
+    Index("ix_active_threats_by_incident", "org_id", "incident_id", "device_id"),
 )
 
 #: How each device in use counts in the summary of its fleet, see `devices.standing`; a row exists from its activation

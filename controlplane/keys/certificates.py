@@ -12,6 +12,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 #: The root: as long as a generation of devices.
 AUTHORITY_LIFETIME = timedelta(days=3652)
+#: Issuers below the root: half of its life, so that the next one is certified while the root is valid.
+ISSUER_LIFETIME = timedelta(days=1826)
 #: Below the 398 days that browsers and platforms accept.
 SERVER_LIFETIME = timedelta(days=397)
 #: Short: a certificate that cannot be revoked everywhere at once should die soon by itself.
@@ -33,15 +35,38 @@ class Issuer:
 def authority_certificate(
     key: ec.EllipticCurvePrivateKey, *, name: str, serial: bytes, now: datetime
 ) -> x509.Certificate:
-    """A root that signs leaves only."""
+    """A root that certifies issuers of leaves."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     public = key.public_key()
     return (
         _builder(subject, subject, public, serial, now, AUTHORITY_LIFETIME)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
         .add_extension(_key_usage(authority=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .sign(key, hashes.SHA256())
+    )
+
+
+def issuer_certificate(
+    public: ec.EllipticCurvePublicKey,
+    root: Issuer,
+    *,
+    name: str,
+    purpose: x509.ObjectIdentifier,
+    serial: bytes,
+    now: datetime,
+) -> x509.Certificate:
+    """An issuer of leaves of one purpose; it does not outlive the root."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    lifetime = min(ISSUER_LIFETIME, root.certificate.not_valid_after_utc - now)
+    return (
+        _builder(subject, root.certificate.subject, public, serial, now, lifetime)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage(authority=True), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(root.key.public_key()), critical=False)
+        .sign(root.key, hashes.SHA256())
     )
 
 

@@ -10,6 +10,7 @@ import grpc
 from controlplane.devices.model import FingerprintComponent
 from controlplane.devices.reading import read_platform, read_serial
 from controlplane.devices.rpc import MAX_ID_CHARACTERS, MAX_NAME_CHARACTERS, MAX_REASON_CHARACTERS
+from controlplane.devices.service import DeviceService
 from controlplane.licensing.errors import licence_days_invalid, licence_request_invalid
 from controlplane.licensing.issuing import SignedStatement
 from controlplane.licensing.key_desk import KeyDesk, KeyWish
@@ -74,9 +75,16 @@ class EnrollmentRpc(EnrollmentServiceServicer):
     """The servicer that gives devices their seats."""
 
     def __init__(
-        self, *, service: LicensingService, anchors: TrustAnchors, settings: EnrollmentSettings, clock: Clock
+        self,
+        *,
+        service: LicensingService,
+        devices: DeviceService,
+        anchors: TrustAnchors,
+        settings: EnrollmentSettings,
+        clock: Clock,
     ) -> None:
         self._service = service
+        self._devices = devices
         self._anchors = anchors
         self._settings = settings
         self._clock = clock
@@ -104,6 +112,17 @@ class EnrollmentRpc(EnrollmentServiceServicer):
         """The salt under which a device hashes its hardware facts."""
         salt = await self._service.fingerprint_salt(_read_key(request.activation_key))
         return enrollment_pb2.PrepareActivationResponse(fingerprint_salt=salt)
+
+    async def RenewCertificate(  # noqa: N802 -- the name is the protocol's
+        self, request: enrollment_pb2.RenewCertificateRequest, _context: Context
+    ) -> enrollment_pb2.RenewCertificateResponse:
+        """A certificate for a device that proves its key, because the one that it has is not accepted any more."""
+        org_id = text("org_id", request.org_id, limit=MAX_ID_CHARACTERS, required=True)
+        device_id = text("device_id", request.device_id, limit=MAX_ID_CHARACTERS, required=True)
+        certificate = await self._devices.certify_again(org_id, device_id, request.certificate_request_der)
+        return enrollment_pb2.RenewCertificateResponse(
+            device_certificate_pem=certificate, authorities_pem=self._anchors.authority.authorities_pem()
+        )
 
 
 class EntitlementRpc:

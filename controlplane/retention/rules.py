@@ -137,6 +137,14 @@ RULES: Final = (
         "device that reports again what it reported longer ago is counted again.",
     ),
     Rule(
+        "outcomes",
+        "detection_outcomes",
+        "at",
+        400,
+        30,
+        "What came of a detection is told as long as the detection is.",
+    ),
+    Rule(
         "incidents",
         "incidents",
         "last_at",

@@ -90,17 +90,6 @@ def parse_announced(text: str) -> str:
     return str(parse_address(text))
 
 
-def server_credentials(
-    *, private_key: bytes, certificate: bytes, client_authorities: bytes | None
-) -> grpc.ServerCredentials:
-    """TLS credentials, all PEM; with client authorities a client must show a certificate that chains to them."""
-    return grpc.ssl_server_credentials(
-        [(private_key, certificate)],
-        root_certificates=client_authorities,
-        require_client_auth=client_authorities is not None,
-    )
-
-
 class RunningServer:
     """One listening server."""
 

@@ -37,7 +37,7 @@ async def upgrade(database: Database, partitions: int = PARTITIONS) -> tuple[str
 
     Args:
         database: Which.
-        partitions: Into how many a large table is divided, on PostgreSQL, when it is.
+        partitions: Into how many a large table is divided, on PostgreSQL, when it is; 0: it stays whole.
 
     Returns:
         The revision before and the one after; equal when there was nothing to do.

@@ -239,6 +239,33 @@ async def test_a_certificate_in_the_last_third_of_its_life_is_replaced(tmp_path:
         await link.close()
 
 
+async def test_a_device_whose_certificate_ended_proves_its_key_and_goes_on(tmp_path: Path) -> None:
+    device = TestDevice(tmp_path)
+    plane = FakeControlPlane(keys={KEY: ""}, now=device.clock.now(), certificate_life=timedelta(minutes=-5))
+    async with serving(plane):
+        await device.activate(plane, KEY)
+        link = device.link(device.keeper(), QUICK)
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(link.run())
+            await until(lambda: bool(plane.check_ins) and _error_code(link) == "")
+            running.cancel()
+    assert plane.renewals == 1
+
+
+async def test_a_device_that_the_control_plane_does_not_know_is_not_certified_again(tmp_path: Path) -> None:
+    device = TestDevice(tmp_path)
+    plane = FakeControlPlane(keys={KEY: ""}, now=device.clock.now(), certificate_life=timedelta(minutes=-5))
+    async with serving(plane):
+        await device.activate(plane, KEY)
+        plane.seats.clear()
+        link = device.link(device.keeper(), QUICK)
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(link.run())
+            await until(lambda: _error_code(link) == "CERTIFICATE_EXPIRED")
+            running.cancel()
+    assert plane.renewals == 0
+
+
 async def test_incidents_arrive_once_however_often_they_are_sent(enrolled: Enrolled) -> None:
     batch = [incident(1), incident(2)]
     first = await enrolled.link.report(batch, {})

@@ -123,6 +123,7 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
     #: Said on the stream that is open.
     to_say: asyncio.Queue[device_pb2.ConnectResponse] = field(default_factory=asyncio.Queue)
     rotations: int = 0
+    renewals: int = 0
     next_nonce: bytes = b""
     kid: str = "key-1"
     authority: Authority = field(default_factory=Authority)
@@ -337,6 +338,18 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
         csr = x509.load_der_x509_csr(request.certificate_request_der)
         pem = self.authority.device_certificate(csr, seat.device_id, timedelta(days=20))
         return device_pb2.RotateCertificateResponse(device_certificate_pem=pem, authorities_pem=self.authority.pem)
+
+    async def RenewCertificate(  # noqa: N802
+        self, request: enrollment_pb2.RenewCertificateRequest, context: Context
+    ) -> enrollment_pb2.RenewCertificateResponse:
+        seat = self.seats.get(request.device_id)
+        csr = x509.load_der_x509_csr(request.certificate_request_der)
+        public = csr.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        if seat is None or public != seat.public_key:
+            await refuse(context, "DEVICE_NOT_FOUND", "no such device")
+        self.renewals += 1
+        pem = self.authority.device_certificate(csr, request.device_id, timedelta(days=20))
+        return enrollment_pb2.RenewCertificateResponse(device_certificate_pem=pem, authorities_pem=self.authority.pem)
 
     async def Deactivate(  # noqa: N802
         self, request: device_pb2.DeactivateRequest, context: Context

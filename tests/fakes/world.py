@@ -182,6 +182,7 @@ class World:
         )
         found = build_findings(ground, self.posts)
         self.detections, self.incidents, self.webhooks = found.detections, found.incidents, found.webhooks
+        self.outcomes, self.expiry = found.outcomes, found.expiry
         fleet = build_watch(ground, found, self.notices, self.licences, write_every)
         self.fleet, self.check_ins, self.freshness = fleet.reader, fleet.check_ins, fleet.freshness
         self.fleet_counters, self.remembered, self.news = fleet.counters, fleet.remembered, fleet.news
@@ -194,6 +195,7 @@ class World:
             access=self.licences,
             audit=self.audit,
             clock=self.clock,
+            watch=self.outcomes,
         )
         self.commands, self.campaigns = CommandService(ground), Campaigns(ground)
         self.diagnostics = DiagnosticsService(

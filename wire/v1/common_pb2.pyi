@@ -61,6 +61,8 @@ class _ProtectionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Prote
     PROTECTION_STATE_UNPROTECTED: _ProtectionState.ValueType  # 3
     PROTECTION_STATE_OFFLINE: _ProtectionState.ValueType  # 4
     PROTECTION_STATE_NEVER_SEEN: _ProtectionState.ValueType  # 5
+    PROTECTION_STATE_EXPIRED: _ProtectionState.ValueType  # 6
+    """Silent for longer than its organisation waits; in no summary, and listed only when asked for."""
 
 class ProtectionState(_ProtectionState, metaclass=_ProtectionStateEnumTypeWrapper):
     """How much of the protection promise a device keeps right now; apart from connectivity."""
@@ -71,6 +73,8 @@ PROTECTION_STATE_AT_RISK: ProtectionState.ValueType  # 2
 PROTECTION_STATE_UNPROTECTED: ProtectionState.ValueType  # 3
 PROTECTION_STATE_OFFLINE: ProtectionState.ValueType  # 4
 PROTECTION_STATE_NEVER_SEEN: ProtectionState.ValueType  # 5
+PROTECTION_STATE_EXPIRED: ProtectionState.ValueType  # 6
+"""Silent for longer than its organisation waits; in no summary, and listed only when asked for."""
 Global___ProtectionState: _TypeAlias = ProtectionState  # noqa: Y015
 
 @_typing.final

@@ -102,6 +102,39 @@ class HealthIssue(_message.Message):
 Global___HealthIssue: _TypeAlias = HealthIssue  # noqa: Y015
 
 @_typing.final
+class ScanStanding(_message.Message):
+    """How old the last whole scan is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LAST_QUICK_SCAN_AT_US_FIELD_NUMBER: _builtins.int
+    LAST_FULL_SCAN_AT_US_FIELD_NUMBER: _builtins.int
+    COUNTED_FROM_AT_US_FIELD_NUMBER: _builtins.int
+    LIMIT_DAYS_FIELD_NUMBER: _builtins.int
+    last_quick_scan_at_us: _builtins.int
+    """0: none has come to its end yet."""
+    last_full_scan_at_us: _builtins.int
+    counted_from_at_us: _builtins.int
+    """Since when scans are counted on this device; stands for the first scan until there is one."""
+    limit_days: _builtins.int
+    """Without a whole scan for longer, one is overdue; 0: nobody waits for one."""
+    def __init__(
+        self,
+        *,
+        last_quick_scan_at_us: _builtins.int = ...,
+        last_full_scan_at_us: _builtins.int = ...,
+        counted_from_at_us: _builtins.int = ...,
+        limit_days: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counted_from_at_us", b"counted_from_at_us", "last_full_scan_at_us", b"last_full_scan_at_us", "last_quick_scan_at_us", b"last_quick_scan_at_us", "limit_days", b"limit_days"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScanStanding: _TypeAlias = ScanStanding  # noqa: Y015
+
+@_typing.final
 class DeviceStatus(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -123,6 +156,7 @@ class DeviceStatus(_message.Message):
     POLICY_VERSION_DESIRED_FIELD_NUMBER: _builtins.int
     POLICY_VERSION_APPLIED_FIELD_NUMBER: _builtins.int
     POLICY_REFUSAL_FIELD_NUMBER: _builtins.int
+    SCANS_FIELD_NUMBER: _builtins.int
     real_time_protection_enabled: _builtins.bool
     real_time_protection_proven_at_us: _builtins.int
     """Last time the EICAR self-test came back from every root; 0: never."""
@@ -150,6 +184,10 @@ class DeviceStatus(_message.Message):
     def health_issues(self) -> _containers.RepeatedCompositeFieldContainer[Global___HealthIssue]: ...
     @_builtins.property
     def platform(self) -> _common_pb2.Platform: ...
+    @_builtins.property
+    def scans(self) -> Global___ScanStanding:
+        """Not set: the agent is too old to say."""
+
     def __init__(
         self,
         *,
@@ -171,10 +209,11 @@ class DeviceStatus(_message.Message):
         policy_version_desired: _builtins.str = ...,
         policy_version_applied: _builtins.str = ...,
         policy_refusal: _builtins.str = ...,
+        scans: Global___ScanStanding | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["platform", b"platform"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["platform", b"platform", "scans", b"scans"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "engine_version", b"engine_version", "events_lost", b"events_lost", "health_issues", b"health_issues", "outbox_pending", b"outbox_pending", "platform", b"platform", "policy_refusal", b"policy_refusal", "policy_version_applied", b"policy_version_applied", "policy_version_desired", b"policy_version_desired", "quarantined_count", b"quarantined_count", "queue_depth", b"queue_depth", "real_time_protection_enabled", b"real_time_protection_enabled", "real_time_protection_mode", b"real_time_protection_mode", "real_time_protection_proven_at_us", b"real_time_protection_proven_at_us", "real_time_protection_subsystem", b"real_time_protection_subsystem", "signatures_made_at_us", b"signatures_made_at_us", "signatures_version", b"signatures_version", "watched_roots", b"watched_roots"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "engine_version", b"engine_version", "events_lost", b"events_lost", "health_issues", b"health_issues", "outbox_pending", b"outbox_pending", "platform", b"platform", "policy_refusal", b"policy_refusal", "policy_version_applied", b"policy_version_applied", "policy_version_desired", b"policy_version_desired", "quarantined_count", b"quarantined_count", "queue_depth", b"queue_depth", "real_time_protection_enabled", b"real_time_protection_enabled", "real_time_protection_mode", b"real_time_protection_mode", "real_time_protection_proven_at_us", b"real_time_protection_proven_at_us", "real_time_protection_subsystem", b"real_time_protection_subsystem", "scans", b"scans", "signatures_made_at_us", b"signatures_made_at_us", "signatures_version", b"signatures_version", "watched_roots", b"watched_roots"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

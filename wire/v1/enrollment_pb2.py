@@ -26,31 +26,35 @@ from wire.v1 import common_pb2 as wire_dot_v1_dot_common__pb2
 from wire.v1 import entitlement_pb2 as wire_dot_v1_dot_entitlement__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18wire/v1/enrollment.proto\x12\nbuckler.v1\x1a\x14wire/v1/common.proto\x1a\x19wire/v1/entitlement.proto\"\x0e\n\x0cGreetRequest\"_\n\rGreetResponse\x12\x19\n\x11server_time_at_us\x18\x01 \x01(\x03\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x1c\n\x14oldest_agent_version\x18\x03 \x01(\tJ\x04\x08\x04\x10\x0b\"2\n\x18PrepareActivationRequest\x12\x16\n\x0e\x61\x63tivation_key\x18\x01 \x01(\t\"5\n\x19PrepareActivationResponse\x12\x18\n\x10\x66ingerprint_salt\x18\x01 \x01(\x0c\"\xc4\x01\n\x0f\x41\x63tivateRequest\x12\x16\n\x0e\x61\x63tivation_key\x18\x01 \x01(\t\x12\x1f\n\x17\x63\x65rtificate_request_der\x18\x02 \x01(\x0c\x12\x13\n\x0b\x64\x65vice_name\x18\x03 \x01(\t\x12&\n\x08platform\x18\x04 \x01(\x0b\x32\x14.buckler.v1.Platform\x12\x35\n\x0b\x66ingerprint\x18\x05 \x03(\x0b\x32 .buckler.v1.FingerprintComponentJ\x04\x08\x06\x10\x10\"4\n\x14\x46ingerprintComponent\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\"\xa9\x02\n\x10\x41\x63tivateResponse\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x0e\n\x06org_id\x18\x02 \x01(\t\x12\x1e\n\x16\x64\x65vice_certificate_pem\x18\x03 \x01(\x0c\x12\x17\n\x0f\x61uthorities_pem\x18\x04 \x01(\x0c\x12\x32\n\x0b\x65ntitlement\x18\x05 \x01(\x0b\x32\x1d.buckler.v1.SignedEntitlement\x12\x1b\n\x13\x63heck_in_interval_s\x18\x07 \x01(\r\x12\x19\n\x11server_time_at_us\x18\x08 \x01(\x03\x12\x16\n\x0e\x64\x65vice_address\x18\t \x01(\t\x12)\n\x07key_set\x18\n \x01(\x0b\x32\x18.buckler.v1.SignedKeySetJ\x04\x08\x06\x10\x07J\x04\x08\x0b\x10\x10\"~\n\x0eLicenceRequest\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\r\x12\x1f\n\x17\x63\x65rtificate_request_der\x18\x02 \x01(\x0c\x12\x13\n\x0b\x64\x65vice_name\x18\x03 \x01(\t\x12&\n\x08platform\x18\x04 \x01(\x0b\x32\x14.buckler.v1.Platform\"J\n\x0bLicenceFile\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\r\x12+\n\x05grant\x18\x02 \x01(\x0b\x32\x1c.buckler.v1.ActivateResponse2\xfa\x01\n\x11\x45nrollmentService\x12<\n\x05Greet\x12\x18.buckler.v1.GreetRequest\x1a\x19.buckler.v1.GreetResponse\x12`\n\x11PrepareActivation\x12$.buckler.v1.PrepareActivationRequest\x1a%.buckler.v1.PrepareActivationResponse\x12\x45\n\x08\x41\x63tivate\x12\x1b.buckler.v1.ActivateRequest\x1a\x1c.buckler.v1.ActivateResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18wire/v1/enrollment.proto\x12\nbuckler.v1\x1a\x14wire/v1/common.proto\x1a\x19wire/v1/entitlement.proto\"]\n\x17RenewCertificateRequest\x12\x0e\n\x06org_id\x18\x01 \x01(\t\x12\x11\n\tdevice_id\x18\x02 \x01(\t\x12\x1f\n\x17\x63\x65rtificate_request_der\x18\x03 \x01(\x0c\"S\n\x18RenewCertificateResponse\x12\x1e\n\x16\x64\x65vice_certificate_pem\x18\x01 \x01(\x0c\x12\x17\n\x0f\x61uthorities_pem\x18\x02 \x01(\x0c\"\x0e\n\x0cGreetRequest\"_\n\rGreetResponse\x12\x19\n\x11server_time_at_us\x18\x01 \x01(\x03\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x1c\n\x14oldest_agent_version\x18\x03 \x01(\tJ\x04\x08\x04\x10\x0b\"2\n\x18PrepareActivationRequest\x12\x16\n\x0e\x61\x63tivation_key\x18\x01 \x01(\t\"5\n\x19PrepareActivationResponse\x12\x18\n\x10\x66ingerprint_salt\x18\x01 \x01(\x0c\"\xc4\x01\n\x0f\x41\x63tivateRequest\x12\x16\n\x0e\x61\x63tivation_key\x18\x01 \x01(\t\x12\x1f\n\x17\x63\x65rtificate_request_der\x18\x02 \x01(\x0c\x12\x13\n\x0b\x64\x65vice_name\x18\x03 \x01(\t\x12&\n\x08platform\x18\x04 \x01(\x0b\x32\x14.buckler.v1.Platform\x12\x35\n\x0b\x66ingerprint\x18\x05 \x03(\x0b\x32 .buckler.v1.FingerprintComponentJ\x04\x08\x06\x10\x10\"4\n\x14\x46ingerprintComponent\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\"\xa9\x02\n\x10\x41\x63tivateResponse\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x0e\n\x06org_id\x18\x02 \x01(\t\x12\x1e\n\x16\x64\x65vice_certificate_pem\x18\x03 \x01(\x0c\x12\x17\n\x0f\x61uthorities_pem\x18\x04 \x01(\x0c\x12\x32\n\x0b\x65ntitlement\x18\x05 \x01(\x0b\x32\x1d.buckler.v1.SignedEntitlement\x12\x1b\n\x13\x63heck_in_interval_s\x18\x07 \x01(\r\x12\x19\n\x11server_time_at_us\x18\x08 \x01(\x03\x12\x16\n\x0e\x64\x65vice_address\x18\t \x01(\t\x12)\n\x07key_set\x18\n \x01(\x0b\x32\x18.buckler.v1.SignedKeySetJ\x04\x08\x06\x10\x07J\x04\x08\x0b\x10\x10\"~\n\x0eLicenceRequest\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\r\x12\x1f\n\x17\x63\x65rtificate_request_der\x18\x02 \x01(\x0c\x12\x13\n\x0b\x64\x65vice_name\x18\x03 \x01(\t\x12&\n\x08platform\x18\x04 \x01(\x0b\x32\x14.buckler.v1.Platform\"J\n\x0bLicenceFile\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\r\x12+\n\x05grant\x18\x02 \x01(\x0b\x32\x1c.buckler.v1.ActivateResponse2\xd9\x02\n\x11\x45nrollmentService\x12<\n\x05Greet\x12\x18.buckler.v1.GreetRequest\x1a\x19.buckler.v1.GreetResponse\x12`\n\x11PrepareActivation\x12$.buckler.v1.PrepareActivationRequest\x1a%.buckler.v1.PrepareActivationResponse\x12\x45\n\x08\x41\x63tivate\x12\x1b.buckler.v1.ActivateRequest\x1a\x1c.buckler.v1.ActivateResponse\x12]\n\x10RenewCertificate\x12#.buckler.v1.RenewCertificateRequest\x1a$.buckler.v1.RenewCertificateResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'wire.v1.enrollment_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GREETREQUEST']._serialized_start=89
-  _globals['_GREETREQUEST']._serialized_end=103
-  _globals['_GREETRESPONSE']._serialized_start=105
-  _globals['_GREETRESPONSE']._serialized_end=200
-  _globals['_PREPAREACTIVATIONREQUEST']._serialized_start=202
-  _globals['_PREPAREACTIVATIONREQUEST']._serialized_end=252
-  _globals['_PREPAREACTIVATIONRESPONSE']._serialized_start=254
-  _globals['_PREPAREACTIVATIONRESPONSE']._serialized_end=307
-  _globals['_ACTIVATEREQUEST']._serialized_start=310
-  _globals['_ACTIVATEREQUEST']._serialized_end=506
-  _globals['_FINGERPRINTCOMPONENT']._serialized_start=508
-  _globals['_FINGERPRINTCOMPONENT']._serialized_end=560
-  _globals['_ACTIVATERESPONSE']._serialized_start=563
-  _globals['_ACTIVATERESPONSE']._serialized_end=860
-  _globals['_LICENCEREQUEST']._serialized_start=862
-  _globals['_LICENCEREQUEST']._serialized_end=988
-  _globals['_LICENCEFILE']._serialized_start=990
-  _globals['_LICENCEFILE']._serialized_end=1064
-  _globals['_ENROLLMENTSERVICE']._serialized_start=1067
-  _globals['_ENROLLMENTSERVICE']._serialized_end=1317
+  _globals['_RENEWCERTIFICATEREQUEST']._serialized_start=89
+  _globals['_RENEWCERTIFICATEREQUEST']._serialized_end=182
+  _globals['_RENEWCERTIFICATERESPONSE']._serialized_start=184
+  _globals['_RENEWCERTIFICATERESPONSE']._serialized_end=267
+  _globals['_GREETREQUEST']._serialized_start=269
+  _globals['_GREETREQUEST']._serialized_end=283
+  _globals['_GREETRESPONSE']._serialized_start=285
+  _globals['_GREETRESPONSE']._serialized_end=380
+  _globals['_PREPAREACTIVATIONREQUEST']._serialized_start=382
+  _globals['_PREPAREACTIVATIONREQUEST']._serialized_end=432
+  _globals['_PREPAREACTIVATIONRESPONSE']._serialized_start=434
+  _globals['_PREPAREACTIVATIONRESPONSE']._serialized_end=487
+  _globals['_ACTIVATEREQUEST']._serialized_start=490
+  _globals['_ACTIVATEREQUEST']._serialized_end=686
+  _globals['_FINGERPRINTCOMPONENT']._serialized_start=688
+  _globals['_FINGERPRINTCOMPONENT']._serialized_end=740
+  _globals['_ACTIVATERESPONSE']._serialized_start=743
+  _globals['_ACTIVATERESPONSE']._serialized_end=1040
+  _globals['_LICENCEREQUEST']._serialized_start=1042
+  _globals['_LICENCEREQUEST']._serialized_end=1168
+  _globals['_LICENCEFILE']._serialized_start=1170
+  _globals['_LICENCEFILE']._serialized_end=1244
+  _globals['_ENROLLMENTSERVICE']._serialized_start=1247
+  _globals['_ENROLLMENTSERVICE']._serialized_end=1592
 # @@protoc_insertion_point(module_scope)

@@ -21,6 +21,54 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class RenewCertificateRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORG_ID_FIELD_NUMBER: _builtins.int
+    DEVICE_ID_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_REQUEST_DER_FIELD_NUMBER: _builtins.int
+    org_id: _builtins.str
+    device_id: _builtins.str
+    certificate_request_der: _builtins.bytes
+    """PKCS#10, DER, for the device key."""
+    def __init__(
+        self,
+        *,
+        org_id: _builtins.str = ...,
+        device_id: _builtins.str = ...,
+        certificate_request_der: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_request_der", b"certificate_request_der", "device_id", b"device_id", "org_id", b"org_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewCertificateRequest: _TypeAlias = RenewCertificateRequest  # noqa: Y015
+
+@_typing.final
+class RenewCertificateResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEVICE_CERTIFICATE_PEM_FIELD_NUMBER: _builtins.int
+    AUTHORITIES_PEM_FIELD_NUMBER: _builtins.int
+    device_certificate_pem: _builtins.bytes
+    authorities_pem: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        device_certificate_pem: _builtins.bytes = ...,
+        authorities_pem: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorities_pem", b"authorities_pem", "device_certificate_pem", b"device_certificate_pem"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewCertificateResponse: _TypeAlias = RenewCertificateResponse  # noqa: Y015
+
+@_typing.final
 class GreetRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -49,6 +49,11 @@ class EnrollmentServiceStub:
                 request_serializer=wire_dot_v1_dot_enrollment__pb2.ActivateRequest.SerializeToString,
                 response_deserializer=wire_dot_v1_dot_enrollment__pb2.ActivateResponse.FromString,
                 _registered_method=True)
+        self.RenewCertificate = channel.unary_unary(
+                '/buckler.v1.EnrollmentService/RenewCertificate',
+                request_serializer=wire_dot_v1_dot_enrollment__pb2.RenewCertificateRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_enrollment__pb2.RenewCertificateResponse.FromString,
+                _registered_method=True)
 
 
 class EnrollmentServiceServicer:
@@ -79,6 +84,16 @@ class EnrollmentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RenewCertificate(self, request, context):
+        """For an activated device whose certificate is not accepted any more: it ended, or its issuer was revoked. The request
+        is signed with the device key, and only the key that the device was activated with is certified; seat and
+        entitlement stay as they are. Fails with DEVICE_NOT_FOUND, DEVICE_REVOKED, DEVICE_REPLACED, DEVICE_DEACTIVATED,
+        BAD_CERTIFICATE_REQUEST or RATE_LIMITED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EnrollmentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -96,6 +111,11 @@ def add_EnrollmentServiceServicer_to_server(servicer, server):
                     servicer.Activate,
                     request_deserializer=wire_dot_v1_dot_enrollment__pb2.ActivateRequest.FromString,
                     response_serializer=wire_dot_v1_dot_enrollment__pb2.ActivateResponse.SerializeToString,
+            ),
+            'RenewCertificate': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenewCertificate,
+                    request_deserializer=wire_dot_v1_dot_enrollment__pb2.RenewCertificateRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_enrollment__pb2.RenewCertificateResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -179,6 +199,33 @@ class EnrollmentService:
             '/buckler.v1.EnrollmentService/Activate',
             wire_dot_v1_dot_enrollment__pb2.ActivateRequest.SerializeToString,
             wire_dot_v1_dot_enrollment__pb2.ActivateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenewCertificate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.EnrollmentService/RenewCertificate',
+            wire_dot_v1_dot_enrollment__pb2.RenewCertificateRequest.SerializeToString,
+            wire_dot_v1_dot_enrollment__pb2.RenewCertificateResponse.FromString,
             options,
             channel_credentials,
             insecure,

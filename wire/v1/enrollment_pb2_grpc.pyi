@@ -44,6 +44,12 @@ class EnrollmentServiceStub:
     something changed, the same entitlement serial. Fails with KEY_UNKNOWN, KEY_REVOKED, KEY_USED_UP, SEAT_LIMIT,
     SUBSCRIPTION_ENDED, BAD_CERTIFICATE_REQUEST or RATE_LIMITED.
     """
+    RenewCertificate: _grpc.UnaryUnaryMultiCallable[_enrollment_pb2.RenewCertificateRequest, _enrollment_pb2.RenewCertificateResponse]
+    """For an activated device whose certificate is not accepted any more: it ended, or its issuer was revoked. The request
+    is signed with the device key, and only the key that the device was activated with is certified; seat and
+    entitlement stay as they are. Fails with DEVICE_NOT_FOUND, DEVICE_REVOKED, DEVICE_REPLACED, DEVICE_DEACTIVATED,
+    BAD_CERTIFICATE_REQUEST or RATE_LIMITED.
+    """
 
 @_typing.type_check_only
 class EnrollmentServiceAsyncStub(EnrollmentServiceStub):
@@ -60,6 +66,12 @@ class EnrollmentServiceAsyncStub(EnrollmentServiceStub):
     """Idempotent by the public key inside `certificate_request_der`: the same device gets the same seat and, until
     something changed, the same entitlement serial. Fails with KEY_UNKNOWN, KEY_REVOKED, KEY_USED_UP, SEAT_LIMIT,
     SUBSCRIPTION_ENDED, BAD_CERTIFICATE_REQUEST or RATE_LIMITED.
+    """
+    RenewCertificate: _aio.UnaryUnaryMultiCallable[_enrollment_pb2.RenewCertificateRequest, _enrollment_pb2.RenewCertificateResponse]  # type: ignore[assignment]
+    """For an activated device whose certificate is not accepted any more: it ended, or its issuer was revoked. The request
+    is signed with the device key, and only the key that the device was activated with is certified; seat and
+    entitlement stay as they are. Fails with DEVICE_NOT_FOUND, DEVICE_REVOKED, DEVICE_REPLACED, DEVICE_DEACTIVATED,
+    BAD_CERTIFICATE_REQUEST or RATE_LIMITED.
     """
 
 class EnrollmentServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -92,6 +104,18 @@ class EnrollmentServiceServicer(metaclass=_abc_1.ABCMeta):
         """Idempotent by the public key inside `certificate_request_der`: the same device gets the same seat and, until
         something changed, the same entitlement serial. Fails with KEY_UNKNOWN, KEY_REVOKED, KEY_USED_UP, SEAT_LIMIT,
         SUBSCRIPTION_ENDED, BAD_CERTIFICATE_REQUEST or RATE_LIMITED.
+        """
+
+    @_abc_1.abstractmethod
+    def RenewCertificate(
+        self,
+        request: _enrollment_pb2.RenewCertificateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_enrollment_pb2.RenewCertificateResponse, _abc.Awaitable[_enrollment_pb2.RenewCertificateResponse]]:
+        """For an activated device whose certificate is not accepted any more: it ended, or its issuer was revoked. The request
+        is signed with the device key, and only the key that the device was activated with is certified; seat and
+        entitlement stay as they are. Fails with DEVICE_NOT_FOUND, DEVICE_REVOKED, DEVICE_REPLACED, DEVICE_DEACTIVATED,
+        BAD_CERTIFICATE_REQUEST or RATE_LIMITED.
         """
 
 def add_EnrollmentServiceServicer_to_server(servicer: EnrollmentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

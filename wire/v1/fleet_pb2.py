@@ -26,41 +26,49 @@ from wire.v1 import common_pb2 as wire_dot_v1_dot_common__pb2
 from wire.v1 import device_pb2 as wire_dot_v1_dot_device__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13wire/v1/fleet.proto\x12\nbuckler.v1\x1a\x14wire/v1/common.proto\x1a\x14wire/v1/device.proto\"\x17\n\x15GetFleetStatusRequest\"\x93\x02\n\x0b\x46leetStatus\x12\x0f\n\x07\x64\x65vices\x18\x01 \x01(\r\x12\x11\n\tprotected\x18\x02 \x01(\r\x12\x0f\n\x07\x61t_risk\x18\x03 \x01(\r\x12\x13\n\x0bunprotected\x18\x04 \x01(\r\x12\x0f\n\x07offline\x18\x05 \x01(\r\x12\x12\n\nnever_seen\x18\x06 \x01(\r\x12\x1c\n\x14\x64\x65tections_last_24_h\x18\x07 \x01(\x04\x12\x13\n\x0b\x61s_of_at_us\x18\x08 \x01(\x03\x12%\n\tattention\x18\t \x03(\x0b\x32\x12.buckler.v1.Device\x12(\n\x07reasons\x18\n \x03(\x0b\x32\x17.buckler.v1.ReasonCount\x12\x11\n\tunsettled\x18\x0b \x01(\r\",\n\x0bReasonCount\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x65vices\x18\x02 \x01(\r\"y\n\x12ListDevicesRequest\x12%\n\x04page\x18\x01 \x01(\x0b\x32\x17.buckler.v1.PageRequest\x12+\n\x06states\x18\x02 \x03(\x0e\x32\x1b.buckler.v1.ProtectionState\x12\x0f\n\x07reasons\x18\x03 \x03(\t\"S\n\x13ListDevicesResponse\x12#\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\x12.buckler.v1.Device\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\x10GetDeviceRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\"1\n\x10ProtectionReason\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"\xc7\x02\n\x06\x44\x65vice\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12&\n\x08platform\x18\x03 \x01(\x0b\x32\x14.buckler.v1.Platform\x12/\n\nprotection\x18\x04 \x01(\x0e\x32\x1b.buckler.v1.ProtectionState\x12-\n\x07reasons\x18\x05 \x03(\x0b\x32\x1c.buckler.v1.ProtectionReason\x12\'\n\x06\x61\x63\x63\x65ss\x18\x06 \x01(\x0e\x32\x17.buckler.v1.AccessLevel\x12\x0f\n\x07seat_id\x18\x07 \x01(\t\x12\x17\n\x0f\x61\x63tivated_at_us\x18\x08 \x01(\x03\x12\x17\n\x0flast_seen_at_us\x18\t \x01(\x03\x12(\n\x06status\x18\n \x01(\x0b\x32\x18.buckler.v1.DeviceStatus\"\x91\x01\n\x15ListDetectionsRequest\x12%\n\x04page\x18\x01 \x01(\x0b\x32\x17.buckler.v1.PageRequest\x12\x11\n\tdevice_id\x18\x02 \x01(\t\x12\x13\n\x0bsince_at_us\x18\x03 \x01(\x03\x12\x13\n\x0bincident_id\x18\x04 \x01(\t\x12\x14\n\x0coldest_first\x18\x05 \x01(\x08\"\\\n\x16ListDetectionsResponse\x12)\n\ndetections\x18\x01 \x03(\x0b\x32\x15.buckler.v1.Detection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"#\n\x13GetDetectionRequest\x12\x0c\n\x04uuid\x18\x01 \x01(\x0c\"\x88\x01\n\tDetection\x12&\n\x08incident\x18\x01 \x01(\x0b\x32\x14.buckler.v1.Incident\x12\x11\n\tdevice_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65vice_name\x18\x03 \x01(\t\x12\x16\n\x0ereceived_at_us\x18\x04 \x01(\x03\x12\x13\n\x0bincident_id\x18\x05 \x01(\t\"\'\n\x12ReleaseHoldRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\"O\n\x13RenameDeviceRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x03 \x01(\t2\x94\x04\n\x0c\x46leetService\x12L\n\x0eGetFleetStatus\x12!.buckler.v1.GetFleetStatusRequest\x1a\x17.buckler.v1.FleetStatus\x12N\n\x0bListDevices\x12\x1e.buckler.v1.ListDevicesRequest\x1a\x1f.buckler.v1.ListDevicesResponse\x12=\n\tGetDevice\x12\x1c.buckler.v1.GetDeviceRequest\x1a\x12.buckler.v1.Device\x12\x43\n\x0cRenameDevice\x12\x1f.buckler.v1.RenameDeviceRequest\x1a\x12.buckler.v1.Device\x12\x41\n\x0bReleaseHold\x12\x1e.buckler.v1.ReleaseHoldRequest\x1a\x12.buckler.v1.Device\x12W\n\x0eListDetections\x12!.buckler.v1.ListDetectionsRequest\x1a\".buckler.v1.ListDetectionsResponse\x12\x46\n\x0cGetDetection\x12\x1f.buckler.v1.GetDetectionRequest\x1a\x15.buckler.v1.Detectionb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13wire/v1/fleet.proto\x12\nbuckler.v1\x1a\x14wire/v1/common.proto\x1a\x14wire/v1/device.proto\"\x19\n\x17GetFleetSettingsRequest\"4\n\x17SetFleetSettingsRequest\x12\x19\n\x11\x65xpire_after_days\x18\x01 \x01(\r\">\n\rFleetSettings\x12\x19\n\x11\x65xpire_after_days\x18\x01 \x01(\r\x12\x12\n\nis_default\x18\x02 \x01(\x08\"\x17\n\x15GetFleetStatusRequest\"\xa4\x02\n\x0b\x46leetStatus\x12\x0f\n\x07\x64\x65vices\x18\x01 \x01(\r\x12\x11\n\tprotected\x18\x02 \x01(\r\x12\x0f\n\x07\x61t_risk\x18\x03 \x01(\r\x12\x13\n\x0bunprotected\x18\x04 \x01(\r\x12\x0f\n\x07offline\x18\x05 \x01(\r\x12\x12\n\nnever_seen\x18\x06 \x01(\r\x12\x1c\n\x14\x64\x65tections_last_24_h\x18\x07 \x01(\x04\x12\x13\n\x0b\x61s_of_at_us\x18\x08 \x01(\x03\x12%\n\tattention\x18\t \x03(\x0b\x32\x12.buckler.v1.Device\x12(\n\x07reasons\x18\n \x03(\x0b\x32\x17.buckler.v1.ReasonCount\x12\x11\n\tunsettled\x18\x0b \x01(\r\x12\x0f\n\x07\x65xpired\x18\x0c \x01(\r\",\n\x0bReasonCount\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x65vices\x18\x02 \x01(\r\"y\n\x12ListDevicesRequest\x12%\n\x04page\x18\x01 \x01(\x0b\x32\x17.buckler.v1.PageRequest\x12+\n\x06states\x18\x02 \x03(\x0e\x32\x1b.buckler.v1.ProtectionState\x12\x0f\n\x07reasons\x18\x03 \x03(\t\"S\n\x13ListDevicesResponse\x12#\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\x12.buckler.v1.Device\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\x10GetDeviceRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\"1\n\x10ProtectionReason\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"\xc7\x02\n\x06\x44\x65vice\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12&\n\x08platform\x18\x03 \x01(\x0b\x32\x14.buckler.v1.Platform\x12/\n\nprotection\x18\x04 \x01(\x0e\x32\x1b.buckler.v1.ProtectionState\x12-\n\x07reasons\x18\x05 \x03(\x0b\x32\x1c.buckler.v1.ProtectionReason\x12\'\n\x06\x61\x63\x63\x65ss\x18\x06 \x01(\x0e\x32\x17.buckler.v1.AccessLevel\x12\x0f\n\x07seat_id\x18\x07 \x01(\t\x12\x17\n\x0f\x61\x63tivated_at_us\x18\x08 \x01(\x03\x12\x17\n\x0flast_seen_at_us\x18\t \x01(\x03\x12(\n\x06status\x18\n \x01(\x0b\x32\x18.buckler.v1.DeviceStatus\"\x91\x01\n\x15ListDetectionsRequest\x12%\n\x04page\x18\x01 \x01(\x0b\x32\x17.buckler.v1.PageRequest\x12\x11\n\tdevice_id\x18\x02 \x01(\t\x12\x13\n\x0bsince_at_us\x18\x03 \x01(\x03\x12\x13\n\x0bincident_id\x18\x04 \x01(\t\x12\x14\n\x0coldest_first\x18\x05 \x01(\x08\"\\\n\x16ListDetectionsResponse\x12)\n\ndetections\x18\x01 \x03(\x0b\x32\x15.buckler.v1.Detection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"#\n\x13GetDetectionRequest\x12\x0c\n\x04uuid\x18\x01 \x01(\x0c\"\xb7\x01\n\tDetection\x12&\n\x08incident\x18\x01 \x01(\x0b\x32\x14.buckler.v1.Incident\x12\x11\n\tdevice_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65vice_name\x18\x03 \x01(\t\x12\x16\n\x0ereceived_at_us\x18\x04 \x01(\x03\x12\x13\n\x0bincident_id\x18\x05 \x01(\t\x12-\n\x07outcome\x18\x06 \x01(\x0b\x32\x1c.buckler.v1.DetectionOutcome\"\x9c\x01\n\x10\x44\x65tectionOutcome\x12\x0f\n\x07outcome\x18\x01 \x01(\t\x12\r\n\x05\x61t_us\x18\x02 \x01(\x03\x12\x10\n\x08\x61sked_by\x18\x03 \x01(\t\x12\x12\n\ncommand_id\x18\x04 \x01(\t\x12\x0c\n\x04kind\x18\x05 \x01(\t\x12\x0c\n\x04\x63ode\x18\x06 \x01(\t\x12\x0f\n\x07message\x18\x07 \x01(\t\x12\x15\n\rquarantine_id\x18\x08 \x01(\t\"\'\n\x12ReleaseHoldRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\"O\n\x13RenameDeviceRequest\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x03 \x01(\t2\xbc\x05\n\x0c\x46leetService\x12L\n\x0eGetFleetStatus\x12!.buckler.v1.GetFleetStatusRequest\x1a\x17.buckler.v1.FleetStatus\x12N\n\x0bListDevices\x12\x1e.buckler.v1.ListDevicesRequest\x1a\x1f.buckler.v1.ListDevicesResponse\x12=\n\tGetDevice\x12\x1c.buckler.v1.GetDeviceRequest\x1a\x12.buckler.v1.Device\x12\x43\n\x0cRenameDevice\x12\x1f.buckler.v1.RenameDeviceRequest\x1a\x12.buckler.v1.Device\x12\x41\n\x0bReleaseHold\x12\x1e.buckler.v1.ReleaseHoldRequest\x1a\x12.buckler.v1.Device\x12R\n\x10GetFleetSettings\x12#.buckler.v1.GetFleetSettingsRequest\x1a\x19.buckler.v1.FleetSettings\x12R\n\x10SetFleetSettings\x12#.buckler.v1.SetFleetSettingsRequest\x1a\x19.buckler.v1.FleetSettings\x12W\n\x0eListDetections\x12!.buckler.v1.ListDetectionsRequest\x1a\".buckler.v1.ListDetectionsResponse\x12\x46\n\x0cGetDetection\x12\x1f.buckler.v1.GetDetectionRequest\x1a\x15.buckler.v1.Detectionb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'wire.v1.fleet_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETFLEETSTATUSREQUEST']._serialized_start=79
-  _globals['_GETFLEETSTATUSREQUEST']._serialized_end=102
-  _globals['_FLEETSTATUS']._serialized_start=105
-  _globals['_FLEETSTATUS']._serialized_end=380
-  _globals['_REASONCOUNT']._serialized_start=382
-  _globals['_REASONCOUNT']._serialized_end=426
-  _globals['_LISTDEVICESREQUEST']._serialized_start=428
-  _globals['_LISTDEVICESREQUEST']._serialized_end=549
-  _globals['_LISTDEVICESRESPONSE']._serialized_start=551
-  _globals['_LISTDEVICESRESPONSE']._serialized_end=634
-  _globals['_GETDEVICEREQUEST']._serialized_start=636
-  _globals['_GETDEVICEREQUEST']._serialized_end=673
-  _globals['_PROTECTIONREASON']._serialized_start=675
-  _globals['_PROTECTIONREASON']._serialized_end=724
-  _globals['_DEVICE']._serialized_start=727
-  _globals['_DEVICE']._serialized_end=1054
-  _globals['_LISTDETECTIONSREQUEST']._serialized_start=1057
-  _globals['_LISTDETECTIONSREQUEST']._serialized_end=1202
-  _globals['_LISTDETECTIONSRESPONSE']._serialized_start=1204
-  _globals['_LISTDETECTIONSRESPONSE']._serialized_end=1296
-  _globals['_GETDETECTIONREQUEST']._serialized_start=1298
-  _globals['_GETDETECTIONREQUEST']._serialized_end=1333
-  _globals['_DETECTION']._serialized_start=1336
-  _globals['_DETECTION']._serialized_end=1472
-  _globals['_RELEASEHOLDREQUEST']._serialized_start=1474
-  _globals['_RELEASEHOLDREQUEST']._serialized_end=1513
-  _globals['_RENAMEDEVICEREQUEST']._serialized_start=1515
-  _globals['_RENAMEDEVICEREQUEST']._serialized_end=1594
-  _globals['_FLEETSERVICE']._serialized_start=1597
-  _globals['_FLEETSERVICE']._serialized_end=2129
+  _globals['_GETFLEETSETTINGSREQUEST']._serialized_start=79
+  _globals['_GETFLEETSETTINGSREQUEST']._serialized_end=104
+  _globals['_SETFLEETSETTINGSREQUEST']._serialized_start=106
+  _globals['_SETFLEETSETTINGSREQUEST']._serialized_end=158
+  _globals['_FLEETSETTINGS']._serialized_start=160
+  _globals['_FLEETSETTINGS']._serialized_end=222
+  _globals['_GETFLEETSTATUSREQUEST']._serialized_start=224
+  _globals['_GETFLEETSTATUSREQUEST']._serialized_end=247
+  _globals['_FLEETSTATUS']._serialized_start=250
+  _globals['_FLEETSTATUS']._serialized_end=542
+  _globals['_REASONCOUNT']._serialized_start=544
+  _globals['_REASONCOUNT']._serialized_end=588
+  _globals['_LISTDEVICESREQUEST']._serialized_start=590
+  _globals['_LISTDEVICESREQUEST']._serialized_end=711
+  _globals['_LISTDEVICESRESPONSE']._serialized_start=713
+  _globals['_LISTDEVICESRESPONSE']._serialized_end=796
+  _globals['_GETDEVICEREQUEST']._serialized_start=798
+  _globals['_GETDEVICEREQUEST']._serialized_end=835
+  _globals['_PROTECTIONREASON']._serialized_start=837
+  _globals['_PROTECTIONREASON']._serialized_end=886
+  _globals['_DEVICE']._serialized_start=889
+  _globals['_DEVICE']._serialized_end=1216
+  _globals['_LISTDETECTIONSREQUEST']._serialized_start=1219
+  _globals['_LISTDETECTIONSREQUEST']._serialized_end=1364
+  _globals['_LISTDETECTIONSRESPONSE']._serialized_start=1366
+  _globals['_LISTDETECTIONSRESPONSE']._serialized_end=1458
+  _globals['_GETDETECTIONREQUEST']._serialized_start=1460
+  _globals['_GETDETECTIONREQUEST']._serialized_end=1495
+  _globals['_DETECTION']._serialized_start=1498
+  _globals['_DETECTION']._serialized_end=1681
+  _globals['_DETECTIONOUTCOME']._serialized_start=1684
+  _globals['_DETECTIONOUTCOME']._serialized_end=1840
+  _globals['_RELEASEHOLDREQUEST']._serialized_start=1842
+  _globals['_RELEASEHOLDREQUEST']._serialized_end=1881
+  _globals['_RENAMEDEVICEREQUEST']._serialized_start=1883
+  _globals['_RENAMEDEVICEREQUEST']._serialized_end=1962
+  _globals['_FLEETSERVICE']._serialized_start=1965
+  _globals['_FLEETSERVICE']._serialized_end=2665
 # @@protoc_insertion_point(module_scope)

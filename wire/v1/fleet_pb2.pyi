@@ -21,6 +21,64 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class GetFleetSettingsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetFleetSettingsRequest: _TypeAlias = GetFleetSettingsRequest  # noqa: Y015
+
+@_typing.final
+class SetFleetSettingsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPIRE_AFTER_DAYS_FIELD_NUMBER: _builtins.int
+    expire_after_days: _builtins.int
+    """Devices are hidden that nobody has seen for so long, until they call again; 0: none, else 7 to 3652."""
+    def __init__(
+        self,
+        *,
+        expire_after_days: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_after_days", b"expire_after_days"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetFleetSettingsRequest: _TypeAlias = SetFleetSettingsRequest  # noqa: Y015
+
+@_typing.final
+class FleetSettings(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPIRE_AFTER_DAYS_FIELD_NUMBER: _builtins.int
+    IS_DEFAULT_FIELD_NUMBER: _builtins.int
+    expire_after_days: _builtins.int
+    is_default: _builtins.bool
+    """Nobody has set it."""
+    def __init__(
+        self,
+        *,
+        expire_after_days: _builtins.int = ...,
+        is_default: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_after_days", b"expire_after_days", "is_default", b"is_default"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FleetSettings: _TypeAlias = FleetSettings  # noqa: Y015
+
+@_typing.final
 class GetFleetStatusRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -50,6 +108,7 @@ class FleetStatus(_message.Message):
     ATTENTION_FIELD_NUMBER: _builtins.int
     REASONS_FIELD_NUMBER: _builtins.int
     UNSETTLED_FIELD_NUMBER: _builtins.int
+    EXPIRED_FIELD_NUMBER: _builtins.int
     devices: _builtins.int
     protected: _builtins.int
     at_risk: _builtins.int
@@ -60,6 +119,8 @@ class FleetStatus(_message.Message):
     as_of_at_us: _builtins.int
     unsettled: _builtins.int
     """Devices still counted as they were although time may have changed their state since; they follow within minutes."""
+    expired: _builtins.int
+    """Not among `devices`."""
     @_builtins.property
     def attention(self) -> _containers.RepeatedCompositeFieldContainer[Global___Device]:
         """At most 20, the worst first."""
@@ -82,10 +143,11 @@ class FleetStatus(_message.Message):
         attention: _abc.Iterable[Global___Device] | None = ...,
         reasons: _abc.Iterable[Global___ReasonCount] | None = ...,
         unsettled: _builtins.int = ...,
+        expired: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_at_us", b"as_of_at_us", "at_risk", b"at_risk", "attention", b"attention", "detections_last_24_h", b"detections_last_24_h", "devices", b"devices", "never_seen", b"never_seen", "offline", b"offline", "protected", b"protected", "reasons", b"reasons", "unprotected", b"unprotected", "unsettled", b"unsettled"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_at_us", b"as_of_at_us", "at_risk", b"at_risk", "attention", b"attention", "detections_last_24_h", b"detections_last_24_h", "devices", b"devices", "expired", b"expired", "never_seen", b"never_seen", "offline", b"offline", "protected", b"protected", "reasons", b"reasons", "unprotected", b"unprotected", "unsettled", b"unsettled"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -195,7 +257,9 @@ class ProtectionReason(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     code: _builtins.str
-    """e.g. REAL_TIME_OFF, REAL_TIME_UNPROVEN, EVENTS_LOST, DEGRADED, SIGNATURES_OLD, ACCESS_LIMITED, SEAT_LOST."""
+    """e.g. REAL_TIME_OFF, REAL_TIME_UNPROVEN, EVENTS_LOST, ACTIVE_THREAT, SIGNATURES_OLD, SCAN_OVERDUE, OUT_OF_POLICY,
+    DEGRADED, ACCESS_LIMITED, SEAT_LOST. A protected device may have PARTLY_UNKNOWN: its agent does not say everything.
+    """
     message: _builtins.str
     def __init__(
         self,
@@ -355,6 +419,7 @@ class Detection(_message.Message):
     DEVICE_NAME_FIELD_NUMBER: _builtins.int
     RECEIVED_AT_US_FIELD_NUMBER: _builtins.int
     INCIDENT_ID_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
     device_id: _builtins.str
     device_name: _builtins.str
     received_at_us: _builtins.int
@@ -362,6 +427,10 @@ class Detection(_message.Message):
     """Empty: it was received before there were incidents."""
     @_builtins.property
     def incident(self) -> _device_pb2.Incident: ...
+    @_builtins.property
+    def outcome(self) -> Global___DetectionOutcome:
+        """Not set: nobody asked for anything, or it has not ended."""
+
     def __init__(
         self,
         *,
@@ -370,14 +439,62 @@ class Detection(_message.Message):
         device_name: _builtins.str = ...,
         received_at_us: _builtins.int = ...,
         incident_id: _builtins.str = ...,
+        outcome: Global___DetectionOutcome | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["incident", b"incident"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["incident", b"incident", "outcome", b"outcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_id", b"device_id", "device_name", b"device_name", "incident", b"incident", "incident_id", b"incident_id", "received_at_us", b"received_at_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_id", b"device_id", "device_name", b"device_name", "incident", b"incident", "incident_id", b"incident_id", "outcome", b"outcome", "received_at_us", b"received_at_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Detection: _TypeAlias = Detection  # noqa: Y015
+
+@_typing.final
+class DetectionOutcome(_message.Message):
+    """What came of the last command about a detection."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    AT_US_FIELD_NUMBER: _builtins.int
+    ASKED_BY_FIELD_NUMBER: _builtins.int
+    COMMAND_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    QUARANTINE_ID_FIELD_NUMBER: _builtins.int
+    outcome: _builtins.str
+    """quarantined, gone (there was nothing to take any more), restored, deleted or failed."""
+    at_us: _builtins.int
+    asked_by: _builtins.str
+    """As the audit names them."""
+    command_id: _builtins.str
+    kind: _builtins.str
+    """quarantine, restore or delete."""
+    code: _builtins.str
+    """Why it failed; empty otherwise."""
+    message: _builtins.str
+    quarantine_id: _builtins.str
+    """Of the copy that the device has then; empty: it has none."""
+    def __init__(
+        self,
+        *,
+        outcome: _builtins.str = ...,
+        at_us: _builtins.int = ...,
+        asked_by: _builtins.str = ...,
+        command_id: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        code: _builtins.str = ...,
+        message: _builtins.str = ...,
+        quarantine_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_by", b"asked_by", "at_us", b"at_us", "code", b"code", "command_id", b"command_id", "kind", b"kind", "message", b"message", "outcome", b"outcome", "quarantine_id", b"quarantine_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DetectionOutcome: _TypeAlias = DetectionOutcome  # noqa: Y015
 
 @_typing.final
 class ReleaseHoldRequest(_message.Message):

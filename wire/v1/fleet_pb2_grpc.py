@@ -59,6 +59,16 @@ class FleetServiceStub:
                 request_serializer=wire_dot_v1_dot_fleet__pb2.ReleaseHoldRequest.SerializeToString,
                 response_deserializer=wire_dot_v1_dot_fleet__pb2.Device.FromString,
                 _registered_method=True)
+        self.GetFleetSettings = channel.unary_unary(
+                '/buckler.v1.FleetService/GetFleetSettings',
+                request_serializer=wire_dot_v1_dot_fleet__pb2.GetFleetSettingsRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_fleet__pb2.FleetSettings.FromString,
+                _registered_method=True)
+        self.SetFleetSettings = channel.unary_unary(
+                '/buckler.v1.FleetService/SetFleetSettings',
+                request_serializer=wire_dot_v1_dot_fleet__pb2.SetFleetSettingsRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_fleet__pb2.FleetSettings.FromString,
+                _registered_method=True)
         self.ListDetections = channel.unary_unary(
                 '/buckler.v1.FleetService/ListDetections',
                 request_serializer=wire_dot_v1_dot_fleet__pb2.ListDetectionsRequest.SerializeToString,
@@ -106,6 +116,18 @@ class FleetServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetFleetSettings(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetFleetSettings(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListDetections(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -145,6 +167,16 @@ def add_FleetServiceServicer_to_server(servicer, server):
                     servicer.ReleaseHold,
                     request_deserializer=wire_dot_v1_dot_fleet__pb2.ReleaseHoldRequest.FromString,
                     response_serializer=wire_dot_v1_dot_fleet__pb2.Device.SerializeToString,
+            ),
+            'GetFleetSettings': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetFleetSettings,
+                    request_deserializer=wire_dot_v1_dot_fleet__pb2.GetFleetSettingsRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_fleet__pb2.FleetSettings.SerializeToString,
+            ),
+            'SetFleetSettings': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetFleetSettings,
+                    request_deserializer=wire_dot_v1_dot_fleet__pb2.SetFleetSettingsRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_fleet__pb2.FleetSettings.SerializeToString,
             ),
             'ListDetections': grpc.unary_unary_rpc_method_handler(
                     servicer.ListDetections,
@@ -292,6 +324,60 @@ class FleetService:
             '/buckler.v1.FleetService/ReleaseHold',
             wire_dot_v1_dot_fleet__pb2.ReleaseHoldRequest.SerializeToString,
             wire_dot_v1_dot_fleet__pb2.Device.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetFleetSettings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.FleetService/GetFleetSettings',
+            wire_dot_v1_dot_fleet__pb2.GetFleetSettingsRequest.SerializeToString,
+            wire_dot_v1_dot_fleet__pb2.FleetSettings.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetFleetSettings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.FleetService/SetFleetSettings',
+            wire_dot_v1_dot_fleet__pb2.SetFleetSettingsRequest.SerializeToString,
+            wire_dot_v1_dot_fleet__pb2.FleetSettings.FromString,
             options,
             channel_credentials,
             insecure,

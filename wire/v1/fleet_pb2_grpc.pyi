@@ -38,6 +38,8 @@ class FleetServiceStub:
     """A name that a person gave stays when the device reports another one."""
     ReleaseHold: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.ReleaseHoldRequest, _fleet_pb2.Device]
     """For a device that is held because two machines called as it, once the copy was activated anew or is gone."""
+    GetFleetSettings: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.GetFleetSettingsRequest, _fleet_pb2.FleetSettings]
+    SetFleetSettings: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.SetFleetSettingsRequest, _fleet_pb2.FleetSettings]
     ListDetections: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.ListDetectionsRequest, _fleet_pb2.ListDetectionsResponse]
     GetDetection: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.GetDetectionRequest, _fleet_pb2.Detection]
 
@@ -51,6 +53,8 @@ class FleetServiceAsyncStub(FleetServiceStub):
     """A name that a person gave stays when the device reports another one."""
     ReleaseHold: _aio.UnaryUnaryMultiCallable[_fleet_pb2.ReleaseHoldRequest, _fleet_pb2.Device]  # type: ignore[assignment]
     """For a device that is held because two machines called as it, once the copy was activated anew or is gone."""
+    GetFleetSettings: _aio.UnaryUnaryMultiCallable[_fleet_pb2.GetFleetSettingsRequest, _fleet_pb2.FleetSettings]  # type: ignore[assignment]
+    SetFleetSettings: _aio.UnaryUnaryMultiCallable[_fleet_pb2.SetFleetSettingsRequest, _fleet_pb2.FleetSettings]  # type: ignore[assignment]
     ListDetections: _aio.UnaryUnaryMultiCallable[_fleet_pb2.ListDetectionsRequest, _fleet_pb2.ListDetectionsResponse]  # type: ignore[assignment]
     GetDetection: _aio.UnaryUnaryMultiCallable[_fleet_pb2.GetDetectionRequest, _fleet_pb2.Detection]  # type: ignore[assignment]
 
@@ -91,6 +95,20 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_fleet_pb2.Device, _abc.Awaitable[_fleet_pb2.Device]]:
         """For a device that is held because two machines called as it, once the copy was activated anew or is gone."""
+
+    @_abc_1.abstractmethod
+    def GetFleetSettings(
+        self,
+        request: _fleet_pb2.GetFleetSettingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_pb2.FleetSettings, _abc.Awaitable[_fleet_pb2.FleetSettings]]: ...
+
+    @_abc_1.abstractmethod
+    def SetFleetSettings(
+        self,
+        request: _fleet_pb2.SetFleetSettingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_pb2.FleetSettings, _abc.Awaitable[_fleet_pb2.FleetSettings]]: ...
 
     @_abc_1.abstractmethod
     def ListDetections(

@@ -145,6 +145,17 @@ def show_detection(
         _show_one(row)
 
 
+def _outcome(row: dict[str, Any] | None, now: datetime) -> str:
+    """What came of the last thing that somebody asked for."""
+    from controlplane.cli.ctl.moments import local_and_ago
+
+    if row is None:
+        return "-"
+    why = f" ({row['code']}: {row['message']})" if row["code"] else ""
+    done = f"{row['kind']} failed" if row["outcome"] == "failed" else row["outcome"]
+    return f"{done}{why}, asked by {row['asked_by']}, {local_and_ago(row['at'], now)}"
+
+
 def read_uuid(text: str) -> UUID:
     """The id of a detection.
 
@@ -175,6 +186,7 @@ def _show_one(row: dict[str, Any]) -> None:
             "path": shown_path(row),
             "action": row["action"].replace("_", " ") + (f": {row['action_detail']}" if row["action_detail"] else ""),
             "quarantine_id": row["quarantine_id"] or "-",
+            "outcome": _outcome(row["outcome"], now),
             "sha256": row["sha256"] or "-",
             "size": f"{row['size_bytes']} bytes",
             "found_by": f"{row['origin'].replace('_', ' ')}, {row['engine']}, signatures {row['signatures_version']}",

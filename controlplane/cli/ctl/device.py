@@ -59,6 +59,7 @@ class State(Enum):
     UNPROTECTED = "unprotected"
     OFFLINE = "offline"
     NEVER_SEEN = "never_seen"
+    EXPIRED = "expired"
 
 
 class Allowed(Enum):
@@ -198,6 +199,8 @@ def _show_one(row: dict[str, Any]) -> None:
             "watched_roots": str(status["watched_roots"]),
             "engine": f"{status['engine']} {status['engine_version']}",
             "signatures": f"{status['signatures_version']}, made {local_and_ago(status['signatures_made_at'], now)}",
+            "last_quick_scan": local_and_ago(status["last_quick_scan"], now),
+            "last_full_scan": local_and_ago(status["last_full_scan"], now),
             "events_lost": str(status["events_lost"]),
             "quarantined": str(status["quarantined_count"]),
             "not_yet_reported": str(status["outbox_pending"]),

@@ -11,6 +11,8 @@ from controlplane.cli.ctl.output import (
     ConfigDirOption,
     Listing,
     ListingOption,
+    Output,
+    OutputOption,
     reporting,
     say,
     say_csv,
@@ -26,11 +28,6 @@ fleet = typer.Typer(no_args_is_help=True, help="All devices together.")
 #: Empties a terminal and begins at its top.
 _CLEAR = "\x1b[2J\x1b[H"
 _STATES = ("protected", "at_risk", "unprotected", "offline", "never_seen")
-
-
-@fleet.callback()
-def _group() -> None:
-    """Keeps `status` a command of its own: Typer would fold a group of one."""
 
 
 @fleet.command("status")
@@ -60,6 +57,36 @@ def status(
             looking(look, watch, time.sleep)
 
 
+@fleet.command("expiry")
+def expiry(
+    config_dir: ConfigDirOption,
+    *,
+    days: Annotated[
+        int | None, typer.Option(min=0, metavar="DAYS", help="Change it: 7 or more; 0: no device is hidden.")
+    ] = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """For how long a device may be silent before it is hidden; it is back as soon as it calls again."""
+    with reporting(output):
+        from controlplane.cli.ctl.connection import connected
+        from controlplane.cli.ctl.session import load_session
+        from wire.v1.fleet_pb2 import GetFleetSettingsRequest, SetFleetSettingsRequest
+        from wire.v1.fleet_pb2_grpc import FleetServiceStub
+
+        with connected(load_session(config_dir)) as connection:
+            stub = FleetServiceStub(connection.channel)
+            if days is None:
+                found = connection.call(stub.GetFleetSettings, GetFleetSettingsRequest())
+            else:
+                found = connection.call(stub.SetFleetSettings, SetFleetSettingsRequest(expire_after_days=days))
+        if output is Output.JSON:
+            say_json({"expire_after_days": found.expire_after_days, "is_default": found.is_default})
+            return
+        set_by = " (nobody has set it)" if found.is_default else ""
+        after = f"after {found.expire_after_days} days of silence" if found.expire_after_days else "never"
+        say(f"Devices are hidden {after}{set_by}.")
+
+
 def looking(look: Callable[[], None], every_s: int, sleep: Callable[[float], None]) -> None:
     """Look once, or until somebody interrupts it."""
     look()
@@ -75,7 +102,7 @@ def _say(answer: Mapping[str, Any], output: Listing, *, again: bool) -> None:
     if output is Listing.JSON:
         say_json(answer)
     elif output is Listing.CSV:
-        states = [("state", state, answer[state]) for state in _STATES]
+        states = [("state", state, answer[state]) for state in (*_STATES, "expired")]
         reasons = [("reason", code, number) for code, number in answer["reasons"].items()]
         say_csv(["kind", "name", "devices"], [*states, *reasons])
     else:
@@ -109,6 +136,8 @@ def _show(answer: Mapping[str, Any]) -> None:
             for device in answer["attention"]
         ]
         say_table(["device", "id", "state", "why", "last seen"], rows, whole=["id"])
+    if answer["expired"]:
+        say(f"{answer['expired']} devices are not waited for any more: device list --state expired")
     if answer["unsettled"]:
         say(f"{answer['unsettled']} devices are still counted as they were a moment ago")
     say(f"as of {local(as_of)}")
@@ -120,7 +149,11 @@ def headline(answer: Mapping[str, Any]) -> str:
     if not devices:
         return "There are no devices yet. Next: buckler activate, on the first one."
     if protected == devices:
-        return f"Everyone is protected: {devices} of {devices} devices."
+        unknown = answer["reasons"].get("PARTLY_UNKNOWN", 0)
+        known = (
+            "" if not unknown else f" {unknown} of them do not tell everything: device list --reason partly_unknown."
+        )
+        return f"Everyone is protected: {devices} of {devices} devices.{known}"
     return f"{protected} of {devices} devices are protected; {devices - protected} need attention."
 
 

@@ -1,4 +1,4 @@
-"""`bucklerctl quarantine`: files in the vaults of the devices."""
+"""`bucklerctl quarantine`: files in the vaults of the devices, and those that should be there."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,7 +7,7 @@ from uuid import UUID
 import typer
 
 from controlplane.cli.ctl.asking import Ask, ReasonOption, WaitOption, ask_device, show_asked
-from controlplane.cli.ctl.detection import DetectionArgument, list_detections_with, read_uuid, shown_path
+from controlplane.cli.ctl.detection import DetectionArgument, detection, list_detections_with, read_uuid, shown_path
 from controlplane.cli.ctl.output import (
     ConfigDirOption,
     IdempotencyKeyOption,
@@ -23,6 +23,7 @@ from controlplane.runtime.refusal import Kind, Refusal
 
 if TYPE_CHECKING:
     from controlplane.cli.ctl.connection import Connection
+    from wire.v1.fleet_pb2 import Detection
 
 quarantine = typer.Typer(no_args_is_help=True, help="Files in the vaults of the devices.")
 
@@ -61,7 +62,23 @@ def list_quarantine(
         say_table(["when", "device", "threat", "path", "id"], rows, whole=["id"])
 
 
+@quarantine.command("take")
+@detection.command("quarantine")
+def take(
+    detection_id: DetectionArgument,
+    config_dir: ConfigDirOption,
+    *,
+    reason: ReasonOption = "",
+    wait: WaitOption = 0,
+    idempotency_key: IdempotencyKeyOption = "",
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Have a device take a file that it found and left; it takes the content that was found, and no other."""
+    _ask(config_dir, detection_id, ("quarantine", {}), (reason, idempotency_key, wait), output)
+
+
 @quarantine.command("restore")
+@detection.command("restore")
 def restore(
     detection_id: DetectionArgument,
     config_dir: ConfigDirOption,
@@ -78,6 +95,7 @@ def restore(
 
 
 @quarantine.command("delete")
+@detection.command("delete")
 def delete(
     detection_id: DetectionArgument,
     config_dir: ConfigDirOption,
@@ -101,23 +119,60 @@ def _ask(
         uuid = read_uuid(detection_id)
         (kind, further), (reason, key, wait_s) = what, how
         with connected(load_session(config_dir)) as connection:
-            device_id, quarantine_id = _copy_of(connection, uuid)
-            arguments = {"quarantine_id": quarantine_id, **further}
-            row = ask_device(connection, Ask(device_id, kind, arguments, reason, key, wait_s))
+            found = _found(connection, uuid)
+            about = _content_of(found) if kind == "quarantine" else {"quarantine_id": _copy_of(found)}
+            arguments = {**about, **further}
+            row = ask_device(connection, Ask(found.device_id, kind, arguments, reason, key, wait_s))
         show_asked(row, output)
 
 
-def _copy_of(connection: "Connection", uuid: UUID) -> tuple[str, str]:
-    """The device and its copy that a detection speaks of."""
+def _found(connection: "Connection", uuid: UUID) -> "Detection":
     from wire.v1.fleet_pb2 import GetDetectionRequest
     from wire.v1.fleet_pb2_grpc import FleetServiceStub
 
-    found = connection.call(FleetServiceStub(connection.channel).GetDetection, GetDetectionRequest(uuid=uuid.bytes))
-    if not found.incident.quarantine_id:
+    return connection.call(FleetServiceStub(connection.channel).GetDetection, GetDetectionRequest(uuid=uuid.bytes))
+
+
+def _copy_of(found: "Detection") -> str:
+    """The device's copy that a detection speaks of: made when it was found, or because somebody asked for it."""
+    copy = found.incident.quarantine_id or found.outcome.quarantine_id
+    if not copy:
         raise Refusal(
             Kind.PRECONDITION,
             "NOT_QUARANTINED",
             "the file of this detection was not taken, so there is no copy of it",
-            "See what was done with it: bucklerctl detection show",
+            "See what was done with it: bucklerctl detection show; have it taken: bucklerctl detection quarantine",
         )
-    return found.device_id, found.incident.quarantine_id
+    return copy
+
+
+def _content_of(found: "Detection") -> dict[str, str]:
+    """What is to be taken, and what it was found to be."""
+    from wire.path_argument import path_to_argument
+
+    incident = found.incident
+    if incident.quarantine_id:
+        raise Refusal(
+            Kind.PRECONDITION,
+            "QUARANTINED_ALREADY",
+            "the file of this detection was taken when it was found",
+            "See the copy: bucklerctl detection show",
+        )
+    if not incident.sha256:
+        raise Refusal(
+            Kind.PRECONDITION,
+            "CONTENT_UNKNOWN",
+            "the file could not be read to its end when it was found, so the device cannot tell whether it is the same",
+            "Have the place scanned: bucklerctl device scan DEVICE --path PATH",
+        )
+    severities = ("critical", "high", "medium", "low", "info")
+    worst = min(incident.findings, key=lambda finding: severities.index(finding.severity))
+    return {
+        "path": path_to_argument(incident.path),
+        "sha256": incident.sha256,
+        "rule": worst.rule,
+        "namespace": worst.namespace,
+        "severity": worst.severity,
+        "threat_name": worst.threat_name,
+        "detection": incident.uuid.hex(),
+    }

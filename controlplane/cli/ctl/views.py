@@ -76,6 +76,9 @@ def status_row(status: device_pb2.DeviceStatus) -> dict[str, Any]:
         "quarantined_count": status.quarantined_count,
         "outbox_pending": status.outbox_pending,
         "watched_roots": status.watched_roots,
+        "last_quick_scan": moment(status.scans.last_quick_scan_at_us),
+        "last_full_scan": moment(status.scans.last_full_scan_at_us),
+        "scan_limit_days": status.scans.limit_days if status.HasField("scans") else None,
     }
 
 
@@ -88,6 +91,7 @@ def fleet_row(status: fleet_pb2.FleetStatus) -> dict[str, Any]:
         "unprotected": status.unprotected,
         "offline": status.offline,
         "never_seen": status.never_seen,
+        "expired": status.expired,
         "detections_last_24_h": status.detections_last_24_h,
         "as_of": moment(status.as_of_at_us),
         "unsettled": status.unsettled,
@@ -181,6 +185,7 @@ def detection_row(detection: fleet_pb2.Detection) -> dict[str, Any]:
         "signatures_version": incident.signatures_version,
         "detected_at": moment(incident.detected_at_us),
         "received_at": moment(detection.received_at_us),
+        "outcome": _outcome_row(detection.outcome) if detection.HasField("outcome") else None,
         "findings": [
             {
                 "rule": finding.rule,
@@ -192,6 +197,19 @@ def detection_row(detection: fleet_pb2.Detection) -> dict[str, Any]:
             }
             for finding in incident.findings
         ],
+    }
+
+
+def _outcome_row(outcome: fleet_pb2.DetectionOutcome) -> dict[str, Any]:
+    return {
+        "outcome": outcome.outcome,
+        "kind": outcome.kind,
+        "at": moment(outcome.at_us),
+        "asked_by": outcome.asked_by,
+        "command_id": outcome.command_id,
+        "code": outcome.code,
+        "message": outcome.message,
+        "quarantine_id": outcome.quarantine_id or None,
     }
 
 

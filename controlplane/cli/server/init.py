@@ -109,7 +109,10 @@ def _hints(installed: "Installed") -> tuple[str, ...]:
     shown_once = () if installed.customer is None else ("Key and password are shown this once: write them down.",)
     return (
         *shown_once,
-        f"Move {installed.data_dir.keys / 'root_key.json'} to a safe place: the server never needs it.",
+        *(
+            f"Move {installed.data_dir.keys / name} to a safe place: the server never needs it."
+            for name in ("root_key.json", "authority_root_key.pem")
+        ),
         f"Next: buckler-server serve --data-dir {installed.data_dir.path}",
         f"Then, on a device: buckler activate --server HOST:8443 --ca {installed.data_dir.authorities.name}",
     )

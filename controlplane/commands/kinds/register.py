@@ -8,6 +8,7 @@ from controlplane.commands.kinds.allow import ALLOW
 from controlplane.commands.kinds.deactivate import DEACTIVATE
 from controlplane.commands.kinds.delete import DELETE
 from controlplane.commands.kinds.diagnostics import DIAGNOSTICS
+from controlplane.commands.kinds.quarantine import QUARANTINE
 from controlplane.commands.kinds.restart import RESTART
 from controlplane.commands.kinds.restore import RESTORE
 from controlplane.commands.kinds.scan import SCAN
@@ -15,7 +16,7 @@ from controlplane.commands.model import CommandKind
 from controlplane.runtime.fields import invalid, text
 
 KINDS: Final[Mapping[str, CommandKind]] = {
-    kind.name: kind for kind in (SCAN, RESTORE, DELETE, ALLOW, RESTART, DEACTIVATE, DIAGNOSTICS)
+    kind.name: kind for kind in (SCAN, QUARANTINE, RESTORE, DELETE, ALLOW, RESTART, DEACTIVATE, DIAGNOSTICS)
 }
 #: A path of Linux is no longer.
 MAX_ARGUMENT_CHARACTERS = 4096

@@ -14,7 +14,8 @@ from controlplane.app import create_keys
 from controlplane.config import DataDir
 from controlplane.runtime.balanced import BalancedServer, Network, Origins, parse_balancers, start_balanced
 from controlplane.runtime.refusal import Refusal
-from controlplane.runtime.server import Address, Listener, server_credentials
+from controlplane.runtime.renewed_tls import TlsIdentity, renewed_credentials
+from controlplane.runtime.server import Address, Listener
 from tests.unit.controlplane.runtime.test_proxy_protocol import header
 
 LOOPBACK = ip_network("127.0.0.0/8")
@@ -65,9 +66,8 @@ class _Door:
 @asynccontextmanager
 async def _door(folder: Path, balancers: tuple[Network, ...]) -> AsyncIterator[_Door]:
     identity = create_keys(DataDir(folder).keys, []).authority.server_identity()
-    credentials = server_credentials(
-        private_key=identity.private_key, certificate=identity.certificate, client_authorities=None
-    )
+    shown = TlsIdentity(identity.private_key, identity.certificate, None)
+    credentials = renewed_credentials(lambda: shown)
     origins = Origins()
     services = [lambda server: server.add_generic_rpc_handlers((_echo(origins),))]
     listener = Listener(Address("127.0.0.1", 0), credentials, services, 1024)

@@ -73,6 +73,7 @@ HEALTHY = device_pb2.DeviceStatus(
     real_time_protection_subsystem="fanotify",
     real_time_protection_mode="notify",
     engine="yara",
+    scans=device_pb2.ScanStanding(counted_from_at_us=1),
 )
 
 
@@ -380,7 +381,8 @@ async def test_a_quarantined_file_is_restored_by_its_detection(ctl: Ctl, served:
     reported = device_pb2.Incident(
         uuid=b"\2" * 16,
         detected_at_us=1,
-        path=b"/e",
+        path=b"/e\xff",
+        sha256="ab" * 32,
         findings=incident.findings,
         action=device_pb2.INCIDENT_ACTION_REPORTED,
         origin="scan",
@@ -390,8 +392,21 @@ async def test_a_quarantined_file_is_restored_by_its_detection(ctl: Ctl, served:
     asked = await ctl.json("quarantine", "restore", taken["uuid"], "--allow")
     assert (asked["kind"], asked["arguments"]) == ("restore", {"allow": "yes", "quarantine_id": "q_1"})
     assert (await ctl.json("quarantine", "delete", taken["uuid"]))["kind"] == "delete"
+    result = await ctl.run("quarantine", "restore", "02" * 16)
+    assert (result.exit_code, result.stderr.partition(":")[0]) == (1, "NOT_QUARANTINED")
+    wanted = await ctl.json("detection", "quarantine", "02" * 16)
+    assert (wanted["kind"], wanted["arguments"]["path"]) == ("quarantine", "/e%FF")
+    told = command_pb2.CommandReport(
+        command_id=wanted["command_id"],
+        state=command_pb2.COMMAND_STATE_SUCCEEDED,
+        result={"outcome": "quarantined", "quarantine_id": "q_2"},
+    )
+    await device.calls.CheckIn(device_pb2.CheckInRequest(status=HEALTHY, entitlement_serial=1, command_reports=[told]))
+    assert (await ctl.json("detection", "show", "02" * 16))["outcome"]["outcome"] == "quarantined"
+    assert (await ctl.json("detection", "restore", "02" * 16))["arguments"] == {"quarantine_id": "q_2"}
+    result = await ctl.run("detection", "quarantine", "01" * 16)
+    assert (result.exit_code, result.stderr.partition(":")[0]) == (1, "QUARANTINED_ALREADY")
     for wrong, code in (
-        ("02" * 16, "NOT_QUARANTINED"),
         ("x", "DETECTION_ID_INVALID"),
         ("03" * 16, "DETECTION_NOT_FOUND"),
     ):

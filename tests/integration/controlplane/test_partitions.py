@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import AsyncIterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic import command
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, event, func, select, text
 
 from controlplane.accounts.audit import AuditFilter, newest_entries
@@ -18,7 +20,7 @@ from controlplane.retention.service import Retention
 from controlplane.runtime.paging import Page
 from controlplane.storage.database import Database
 from controlplane.storage.metadata import metadata
-from controlplane.storage.schema import _config, upgrade
+from controlplane.storage.schema import upgrade
 from tests.fakes.world import World, principal_of
 from tests.integration.controlplane.test_retention import found
 from tests.integration.postgres_server import PostgresServer
@@ -30,14 +32,24 @@ PARTITION = re.compile(rf"\b({'|'.join(TABLES)})_p(\d\d)\b")
 
 @pytest.fixture
 async def whole(postgres: PostgresServer) -> AsyncIterator[Database]:
-    """As it was before there were partitions."""
+    """As it is today, but for the partitions."""
     name = await postgres.new_database()
     database = Database(postgres.url(name))
-    async with database.transaction() as uow:
-        await uow.connection.run_sync(lambda connection: command.upgrade(_config(connection), "0033"))
+    await upgrade(database, partitions=0)
     yield database
     await database.close()
     await postgres.drop_database(name)
+
+
+async def divide(database: Database, partitions: int) -> None:
+    migration = import_module("controlplane.storage.migrations.versions.0034_partitions")
+
+    def run(connection: Connection) -> None:
+        with Operations.context(MigrationContext.configure(connection)):
+            migration.divide(partitions)
+
+    async with database.transaction() as uow:
+        await uow.connection.run_sync(run)
 
 
 async def counts(database: Database) -> dict[str, int]:
@@ -58,7 +70,7 @@ async def test_rows_are_moved_and_every_question_of_an_organisation_reads_one_pa
     before = await counts(whole)
     assert min(before.values()) > 0
 
-    await upgrade(whole, partitions=4)
+    await divide(whole, 4)
     assert await counts(whole) == before
 
     plans = Plans(whole)

@@ -57,6 +57,7 @@ def test_what_a_policy_names_goes_before_the_configuration(config: AgentConfig) 
     quick = "off"
     jitter_minutes = 5
     network_filesystems = true
+    overdue_days = 5
     [quarantine]
     keep_days = 0
     warn_days = 10
@@ -69,6 +70,7 @@ def test_what_a_policy_names_goes_before_the_configuration(config: AgentConfig) 
     assert [str(at) for at in laid.schedule.schedules.values()] == ["weekly sunday 03:00"]
     assert (laid.schedule.jitter, laid.schedule.cpu_percent) == (timedelta(minutes=5), 40)
     assert laid.schedule.network_filesystems
+    assert (config.schedule.limit_days, laid.schedule.limit_days) == (14, 5)
     assert (laid.retention.keep_for, laid.retention.notice) == (None, timedelta(days=10))
     assert laid.diagnostics is Consent.NEVER
     assert (laid.resources.cpu_percent, laid.resources.memory_mb) == (20, 700)

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
@@ -12,15 +13,19 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import text
 
+from controlplane.detections.incidents import incident_id_of
+from controlplane.detections.model import IncidentStatus
 from controlplane.devices.fleet import DeviceFilter
 from controlplane.devices.freshness import WRITE_EVERY
 from controlplane.devices.model import (
     EVENTS_LOST_SHOWN_FOR,
     OFFLINE_AFTER,
+    POLICY_APPLIED_WITHIN,
     SIGNATURES_OLD_AFTER,
     DeviceReport,
     HealthIssue,
     ProtectionState,
+    ScanStanding,
 )
 from controlplane.runtime.paging import Page
 from controlplane.runtime.principal import DevicePrincipal
@@ -28,6 +33,7 @@ from controlplane.runtime.refusal import Refusal
 from controlplane.storage.database import Database
 from tests.fakes.certificate_requests import DeviceKey
 from tests.fakes.world import Customer, World, principal_of, wish_for
+from tests.unit.controlplane.detections.test_incidents import found
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -66,6 +72,8 @@ class Scene:
             events_lost=random.choice([0, 0, 1]),
             platform=None,
             raw=random.choice([b"", b"\x01"]),
+            scans=random.choice([None, ScanStanding(world.clock.now(), 7)]),
+            policy_behind=random.random() < 0.3,
         )
         await world.check_ins.take(self.device(), report, random.choice([1, 1, 2]))
 
@@ -75,6 +83,21 @@ class Scene:
         view = await world.fleet.get(device.org_id, device.device_id)
         if view.status is not None:
             await world.check_ins.take(device, view.status.report, 1)
+
+    async def find(self) -> None:
+        """Something is found and left, or found in the same place and taken."""
+        number = self.random.randrange(1 << 32)
+        incident = replace(
+            found(number, self.random.choice(["Eicar", "Other"])),
+            path=self.random.choice([b"/a", b"/b"]),
+            action=self.random.choice(["reported", "quarantine_failed", "blocked", "quarantined"]),
+        )
+        await self.world().detections.report(self.device(), [incident], {})
+
+    async def judge(self) -> None:
+        incident_id = incident_id_of(self.customer.org_id, self.random.choice(["Eicar", "Other"]))
+        status = self.random.choice(list(IncidentStatus))
+        await self.world().incidents.set_status(self.customer.person, incident_id, status, "")
 
     async def release(self) -> None:
         await self.world().release(self.customer, self.device().device_id)
@@ -96,6 +119,10 @@ class Scene:
         await self.worlds[1].freshness.write()
         await self.world().fleet_counters.settle()
         await self.world().fleet_counters.add_up()
+        await self.world().expiry.sweep()
+
+    async def wait_less(self) -> None:
+        await self.world().expiry.set_days(self.customer.person, self.random.choice([0, 7, 180]))
 
     async def turn(self) -> None:
         often: Sequence[Callable[[], Awaitable[None]]] = [self.check_in, self.same_again] * 4
@@ -108,6 +135,10 @@ class Scene:
             self.deactivate,
             self.rename,
             self.sweep,
+            self.find,
+            self.find,
+            self.judge,
+            self.wait_less,
         ]
         with suppress(Refusal):
             await self.random.choice([*often, *seldom])()
@@ -119,6 +150,7 @@ class Scene:
             OFFLINE_AFTER,
             EVENTS_LOST_SHOWN_FOR,
             SIGNATURES_OLD_AFTER,
+            POLICY_APPLIED_WITHIN,
         ]
         step = self.random.choice(steps) + self.random.choice([timedelta(0), timedelta(microseconds=1)])
         for world in self.worlds:
@@ -129,10 +161,12 @@ async def _agrees(scene: Scene) -> Counter[ProtectionState]:
     """The summary equals what is said of each device, and filters find exactly those that are in a state."""
     fleet, org_id = scene.world().fleet, scene.customer.org_id
     summary = await fleet.summary(org_id)
-    views = (await fleet.page(org_id, Page(size=100))).views
+    hidden = (await fleet.page(org_id, Page(size=100), DeviceFilter(frozenset({ProtectionState.EXPIRED})))).views
+    shown = (await fleet.page(org_id, Page(size=100))).views
+    views = tuple(sorted((*shown, *hidden), key=lambda view: view.sort_key))
     states = Counter(view.verdict.state for view in views)
     assert {state: number for state, number in summary.counts.items() if number} == states
-    reasons = Counter(code for view in views for code in {reason.code for reason in view.verdict.reasons})
+    reasons = Counter(code for view in shown for code in {reason.code for reason in view.verdict.reasons})
     assert +Counter(summary.reasons) == reasons
     assert summary.unsettled == 0
     state = scene.random.choice(list(ProtectionState))

@@ -6,17 +6,23 @@ from hypothesis import strategies as st
 from controlplane.catalog.model import AccessLevel
 from controlplane.devices.model import (
     OFFLINE_AFTER,
+    PARTLY_UNKNOWN,
     DeviceReport,
     DeviceStatus,
     HealthIssue,
     ProtectionState,
+    ScanStanding,
     protection,
 )
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 before = st.timedeltas(timedelta(0), timedelta(days=400)).map(lambda age: NOW - age)
 issues = st.lists(
-    st.builds(HealthIssue, st.sampled_from(["real_time_off", "protection_unproven", "other"]), st.text(max_size=5)),
+    st.builds(
+        HealthIssue,
+        st.sampled_from(["real_time_off", "protection_unproven", "policy_refused", "other"]),
+        st.text(max_size=5),
+    ),
     max_size=3,
 )
 reports = st.builds(
@@ -28,8 +34,17 @@ reports = st.builds(
     events_lost=st.integers(0, 2**63 - 1),
     platform=st.none(),
     raw=st.just(b""),
+    scans=st.none() | st.builds(ScanStanding, before, st.integers(0, 30)),
 )
-statuses = st.builds(DeviceStatus, report=reports, last_seen=before, events_lost_at=st.none() | before)
+statuses = st.builds(
+    DeviceStatus,
+    report=reports,
+    last_seen=before,
+    events_lost_at=st.none() | before,
+    policy_behind_since=st.none() | before,
+    active_threats=st.integers(0, 2),
+    expired_at=st.sampled_from([None, None, NOW]),
+)
 levels = st.sampled_from(AccessLevel)
 
 
@@ -39,7 +54,8 @@ def test_protected_means_that_there_is_no_reason_to_doubt_it(
 ) -> None:
     last_seen = status.last_seen if status else None
     verdict = protection(status, access=access, has_seat=has_seat, last_seen=last_seen, now=NOW)
-    assert (verdict.state is ProtectionState.PROTECTED) == (verdict.reasons == ())
+    doubts = [reason for reason in verdict.reasons if reason.code != PARTLY_UNKNOWN]
+    assert (verdict.state is ProtectionState.PROTECTED) == (not doubts)
     if verdict.state is ProtectionState.PROTECTED:
         assert status is not None
         assert has_seat
@@ -47,6 +63,7 @@ def test_protected_means_that_there_is_no_reason_to_doubt_it(
         assert status.report.real_time_enabled
         assert status.report.proven_at is not None
         assert not status.report.health_issues
+        assert not status.active_threats
         assert NOW - status.last_seen <= OFFLINE_AFTER
 
 
@@ -56,12 +73,14 @@ def test_the_state_follows_the_first_kind_of_reason(
 ) -> None:
     verdict = protection(status, access=access, has_seat=has_seat, last_seen=status.last_seen, now=NOW)
     codes = [reason.code for reason in verdict.reasons]
-    if not has_seat or access in {AccessLevel.LIMITED, AccessLevel.ENDED}:
+    if status.expired_at is not None:
+        assert (verdict.state, codes[0]) == (ProtectionState.EXPIRED, "EXPIRED")
+    elif not has_seat or access in {AccessLevel.LIMITED, AccessLevel.ENDED}:
         assert verdict.state is ProtectionState.UNPROTECTED
         assert codes[0] in {"SEAT_LOST", "ACCESS_LIMITED", "ACCESS_ENDED"}
     elif NOW - status.last_seen > OFFLINE_AFTER:
         assert (verdict.state, codes[0]) == (ProtectionState.OFFLINE, "OFFLINE")
-    elif codes:
+    elif set(codes) - {PARTLY_UNKNOWN}:
         assert verdict.state is ProtectionState.AT_RISK
 
 

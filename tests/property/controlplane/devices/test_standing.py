@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controlplane.catalog.model import AccessLevel
-from controlplane.devices.model import DeviceStatus, licence_reasons_of, protection
+from controlplane.devices.model import DeviceStatus, ScanStanding, licence_reasons_of, protection
 from controlplane.devices.standing import changes_at, codes_of, condition_of, state_of
 from tests.property.controlplane.devices.test_model import NOW, levels, statuses
 
@@ -40,7 +40,9 @@ def test_a_condition_holds_until_it_is_due(*, status: DeviceStatus | None, now: 
 def test_a_far_future_in_a_report_does_no_harm(status: DeviceStatus) -> None:
     from dataclasses import replace
 
-    far = replace(status, report=replace(status.report, signatures_made_at=datetime.max.replace(tzinfo=NOW.tzinfo)))
+    never = datetime.max.replace(tzinfo=NOW.tzinfo)
+    report = replace(status.report, signatures_made_at=never, scans=ScanStanding(never, 3_652))
+    far = replace(status, report=report, expired_at=None)
     due = changes_at(far, NOW)
     assert due is not None
     assert due > NOW

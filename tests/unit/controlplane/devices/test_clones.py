@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from controlplane.devices.freshness import WRITE_EVERY
-from controlplane.devices.model import DeviceReport, ProtectionState
+from controlplane.devices.model import DeviceReport, ProtectionState, ScanStanding
 from controlplane.devices.nonces import NONCE_BYTES
 from controlplane.devices.quiet import Said
 from controlplane.licensing.ports import NoticeKind
@@ -27,6 +27,7 @@ REPORT = DeviceReport(
     events_lost=0,
     platform=None,
     raw=b"",
+    scans=ScanStanding(SOME_MONDAY, 0),
 )
 
 

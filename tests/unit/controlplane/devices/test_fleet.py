@@ -43,7 +43,7 @@ async def test_the_summary_counts_every_device_once_and_names_the_worst_first(wo
     await _device(world, other, "of somebody else")
 
     summary = await world.fleet.summary(customer.org_id)
-    assert dict(summary.counts) == dict.fromkeys(ProtectionState, 1)
+    assert dict(summary.counts) == {**dict.fromkeys(ProtectionState, 1), ProtectionState.EXPIRED: 0}
     assert [view.device.name for view in summary.attention] == ["lost its seat", "at risk", "never", "offline"]
     assert summary.as_of == world.clock.now()
 

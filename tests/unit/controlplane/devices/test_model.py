@@ -7,12 +7,14 @@ from controlplane.catalog.model import AccessLevel
 from controlplane.devices.model import (
     EVENTS_LOST_SHOWN_FOR,
     OFFLINE_AFTER,
+    POLICY_APPLIED_WITHIN,
     SIGNATURES_OLD_AFTER,
     DeviceReport,
     DeviceStatus,
     HealthIssue,
     ProtectionState,
     ProtectionVerdict,
+    ScanStanding,
     protection,
 )
 
@@ -26,6 +28,7 @@ HEALTHY = DeviceReport(
     events_lost=0,
     platform=None,
     raw=b"",
+    scans=ScanStanding(NOW, 14),
 )
 
 
@@ -65,6 +68,9 @@ def test_offline_begins_right_after_the_threshold() -> None:
         (replace(HEALTHY, signatures_made_at=NOW - SIGNATURES_OLD_AFTER - SECOND), "SIGNATURES_OLD"),
         (replace(HEALTHY, health_issues=(HealthIssue("root_unreadable", "m"),)), "DEGRADED"),
         (replace(HEALTHY, health_issues=(HealthIssue("protection_unproven", "m"),)), "REAL_TIME_UNPROVEN"),
+        (replace(HEALTHY, scans=ScanStanding(NOW - timedelta(days=14) - SECOND, 14)), "SCAN_OVERDUE"),
+        (replace(HEALTHY, health_issues=(HealthIssue("scan_overdue", "m"),)), "SCAN_OVERDUE"),
+        (replace(HEALTHY, health_issues=(HealthIssue("policy_refused", "m"),)), "OUT_OF_POLICY"),
     ],
 )
 def test_every_trouble_of_the_device_puts_it_at_risk(report: DeviceReport, code: str) -> None:
@@ -80,6 +86,32 @@ def test_the_same_trouble_is_named_once() -> None:
 def test_lost_events_are_shown_for_a_day() -> None:
     assert _codes(_verdict(events_lost_at=NOW - EVENTS_LOST_SHOWN_FOR)) == ["EVENTS_LOST"]
     assert _codes(_verdict(events_lost_at=NOW - EVENTS_LOST_SHOWN_FOR - SECOND)) == []
+
+
+def test_a_scan_is_overdue_only_where_somebody_waits_for_it() -> None:
+    long_ago = NOW - timedelta(days=400)
+    assert _codes(_verdict(replace(HEALTHY, scans=ScanStanding(long_ago, 0)))) == []
+    assert _codes(_verdict(replace(HEALTHY, scans=ScanStanding(NOW - timedelta(days=14), 14)))) == []
+
+
+def test_an_agent_that_does_not_tell_of_scans_is_protected_as_far_as_is_known() -> None:
+    verdict = _verdict(replace(HEALTHY, scans=None))
+    assert (verdict.state, _codes(verdict)) == (ProtectionState.PROTECTED, ["PARTLY_UNKNOWN"])
+
+
+def test_a_policy_has_an_hour_to_get_into_force() -> None:
+    behind = DeviceStatus(replace(HEALTHY, policy_behind=True), NOW, None)
+    for since, codes in ((NOW - POLICY_APPLIED_WITHIN, []), (NOW - POLICY_APPLIED_WITHIN - SECOND, ["OUT_OF_POLICY"])):
+        status = replace(behind, policy_behind_since=since)
+        verdict = protection(status, access=AccessLevel.FULL, has_seat=True, last_seen=NOW, now=NOW)
+        assert _codes(verdict) == codes
+
+
+def test_files_that_were_found_and_left_are_counted() -> None:
+    status = DeviceStatus(HEALTHY, NOW, None, active_threats=2)
+    verdict = protection(status, access=AccessLevel.FULL, has_seat=True, last_seen=NOW, now=NOW)
+    assert (verdict.state, _codes(verdict)) == (ProtectionState.AT_RISK, ["ACTIVE_THREAT"])
+    assert verdict.reasons[0].message.startswith("2 files")
 
 
 def test_unknown_age_of_signatures_is_no_accusation() -> None:

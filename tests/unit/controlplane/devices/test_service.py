@@ -140,3 +140,24 @@ async def test_a_device_that_never_checked_in_says_so(world: World) -> None:
     view = await world.fleet.get(activated.device.org_id, activated.device.device_id)
     assert view.verdict.state is ProtectionState.NEVER_SEEN
     assert view.device.platform == LINUX
+
+
+async def test_a_device_that_proves_its_key_is_certified_again_and_nobody_else_is(world: World) -> None:
+    customer, key = await world.customer(), DeviceKey()
+    device = principal_of(await world.activate(customer, key))
+    other = principal_of(await world.activate(customer))
+
+    async def certified(org_id: str, device_id: str, csr: bytes) -> str:
+        try:
+            pem = await world.devices.certify_again(org_id, device_id, csr)
+        except Refusal as refused:
+            return refused.reason
+        return x509.load_pem_x509_certificate(pem).subject.rfc4514_string()
+
+    request = key.certificate_request()
+    assert device.device_id in await certified(device.org_id, device.device_id, request)
+    assert await certified(device.org_id, other.device_id, request) == "DEVICE_REPLACED"
+    assert await certified("org_0", device.device_id, request) == "DEVICE_NOT_FOUND"
+    assert await certified(device.org_id, device.device_id, b"junk") == "BAD_CERTIFICATE_REQUEST"
+    await world.devices.deactivate(device, "")
+    assert await certified(device.org_id, device.device_id, request) == "DEVICE_DEACTIVATED"

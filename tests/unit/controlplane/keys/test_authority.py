@@ -38,15 +38,23 @@ def test_a_device_certificate_names_the_device_binds_its_key_and_is_short_lived(
     assert certificate.not_valid_after_utc == SOME_MONDAY + DEVICE_LIFETIME
     usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert list(usage) == [x509.oid.ExtendedKeyUsageOID.CLIENT_AUTH]
-    certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(authority.authorities_pem()))
+    issuer = x509.load_pem_x509_certificate(authority.server_identity().client_issuers)
+    certificate.verify_directly_issued_by(issuer)
+    issuer.verify_directly_issued_by(x509.load_pem_x509_certificate(authority.authorities_pem()))
 
 
-def test_the_root_may_sign_leaves_and_nothing_more(tmp_path: Path) -> None:
-    root = x509.load_pem_x509_certificate(create(tmp_path, FakeClock()).authorities_pem())
-    constraints = root.extensions.get_extension_for_class(x509.BasicConstraints)
-    assert constraints.critical
-    assert (constraints.value.ca, constraints.value.path_length) == (True, 0)
+def test_the_root_certifies_issuers_and_each_of_them_leaves_of_one_purpose(tmp_path: Path) -> None:
+    authority = create(tmp_path, FakeClock())
+    root = x509.load_pem_x509_certificate(authority.authorities_pem())
+    device = x509.load_pem_x509_certificate(authority.server_identity().client_issuers)
+    server = x509.load_pem_x509_certificates(authority.server_identity().certificate)[1]
+    for certificate, length in ((root, 1), (device, 0), (server, 0)):
+        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+        assert constraints.critical
+        assert (constraints.value.ca, constraints.value.path_length) == (True, length)
     assert root.not_valid_after_utc - SOME_MONDAY >= timedelta(days=3650)
+    purposes = [list(each.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) for each in (device, server)]
+    assert purposes == [[x509.oid.ExtendedKeyUsageOID.CLIENT_AUTH], [x509.oid.ExtendedKeyUsageOID.SERVER_AUTH]]
 
 
 def test_the_server_certificate_covers_its_names_and_this_machine(tmp_path: Path) -> None:

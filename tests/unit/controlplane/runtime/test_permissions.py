@@ -67,6 +67,7 @@ def test_only_signing_in_and_activating_are_open_to_anyone() -> None:
         "/buckler.v1.EnrollmentService/Greet",
         "/buckler.v1.EnrollmentService/PrepareActivation",
         "/buckler.v1.EnrollmentService/Activate",
+        "/buckler.v1.EnrollmentService/RenewCertificate",
     }
 
 

@@ -9,6 +9,7 @@ from agent.control.commands.allow import AllowHandler
 from agent.control.commands.deactivate import DeactivateHandler
 from agent.control.commands.delete import DeleteHandler
 from agent.control.commands.diagnostics import DiagnosticsHandler
+from agent.control.commands.quarantine import QuarantineHandler
 from agent.control.commands.restart import RestartHandler
 from agent.control.commands.restore import RestoreHandler
 from agent.control.commands.scan import ScanHandler
@@ -21,6 +22,7 @@ from controlplane.commands.kinds.register import KINDS
 from tests.fakes.clock import SOME_MONDAY, FakeClock
 from tests.fakes.commands import FakeRequestedScans, a_command
 from tests.fakes.quarantine import FakeQuarantine
+from tests.fakes.randomness import SeededRandomness
 
 
 async def no_exclusion(kind: ExclusionKind, value: str, reason: str, end: datetime | None) -> Exclusion:
@@ -98,6 +100,7 @@ def test_both_sides_know_the_same_kinds(tmp_path: Path) -> None:
     quarantine = FakeQuarantine(tmp_path)
     handlers = (
         ScanHandler(FakeRequestedScans()),
+        QuarantineHandler(quarantine, FakeClock(), SeededRandomness()),
         RestoreHandler(quarantine),
         DeleteHandler(quarantine),
         AllowHandler(no_exclusion, FakeClock()),
