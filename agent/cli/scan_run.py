@@ -160,7 +160,8 @@ async def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: Quarant
 
 def _prepared(rules: "RulePack", engine: "Engine", *, skip_broken: bool) -> "tuple[Pack, int]":
     """Compile if need be; with the number of rules that were left out, each of which is told."""
-    from agent.scanner.rulepack import compile_sound_rules, prepare_pack
+    from agent.scanner.deferred_pack import prepare_pack
+    from agent.scanner.rulepack import compile_sound_rules
 
     if not skip_broken:
         return prepare_pack(rules, engine), 0

@@ -3,14 +3,14 @@
 A second scan of a tree that has not changed needs to know what its rules are, not the rules.
 """
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from agent.scanner.bundle_reading import Credit
-    from agent.scanner.engines.port import Engine
-    from agent.scanner.rulepack import CompiledPack, RulePack
+from agent.scanner.bundle_reading import Credit
+from agent.scanner.cache_key import asks_for_names
+from agent.scanner.engines.port import Engine
+from agent.scanner.pack_cache import CachedEngine
+from agent.scanner.rulepack import CompiledPack, RulePack, compile_pack
 
 
 class Pack(Protocol):
@@ -27,7 +27,7 @@ class Pack(Protocol):
     @property
     def names_matter(self) -> bool: ...  # noqa: D102 -- as above
     @property
-    def credits(self) -> "tuple[Credit, ...]": ...  # noqa: D102 -- as above
+    def credits(self) -> tuple[Credit, ...]: ...  # noqa: D102 -- as above
     @property
     def image(self) -> int: ...  # noqa: D102 -- as above
     def close(self) -> None: ...  # noqa: D102 -- as above
@@ -44,7 +44,7 @@ class DeferredPack:
     """
 
     def __init__(
-        self, rules: "RulePack", engine: "Engine", compiled: "Callable[[], CompiledPack]", *, names_matter: bool
+        self, rules: RulePack, engine: Engine, compiled: Callable[[], CompiledPack], *, names_matter: bool
     ) -> None:
         self.version = rules.version
         self.credits = rules.credits
@@ -73,3 +73,15 @@ class DeferredPack:
         """Let go of the image if there is one."""
         if self._pack is not None:
             self._pack.close()
+
+
+def prepare_pack(pack: RulePack, engine: Engine) -> CompiledPack | DeferredPack:
+    """Compile a pack, or put that off if the engine has kept it from an earlier time; the caller closes the result.
+
+    Raises:
+        BucklerError: As `compile_pack`.
+    """
+    if not (isinstance(engine, CachedEngine) and engine.has_kept(pack.sources)):
+        return compile_pack(pack, engine)
+    names_matter = asks_for_names(source.text for source in pack.sources)
+    return DeferredPack(pack, engine, lambda: compile_pack(pack, engine), names_matter=names_matter)

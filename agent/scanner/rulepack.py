@@ -17,10 +17,8 @@ from agent.domain.errors import BucklerError
 from agent.platform.anonymous_file import anonymous_file
 from agent.scanner.bundle_reading import Bundle, Credit, namespace_of, read_bundle
 from agent.scanner.cache_key import asks_for_names
-from agent.scanner.deferred_pack import DeferredPack
 from agent.scanner.engines.port import Engine, RuleCompileError, RuleSource
 from agent.scanner.engines.registry import engine_named
-from agent.scanner.pack_cache import CachedEngine
 from agent.scanner.parts_hash import parts_sha256
 from agent.scanner.rule_salvage import LeftOut, salvage
 from wire.rule_bundle import BundleError
@@ -142,18 +140,6 @@ def compile_pack(pack: RulePack, engine: str | Engine = "yara") -> CompiledPack:
         return _compiled(pack, _engine(engine))
     except RuleCompileError as error:
         raise _do_not_compile(error) from error
-
-
-def prepare_pack(pack: RulePack, engine: Engine) -> CompiledPack | DeferredPack:
-    """Compile a pack, or put that off if the engine has kept it from an earlier time; the caller closes the result.
-
-    Raises:
-        BucklerError: As `compile_pack`.
-    """
-    if not (isinstance(engine, CachedEngine) and engine.has_kept(pack.sources)):
-        return compile_pack(pack, engine)
-    names_matter = asks_for_names(source.text for source in pack.sources)
-    return DeferredPack(pack, engine, lambda: compile_pack(pack, engine), names_matter=names_matter)
 
 
 def compile_sound_rules(pack: RulePack, engine: str | Engine = "yara") -> tuple[CompiledPack, tuple[LeftOut, ...]]:
