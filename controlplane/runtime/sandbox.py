@@ -187,6 +187,8 @@ class SandboxDesk:
                     .where(columns.org_id == org_id, columns.moving_by == hold)
                     .values(moving_by=None, moving_until=None)
                 )
+                # What its devices were told rested on the time it was.
+                uow.news_for(org_id)
 
     async def _settled(self, org_id: str) -> None:
         """Wait until no job of it is under way: what comes next must come after it."""

@@ -107,8 +107,11 @@ class Database:
         """
         async with self._turn, self._connection() as connection:
             uow = UnitOfWork(connection)
-            async with connection.begin():
+            async with connection.begin() as begun:
                 yield uow
+                if not begun.is_active:
+                    # The block rolled back itself: nothing happened, and nobody hears of it.
+                    uow.news.clear()
                 await write_news(connection, uow.news)
         if uow.news:
             for listener in self._listeners:

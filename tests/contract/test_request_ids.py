@@ -25,8 +25,12 @@ class _Nobody:
 
 @pytest.fixture(name="said")
 def log_lines() -> Iterator[list[structlog.typing.EventDict]]:
+    before = structlog.get_config()
+    # Without the threshold of whatever ran before in this process.
+    structlog.reset_defaults()
     with structlog.testing.capture_logs() as lines:
         yield lines
+    structlog.configure(**before)
 
 
 async def _fails(request_id: str, metadata: tuple[tuple[str, str], ...]) -> grpc.aio.AioRpcError:
