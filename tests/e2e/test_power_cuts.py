@@ -96,6 +96,7 @@ def test_an_activation_cut_off_by_a_dead_server_succeeds_later_with_one_seat(tmp
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.slow
 def test_a_server_killed_in_the_middle_of_activations_gives_each_device_one_seat(tmp_path: Path) -> None:
     """The same key pair asks again after the crash and gets the seat it had, never a second one."""
     chance = random.Random(11)

@@ -14,7 +14,10 @@ CORPUS = next((folder for folder in _BESIDE if folder.is_dir()), _BESIDE[0])
 @pytest.mark.corpus
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no rule sets in {CORPUS}")
-@pytest.mark.parametrize(("name", "at_least"), [("signature-base.zip", 5_000), ("reversinglabs.zip", 1_000)])
+@pytest.mark.parametrize(
+    ("name", "at_least"),
+    [pytest.param("signature-base.zip", 5_000, marks=pytest.mark.slow), ("reversinglabs.zip", 1_000)],
+)
 def test_a_public_rule_set_compiles_whole(name: str, at_least: int) -> None:
     pack = compile_pack(load_rules([CORPUS / name]))
     try:

@@ -184,8 +184,9 @@ def test_they_find_the_same_in_what_the_built_in_rules_are_tested_with() -> None
 
 @pytest.mark.corpus
 @pytest.mark.timeout(300)
-def test_they_find_the_same_with_public_rules() -> None:
-    rules = public_rules()
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.slow)], ids=["quarter", "all"])
+def test_they_find_the_same_with_public_rules(every: int) -> None:
+    rules = public_rules()[::every]
     one, other = both([RuleSource(rule.namespace, rule.namespace, rule.text) for rule in rules])
     assert one.rule_count == other.rule_count
     matched = set()
@@ -193,7 +194,7 @@ def test_they_find_the_same_with_public_rules() -> None:
         expected = found(one, data)
         assert found(other, data) == expected, name
         matched |= expected
-    assert len(matched) > 100
+    assert len(matched) > 100 / every
 
 
 # ------------------------------------------------------------ known differences

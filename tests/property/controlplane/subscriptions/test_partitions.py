@@ -50,7 +50,7 @@ def some_cuts(seed: int) -> list[datetime]:
     return sorted(SOME_MONDAY + timedelta(microseconds=random.randrange(span)) for _ in range(many))
 
 
-@pytest.mark.parametrize("term", Term)
+@pytest.mark.parametrize("term", [Term.YEARLY, pytest.param(Term.MONTHLY, marks=pytest.mark.slow)])
 async def test_day_by_day_is_the_same_as_all_at_once(tmp_path: Path, term: Term) -> None:
     days = [SOME_MONDAY + timedelta(days=day) for day in range(1, DAYS)]
     whole = await played(tmp_path, "whole.db", term)
