@@ -9,7 +9,6 @@ from typing import Final
 
 import structlog
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from controlplane.accounts.ports import Sealer
 from controlplane.detections.dead_reports import DeadReport, DeadReports, why
@@ -23,6 +22,7 @@ from controlplane.runtime.principal import DevicePrincipal, acting_as
 from controlplane.runtime.randomness import Randomness, new_id
 from controlplane.runtime.refusal import Refusal
 from controlplane.runtime.tenant_time import TenantTimes
+from controlplane.storage.outages import DatabaseUnavailableError
 
 #: Reports that one replica stores at a time.
 AT_ONCE: Final = 4
@@ -200,7 +200,7 @@ class BufferedIntake:
         dead = DeadReport(org_id, report_id, device_id, self.ground.wall.now(), code, sentence)
         try:
             kept = await self.ground.dead.keep(dead, taken.body)
-        except (DBAPIError, OSError, PoolTimeoutError):
+        except (DatabaseUnavailableError, DBAPIError, OSError):
             await taken.later(retry_after(taken.attempt, away=True) or timedelta(seconds=1))
             raise
         unforeseen = None if isinstance(error, Refusal) else error
@@ -212,6 +212,4 @@ class BufferedIntake:
 
 def is_away(error: Exception) -> bool:
     """Whether it is the database that could not be asked, rather than the report that could not be stored."""
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
-        return True
-    return isinstance(error, OSError | TimeoutError | PoolTimeoutError | OperationalError | InterfaceError)
+    return isinstance(error, DatabaseUnavailableError | OSError | TimeoutError | OperationalError | InterfaceError)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from controlplane.detections import dead_reports
 from controlplane.detections.buffered_intake import BufferedIntake, IntakeGround
-from controlplane.detections.dead_reports import DeadReports
+from controlplane.detections.dead_reports import DeadReport, DeadReports
 from controlplane.detections.envelope import Report, claimed_by, pack, retry_after, split, unpack
 from controlplane.detections.reading import incident_message
 from controlplane.detections.service import DetectionFilter
@@ -21,6 +21,7 @@ from controlplane.runtime.paging import Page
 from controlplane.runtime.principal import DevicePrincipal
 from controlplane.runtime.randomness import SystemRandomness
 from controlplane.runtime.refusal import Refusal
+from controlplane.storage.outages import DatabaseUnavailableError
 from tests.fakes.clock import SOME_MONDAY
 from tests.fakes.durable_queue import FakeQueue
 from tests.fakes.world import World, principal_of, world_on_sqlite
@@ -76,7 +77,12 @@ async def stored(world: World, device: DevicePrincipal) -> int:
 
 
 async def test_a_database_that_is_away_is_waited_for_however_long(world: World) -> None:
-    away = [OperationalError("", {}, Exception()), OSError("refused"), TimeoutError()] * 4
+    away = [
+        DatabaseUnavailableError("gone"),
+        OperationalError("", {}, Exception()),
+        OSError("refused"),
+        TimeoutError(),
+    ] * 4
     device, queue = await device_in(world), FakeQueue()
     intake = intake_in(world, queue, *away)
     await intake.report(device, [incident(1)], {})
@@ -84,6 +90,27 @@ async def test_a_database_that_is_away_is_waited_for_however_long(world: World) 
     assert await stored(world, device) == 1
     assert (intake.counts.later, intake.counts.dead) == (len(away), 0)
     assert queue.rests == sorted(queue.rests)
+
+
+async def test_a_report_that_is_given_up_while_the_database_is_away_goes_back_into_the_queue(world: World) -> None:
+    class Away(DeadReports):
+        async def keep(self, dead: DeadReport, sealed: bytes) -> bool:
+            raise DatabaseUnavailableError("gone")
+
+    queue = FakeQueue()
+    intake = intake_in(world, queue)
+    dead = intake.ground.dead
+    away = BufferedIntake(
+        replace(intake.ground, dead=Away(world.database, world.detections, world.sealing_key, world.times))
+    )
+    await queue.put("rep_1", b"no report")
+    (taken,) = await queue.take(1)
+    with pytest.raises(DatabaseUnavailableError):
+        await away.store(taken)
+    assert (len(queue.waiting), away.counts.dead) == (1, 0)
+    await drain(intake, queue)
+    (kept,) = await dead.list_all()
+    assert kept.code == "REPORT_UNREADABLE"
 
 
 async def test_what_a_report_itself_causes_ends_among_the_dead_and_can_be_tried_again(world: World) -> None:
