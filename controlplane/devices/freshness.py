@@ -58,6 +58,7 @@ class Freshness:
         self._every = every
         self._overtaken = overtaken
         self._waiting: dict[tuple[str, str], Contact] = {}
+        self._under_way: dict[tuple[str, str], Contact] = {}
         self._turn = asyncio.Lock()
 
     @property
@@ -67,7 +68,8 @@ class Freshness:
 
     def shown(self, org_id: str, device_id: str) -> Shown | None:
         """The nonce of a contact that is not written yet; None: there is none."""
-        contact = self._waiting.get((org_id, device_id))
+        key = org_id, device_id
+        contact = self._waiting.get(key) or self._under_way.get(key)
         return None if contact is None else contact.shown
 
     def forget(self, org_id: str, device_id: str) -> None:
@@ -86,17 +88,17 @@ class Freshness:
     async def write(self) -> int:
         """Write what waits. How many there were."""
         async with self._turn:
-            taken, self._waiting = self._waiting, {}
+            self._under_way, self._waiting = self._waiting, {}
             written = 0
             try:
-                for org_id, contacts in _by_organisation(taken):
+                for org_id, contacts in _by_organisation(self._under_way):
                     await self._write_some(org_id, contacts)
                     written += len(contacts)
                     for contact in contacts:
-                        del taken[contact.org_id, contact.device_id]
+                        del self._under_way[contact.org_id, contact.device_id]
             finally:
                 # What could not be written waits again, unless something newer came meanwhile.
-                self._waiting = taken | self._waiting
+                self._under_way, self._waiting = {}, self._under_way | self._waiting
         return written
 
     async def run_forever(self) -> None:

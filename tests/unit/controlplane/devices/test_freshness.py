@@ -1,6 +1,6 @@
 """Contacts that change nothing: kept, written together, lost only with the process."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -24,6 +24,7 @@ class CountingDatabase(Database):
         super().__init__(url)
         self.transactions = 0
         self.away = False
+        self.meanwhile: Callable[[], None] = lambda: None
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[UnitOfWork]:
@@ -31,6 +32,7 @@ class CountingDatabase(Database):
         if self.away:
             raise ConnectionError("the database is away")
         async with super().transaction() as uow:
+            self.meanwhile()
             yield uow
 
 
@@ -109,6 +111,20 @@ async def test_contacts_wait_for_a_database_that_is_away(keeping: World, databas
     database.away = False
     await keeping.freshness.write()
     assert await _last_seen(keeping, device) == keeping.clock.now()
+
+
+async def test_what_a_device_showed_is_known_while_it_is_being_written(
+    keeping: World, database: CountingDatabase
+) -> None:
+    device = await _device(keeping)
+    await keeping.check_ins.take(device, REPORT, 1, b"")
+    waits = keeping.freshness.shown(device.org_id, device.device_id)
+    seen = []
+    database.meanwhile = lambda: seen.append(keeping.freshness.shown(device.org_id, device.device_id))
+    await keeping.freshness.write()
+    assert waits is not None
+    assert seen == [waits]
+    assert keeping.freshness.shown(device.org_id, device.device_id) is None
 
 
 async def test_a_device_in_contact_is_never_due(keeping: World) -> None:
