@@ -261,7 +261,7 @@ def status_fields(facts: StatusFacts, now: datetime) -> tuple[StatusField, ...]:
         "conflicting_applications": list(facts.competitors),
         "cpu_percent": facts.cpu_percent,
         "memory_mb": facts.memory_mb,
-        **_resources(facts.resources),
+        **_resources(facts.resources, facts.memory_mb),
     }
     managed = {_SHOWN_BY[name] for name in facts.policy.settings if name in _SHOWN_BY}
     return tuple(StatusField(name, value, managed=name in managed) for name, value in values.items())
@@ -328,10 +328,11 @@ def _outbox(outbox: OutboxFacts) -> dict[str, JsonValue]:
     }
 
 
-def _resources(resources: ResourceFacts) -> dict[str, JsonValue]:
+def _resources(resources: ResourceFacts, memory_mb: float) -> dict[str, JsonValue]:
     return {
         "cpu_percent_peak": resources.cpu_percent_peak,
-        "memory_mb_peak": resources.memory_mb_peak,
+        # Between the governor's measurements it may be higher.
+        "memory_mb_peak": max(resources.memory_mb_peak, memory_mb),
         "resource_governor": resources.stage or None,
         "resource_governor_reason": resources.reason or None,
         "costly_files": list(resources.costly_files),
