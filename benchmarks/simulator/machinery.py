@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import psutil
 
 from controlplane.config import BUS_URL_VARIABLE
+from tests.integration.nats_server import NatsServer
 
 Result = TypeVar("Result")
 _SERVER = (sys.executable, "-c", "from controlplane.cli.buckler_server import main; main()")
@@ -219,34 +220,8 @@ def running_postgres() -> Iterator[Postgres]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-class Nats:
-    """A NATS server that can be killed and started again on its port.
-
-    Args:
-        program: `nats-server`.
-    """
-
-    def __init__(self, program: str) -> None:
-        port = free_port()
-        self.url = f"nats://127.0.0.1:{port}"
-        self._command = (program, "--addr", "127.0.0.1", "--port", str(port))
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start it; it answers a moment later."""
-        self._process = subprocess.Popen(
-            self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-
-    def stop(self) -> None:
-        """End it at once."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
-
-
 @contextmanager
-def running_nats() -> Iterator[Nats]:
+def running_nats() -> Iterator[NatsServer]:
     """One of our own.
 
     Raises:
@@ -255,9 +230,10 @@ def running_nats() -> Iterator[Nats]:
     program = shutil.which("nats-server")
     if program is None:
         raise RuntimeError("nats-server is not installed (Debian: apt install nats-server)")
-    server = Nats(program)
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
+    with tempfile.TemporaryDirectory(prefix="buckler-nats-") as folder:
+        server = NatsServer(program, Path(folder))
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()

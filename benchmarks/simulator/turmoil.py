@@ -16,7 +16,7 @@ from benchmarks.simulator.expectation import Expected, at_least, exactly
 from benchmarks.simulator.faults import USUAL
 from benchmarks.simulator.fleet import alive, incidents, light_devices, until
 from benchmarks.simulator.ground import Ground, Person, make_ground, signed_in
-from benchmarks.simulator.machinery import Nats, Postgres, Replica
+from benchmarks.simulator.machinery import Postgres, Replica
 from benchmarks.simulator.orders import CAMPAIGN_DEVICES, campaign, order
 from benchmarks.simulator.recount import (
     audited_once,
@@ -34,6 +34,7 @@ from benchmarks.simulator.tally import Tally, percentile
 from controlplane.config import DataDir
 from controlplane.devices.tables import device_statuses
 from controlplane.storage.database import Database
+from tests.integration.nats_server import NatsServer
 
 #: Of commands, those that are asked for in campaigns.
 _IN_CAMPAIGNS = 0.5
@@ -99,7 +100,7 @@ def expected(turmoil: Turmoil) -> Sequence[Expected]:
 
 
 async def play(
-    turmoil: Turmoil, scratch: Path, postgres: Postgres, nats: Nats, kept: Path | None
+    turmoil: Turmoil, scratch: Path, postgres: Postgres, nats: NatsServer, kept: Path | None
 ) -> Mapping[str, float]:
     """Play it to the end; what was found.
 
@@ -131,7 +132,7 @@ class _Run:
     """One run."""
 
     def __init__(
-        self, turmoil: Turmoil, ground: Ground, replicas: list[Replica], postgres: Postgres, nats: Nats
+        self, turmoil: Turmoil, ground: Ground, replicas: list[Replica], postgres: Postgres, nats: NatsServer
     ) -> None:
         self._turmoil = turmoil
         self._ground = ground
