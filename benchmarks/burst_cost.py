@@ -17,24 +17,21 @@ from pathlib import Path
 
 import structlog
 
-from agent.domain.entitlement import NOT_ACTIVATED
-from agent.domain.policy import Policy
 from agent.platform.clock import SystemClock
 from agent.platform.fanotify import permitted
-from agent.platform.interpreter import settle_in
 from agent.platform.process_costs import usage_of
 from agent.platform.randomness import SystemRandomness
 from agent.quarantine.vault import Vault, VaultSettings
 from agent.realtime.runner import RealtimeProtection
 from agent.realtime.settings import RealtimeSettings
 from agent.realtime.sources.fanotify import FanotifySource
-from agent.report.outbox import StoredIncidentLog
 from agent.scanner.engines.registry import engine_named
 from agent.scanner.rulepack import CompiledPack, builtin_signatures, compile_pack, load_rules
 from agent.scanner.service import ScannerService
 from agent.scanner.settings import ScannerSettings
 from agent.scanning import FILES_AHEAD
 from agent.storage.database import open_database
+from benchmarks.parts.in_process import protecting
 from benchmarks.parts.scratch import scratch_disk
 
 _DESCRIPTORS = 4096
@@ -82,38 +79,15 @@ def main() -> int:
 
 
 async def _measure(pack: CompiledPack, ahead: int, count: int) -> Cost:
-    clock, randomness = SystemClock(), SystemRandomness()
+    clock = SystemClock()
     service = ScannerService(ScannerSettings(files_ahead=ahead), pack, clock)
     with tempfile.TemporaryDirectory(prefix="buckler-bench-") as name, scratch_disk(Path(name) / "disk") as disk:
         database = open_database(Path(name) / "agent.db")
-        vault = Vault(VaultSettings(Path(name) / "vault"), database, clock, randomness)
-        proven = asyncio.Event()
-        realtime = RealtimeProtection(
-            RealtimeSettings((str(disk),), files_ahead=ahead, descriptors=_DESCRIPTORS),
-            FanotifySource(excluded=[], own_pids=lambda: service.process_ids() | {os.getpid()}, clock=clock),
-            service,
-            vault,
-            StoredIncidentLog(database),
-            database,
-            clock,
-            randomness,
-            Policy,
-            lambda: NOT_ACTIVATED,
-            on_proven=proven.set,
-            is_own=vault.is_vault_path,
-        )
-        await service.start()
-        settle_in()
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                running = tasks.create_task(realtime.run())
-                await proven.wait()
-                cost = await _burst(realtime, service, disk, count)
-                running.cancel()
-        finally:
-            await service.close()
-            database.close()
-    return cost
+        vault = Vault(VaultSettings(Path(name) / "vault"), database, clock, SystemRandomness())
+        settings = RealtimeSettings((str(disk),), files_ahead=ahead, descriptors=_DESCRIPTORS)
+        source = FanotifySource(excluded=[], own_pids=lambda: service.process_ids() | {os.getpid()}, clock=clock)
+        async with protecting(settings, source, service, vault, database) as realtime:
+            return await _burst(realtime, service, disk, count)
 
 
 async def _burst(realtime: RealtimeProtection, service: ScannerService, disk: Path, count: int) -> Cost:

@@ -21,29 +21,25 @@ from pathlib import Path
 
 import structlog
 
-from agent.domain.entitlement import NOT_ACTIVATED
 from agent.domain.facts import ScanFacts
 from agent.domain.files import EventKind, FileEvent, SourceEvent
-from agent.domain.policy import Policy
 from agent.domain.ports import CaptureRequest, Store, Transaction
 from agent.domain.quarantine import QuarantineEntry
 from agent.platform.clock import SystemClock
 from agent.platform.fanotify import permitted
-from agent.platform.interpreter import settle_in
 from agent.platform.randomness import SystemRandomness
 from agent.quarantine.steps import Step
 from agent.quarantine.vault import Vault, VaultSettings
-from agent.realtime.runner import RealtimeProtection
 from agent.realtime.self_test import EICAR
 from agent.realtime.settings import RealtimeSettings
 from agent.realtime.sources.fanotify import FanotifySource
-from agent.report.outbox import StoredIncidentLog
 from agent.scanner.engines.registry import engine_named
 from agent.scanner.rulepack import builtin_signatures, compile_pack, load_rules
 from agent.scanner.service import ScannerService
 from agent.scanner.settings import ScannerSettings
 from agent.scanning import FILES_AHEAD
 from agent.storage.database import open_database
+from benchmarks.parts.in_process import protecting
 from benchmarks.parts.scratch import scratch_disk
 
 _NS_PER_US = 1_000
@@ -184,33 +180,12 @@ async def _measure(folder: Path, watched: Path, count: int) -> list[dict[str, in
     )
     source = StampedSource(excluded=[], own_pids=lambda: service.process_ids() | {os.getpid()}, clock=clock)
     vault.stamps = source.stamps = stamps
-    proven = asyncio.Event()
-    realtime = RealtimeProtection(
-        RealtimeSettings((str(watched),), files_ahead=FILES_AHEAD),
-        source,
-        StampedScanner(service, stamps),
-        vault,
-        StoredIncidentLog(database),
-        database,
-        clock,
-        randomness,
-        Policy,
-        lambda: NOT_ACTIVATED,
-        on_proven=proven.set,
-        is_own=vault.is_vault_path,
-    )
-    await service.start()
-    settle_in()
+    settings = RealtimeSettings((str(watched),), files_ahead=FILES_AHEAD)
     try:
-        async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(realtime.run())
-            await proven.wait()
+        async with protecting(settings, source, service, vault, database, StampedScanner(service, stamps)):
             told = await _drop(watched, count)
-            running.cancel()
     finally:
-        await service.close()
         pack.close()
-        database.close()
     if len(told) != len(stamps.drops):
         raise SystemExit(f"{len(told)} files went, {len(stamps.drops)} were seen")
     return [{_CLOSED: closed} | seen | {_GONE: gone} for (closed, gone), seen in zip(told, stamps.drops, strict=True)]
