@@ -16,7 +16,6 @@ FLEETS: Final = (100_000, 1_000_000, 10_000_000)
 BEGIN, END = "<!-- computed: python -m benchmarks.scaling --write -->", "<!-- end -->"
 _DAY_S: Final = 86_400
 _GIB: Final = 1024**3
-_TIB: Final = 1024**4
 
 
 @dataclass(frozen=True, slots=True)

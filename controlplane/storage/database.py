@@ -5,7 +5,7 @@ one conditional statement or a constraint, never by reading first, so both give 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,6 @@ from sqlalchemy.pool import QueuePool
 from controlplane.storage.news import EVERYONE, News, write_news
 from controlplane.storage.outages import outages_told, unreachable_told
 
-AfterCommit = Callable[[], Awaitable[None]]
 #: Told what there was news of, as soon as it is durable; True: devices that are connected should hear of it at once.
 NewsListener = Callable[[Mapping[News, bool]], None]
 
@@ -35,7 +34,6 @@ class UnitOfWork:
 
     def __init__(self, connection: AsyncConnection) -> None:
         self.connection = connection
-        self._after_commit: list[AfterCommit] = []
         self.news: dict[News, bool] = {}
 
     def news_for(self, org_id: str, device_id: str = EVERYONE, *, hint: bool = True) -> None:
@@ -48,15 +46,6 @@ class UnitOfWork:
         """
         news = News(org_id, device_id)
         self.news[news] = hint or self.news.get(news, False)
-
-    def after_commit(self, action: AfterCommit) -> None:
-        """Run something once the transaction is durable; what it does must be repeatable by a sweeper."""
-        self._after_commit.append(action)
-
-    async def run_after_commit(self) -> None:
-        """Called by `Database.transaction` when the commit is through."""
-        for action in self._after_commit:
-            await action()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +87,7 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[UnitOfWork]:
-        """Begin; commit at the end of the block, roll back if it raises; then run what waited for the commit.
+        """Begin; commit at the end of the block, roll back if it raises; then tell the news.
 
         Not to be nested: pass the unit of work on instead.
 
@@ -116,7 +105,6 @@ class Database:
         if uow.news:
             for listener in self._listeners:
                 listener(uow.news)
-        await uow.run_after_commit()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:

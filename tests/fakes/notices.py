@@ -1,5 +1,7 @@
 """Notices that are remembered instead of delivered; those of a transaction that fails are not."""
 
+from sqlalchemy import Connection, event
+
 from controlplane.licensing.ports import Notice, NoticeKind
 from controlplane.storage.database import UnitOfWork
 
@@ -11,10 +13,10 @@ class RecordingNotices:
         self.told: list[Notice] = []
 
     async def tell_owner(self, uow: UnitOfWork, notice: Notice) -> None:
-        async def remember() -> None:
+        def remember(_connection: Connection) -> None:
             self.told.append(notice)
 
-        uow.after_commit(remember)
+        event.listen(uow.connection.sync_connection, "commit", remember)
 
     @property
     def kinds(self) -> list[NoticeKind]:
