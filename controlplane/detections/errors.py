@@ -40,7 +40,7 @@ def report_unreadable() -> Refusal:
         Kind.INVALID,
         "REPORT_UNREADABLE",
         "what was in the buffer is no report of a device",
-        "Find out who else writes there; it may be deleted",
+        "Find out who else writes to the stream; no device lost anything",
     )
 
 
