@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import func, insert, select, text
 
 from controlplane.accounts.tables import audit
+from controlplane.accounts.tokens import Tokens
 from controlplane.detections.incidents import IncidentView
 from controlplane.detections.model import Finding, IncidentStatus, ReportedIncident
 from controlplane.detections.tables import detections
@@ -19,7 +20,8 @@ from controlplane.retention.service import PASS_EVERY, Retention
 from controlplane.runtime.clock import TenantClock
 from controlplane.runtime.idempotency import RequestKey, claim, remember
 from controlplane.runtime.paging import Page
-from controlplane.runtime.principal import DevicePrincipal
+from controlplane.runtime.principal import DevicePrincipal, Role
+from controlplane.runtime.randomness import SystemRandomness
 from controlplane.runtime.tables import sandbox_clocks
 from controlplane.runtime.tenant_time import TenantTimes
 from controlplane.storage.database import Database
@@ -67,6 +69,10 @@ async def count(world: World, table: Any) -> int:
 async def incidents_of(world: World, customer: Customer) -> dict[str, IncidentView]:
     page = await world.incidents.page(customer.org_id, Page(size=50))
     return {view.incident.threat: view for view in page.views}
+
+
+def _us(span: timedelta) -> int:
+    return span // timedelta(microseconds=1)
 
 
 async def reported(world: World, threats: Mapping[str, int]) -> tuple[Customer, DevicePrincipal]:
@@ -128,7 +134,7 @@ async def test_sandboxes_forget_at_their_own_time_and_what_is_kept_for_ever_stay
     await reported(world, {"a": 1})
     sandbox, _ = await reported(world, {"a": 1})
     async with world.database.transaction() as uow:
-        ahead = insert(sandbox_clocks).values(org_id=sandbox.org_id, offset_us=KEPT // timedelta(microseconds=1) + 1)
+        ahead = insert(sandbox_clocks).values(org_id=sandbox.org_id, offset_us=_us(KEPT) + 1)
         await uow.connection.execute(ahead)
     # The world remembers it as a real one, which it was when it was asked.
     clock = TenantClock(world.clock)
@@ -140,6 +146,24 @@ async def test_sandboxes_forget_at_their_own_time_and_what_is_kept_for_ever_stay
     forever = {"detections": "forever", "incidents": "forever"}
     assert sum((await retention_in(world, forever).run(rows=None)).values()) == 0
     assert await count(world, detections) == 1
+
+
+async def test_a_sandbox_that_leaps_ahead_signs_nobody_out(world: World) -> None:
+    """Found by a program whose session was gone after `sandbox advance`: tokens end by the machine's time."""
+    customer = await world.customer()
+    tokens = Tokens(database=world.database, wall=world.clock, randomness=SystemRandomness(), audit=world.audit)
+    async with world.database.transaction() as uow:
+        await uow.connection.execute(insert(sandbox_clocks).values(org_id=customer.org_id, offset_us=_us(4 * KEPT)))
+        person = await world.accounts.create_person(
+            uow, org_id=customer.org_id, email="a@example.org", password_hash="x", role=Role.OWNER
+        )
+        session = await tokens.open_session(uow, org_id=customer.org_id, user_id=person.user_id, name="here")
+    clock = TenantClock(world.clock)
+    retention = Retention(database=world.database, times=TenantTimes(world.database), clock=clock)
+    assert (await retention.run(rows=None))["tokens"] == 0
+    assert (await tokens.authenticate(session.text)).user_id == person.user_id
+    world.clock.advance(session.expires_at - world.clock.now() + timedelta(days=91))
+    assert (await retention.run(rows=None))["tokens"] == 1
 
 
 async def test_answers_to_repeated_requests_go_and_the_audit_of_a_year_cannot(world: World) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_STUBBORN = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
+#: Waits without another process: one it forked would run from the same file.
+_STUBBORN = "trap '' TERM; echo ready; read -r never"
 
 
 @contextmanager
@@ -25,7 +26,8 @@ def running_copy(target: Path) -> Iterator["subprocess.Popen[str]"]:
 def stubborn_copy(target: Path) -> Iterator["subprocess.Popen[str]"]:
     """A shell, from a copy of it, that does not end when asked to."""
     shutil.copy2("/bin/sh", target)
-    with subprocess.Popen([str(target), "-c", _STUBBORN], stdout=subprocess.PIPE, text=True) as process:
+    command = [str(target), "-c", _STUBBORN]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n", sys.platform
         try:
