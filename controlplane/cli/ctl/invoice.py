@@ -226,7 +226,7 @@ def _write(document: bytes, file: Path | None, form: Format) -> None:
         file.write_bytes(document)
     except OSError as error:
         raise Refusal(
-            Kind.ENVIRONMENT, "FILE_UNWRITABLE", f"cannot write {file}: {error.strerror}", "Choose another file"
+            Kind.ENVIRONMENT, "FILE_NOT_WRITTEN", f"cannot write {file}: {error.strerror}", "Choose another file"
         ) from error
     note(f"written to {file}")
 

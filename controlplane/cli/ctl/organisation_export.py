@@ -151,7 +151,7 @@ def _created(path: Path) -> Any:
         ) from error
     except OSError as error:
         raise Refusal(
-            Kind.INVALID,
+            Kind.ENVIRONMENT,
             "FILE_NOT_WRITTEN",
             f"{path} cannot be written: {error.strerror}",
             "Choose a folder that is yours: --to FILE",
