@@ -18,7 +18,7 @@ from agent.cli.doctor import doctor
 from agent.cli.exclusion import exclusion_app
 from agent.cli.invocation import Common, ConfigOption, DataDirOption, OutputOption
 from agent.cli.mode import mode
-from agent.cli.printing import note, note_error, say
+from agent.cli.printing import note_error, note_lines, say
 from agent.cli.quarantine import quarantine_app
 from agent.cli.rules import rules_app
 from agent.cli.run import run
@@ -105,7 +105,7 @@ def run_command(arguments: list[str]) -> int:
         note_error(error, as_json=as_json)
         return int(error.exit_status)
     except NoArgsIsHelpError as error:
-        note(error.format_message())
+        note_lines(error.format_message())
         return int(ExitStatus.BAD_INPUT)
     except ClickException as error:
         note_error(_bad_usage(error.format_message(), arguments), as_json=as_json)

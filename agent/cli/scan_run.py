@@ -21,7 +21,7 @@ from agent.platform.priority import step_back
 from agent.platform.process_memory import ProcessFacts
 from agent.scanner.consequences import Consequences
 from agent.scanner.pacing import CpuBudget, Pace, PacedScanner
-from agent.scanner.scan_report import Closing, ScannedFile, ScannedProcess, Tally, exit_status, printable
+from agent.scanner.scan_report import Closing, ScannedFile, ScannedProcess, Tally, exit_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -167,7 +167,7 @@ def _prepared(rules: "RulePack", engine: "Engine", *, skip_broken: bool) -> "tup
         return prepare_pack(rules, engine), 0
     compiled, left_out = compile_sound_rules(rules, engine)
     for item in left_out:
-        note(f"left out: {printable(str(item))}")
+        note(f"left out: {item}")
     return compiled, len(left_out)
 
 
