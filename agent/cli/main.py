@@ -27,6 +27,7 @@ from agent.cli.scan_costs import scan_costs
 from agent.cli.scan_wiring import scan_wiring
 from agent.cli.schedule import schedule_app
 from agent.cli.service import service_app
+from agent.cli.standard_streams import prepare_streams
 from agent.cli.status import status
 from agent.cli.subscription import subscription
 from agent.domain.errors import BucklerError, ExitStatus
@@ -93,7 +94,12 @@ def common(
 
 def main() -> None:
     """Run one command and end the process with its exit status."""
-    sys.exit(run_command(sys.argv[1:]))
+    arguments = sys.argv[1:]
+    prepare_streams(lambda error: note_error(error, as_json=_wants_json(arguments)))
+    status = run_command(arguments)
+    # Here, and not when the interpreter ends, its failure can still be told.
+    sys.stdout.flush()
+    sys.exit(status)
 
 
 def run_command(arguments: list[str]) -> int:
@@ -112,10 +118,6 @@ def run_command(arguments: list[str]) -> int:
         return int(ExitStatus.BAD_INPUT)
     except (KeyboardInterrupt, typer.Abort):
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has seen enough (`buckler status | head -1`).
-        sys.stderr.close()
-        return 0
     except Exception as error:  # noqa: BLE001 -- supervision point, the last one: a sentence, and a report for support
         note_error(_internal(error), as_json=as_json)
         return EXIT_INTERNAL
