@@ -9,6 +9,7 @@ from agent.cli.invocation import ConfigOption, DataDirOption, OutputOption, comm
 from agent.cli.printing import say, say_json, say_table
 from agent.cli.scan_costs_wiring import read_scan_costs, time_rules_of
 from agent.domain.costs import CostKind, CostLine, CostReport, CostWindow
+from agent.domain.counting import counted
 from agent.domain.exclusion_advice import Advice, advise
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ def scan_costs(
 
 def _say_report(report: CostReport, limit: int) -> None:
     say(
-        f"{report.window.value} : {report.microseconds / _US_PER_S:.1f} s of scanning, {report.files} files, "
-        f"in {report.covers_s / 60:.0f} minutes"
+        f"{report.window.value} : {report.microseconds / _US_PER_S:.1f} s of scanning, "
+        f"{counted(report.files, 'file')}, in {report.covers_s / 60:.0f} minutes"
     )
     rows = [
         (kind.value, f"{line.microseconds / _US_PER_S:.2f}", _percent(line, report), str(line.files), name)

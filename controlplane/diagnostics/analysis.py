@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import islice
 
 from controlplane.diagnostics.model import Cause, Certainty, Evidence, Json, ReadBundle, number, objects, said
+from controlplane.runtime.counting import counted
 
 Rule = Callable[[ReadBundle], Iterator[Cause]]
 
@@ -364,8 +365,8 @@ def _log(bundle: ReadBundle) -> Iterator[Cause]:
         yield Cause(
             "ERRORS_LOGGED",
             Certainty.POSSIBLE,
-            f"the log has {len(events)} errors",
-            (_quoted("log.txt", f"{most}, {times} times"),),
+            f"the log has {counted(len(events), 'error')}",
+            (_quoted("log.txt", f"{most}, {counted(times, 'time')}"),),
             "read the lines around it in log.txt",
         )
 

@@ -70,7 +70,12 @@ def list_invoices(
             ]
             for each in found
         ]
-        say_table(["invoice", "state", "total", "still due", "due on"], rows, whole=["invoice"])
+        say_table(
+            ["invoice", "state", "total", "still due", "due on"],
+            rows,
+            whole=["invoice"],
+            empty="There are no invoices.",
+        )
 
 
 @invoice.command("show")

@@ -132,7 +132,12 @@ def list_keys(
             [each["key_id"], f"…-{each['hint']}", _used(each), local(each["created_at"]), _state(each)]
             for each in found
         ]
-        say_table(["key", "ends in", "devices", "issued", "state"], rows, whole=["key", "ends in"])
+        say_table(
+            ["key", "ends in", "devices", "issued", "state"],
+            rows,
+            whole=["key", "ends in"],
+            empty="There are no activation keys. Make one: bucklerctl key issue",
+        )
 
 
 @key.command("revoke")

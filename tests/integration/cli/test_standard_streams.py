@@ -1,4 +1,4 @@
-"""All three programs, with standard streams that nobody reads, that are full, or closed."""
+"""Both kinds of program, with standard streams that nobody reads, that are full, or closed."""
 
 import os
 import subprocess
@@ -12,7 +12,6 @@ NOT_READ = 141
 PROGRAMS = {
     "buckler": ("agent.cli.main", ["exclusion", "list"]),
     "bucklerctl": ("controlplane.cli.bucklerctl", ["--help"]),
-    "buckler-server": ("controlplane.cli.buckler_server", ["--help"]),
 }
 
 
