@@ -303,7 +303,7 @@ def _outbox(bundle: ReadBundle) -> Iterator[Cause]:
         yield Cause(
             "REPORTS_PILE_UP",
             Certainty.LIKELY,
-            "detections wait to be reported, so the console does not show what the device found",
+            "detections wait to be reported, so the control plane does not show what the device found",
             (_quoted("database.json", f"outbox_pending {waiting:g}"),),
             "restore the contact; they are sent by themselves then",
         )

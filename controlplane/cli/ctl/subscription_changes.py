@@ -173,7 +173,7 @@ def cancel(
             say_json(row)
             return
         say(
-            "Cancelled. To take it back: bucklerctl subscription undo"
+            f"Cancelled. To take it back: bucklerctl subscription undo {named}"
             if answer.cancelled
             else "Not cancelled: add --yes."
         )
