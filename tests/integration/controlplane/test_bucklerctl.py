@@ -97,7 +97,7 @@ async def test_whoever_is_not_signed_in_is_told_how(served: Served, tmp_path: Pa
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
         "NOT_SIGNED_IN: nobody is signed in here",
-        "next: Sign in: bucklerctl login --server HOST:PORT --email MAIL",
+        "next: Sign in: bucklerctl login --server HOST:PORT --ca ca.pem --email MAIL",
     ]
 
 
