@@ -210,7 +210,7 @@ def _noon(day: str) -> int:
     """Noon in UTC is within half a day of any time zone's day."""
     from datetime import UTC, datetime, time
 
-    from controlplane.storage.types import to_microseconds
+    from controlplane.storage.microseconds import to_microseconds
 
     try:
         parsed = datetime.strptime(day, "%Y-%m-%d").date()  # noqa: DTZ007 -- a day has no zone

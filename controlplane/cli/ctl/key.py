@@ -43,7 +43,7 @@ def issue_key(
     with reporting(output):
         from controlplane.cli.ctl.connection import connected
         from controlplane.cli.ctl.session import load_session
-        from controlplane.storage.types import to_microseconds
+        from controlplane.storage.microseconds import to_microseconds
         from wire.v1.licensing_pb2 import IssueKeyRequest
         from wire.v1.licensing_pb2_grpc import LicensingServiceStub
 

@@ -10,7 +10,7 @@ from controlplane.cli.ctl.output import ConfigDirOption, Output, OutputOption, r
 from controlplane.cli.instants import read_instant
 from controlplane.runtime.counting import counted
 from controlplane.runtime.refusal import Kind, Refusal
-from controlplane.storage.types import from_microseconds, to_microseconds
+from controlplane.storage.microseconds import from_microseconds, to_microseconds
 
 if TYPE_CHECKING:
     from controlplane.cli.ctl.connection import Connection
