@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 # The exceptions of command-line parsing, which Typer keeps in its own copy of Click and does not re-export.
-from typer._click.exceptions import ClickException, NoArgsIsHelpError
+from typer._click.exceptions import ClickException, NoArgsIsHelpError, UsageError
 
 from agent.cli.activate import activate
 from agent.cli.deactivate import deactivate
@@ -114,7 +114,7 @@ def run_command(arguments: list[str]) -> int:
         note_lines(error.format_message())
         return int(ExitStatus.BAD_INPUT)
     except ClickException as error:
-        note_error(_bad_usage(error.format_message(), arguments), as_json=as_json)
+        note_error(_bad_usage(error), as_json=as_json)
         return int(ExitStatus.BAD_INPUT)
     except (KeyboardInterrupt, typer.Abort):
         return EXIT_INTERRUPTED
@@ -130,18 +130,10 @@ def _wants_json(arguments: list[str]) -> bool:
     return any(word == "--output=json" or (word, following) == ("--output", "json") for word, following in pairs)
 
 
-def _bad_usage(message: str, arguments: list[str]) -> BucklerError:
-    command = next((word for word in arguments if not word.startswith("-")), "")
-    help_of = f"buckler {command} --help" if command in buckler_commands() else "buckler --help"
-    return BucklerError(
-        "USAGE", " ".join(message.replace("Value error, ", "").split()).rstrip("."), next_step=f"see `{help_of}`"
-    )
-
-
-def buckler_commands() -> tuple[str, ...]:
-    """Names of the commands, in the order of the help."""
-    plain = [command.name or getattr(command.callback, "__name__", "") for command in buckler.registered_commands]
-    return (*plain, *(group.name or "" for group in buckler.registered_groups))
+def _bad_usage(error: ClickException) -> BucklerError:
+    asked = error.ctx.command_path if isinstance(error, UsageError) and error.ctx is not None else "buckler"
+    sentence = " ".join(error.format_message().replace("Value error, ", "").split()).rstrip(".")
+    return BucklerError("USAGE", sentence, next_step=f"see `{asked} --help`")
 
 
 def _internal(error: Exception) -> BucklerError:
