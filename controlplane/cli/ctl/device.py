@@ -194,8 +194,9 @@ def _show_one(row: dict[str, Any]) -> None:
     }
     revocation = row["revocation"]
     if revocation is not None:
-        who = revocation["actor_email"] or revocation["actor"] or "somebody"
-        fields["revoked"] = f"{local_and_ago(revocation['at'], now)} by {who}: {revocation['reason'] or 'forgotten why'}"
+        who = revocation["actor_email"] or revocation["actor"]
+        why = f" by {who}: {revocation['reason']}" if who else ""
+        fields["revoked"] = local_and_ago(revocation["at"], now) + why
     status = row["status"]
     if status is not None:
         watching = "on" if status["real_time_protection_enabled"] else "off"

@@ -16,8 +16,8 @@ from controlplane.licensing.ports import NoticeKind
 from controlplane.licensing.seat_rules import Change
 from controlplane.runtime.paging import Page
 from controlplane.runtime.principal import acting_as
-from controlplane.runtime.refusal import Refusal
 from controlplane.runtime.randomness import SystemRandomness, new_id
+from controlplane.runtime.refusal import Refusal
 from tests.fakes.certificate_requests import DeviceKey
 from tests.fakes.world import Customer, World, principal_of, wish_for
 from tests.unit.controlplane.commands.test_campaigns import wish as campaign_wish
