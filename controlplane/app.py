@@ -456,6 +456,19 @@ def _build_licensing(
     )
 
 
+def _build_devices(
+    usual: _Usual, keys: Keys, parts: LicensingParts, commands: CommandService, alarms: DeviceAlarms
+) -> DeviceService:
+    return DeviceService(
+        registry=parts.registry,
+        licences=parts.licences,
+        authority=keys.authority,
+        commands=commands,
+        alarm=alarms,
+        **usual,
+    )
+
+
 def build(
     database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | None = None, bus: Bus | None = None
 ) -> ControlPlane:
@@ -525,9 +538,7 @@ def build(
         seat_desk=SeatDesk(parts=parts, **usual),
         seating=parts.seating,
         issuer=issuer,
-        devices=DeviceService(
-            registry=registry, licences=licences, authority=keys.authority, commands=commands, alarm=alarms, **usual
-        ),
+        devices=_build_devices(usual, keys, parts, commands, alarms),
         fleet=fleet,
         findings=findings,
         commands=commands,

@@ -158,16 +158,6 @@ class World:
         )
         self._watch(randomness, write_every)
         self._command()
-        self.devices = DeviceService(
-            database=self.database,
-            registry=self.registry,
-            licences=self.licences,
-            authority=self.authority,
-            commands=self.commands,
-            alarm=self.alarms,
-            audit=self.audit,
-            clock=self.clock,
-        )
 
     def _watch(self, randomness: Randomness, write_every: timedelta) -> None:
         self.posts = RecordingSender()
@@ -201,6 +191,16 @@ class World:
             watch=self.outcomes,
         )
         self.commands, self.campaigns = CommandService(ground), Campaigns(ground)
+        self.devices = DeviceService(
+            database=self.database,
+            registry=self.registry,
+            licences=self.licences,
+            authority=self.authority,
+            commands=self.commands,
+            alarm=self.alarms,
+            audit=self.audit,
+            clock=self.clock,
+        )
         self.diagnostics = DiagnosticsService(
             database=self.database,
             audit=self.audit,
