@@ -233,7 +233,8 @@ class CommandService:
                 if not await rows.any_open_of(connection, principal.org_id, principal.device_id):
                     return Exchange()
         async with self._database.transaction() as uow:
-            device = await self._ground.registry.require(uow.connection, principal)
+            # Its lock comes first: commands that are reported about are locked in the order of the reports.
+            device = await self._ground.registry.lock_calling(uow, principal)
             now = self._clock.now()
             for report in reports:
                 await self._take_report(uow, device, report, now)
