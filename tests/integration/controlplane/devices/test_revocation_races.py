@@ -7,7 +7,6 @@ from pathlib import Path
 
 from controlplane.commands.model import OPEN, CommandReport, CommandState
 from controlplane.commands.rows import CommandFilter
-from controlplane.detections.model import IncidentStatus
 from controlplane.runtime.paging import Page
 from controlplane.runtime.refusal import Refusal
 from controlplane.storage.database import Database
@@ -42,7 +41,6 @@ async def test_whatever_happens_meanwhile_it_is_refused_and_holds_nothing(databa
             world.commands.exchange(device, done),
             world.commands.request(customer.person, device.device_id, wish(f"wish-{number}-late")),
             world.detections.report(device, [found(number, "Eicar")], {}),
-            world.incidents.set_status(customer.person, "inc_none", IncidentStatus.RESOLVED, ""),
             world.devices.rename(customer.person, device.device_id, "mine", f"rename-{number}"),
             world.freshness.write(),
         ]
