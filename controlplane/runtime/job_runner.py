@@ -5,14 +5,16 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import structlog
 from sqlalchemy import BigInteger, ColumnElement, exists, select, type_coerce
 
 from controlplane.runtime.clock import Clock
-from controlplane.runtime.job_claims import RUNS_FOR, JobClaims
+from controlplane.runtime.job_claims import CLAIM_TIMES, JobClaims
 from controlplane.runtime.jobs import Handler, Job, failure_of
+from controlplane.runtime.lease import LeaseTimes, held
 from controlplane.runtime.tables import jobs, sandbox_clocks
 from controlplane.runtime.tenant_time import TenantTimes
 from controlplane.storage.database import Database
@@ -20,6 +22,10 @@ from controlplane.storage.types import to_microseconds
 
 #: A running server looks this often; jobs are due to the minute, not to the second.
 POLL_EVERY: Final = timedelta(seconds=1)
+#: A handler that takes longer is stopped: jobs run one after the other, and others wait.
+RUNS_FOR: Final = timedelta(minutes=4)
+#: Seconds for which a server that stops waits for the database to take a job back.
+_GIVES_BACK_S: Final = 2.0
 
 #: Goes around a job, and sees how it ends.
 Watcher = Callable[[Job], AbstractContextManager[None]]
@@ -43,15 +49,26 @@ class JobRunner:
         owner: Names this process among the replicas.
         handlers: By kind; a job of another kind is left to a server that knows it.
         times: Whose time runs ahead.
+        lease: Times of the claims of jobs.
     """
 
     def __init__(
-        self, *, database: Database, wall: Clock, owner: str, handlers: Mapping[str, Handler], times: TenantTimes
+        self,
+        *,
+        database: Database,
+        wall: Clock,
+        owner: str,
+        handlers: Mapping[str, Handler],
+        times: TenantTimes,
+        lease: LeaseTimes = CLAIM_TIMES,
     ) -> None:
         self._wall = wall
         self._handlers = handlers
         self._times = times
-        self._claims = JobClaims(database=database, wall=wall, owner=owner, kinds=frozenset(handlers))
+        self._lease = lease
+        self._claims = JobClaims(
+            database=database, wall=wall, owner=owner, kinds=frozenset(handlers), lasts=lease.lasts
+        )
         self._watchers: list[Watcher] = []
         self._parked: list[Callable[[Job], None]] = []
 
@@ -94,6 +111,10 @@ class JobRunner:
         """Claim the first job that fulfils the conditions; whoever does must `run` it."""
         return await self._claims.take(*due)
 
+    async def give_back(self, job: Job) -> None:
+        """Leave a job that was taken to whoever takes it next."""
+        await self._claims.give_back(job)
+
     async def run(self, job: Job, horizon: datetime) -> bool:
         """Run a job that was taken, at the present of its tenant; whether it succeeded.
 
@@ -102,11 +123,14 @@ class JobRunner:
             horizon: A recurring job is armed for its first instant after this.
         """
         try:
-            async with asyncio.timeout(RUNS_FOR.total_seconds()):
+            async with held(partial(self._claims.renew, job), self._lease, longest=RUNS_FOR):
                 with ExitStack() as around:
                     for watcher in self._watchers:
                         around.enter_context(watcher(job))
                     await self._handlers[job.kind](job)
+        except asyncio.CancelledError:
+            await self._interrupted(job)
+            raise
         # Supervision point: one job that fails rests and is tried again, the others go on.
         except Exception as error:  # noqa: BLE001
             _log.error("job_failed", kind=job.kind, subject=job.subject, attempts=job.attempts + 1, exc_info=error)
@@ -117,6 +141,15 @@ class JobRunner:
             return False
         await self._claims.finish(job, horizon)
         return True
+
+    async def _interrupted(self, job: Job) -> None:
+        """This server stops in the middle of a job: another one, or this one's next start, need not wait for it."""
+        try:
+            async with asyncio.timeout(_GIVES_BACK_S):
+                await self._claims.give_back(job)
+        # Supervision point: a server that stops is not kept by a database that is away; the claim runs out.
+        except Exception as error:  # noqa: BLE001
+            _log.warning("job_not_given_back", kind=job.kind, subject=job.subject, error=type(error).__name__)
 
     async def _next(self, instant: datetime) -> Job | None:
         sandboxes = sandbox_clocks.c
