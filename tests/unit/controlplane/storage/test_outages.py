@@ -9,6 +9,7 @@ from asyncpg.exceptions import (
     AdminShutdownError,
     CannotConnectNowError,
     DeadlockDetectedError,
+    ReadOnlySQLTransactionError,
     UniqueViolationError,
 )
 from sqlalchemy import text
@@ -31,6 +32,7 @@ def wrapped(orig: BaseException, *, lost: bool = False) -> DBAPIError:
         (CannotConnectNowError("the database system is starting up"), True),
         (wrapped(AdminShutdownError("terminating connection")), True),
         (wrapped(DeadlockDetectedError("deadlock detected")), True),
+        (wrapped(ReadOnlySQLTransactionError("cannot execute INSERT in a read-only transaction")), True),
         (wrapped(OSError("gone"), lost=True), True),
         (wrapped(sqlite3.OperationalError("database is locked")), True),
         (NoConnectionFreeError("QueuePool limit"), True),
