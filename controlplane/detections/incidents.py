@@ -18,6 +18,7 @@ from controlplane.detections.model import (
     ReportedIncident,
     detected_again,
     left_behind,
+    only_newer,
     set_status,
     threat_of,
     worst_finding,
@@ -182,12 +183,19 @@ class Incidents:
     async def _again(
         self, uow: UnitOfWork, device: Device, incident_id: str, severity: str, now: datetime, *, new_device: bool
     ) -> None:
-        """A detection of a known incident; mostly nothing of it changes, and then its row is not even locked."""
+        """A detection of a known incident; mostly nothing of it changes, and then its row is not even locked.
+
+        Who would only say that it was seen a moment ago leaves that to whoever has the row: an outbreak on a thousand
+        devices would queue for it, each with a transaction and a connection.
+        """
         before = await _find(uow.connection, device.org_id, incident_id)
-        if detected_again(before, severity, now, new_device=new_device) == before:
-            return
-        before = await _find(uow.connection, device.org_id, incident_id, lock=True)
         after = detected_again(before, severity, now, new_device=new_device)
+        if after == before:
+            return
+        locked = await _locked(uow.connection, before, wait=not only_newer(before, after))
+        if locked is None:
+            return
+        before, after = locked, detected_again(locked, severity, now, new_device=new_device)
         if after != before:
             await _store(uow, after)
         if after.reopened != before.reopened:
@@ -288,10 +296,17 @@ def _is(org_id: str, incident_id: str) -> tuple[Any, Any]:
 
 async def _find(connection: AsyncConnection, org_id: str, incident_id: str, *, lock: bool = False) -> Incident:
     query = select(*incidents.columns).where(*_is(org_id, incident_id))
-    row = (await connection.execute(query.with_for_update() if lock else query)).one_or_none()
+    row = (await connection.execute(query.with_for_update(key_share=True) if lock else query)).one_or_none()
     if row is None:
         raise incident_not_found()
     return _incident(row)
+
+
+async def _locked(connection: AsyncConnection, incident: Incident, *, wait: bool) -> Incident | None:
+    """An incident as it is once its row is ours; None: it is somebody else's, and we were not to wait."""
+    query = select(*incidents.columns).where(*_is(incident.org_id, incident.incident_id))
+    row = (await connection.execute(query.with_for_update(key_share=True, skip_locked=not wait))).one_or_none()
+    return None if row is None else _incident(row)
 
 
 async def _over(connection: AsyncConnection, org_id: str, incident_ids: Collection[str]) -> frozenset[str]:

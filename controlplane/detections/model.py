@@ -201,6 +201,11 @@ def detected_again(before: Incident, severity: str, now: datetime, *, new_device
     )
 
 
+def only_newer(before: Incident, after: Incident) -> bool:
+    """Whether nothing of an incident differs but when it was last detected."""
+    return replace(after, last_at=before.last_at) == before
+
+
 def set_status(before: Incident, status: IncidentStatus, by: str, note: str, now: datetime) -> Incident:
     """An incident after somebody judged it; the same value if they said nothing new."""
     if before.status is status and (before.note == note or not note):

@@ -14,9 +14,9 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFreeError
 #: After so many seconds another attempt is worth it: a restart of PostgreSQL takes about as long.
 RETRY_AFTER_S: Final = 5
 #: Classes of SQLSTATE that pass by themselves: connections that failed, transactions that lost against others, too
-#: little of something, a server that starts or stops, one that only reads until it is made the first one after a
-#: failure. https://www.postgresql.org/docs/15/errcodes-appendix.html
-_PASSING: Final = ("08", "25006", "40", "53", "57P")
+#: little of something, a lock that others held for too long, a server that starts or stops, or that only reads until
+#: it takes the place of one that failed. https://www.postgresql.org/docs/15/errcodes-appendix.html
+_PASSING: Final = ("08", "25006", "40", "53", "55P03", "57P")
 #: SQLite has one word for it.
 _SQLITE_BUSY: Final = "database is locked"
 

@@ -9,6 +9,7 @@ from asyncpg.exceptions import (
     AdminShutdownError,
     CannotConnectNowError,
     DeadlockDetectedError,
+    LockNotAvailableError,
     ReadOnlySQLTransactionError,
     UniqueViolationError,
 )
@@ -33,6 +34,7 @@ def wrapped(orig: BaseException, *, lost: bool = False) -> DBAPIError:
         (wrapped(AdminShutdownError("terminating connection")), True),
         (wrapped(DeadlockDetectedError("deadlock detected")), True),
         (wrapped(ReadOnlySQLTransactionError("cannot execute INSERT in a read-only transaction")), True),
+        (wrapped(LockNotAvailableError("canceling statement due to lock timeout")), True),
         (wrapped(OSError("gone"), lost=True), True),
         (wrapped(sqlite3.OperationalError("database is locked")), True),
         (NoConnectionFreeError("QueuePool limit"), True),
