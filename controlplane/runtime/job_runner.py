@@ -18,6 +18,7 @@ from controlplane.runtime.lease import LeaseTimes, held
 from controlplane.runtime.tables import jobs, sandbox_clocks
 from controlplane.runtime.tenant_time import TenantTimes
 from controlplane.storage.database import Database
+from controlplane.storage.outages import worth_a_traceback
 from controlplane.storage.types import to_microseconds
 
 #: A running server looks this often; jobs are due to the minute, not to the second.
@@ -104,7 +105,7 @@ class JobRunner:
                 await self.run_until(self._wall.now())
             # Supervision point: a database that is away for a while must not end the server; the jobs wait in it.
             except Exception as error:  # noqa: BLE001
-                _log.error("jobs_not_run", exc_info=error)
+                _log.error("jobs_not_run", error=type(error).__name__, exc_info=worth_a_traceback(error))
             await asyncio.sleep(POLL_EVERY.total_seconds())
 
     async def take(self, *due: ColumnElement[bool]) -> Job | None:

@@ -25,6 +25,11 @@ class DatabaseUnavailableError(Exception):
     """The database is away, full or too busy; the same may well work a few seconds later."""
 
 
+def worth_a_traceback(error: Exception) -> Exception | None:
+    """The error, for the log; None: it is a database that is away, which where it was noticed explains nothing."""
+    return None if isinstance(error, DatabaseUnavailableError) else error
+
+
 def is_outage(error: Exception) -> bool:
     """Whether what a statement or commit raised passes by itself."""
     if isinstance(error, NoConnectionFreeError):
