@@ -135,6 +135,7 @@ async def test_a_client_that_never_hangs_up_does_not_keep_what_grpc_has_closed(t
         while await reader.read(65_536):
             pass
         await until(lambda: len(door.origins) == 0)
+        assert not writer.is_closing()
         writer.close()
 
 
