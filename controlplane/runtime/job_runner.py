@@ -129,19 +129,27 @@ class JobRunner:
                     for watcher in self._watchers:
                         around.enter_context(watcher(job))
                     await self._handlers[job.kind](job)
-        except asyncio.CancelledError:
-            await self._interrupted(job)
-            raise
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                await self._interrupted(job)
+                raise
+            # What the handler waited for was cancelled, and not this server: no other job may be lost by that.
+            await self._failed(job, error)
+            return False
         # Supervision point: one job that fails rests and is tried again, the others go on.
         except Exception as error:  # noqa: BLE001
-            _log.error("job_failed", kind=job.kind, subject=job.subject, attempts=job.attempts + 1, exc_info=error)
-            if await self._claims.rest(job, failure_of(error)):
-                _log.error("job_parked", kind=job.kind, subject=job.subject)
-                for told in self._parked:
-                    told(job)
+            await self._failed(job, error)
             return False
         await self._claims.finish(job, horizon)
         return True
+
+    async def _failed(self, job: Job, error: BaseException) -> None:
+        _log.error("job_failed", kind=job.kind, subject=job.subject, attempts=job.attempts + 1, exc_info=error)
+        if await self._claims.rest(job, failure_of(error)):
+            _log.error("job_parked", kind=job.kind, subject=job.subject)
+            for told in self._parked:
+                told(job)
 
     async def _interrupted(self, job: Job) -> None:
         """This server stops in the middle of a job: another one, or this one's next start, need not wait for it."""

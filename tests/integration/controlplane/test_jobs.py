@@ -109,6 +109,22 @@ async def test_a_job_that_fails_rests_and_is_tried_again_while_others_go_on(data
     assert (await works.run_until(SOME_MONDAY)).run == 1
 
 
+async def test_a_job_that_waited_for_something_that_was_cancelled_fails_and_others_go_on(database: Database) -> None:
+    clock = FakeClock()
+    diary = Diary(clock)
+
+    async def wait(_job: Job) -> None:
+        other: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        other.cancel()
+        await other
+
+    await plan(database, "bad", "x", SOME_MONDAY)
+    await plan(database, "note", "good", SOME_MONDAY)
+    report = await runner(database, clock, {"bad": wait, "note": diary.write}).run_until(SOME_MONDAY)
+    assert (report.run, report.failed, diary.subjects) == (1, 1, ["good"])
+    assert [(each.state, each.error) for each in await board(database, clock)] == [(JobState.RESTING, "CancelledError")]
+
+
 async def test_a_job_that_goes_on_failing_is_parked_with_its_reason_until_somebody_wakes_it(database: Database) -> None:
     clock = FakeClock()
     diary = Diary(clock)
