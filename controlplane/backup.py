@@ -176,12 +176,12 @@ async def restore(folder: Path, data_dir: DataDir, database_url: str | None = No
     """
     manifest = await asyncio.to_thread(_checked, folder)
     settings = (folder / _SETTINGS).read_text(encoding="utf-8")
-    if database_url is not None and not manifest.on_postgresql:
+    if (database_url or os.environ.get(DATABASE_URL_VARIABLE)) and not manifest.on_postgresql:
         raise Refusal(
             Kind.INVALID,
             "BACKUP_OTHER_DATABASE",
-            "the back-up is of an embedded SQLite, which cannot be restored into a PostgreSQL; nothing was restored",
-            "Leave --database-url out",
+            "the back-up is of an embedded SQLite, which is restored into its folder only; nothing was restored",
+            f"Leave --database-url and {DATABASE_URL_VARIABLE} out",
         )
     url = _target_url(settings, database_url) if manifest.on_postgresql else None
     if url is not None:

@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 
 from controlplane.backup import MANIFEST, back_up, restore, with_url
 from controlplane.catalog.model import Term
-from controlplane.config import DataDir, ServerConfig, read_config
+from controlplane.config import DATABASE_URL_VARIABLE, DataDir, ServerConfig, read_config
 from controlplane.detections.tables import detections
 from controlplane.devices.connections import StreamSettings
 from controlplane.installation import initialise
@@ -209,12 +209,18 @@ async def test_what_is_no_control_plane_is_not_backed_up_as_if_it_were_one(tmp_p
     assert not (tmp_path / "backup").exists()
 
 
-async def test_an_embedded_database_is_not_restored_beside_a_postgresql_that_stays_empty(tmp_path: Path) -> None:
+@pytest.mark.parametrize("told_by", ["option", "environment"])
+async def test_an_embedded_database_is_not_restored_beside_a_postgresql_that_stays_empty(
+    told_by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "postgresql+asyncpg://buckler@127.0.0.1/empty"
     data_dir, elsewhere = DataDir(tmp_path / "server"), DataDir(tmp_path / "elsewhere")
     await initialise(data_dir, hostnames=[], database_url=None, first_customer=None, randomness=SystemRandomness())
     await back_up(read_config(data_dir.path, {}), tmp_path / "backup")
+    if told_by == "environment":
+        monkeypatch.setenv(DATABASE_URL_VARIABLE, url)
     with pytest.raises(Refusal) as other:
-        await restore(tmp_path / "backup", elsewhere, "postgresql+asyncpg://buckler@127.0.0.1/empty")
+        await restore(tmp_path / "backup", elsewhere, url if told_by == "option" else None)
     assert other.value.reason == "BACKUP_OTHER_DATABASE"
     assert not elsewhere.path.exists()
 
