@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -15,9 +16,12 @@ from agent.cli.scan_run import run_scan
 from agent.cli.scan_targets import choose_selection, find_targets
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.policy import Action
-from agent.domain.ports import Quarantine
 from agent.platform.clock import SystemClock
 from agent.platform.randomness import SystemRandomness
+from agent.scanner.builtin_rules import builtin_signatures
+
+if TYPE_CHECKING:
+    from agent.domain.ports import Quarantine
 
 #: A whole tree is waited for, not one file of it, so workers need not wait for us.
 _FILES_AHEAD = 8
@@ -103,12 +107,10 @@ def scan_command(wiring: ScanWiring) -> Callable[..., None]:
 
 
 def _installed_rules(defaults: ScanDefaults) -> tuple[Path, ...]:
-    from agent.scanner.rulepack import builtin_signatures
-
     return defaults.rules or (builtin_signatures(),)
 
 
-def _no_vault(_place: ScanPlace) -> AbstractContextManager[Quarantine]:
+def _no_vault(_place: ScanPlace) -> "AbstractContextManager[Quarantine]":
     raise BucklerError(
         "QUARANTINE_UNAVAILABLE",
         "this installation has no quarantine",

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.domain.policy import Policy
-from agent.domain.ports import Clock, Quarantine, Randomness
-from agent.platform.file_systems import SkippedFolder
 from agent.scanner.limits import Limits
 from agent.scanner.pacing import DEFAULT_CPU_PERCENT
 from agent.scanner.settings import ScannerSettings
 
 if TYPE_CHECKING:
+    from agent.domain.ports import Clock, Quarantine, Randomness
+    from agent.platform.file_systems import SkippedFolder
     from agent.scanner.cache import ScanCache
     from agent.scanner.deferred_pack import Pack
     from agent.scanner.engines.port import Engine
@@ -48,7 +48,7 @@ class Targets:
 
     selection: Selection
     paths: tuple[str, ...] = ()
-    skipped: tuple[SkippedFolder, ...] = ()
+    skipped: "tuple[SkippedFolder, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +110,10 @@ class ScanWiring:
         engine_of: The engine of a name, which may keep what it compiled.
     """
 
-    clock: Clock
-    randomness: Randomness
+    clock: "Clock"
+    randomness: "Randomness"
     load_defaults: Callable[[ScanPlace], ScanDefaults]
-    open_quarantine: Callable[[ScanPlace], AbstractContextManager[Quarantine]]
+    open_quarantine: "Callable[[ScanPlace], AbstractContextManager[Quarantine]]"
     open_cache: "Callable[[ScanPlace, Pack, Limits], AbstractContextManager[ScanCache | None]]" = no_cache_here
     note_finished: Callable[[ScanPlace, Selection], None] = nothing_to_note
     engine_of: "Callable[[ScanPlace, str], Engine]" = engine_here

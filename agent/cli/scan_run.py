@@ -13,25 +13,25 @@ from agent.cli.scan_request import ScanRequest, ScanWiring, Selection
 from agent.domain.errors import ExitStatus
 from agent.domain.exclusions import ExclusionKind
 from agent.domain.facts import ScanFacts
-from agent.domain.files import FileIdentity
 from agent.domain.policy import Action, decide
-from agent.domain.ports import Quarantine, Scanner
 from agent.platform.interpreter import collect_rarely
 from agent.platform.priority import step_back
-from agent.platform.process_memory import ProcessFacts
-from agent.scanner.consequences import Consequences
 from agent.scanner.pacing import CpuBudget, Pace, PacedScanner
 from agent.scanner.scan_report import Closing, ScannedFile, ScannedProcess, Tally, exit_status, printable
+from agent.scanner.service_on_demand import ServiceOnDemand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from agent.domain.files import FileIdentity
+    from agent.domain.ports import Clock, Quarantine, Scanner
+    from agent.platform.process_memory import ProcessFacts
     from agent.scanner.cache import ScanCache
+    from agent.scanner.consequences import Consequences
     from agent.scanner.deferred_pack import Pack
     from agent.scanner.engines.port import Engine
     from agent.scanner.rulepack import RulePack
-    from agent.scanner.service import ScannerService
-    from agent.scanner.tree import OpenedFile
+    from agent.scanner.tree import KnownFiles, OpenedFile
 
 #: What `--quarantine` does about a process: ending one is not for a scanner to decide.
 _LEFT_RUNNING = "left_running: end it with `kill {pid}`, then scan its program {executable} with --quarantine"
@@ -60,38 +60,36 @@ class ScanRun:
         self,
         request: ScanRequest,
         wiring: ScanWiring,
-        quarantine: Quarantine | None,
+        quarantine: "Quarantine | None",
         progress: Progress,
         output: ScanOutput,
     ) -> None:
         self._request = request
         self._clock = wiring.clock
-        self._consequences = Consequences(quarantine, None, wiring.clock, wiring.randomness)
+        self._consequences = None if quarantine is None else _consequences(quarantine, wiring)
         self._progress = progress
         self._output = output
         self.tally = Tally()
-        #: Nothing can be found, excluded or told of a file that is known: it only has to be counted.
-        self._counts_known = not (request.verbose or request.policy.exclusions)
+        #: Nothing can be found, excluded or told of files that are known: they only have to be counted.
+        self.counts_known = not (request.verbose or request.policy.exclusions)
 
-    async def receive(self, path: str, facts: ScanFacts, identity: FileIdentity | None, cached: bool) -> None:  # noqa: FBT001 -- a callback
+    async def receive(self, path: str, facts: ScanFacts, identity: "FileIdentity | None", cached: bool) -> None:  # noqa: FBT001 -- a callback
         """One file has been scanned, was known, or could not be scanned."""
         if facts.error == "vanished":
             self.tally.vanished += 1
             return
         verdict = decide(facts, path, self._request.policy, self._clock.now())
-        action = "" if identity is None else await self._consequences.follow(path, identity, facts, verdict)
+        action = ""
+        if identity is not None and self._consequences is not None:
+            action = await self._consequences.follow(path, identity, facts, verdict)
         self._tell(ScannedFile(path, facts, verdict, cached=cached, action=action))
 
-    def receive_known(self, path: str, facts: ScanFacts) -> None:
-        """One file was known to be clean."""
-        if self._counts_known:
-            self.tally.add_known(facts.size_bytes)
-            self._progress.advance(path, self.tally)
-            return
-        verdict = decide(facts, path, self._request.policy, self._clock.now())
-        self._tell(ScannedFile(path, facts, verdict, cached=True))
+    def receive_known(self, known: "KnownFiles") -> None:
+        """Some files were known to be clean, and only have to be counted."""
+        self.tally.add_known(len(known.files), known.size_bytes)
+        self._progress.advance(known.files[-1][0], self.tally)
 
-    async def receive_process(self, process: ProcessFacts, facts: ScanFacts) -> None:
+    async def receive_process(self, process: "ProcessFacts", facts: ScanFacts) -> None:
         """The memory of one process has been looked at, or could not be."""
         if facts.error == "vanished":
             self.tally.vanished += 1
@@ -108,27 +106,27 @@ class ScanRun:
             self._output.tell(scanned)
 
 
-async def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: Quarantine | None) -> ScanOutcome:
+def _consequences(quarantine: "Quarantine", wiring: ScanWiring) -> "Consequences":
+    from agent.scanner.consequences import Consequences
+
+    return Consequences(quarantine, None, wiring.clock, wiring.randomness)
+
+
+async def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: "Quarantine | None") -> ScanOutcome:
     """Scan, with rules compiled and workers started for the occasion.
 
     Raises:
         BucklerError: Bad rules or no workers; nothing has been scanned then.
     """
-    from agent.scanner.rulepack import load_rules
-    from agent.scanner.service import ScannerService
-
     begun_ns = wiring.clock.monotonic_ns()
     if request.cpu_percent is not None:
         step_back()
     output = ScanOutput(request.output)
-    rules = load_rules(request.rules)
+    texts_for_profile = _texts(request) if request.profile else None
     engine = wiring.engine_of(request.place, request.settings.engine)
-    pack, rules_skipped = _prepared(rules, engine, skip_broken=request.skip_broken_rules)
-    # Ten megabytes of text, for the larger packs.
-    texts_for_profile = rules if request.profile else None
-    del rules
+    pack, rules_skipped = _prepared(request, engine, wiring.clock)
     collect_rarely()
-    service = ScannerService(request.settings, pack, wiring.clock)
+    service = ServiceOnDemand(request.settings, pack, wiring.clock)
     excluded = PathExclusions(request, wiring)
     counted = () if request.targets.selection is Selection.PROCESSES else request.targets.paths
     try:
@@ -158,17 +156,25 @@ async def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: Quarant
     return _outcome(run.tally, interruption)
 
 
-def _prepared(rules: "RulePack", engine: "Engine", *, skip_broken: bool) -> "tuple[Pack, int]":
+def _prepared(request: ScanRequest, engine: "Engine", clock: "Clock") -> "tuple[Pack, int]":
     """Compile if need be; with the number of rules that were left out, each of which is told."""
-    from agent.scanner.deferred_pack import prepare_pack
+    if not request.skip_broken_rules:
+        from agent.scanner.deferred_pack import prepare_pack
+        from agent.scanner.machine_cache import untrusted_here
+
+        return prepare_pack(request.rules, engine, clock, untrusted_here()), 0
     from agent.scanner.rulepack import compile_sound_rules
 
-    if not skip_broken:
-        return prepare_pack(rules, engine), 0
-    compiled, left_out = compile_sound_rules(rules, engine)
+    compiled, left_out = compile_sound_rules(_texts(request), engine)
     for item in left_out:
         note(f"left out: {printable(str(item))}")
     return compiled, len(left_out)
+
+
+def _texts(request: ScanRequest) -> "RulePack":
+    from agent.scanner.rulepack import load_rules
+
+    return load_rules(request.rules)
 
 
 def _outcome(tally: Tally, interruption: Interruption) -> ScanOutcome:
@@ -177,26 +183,30 @@ def _outcome(tally: Tally, interruption: Interruption) -> ScanOutcome:
 
 async def _scan(
     request: ScanRequest,
-    service: "ScannerService",
+    service: ServiceOnDemand,
     pace: Pace | None,
     excluded: "PathExclusions",
     run: ScanRun,
     cache: "ScanCache | None",
 ) -> None:
     from agent.scanner.on_demand import Receivers, scan_trees
-    from agent.scanner.process_scan import scan_processes
 
     workers = request.settings.worker_count()
-    scanner: Scanner = service if pace is None else PacedScanner(service, pace)
 
-    async def receive(path: str, facts: ScanFacts, identity: FileIdentity | None, cached: bool) -> None:  # noqa: FBT001 -- a callback
+    async def start() -> "Scanner":
+        started = await service.start()
+        return started if pace is None else PacedScanner(started, pace)
+
+    async def receive(path: str, facts: ScanFacts, identity: "FileIdentity | None", cached: bool) -> None:  # noqa: FBT001 -- a callback
         await run.receive(path, facts, identity, cached)
         if pace is not None:
             # Walking past what is known costs time as well.
             await pace.keep()
 
     if request.targets.selection is Selection.PROCESSES:
-        await service.start()
+        from agent.scanner.process_scan import scan_processes
+
+        scanner = await start()
         own = (os.getpid(), *request.own_pids)
         limits = request.settings.limits
         await scan_processes(scanner, limits, own, excluded.leaves_out, run.receive_process, at_once=workers)
@@ -207,11 +217,10 @@ async def _scan(
         named = tuple(path for path in named if not excluded.leaves_out(path))
     await scan_trees(
         named,
-        scanner,
+        start,
         workers * (1 + request.settings.files_ahead),
-        excluded.leaves_out,
-        Receivers(receive, run.receive_known if pace is None else None),
-        start=service.start,
+        excluded.leaves_out if excluded.any else None,
+        Receivers(receive, run.receive_known if pace is None and run.counts_known else None),
         cache=cache,
         beside=_nameless_programs(request),
     )
@@ -226,7 +235,7 @@ def _nameless_programs(request: ScanRequest) -> "Iterator[OpenedFile]":
     return open_nameless(running_files())
 
 
-def _pace(request: ScanRequest, wiring: ScanWiring, service: "ScannerService") -> Pace | None:
+def _pace(request: ScanRequest, wiring: ScanWiring, service: ServiceOnDemand) -> Pace | None:
     if request.cpu_percent is None:
         return None
     from agent.platform.cpu_time import CpuTime
@@ -251,6 +260,11 @@ class PathExclusions:
         self._clock = wiring.clock
         #: How often a path was left out because of an exclusion.
         self.met = 0
+
+    @property
+    def any(self) -> bool:
+        """False: there is nothing to ask about."""
+        return bool(self._by_path or self._not_entered)
 
     def covers(self, path: str) -> bool:
         """Whether a path is left out."""

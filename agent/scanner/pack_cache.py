@@ -18,12 +18,16 @@ from typing import IO, BinaryIO
 
 from agent.platform.secure_files import make_private_folder, open_private_folder
 from agent.scanner.engines.port import Engine, Matcher, Readable, RuleProblem, RuleSource
+from agent.scanner.pack_notes import PackNote
 from agent.scanner.parts_hash import parts_sha256
 
 FOLDER = "compiled-rules"
 #: The two largest public packs together compile to 90 MB.
 MAX_BYTES = 512 * 1024 * 1024
-MAX_FILES = 16
+#: Images and notes.
+MAX_FILES = 32
+_NOTE_SUFFIX = ".note"
+_MAX_NOTE_BYTES = 1 << 20
 _DIGEST_BYTES = 32
 _COUNT_BYTES = 8
 _PIECE = 1 << 20
@@ -60,39 +64,38 @@ class CachedEngine:
 
     def compile(self, sources: Sequence[RuleSource], image: IO[bytes]) -> int:
         """Write the image, from the folder if it is there; see `Engine.compile`."""
-        name = self._key(sources)
-        known = self._recall(name, image)
+        name = self.name_of(sources)
+        known = self.fetch(name, image)
         if known is not None:
             return known
         written = io.BytesIO()
         count = self._inner.compile(sources, written)
         image.write(written.getbuffer())
-        self._keep(name, count.to_bytes(_COUNT_BYTES, "big") + written.getvalue())
+        content = count.to_bytes(_COUNT_BYTES, "big") + written.getvalue()
+        self._keep(name, (_seal(name, content), content))
         return count
 
-    def has_kept(self, sources: Sequence[RuleSource]) -> bool:
-        """Whether there is a file of that name."""
+    def noted(self, listing: str) -> PackNote | None:
+        """What has been noted of the pack with that listing, if its compiled rules are kept as well."""
         try:
             with _folder(self._data_dir) as folder:
-                return stat.S_ISREG(os.stat(self._key(sources), dir_fd=folder, follow_symlinks=False).st_mode)
-        except OSError:
-            return False
+                with _opened_own(folder, self._note_name(listing)) as file:
+                    note = PackNote.from_json(file.read(_MAX_NOTE_BYTES))
+                is_kept = stat.S_ISREG(os.stat(note.image, dir_fd=folder, follow_symlinks=False).st_mode)
+        except (OSError, ValueError):
+            return None
+        return note if is_kept else None
 
-    def problem(self, source: RuleSource) -> RuleProblem | None:
-        """The inner engine's word; see `Engine.problem`."""
-        return self._inner.problem(source)
+    def note(self, listing: str, note: PackNote) -> None:
+        """Note something of a pack under its listing."""
+        self._keep(self._note_name(listing), (note.to_json(),))
 
-    def load(self, image: Readable) -> Matcher:
-        """The inner engine's; see `Engine.load`."""
-        return self._inner.load(image)
-
-    def _key(self, sources: Sequence[RuleSource]) -> str:
+    def name_of(self, sources: Sequence[RuleSource]) -> str:
         """Name of the file: everything that an image depends on, the whole text of the rules before all."""
-        made_by = json.dumps([self._inner.name, self._inner.version, self._format]).encode()
         texts = (text for source in sources for text in (source.namespace, source.text))
-        return parts_sha256((text.encode("utf-8", "surrogatepass") for text in texts), seed=made_by)
+        return parts_sha256((text.encode("utf-8", "surrogatepass") for text in texts), seed=self._made_by)
 
-    def _recall(self, name: str, image: IO[bytes]) -> int | None:
+    def fetch(self, name: str, image: IO[bytes]) -> int | None:
         """Write a kept image and return its number of rules; None, and nothing is written: there is none."""
         begin = image.tell()
         try:
@@ -107,13 +110,27 @@ class CachedEngine:
         except OSError:
             return None
 
-    def _keep(self, name: str, content: bytes) -> None:
+    def problem(self, source: RuleSource) -> RuleProblem | None:
+        """The inner engine's word; see `Engine.problem`."""
+        return self._inner.problem(source)
+
+    def load(self, image: Readable) -> Matcher:
+        """The inner engine's; see `Engine.load`."""
+        return self._inner.load(image)
+
+    @property
+    def _made_by(self) -> bytes:
+        return json.dumps([self._inner.name, self._inner.version, self._format]).encode()
+
+    def _note_name(self, listing: str) -> str:
+        return parts_sha256([listing.encode()], seed=self._made_by) + _NOTE_SUFFIX
+
+    def _keep(self, name: str, pieces: Sequence[bytes]) -> None:
         new = f"new-{secrets.token_hex(8)}"
         with suppress(OSError), _folder(self._data_dir, make=True) as folder:
             try:
                 with os.fdopen(os.open(new, _CREATE, 0o600, dir_fd=folder), "wb") as file:
-                    file.write(_seal(name, content))
-                    file.write(content)
+                    file.writelines(pieces)
                 os.rename(new, name, src_dir_fd=folder, dst_dir_fd=folder)
             except OSError:
                 os.unlink(new, dir_fd=folder)

@@ -11,17 +11,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from agent.domain.errors import BucklerError
 from agent.platform.anonymous_file import anonymous_file
-from agent.scanner.bundle_reading import Bundle, Credit, namespace_of, read_bundle
+from agent.scanner.builtin_rules import builtin_signatures as builtin_signatures
+from agent.scanner.bundle_reading import Bundle, namespace_of, read_bundle
 from agent.scanner.cache_key import asks_for_names
+from agent.scanner.credits import Credit
 from agent.scanner.engines.port import Engine, RuleCompileError, RuleSource
 from agent.scanner.engines.registry import engine_named
 from agent.scanner.parts_hash import parts_sha256
-from agent.scanner.rule_salvage import LeftOut, salvage
 from wire.rule_bundle import BundleError
+
+if TYPE_CHECKING:
+    from agent.scanner.rule_salvage import LeftOut
 
 _SUFFIXES = frozenset({".yar", ".yara"})
 _MANIFEST = "manifest.toml"
@@ -86,12 +90,6 @@ class CompiledPack:
         os.close(self.image)
 
 
-def builtin_signatures() -> Path:
-    """Folder of the rules that come with this program."""
-    installed = Path(__file__).parent / "builtin_signatures"
-    return installed if installed.is_dir() else Path(__file__).parents[2] / "signatures"
-
-
 def load_rules(sources: Sequence[Path]) -> RulePack:
     """Read rule files.
 
@@ -142,7 +140,7 @@ def compile_pack(pack: RulePack, engine: str | Engine = "yara") -> CompiledPack:
         raise _do_not_compile(error) from error
 
 
-def compile_sound_rules(pack: RulePack, engine: str | Engine = "yara") -> tuple[CompiledPack, tuple[LeftOut, ...]]:
+def compile_sound_rules(pack: RulePack, engine: str | Engine = "yara") -> "tuple[CompiledPack, tuple[LeftOut, ...]]":
     """Compile what compiles of a pack; for scans by hand only, where somebody reads what was left out.
 
     Returns:
@@ -155,6 +153,9 @@ def compile_sound_rules(pack: RulePack, engine: str | Engine = "yara") -> tuple[
     try:
         return _compiled(pack, chosen), ()
     except RuleCompileError as error:
+        # What tells rules apart is loaded when some have to be.
+        from agent.scanner.rule_salvage import salvage
+
         kept, left_out = salvage(pack.sources, error.problems, chosen.problem)
         if not kept:
             raise _do_not_compile(error) from error

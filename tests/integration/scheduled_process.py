@@ -13,11 +13,11 @@ from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 from agent.cli.log import configure_log
-from agent.config import Overrides, find_locations
 from agent.domain.entitlement import Access, AccessLevel, Feature
 from agent.domain.facts import ScanFacts
 from agent.domain.policy import Policy
 from agent.domain.schedule import ScanKind, Schedule, finished_setting
+from agent.locations import Overrides, find_locations
 from agent.platform.clock import SystemClock
 from agent.platform.randomness import SystemRandomness
 from agent.quarantine.vault import Vault, VaultSettings
