@@ -4,7 +4,6 @@ Apart from the settings, whose reading loads a library that takes longer than a 
 """
 
 import os
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,6 +120,8 @@ def is_unconfigured(locations: Locations) -> bool:
         return False
     if locations.config_file is None:
         return True
+    import tomllib
+
     try:
         return not tomllib.loads(locations.config_file.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from agent.domain.ports import Clock, Quarantine, Randomness
     from agent.platform.file_systems import SkippedFolder
     from agent.scanner.cache import ScanCache
-    from agent.scanner.deferred_pack import Pack
-    from agent.scanner.engines.port import Engine
+    from agent.scanner.deferred_pack import Pack, PackEngine
 
 
 class Output(Enum):
@@ -59,11 +58,12 @@ class ScanPlace:
     config: Path | None
 
 
-def engine_here(_place: ScanPlace, name: str) -> "Engine":
+def engine_here(_place: ScanPlace, name: str) -> "PackEngine":
     """For a machine with nothing but the program: all rules are compiled each time."""
-    from agent.scanner.engines.registry import engine_named
+    from agent.scanner.deferred_pack import PackEngine
+    from agent.scanner.engines.registry import engine_label, engine_named
 
-    return engine_named(name)
+    return PackEngine(engine_label(name), None, lambda: engine_named(name))
 
 
 def no_cache_here(_place: ScanPlace, _pack: "Pack", _limits: Limits) -> "AbstractContextManager[ScanCache | None]":
@@ -116,7 +116,7 @@ class ScanWiring:
     open_quarantine: "Callable[[ScanPlace], AbstractContextManager[Quarantine]]"
     open_cache: "Callable[[ScanPlace, Pack, Limits], AbstractContextManager[ScanCache | None]]" = no_cache_here
     note_finished: Callable[[ScanPlace, Selection], None] = nothing_to_note
-    engine_of: "Callable[[ScanPlace, str], Engine]" = engine_here
+    engine_of: "Callable[[ScanPlace, str], PackEngine]" = engine_here
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from agent.platform.process_memory import ProcessFacts
     from agent.scanner.cache import ScanCache
     from agent.scanner.consequences import Consequences
-    from agent.scanner.deferred_pack import Pack
-    from agent.scanner.engines.port import Engine
+    from agent.scanner.deferred_pack import Pack, PackEngine
     from agent.scanner.rulepack import RulePack
     from agent.scanner.tree import KnownFiles, OpenedFile
 
@@ -156,7 +155,7 @@ async def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: "Quaran
     return _outcome(run.tally, interruption)
 
 
-def _prepared(request: ScanRequest, engine: "Engine", clock: "Clock") -> "tuple[Pack, int]":
+def _prepared(request: ScanRequest, engine: "PackEngine", clock: "Clock") -> "tuple[Pack, int]":
     """Compile if need be; with the number of rules that were left out, each of which is told."""
     if not request.skip_broken_rules:
         from agent.scanner.deferred_pack import prepare_pack
@@ -165,7 +164,7 @@ def _prepared(request: ScanRequest, engine: "Engine", clock: "Clock") -> "tuple[
         return prepare_pack(request.rules, engine, clock, untrusted_here()), 0
     from agent.scanner.rulepack import compile_sound_rules
 
-    compiled, left_out = compile_sound_rules(_texts(request), engine)
+    compiled, left_out = compile_sound_rules(_texts(request), engine.load())
     for item in left_out:
         note(f"left out: {printable(str(item))}")
     return compiled, len(left_out)

@@ -1,6 +1,5 @@
 """What `buckler scan` is given: configuration and exclusions where there are some, and the vault on demand."""
 
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -17,11 +16,12 @@ from agent.scanner.builtin_rules import builtin_signatures
 from agent.scanner.limits import Limits
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from agent.device import Device
     from agent.domain.ports import Quarantine
     from agent.scanner.cache import ScanCache
-    from agent.scanner.deferred_pack import Pack
-    from agent.scanner.engines.port import Engine
+    from agent.scanner.deferred_pack import Pack, PackEngine
 
 _KINDS = {Selection.QUICK: ScanKind.QUICK, Selection.FULL: ScanKind.FULL}
 
@@ -93,17 +93,22 @@ def _locations(place: ScanPlace) -> Locations:
     return find_locations(_overrides(place))
 
 
-def _engine(place: ScanPlace, name: str) -> "Engine":
+def _engine(place: ScanPlace, name: str) -> "PackEngine":
     """The engine, with what it compiled before; a scan must not fail because there can be no place to keep it."""
     from agent.platform.data_dir import prepare_data_dir
-    from agent.scanner.engines.registry import engine_named, engine_that_remembers
+    from agent.scanner.deferred_pack import PackEngine
+    from agent.scanner.engines.registry import engine_label, engine_named, engine_that_remembers
+    from agent.scanner.kept_files import KeptFiles
+    from agent.scanner.pack_notes import PackNotes
 
+    label = engine_label(name)
     data_dir = _locations(place).data_dir
     try:
         prepare_data_dir(data_dir)
     except BucklerError:
-        return engine_named(name)
-    return engine_that_remembers(name, data_dir)
+        return PackEngine(label, None, lambda: engine_named(name))
+    notes = PackNotes(KeptFiles(data_dir), str(label))
+    return PackEngine(label, notes, lambda: engine_that_remembers(name, data_dir))
 
 
 @contextmanager

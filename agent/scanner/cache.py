@@ -70,8 +70,8 @@ COMMIT;
 #: What the schema above says of itself; the first number is "Bklr": a database of somebody else is not ours to fill.
 _OURS = (0x426B6C72, 2)
 _LOOK_UP = "SELECT answer, generation FROM clean WHERE scan = ? AND place = ?"
-_SURVEY = f"""
-SELECT count(*), min(generation), max(typeof(answer) <> 'blob' OR length(answer) <> {_ANSWER_BYTES})
+_SURVEY = """
+SELECT count(*), min(generation), max(typeof(answer) <> 'blob' OR length(answer) <> ?)
 FROM clean WHERE scan = ?
 """
 _READ_MARKED = "SELECT place, answer FROM clean WHERE scan = ? AND generation > ?"
@@ -205,7 +205,7 @@ class ScanCache:
         return row
 
     def _read_all(self, connection: sqlite3.Connection) -> None:
-        count, oldest, is_damaged = connection.execute(_SURVEY, (self._scan_id,)).fetchone()
+        count, oldest, is_damaged = connection.execute(_SURVEY, (_ANSWER_BYTES, self._scan_id)).fetchone()
         if count > _MOST_READ_AT_ONCE:
             return
         if count > self._succeeded * _ROWS_PER_SUCCESS:

@@ -5,18 +5,19 @@ A second scan of a tree that has not changed needs to know what its rules are, n
 
 import os
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from agent.domain.errors import BucklerError
-from agent.domain.ports import Clock
 from agent.platform.anonymous_file import anonymous_file
 from agent.scanner.credits import Credit
-from agent.scanner.engines.port import Engine
+from agent.scanner.engines.port import Engine, EngineLabel
 from agent.scanner.pack_cache import CachedEngine
-from agent.scanner.pack_notes import PackNote, listing_of
+from agent.scanner.pack_notes import PackNote, PackNotes, listing_of
 
 if TYPE_CHECKING:
+    from agent.domain.ports import Clock
     from agent.scanner.rulepack import CompiledPack, RulePack
 
 
@@ -45,16 +46,16 @@ class DeferredPack:
 
     Args:
         note: What is known of it.
-        engine: Its name and version.
+        engine: Compiled it.
         fetch: Gives a descriptor of the compiled rules; called once, or never.
     """
 
-    def __init__(self, note: PackNote, engine: Engine, fetch: Callable[[], int]) -> None:
+    def __init__(self, note: PackNote, engine: EngineLabel, fetch: Callable[[], int]) -> None:
         self.version = note.version
         self.credits = note.credits
         self.engine = engine.name
         self.engine_version = engine.version
-        self.engine_label = f"{engine.name} {engine.version}"
+        self.engine_label = str(engine)
         self.names_matter = note.names_matter
         self._fetch = fetch
         self._image: int | None = None
@@ -76,8 +77,23 @@ class DeferredPack:
             os.close(self._image)
 
 
+@dataclass(frozen=True, slots=True)
+class PackEngine:
+    """What compiles packs, or has done so.
+
+    Attributes:
+        label: Which engine.
+        notes: What it has compiled before; None: nothing is kept here.
+        load: Gives it, which takes longer than to find out that it is not needed.
+    """
+
+    label: EngineLabel
+    notes: PackNotes | None
+    load: Callable[[], Engine]
+
+
 def prepare_pack(
-    sources: Sequence[Path], engine: Engine, clock: Clock, untrusted_devices: Collection[int] = ()
+    sources: Sequence[Path], engine: PackEngine, clock: "Clock", untrusted_devices: Collection[int] = ()
 ) -> "CompiledPack | DeferredPack":
     """Read and compile rules, or put that off if they are known from an earlier time; the caller closes the result.
 
@@ -91,15 +107,17 @@ def prepare_pack(
         BucklerError: As `load_rules` and `compile_pack`.
     """
     # Before anything is read: what changes meanwhile is noted under what it was, which it never is again.
-    listing = listing_of(sources, untrusted_devices, clock) if isinstance(engine, CachedEngine) else None
-    if listing is None or not isinstance(engine, CachedEngine):
-        return _compiled(sources, engine)[1]
-    note = engine.noted(listing)
+    listing = None if engine.notes is None else listing_of(sources, untrusted_devices, clock)
+    note = None if engine.notes is None or listing is None else engine.notes.get(listing)
     if note is not None:
-        return DeferredPack(note, engine, lambda: _fetched(note, sources, engine))
-    rules, compiled = _compiled(sources, engine)
-    image = engine.name_of(rules.sources)
-    engine.note(listing, PackNote(compiled.version, compiled.names_matter, compiled.credits, image))
+        return DeferredPack(note, engine.label, lambda: _fetched(note, sources, engine.load()))
+    compiler = engine.load()
+    rules, compiled = _compiled(sources, compiler)
+    if engine.notes is not None and listing is not None and isinstance(compiler, CachedEngine):
+        image = compiler.name_of(rules.sources)
+        engine.notes.put(
+            listing, PackNote(compiled.version, compiled.names_matter, compiled.credits, image, compiler.made_by)
+        )
     return compiled
 
 
@@ -111,22 +129,26 @@ def _compiled(sources: Sequence[Path], engine: Engine) -> "tuple[RulePack, Compi
     return rules, compile_pack(rules, engine)
 
 
-def _fetched(note: PackNote, sources: Sequence[Path], engine: CachedEngine) -> int:
-    found: list[int | None] = []
-
-    def write(image: BinaryIO) -> None:
-        found.append(engine.fetch(note.image, image))
-
-    image = anonymous_file("buckler-rules", write)
-    if found != [None]:
-        return image
-    os.close(image)
+def _fetched(note: PackNote, sources: Sequence[Path], engine: Engine) -> int:
+    if isinstance(engine, CachedEngine) and engine.made_by == note.made_by:
+        image = _kept_image(note.image, engine)
+        if image is not None:
+            return image
     _, compiled = _compiled(sources, engine)
     if compiled.version != note.version:
         compiled.close()
-        raise BucklerError(
-            "RULES_CHANGED",
-            "the rules changed while the scan began",
-            next_step="scan again",
-        )
+        raise BucklerError("RULES_CHANGED", "the rules changed while the scan began", next_step="scan again")
     return compiled.image
+
+
+def _kept_image(name: str, engine: CachedEngine) -> int | None:
+    counts: list[int | None] = []
+
+    def write(image: BinaryIO) -> None:
+        counts.append(engine.fetch(name, image))
+
+    image = anonymous_file("buckler-rules", write)
+    if counts == [None]:
+        os.close(image)
+        return None
+    return image

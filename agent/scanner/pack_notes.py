@@ -11,13 +11,19 @@ import stat
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from agent.domain.ports import Clock
 from agent.scanner.cache_key import RACY_NS
 from agent.scanner.credits import Credit
+from agent.scanner.kept_files import KeptFiles
+from agent.scanner.parts_hash import parts_sha256
+
+if TYPE_CHECKING:
+    from agent.domain.ports import Clock
 
 #: A pack of more files is read each time.
 _MAX_FILES = 10_000
+_MAX_NOTE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +34,15 @@ class PackNote:
         version: Of the pack.
         names_matter: See `agent.scanner.cache_key.asks_for_names`.
         credits: Of the pack.
-        image: Under which name its compiled rules are kept.
+        image: Under which name its compiled rules were kept.
+        made_by: See `agent.scanner.pack_cache.CachedEngine`.
     """
 
     version: str
     names_matter: bool
     credits: tuple[Credit, ...]
     image: str
+    made_by: str
 
     def to_json(self) -> bytes:
         """For `from_json`."""
@@ -55,7 +63,35 @@ class PackNote:
             raise ValueError("no note of a pack") from error
 
 
-def listing_of(sources: Sequence[Path], untrusted_devices: Collection[int], clock: Clock) -> str | None:
+class PackNotes:
+    """Notes of packs that an engine has compiled; kept beside their images.
+
+    Args:
+        files: Where.
+        engine: Name and version: what one compiles, another may refuse.
+    """
+
+    def __init__(self, files: KeptFiles, engine: str) -> None:
+        self._files = files
+        self._engine = engine
+
+    def get(self, listing: str) -> PackNote | None:
+        """What has been noted of the pack with that listing."""
+        try:
+            with self._files.opened(self._name(listing)) as file:
+                return PackNote.from_json(file.read(_MAX_NOTE_BYTES))
+        except (OSError, ValueError):
+            return None
+
+    def put(self, listing: str, note: PackNote) -> None:
+        """Note something of a pack under its listing."""
+        self._files.keep(self._name(listing), (note.to_json(),))
+
+    def _name(self, listing: str) -> str:
+        return f"note-{parts_sha256([self._engine.encode(), listing.encode()])}"
+
+
+def listing_of(sources: Sequence[Path], untrusted_devices: Collection[int], clock: "Clock") -> str | None:
     """Stands for all files of a pack in their present versions.
 
     Args:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from agent.domain.errors import BucklerError
 from agent.platform.anonymous_file import anonymous_file
-from agent.scanner.builtin_rules import builtin_signatures as builtin_signatures
 from agent.scanner.bundle_reading import Bundle, namespace_of, read_bundle
 from agent.scanner.cache_key import asks_for_names
 from agent.scanner.credits import Credit

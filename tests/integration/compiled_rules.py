@@ -5,9 +5,10 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from agent.scanner.builtin_rules import builtin_signatures
 from agent.scanner.engines.registry import engine_that_remembers
 from agent.scanner.pack_cache import FOLDER
-from agent.scanner.rulepack import builtin_signatures, compile_pack, load_rules
+from agent.scanner.rulepack import compile_pack, load_rules
 
 
 def device_folder(data_dir: Path) -> Path:
