@@ -9,7 +9,7 @@ from agent.domain.blame import Blame
 from agent.domain.costs import BACKGROUND, CostBook
 from agent.domain.facts import ScanFacts
 from agent.domain.files import FileIdentity
-from agent.platform.clock import local_zone
+from agent.platform.local_zone import local_zone
 from agent.platform.priority import on_battery
 from agent.report.outbox import StoredIncidentLog
 from agent.scanner.builtin_rules import builtin_signatures

@@ -16,6 +16,7 @@ from agent.cli.invocation import Common, ConfigOption, DataDirOption, OutputOpti
 from agent.cli.printing import note, note_error, say
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.platform.clock import SystemClock
+from agent.platform.interpreter import look_rarely
 
 #: BSD's sysexits.h EX_SOFTWARE: our fault, not the caller's.
 EXIT_INTERNAL = 70
@@ -37,9 +38,9 @@ buckler = typer.Typer(
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 -- Typer calls it with the option's value
     if wanted:
-        from importlib.metadata import version
+        from agent.platform.program import app_version
 
-        say(f"buckler {version('buckler')}")
+        say(f"buckler {app_version()}")
         raise typer.Exit
 
 
@@ -64,6 +65,7 @@ def common(
 
 def main() -> None:
     """Run one command and end the process with its exit status."""
+    look_rarely()
     sys.exit(run_command(sys.argv[1:]))
 
 

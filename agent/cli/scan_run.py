@@ -14,7 +14,6 @@ from agent.domain.errors import ExitStatus
 from agent.domain.exclusions import ExclusionKind
 from agent.domain.facts import ScanFacts
 from agent.domain.policy import Action, decide
-from agent.platform.interpreter import collect_rarely
 from agent.platform.priority import step_back
 from agent.scanner.pacing import CpuBudget, Pace, PacedScanner
 from agent.scanner.scan_report import Closing, ScannedFile, ScannedProcess, Tally, exit_status, printable
@@ -124,7 +123,6 @@ async def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: "Quaran
     texts_for_profile = _texts(request) if request.profile else None
     engine = wiring.engine_of(request.place, request.settings.engine)
     pack, rules_skipped = _prepared(request, engine, wiring.clock)
-    collect_rarely()
     service = ServiceOnDemand(request.settings, pack, wiring.clock)
     excluded = PathExclusions(request, wiring)
     counted = () if request.targets.selection is Selection.PROCESSES else request.targets.paths

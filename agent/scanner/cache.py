@@ -14,14 +14,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.domain.facts import ScanFacts
 from agent.domain.files import FileIdentity
-from agent.domain.ports import Clock
 from agent.platform.mountinfo import Mount
 from agent.platform.regular_files import identity_of
 from agent.scanner.cache_key import ScanIdentity, may_remember
+
+if TYPE_CHECKING:
+    from agent.domain.ports import Clock
 
 _SHA256_BYTES = 32
 #: Which file: device and inode; a name may follow.
@@ -49,8 +51,8 @@ _BUSY_TIMEOUT_S = 0.1
 _PAGE_CACHE_KIB = 64 * 1024
 #: After so many look-ups that succeed, and no less than one for each so many rows, all rows of a scan are read at once,
 #: which takes a quarter of the time of looking them up: this is a tree that was scanned before.
-_BEFORE_READING_ALL = 500
-_ROWS_PER_SUCCESS = 8
+_BEFORE_READING_ALL = 100
+_ROWS_PER_SUCCESS = 40
 #: Unless there are more: each takes some 250 bytes of memory.
 _MOST_READ_AT_ONCE = 200_000
 _FOREIGN_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -114,7 +116,7 @@ class ScanCache:
         path: Path,
         connection: sqlite3.Connection,
         scan: ScanIdentity,
-        clock: Clock,
+        clock: "Clock",
         *,
         max_rows: int = MAX_ROWS,
         untrusted_devices: frozenset[int] = frozenset(),
@@ -293,7 +295,7 @@ class ScanCache:
 def open_scan_cache(
     path: Path,
     scan: ScanIdentity,
-    clock: Clock,
+    clock: "Clock",
     *,
     max_rows: int = MAX_ROWS,
     mounts: Callable[[], tuple[Mount, ...]] = tuple,

@@ -5,12 +5,15 @@ import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from agent.domain.facts import ScanFacts
 from agent.domain.files import FileIdentity
-from agent.domain.ports import Scanner
 from agent.scanner.cache import ScanCache
 from agent.scanner.tree import FoundFile, IsExcluded, KnownFiles, OpenedFile, UnopenedFile, find_files
+
+if TYPE_CHECKING:
+    from agent.domain.ports import Scanner
 
 #: Files on their way beyond one per worker, so that no worker waits while we open the next file.
 _AHEAD = 2
@@ -42,7 +45,7 @@ class Receivers:
 
 async def scan_trees(
     named: Sequence[str],
-    start: Callable[[], Awaitable[Scanner]],
+    start: Callable[[], Awaitable["Scanner"]],
     workers: int,
     is_excluded: IsExcluded,
     receivers: Receivers,
@@ -106,7 +109,7 @@ async def _receive_unscanned(file: KnownFiles | UnopenedFile, receivers: Receive
 
 
 async def _work_off(
-    found: Iterator[FoundFile], scanner: Scanner, receivers: Receivers, cache: ScanCache | None
+    found: Iterator[FoundFile], scanner: "Scanner", receivers: Receivers, cache: ScanCache | None
 ) -> None:
     unscanned_in_a_row = 0
     for file in found:

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from agent.domain.ports import Clock
 from agent.scanner.settings import ScannerSettings
 
 if TYPE_CHECKING:
+    from agent.domain.ports import Clock
     from agent.scanner.deferred_pack import Pack
     from agent.scanner.service import ScannerService
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class ServiceOnDemand:
     """Holds an `agent.scanner.service.ScannerService` once it has been asked for one; arguments as there."""
 
-    def __init__(self, settings: ScannerSettings, pack: "Pack", clock: Clock) -> None:
+    def __init__(self, settings: ScannerSettings, pack: "Pack", clock: "Clock") -> None:
         self._settings = settings
         self._pack = pack
         self._clock = clock
@@ -21,8 +21,11 @@ class ServiceOnDemand:
 
     async def start(self) -> "ScannerService":
         """Start it, once; see `ScannerService.start`."""
+        from agent.platform.interpreter import collect_rarely
         from agent.scanner.service import ScannerService
 
+        # What preparing took goes; what is here by now stays.
+        collect_rarely()
         self._service = ScannerService(self._settings, self._pack, self._clock)
         await self._service.start()
         return self._service
