@@ -25,8 +25,8 @@ from agent.quarantine.vault import Vault, VaultSettings
 from agent.realtime.runner import RealtimeProtection
 from agent.realtime.settings import RealtimeSettings
 from agent.realtime.sources.fanotify import FanotifySource
-from agent.scanner.builtin_rules import builtin_signatures
 from agent.scanner.engines.registry import engine_named
+from agent.scanner.rule_files import builtin_signatures
 from agent.scanner.rulepack import CompiledPack, compile_pack, load_rules
 from agent.scanner.service import ScannerService
 from agent.scanner.settings import ScannerSettings

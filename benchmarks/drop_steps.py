@@ -33,8 +33,8 @@ from agent.quarantine.vault import Vault, VaultSettings
 from agent.realtime.self_test import EICAR
 from agent.realtime.settings import RealtimeSettings
 from agent.realtime.sources.fanotify import FanotifySource
-from agent.scanner.builtin_rules import builtin_signatures
 from agent.scanner.engines.registry import engine_named
+from agent.scanner.rule_files import builtin_signatures
 from agent.scanner.rulepack import compile_pack, load_rules
 from agent.scanner.service import ScannerService
 from agent.scanner.settings import ScannerSettings

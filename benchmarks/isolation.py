@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.platform.clock import SystemClock
-from agent.scanner.builtin_rules import builtin_signatures
 from agent.scanner.engines.registry import engine_named
 from agent.scanner.limits import Limits
+from agent.scanner.rule_files import builtin_signatures
 from agent.scanner.rulepack import CompiledPack, compile_pack, load_rules
 from agent.scanner.service import ScannerService
 from agent.scanner.settings import ScannerSettings

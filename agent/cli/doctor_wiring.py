@@ -301,7 +301,7 @@ def _scan_test_file(config: "AgentConfig", clock: "Clock") -> ScanSeen:
     from agent.domain.facts import ScanFacts
     from agent.platform.anonymous_file import anonymous_file
     from agent.realtime.self_test import EICAR
-    from agent.scanner.builtin_rules import builtin_signatures
+    from agent.scanner.rule_files import builtin_signatures
     from agent.scanner.rulepack import compile_pack, load_rules
     from agent.scanner.service import ScannerService
 

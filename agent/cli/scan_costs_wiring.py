@@ -47,7 +47,7 @@ def time_rules_of(config: "AgentConfig", report: CostReport) -> "RuleCosts | Non
     """
     from agent.platform.clock import SystemClock
     from agent.platform.regular_files import open_regular
-    from agent.scanner.builtin_rules import builtin_signatures
+    from agent.scanner.rule_files import builtin_signatures
     from agent.scanner.rule_timing import time_rules
     from agent.scanner.rulepack import load_rules
 

@@ -12,8 +12,8 @@ from agent.locations import Locations, Overrides, find_locations, is_unconfigure
 from agent.platform.clock import SystemClock
 from agent.platform.lock import holder_of
 from agent.platform.randomness import SystemRandomness
-from agent.scanner.builtin_rules import builtin_signatures
 from agent.scanner.limits import Limits
+from agent.scanner.rule_files import builtin_signatures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

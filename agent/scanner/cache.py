@@ -72,12 +72,8 @@ COMMIT;
 #: What the schema above says of itself; the first number is "Bklr": a database of somebody else is not ours to fill.
 _OURS = (0x426B6C72, 2)
 _LOOK_UP = "SELECT answer, generation FROM clean WHERE scan = ? AND place = ?"
-_SURVEY = """
-SELECT count(*), min(generation), max(typeof(answer) <> 'blob' OR length(answer) <> ?)
-FROM clean WHERE scan = ?
-"""
-_READ_MARKED = "SELECT place, answer FROM clean WHERE scan = ? AND generation > ?"
-_READ_UNMARKED = "SELECT place, answer FROM clean WHERE scan = ? AND generation <= ?"
+_COUNT = "SELECT count(*) FROM clean WHERE scan = ?"
+_READ_ALL = "SELECT place, answer, generation FROM clean WHERE scan = ?"
 _STORE = "INSERT OR REPLACE INTO clean VALUES (?, ?, ?, ?)"
 _TRIM = """
 DELETE FROM clean WHERE (scan, place) IN
@@ -199,26 +195,24 @@ class ScanCache:
         row: tuple[Any, int] | None = connection.execute(_LOOK_UP, (self._scan_id, place)).fetchone()
         if row is None:
             return None, 0
-        if not isinstance(row[0], bytes) or len(row[0]) != _ANSWER_BYTES:
-            raise sqlite3.DatabaseError("an answer that is none")
+        _check(row[0])
         self._succeeded += 1
         if self._succeeded == self._look_at_rows_after:
             self._read_all(connection)
         return row
 
     def _read_all(self, connection: sqlite3.Connection) -> None:
-        count, oldest, is_damaged = connection.execute(_SURVEY, (_ANSWER_BYTES, self._scan_id)).fetchone()
+        count = connection.execute(_COUNT, (self._scan_id,)).fetchone()[0]
         if count > _MOST_READ_AT_ONCE:
             return
         if count > self._succeeded * _ROWS_PER_SUCCESS:
             self._look_at_rows_after = -(-count // _ROWS_PER_SUCCESS)
             return
-        if is_damaged:
-            raise sqlite3.DatabaseError("an answer that is none")
+        self._unmarked = {}
         unmarked_until = self._generation - _MARK_EVERY
-        self._answers = dict(connection.execute(_READ_MARKED, (self._scan_id, unmarked_until)))
-        of_old = () if oldest > unmarked_until else connection.execute(_READ_UNMARKED, (self._scan_id, unmarked_until))
-        self._unmarked = dict(of_old)
+        for place, answer, generation in connection.execute(_READ_ALL, (self._scan_id,)):
+            _check(answer)
+            (self._answers if generation > unmarked_until else self._unmarked)[place] = answer
 
     def remember(self, path: str, descriptor: int, before: FileIdentity, facts: ScanFacts, begun_at_ns: int) -> None:
         """Keep an answer if that is sound; see `agent.scanner.cache_key.may_remember`.
@@ -336,6 +330,11 @@ def open_scan_cache(
         _close(connection)
         _discard(path)
     return None
+
+
+def _check(answer: Any) -> None:
+    if not isinstance(answer, bytes) or len(answer) != _ANSWER_BYTES:
+        raise sqlite3.DatabaseError("an answer that is none")
 
 
 def _connect(path: Path) -> sqlite3.Connection:

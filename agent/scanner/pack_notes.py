@@ -17,6 +17,7 @@ from agent.scanner.cache_key import RACY_NS
 from agent.scanner.credits import Credit
 from agent.scanner.kept_files import KeptFiles
 from agent.scanner.parts_hash import parts_sha256
+from agent.scanner.rule_files import MANIFEST, RULE_SUFFIXES
 
 if TYPE_CHECKING:
     from agent.domain.ports import Clock
@@ -131,5 +132,5 @@ def _files_below(folder: str) -> Iterator[tuple[str, os.stat_result]]:
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
             yield from _files_below(entry.path)
-        else:
+        elif entry.name == MANIFEST or entry.name.lower().endswith(RULE_SUFFIXES):
             yield entry.path, entry.stat(follow_symlinks=False)

@@ -21,13 +21,12 @@ from agent.scanner.credits import Credit
 from agent.scanner.engines.port import Engine, RuleCompileError, RuleSource
 from agent.scanner.engines.registry import engine_named
 from agent.scanner.parts_hash import parts_sha256
+from agent.scanner.rule_files import MANIFEST, RULE_SUFFIXES
 from wire.rule_bundle import BundleError
 
 if TYPE_CHECKING:
     from agent.scanner.rule_salvage import LeftOut
 
-_SUFFIXES = frozenset({".yar", ".yara"})
-_MANIFEST = "manifest.toml"
 #: The two largest public packs together have 9 MB of text in 1,000 files.
 _MAX_PACK_BYTES = 256 * 1024 * 1024
 _MAX_PACK_FILES = 50_000
@@ -118,7 +117,7 @@ def load_rules(sources: Sequence[Path]) -> RulePack:
     texts = _unique_namespaces(found)
     version, made_at = _hash(texts), datetime.fromtimestamp(newest, tz=UTC)
     # Rules that an owner adds to the built-in pack change the hash, not the age of the signatures.
-    manifest = next((path / _MANIFEST for path in sources if (path / _MANIFEST).is_file()), None)
+    manifest = next((path / MANIFEST for path in sources if (path / MANIFEST).is_file()), None)
     if manifest is not None:
         named, made_at = _read_manifest(manifest)
         version = f"{named}-{version}"
@@ -206,7 +205,7 @@ def _read(path: Path, bundles: list[Bundle]) -> Iterator[RuleSource]:
 
 def _read_folder(folder: Path) -> Iterator[RuleSource]:
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in _SUFFIXES and path.is_file():
+        if path.suffix.lower() in RULE_SUFFIXES and path.is_file():
             namespace = namespace_of(path.relative_to(folder).as_posix())
             yield _source(namespace, str(path), path.read_bytes())
 
@@ -214,7 +213,7 @@ def _read_folder(folder: Path) -> Iterator[RuleSource]:
 def _read_zip(path: Path, bundles: list[Bundle]) -> Iterator[RuleSource]:
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [m for m in archive.infolist() if PurePosixPath(m.filename).suffix.lower() in _SUFFIXES]
+            members = [m for m in archive.infolist() if PurePosixPath(m.filename).suffix.lower() in RULE_SUFFIXES]
             # `read` never gives more than a member's declared size, which is what is counted here.
             if len(members) > _MAX_PACK_FILES or sum(m.file_size for m in members) > _MAX_PACK_BYTES:
                 raise _invalid(

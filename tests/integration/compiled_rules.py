@@ -5,9 +5,9 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from agent.scanner.builtin_rules import builtin_signatures
 from agent.scanner.engines.registry import engine_that_remembers
 from agent.scanner.pack_cache import FOLDER
+from agent.scanner.rule_files import builtin_signatures
 from agent.scanner.rulepack import compile_pack, load_rules
 
 

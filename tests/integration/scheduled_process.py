@@ -22,9 +22,9 @@ from agent.platform.clock import SystemClock
 from agent.platform.randomness import SystemRandomness
 from agent.quarantine.vault import Vault, VaultSettings
 from agent.report.outbox import StoredIncidentLog
-from agent.scanner.builtin_rules import builtin_signatures
 from agent.scanner.consequences import Consequences
 from agent.scanner.machine_cache import scan_cache
+from agent.scanner.rule_files import builtin_signatures
 from agent.scanner.rulepack import CompiledPack, compile_pack, load_rules
 from agent.scanner.scheduled.agenda import baseline_setting
 from agent.scanner.scheduled.scan import Ground

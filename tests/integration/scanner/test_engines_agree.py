@@ -11,9 +11,9 @@ from random import Random
 
 import pytest
 
-from agent.scanner.builtin_rules import builtin_signatures
 from agent.scanner.engines.port import Matcher, RuleSource
 from agent.scanner.engines.registry import ENGINE_NAMES, engine_named
+from agent.scanner.rule_files import builtin_signatures
 from agent.scanner.rule_variables import file_type
 from agent.scanner.rulepack import load_rules
 from tests.fakes.archives import zip_of

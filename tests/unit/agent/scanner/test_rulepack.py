@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent.domain.errors import BucklerError, ExitStatus
-from agent.scanner.builtin_rules import builtin_signatures
+from agent.scanner.rule_files import builtin_signatures
 from agent.scanner.rulepack import compile_pack, compile_sound_rules, load_rules
 
 GOOD = 'rule good { strings: $a = "x" condition: $a }'

@@ -1,6 +1,10 @@
-"""Where the rules are that come with this program; apart from what reads rules, which a scan may not need."""
+"""Which files rules are read from; apart from what reads them, which a scan may not need."""
 
 from pathlib import Path
+
+RULE_SUFFIXES = (".yar", ".yara")
+#: Of a folder, beside the rules.
+MANIFEST = "manifest.toml"
 
 
 def builtin_signatures() -> Path:
