@@ -28,9 +28,8 @@ from agent.locations import ENV_PREFIX, Locations, Overrides, find_locations, un
 from agent.platform.people import home_folder
 from agent.realtime.settings import BlockSettings
 from agent.realtime.territory import Territory
-from agent.scanner.pacing import DEFAULT_CPU_PERCENT
 from agent.scanner.scheduled.settings import ScheduleSettings
-from agent.scanner.settings import ScannerSettings
+from agent.scanner.settings import DEFAULT_CPU_PERCENT, ScannerSettings
 
 _DELIMITER = "__"
 #: A worker process per core is the default; more than this is a typing error.

@@ -1,6 +1,5 @@
 """`buckler scan`: scan files, this machine or its processes now. Needs no agent, no activation and no network."""
 
-import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
@@ -98,7 +97,7 @@ def scan_command(wiring: ScanWiring) -> Callable[..., None]:
         with ExitStack() as stack:
             takes = quarantine and selection is not Selection.PROCESSES
             vault = stack.enter_context(wiring.open_quarantine(place)) if takes else None
-            outcome = asyncio.run(run_scan(request, wiring, vault))
+            outcome = run_scan(request, wiring, vault)
         if outcome.finished:
             wiring.note_finished(place, selection)
         raise typer.Exit(outcome.status)

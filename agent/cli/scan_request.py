@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from agent.domain.policy import Policy
 from agent.scanner.limits import Limits
-from agent.scanner.pacing import DEFAULT_CPU_PERCENT
-from agent.scanner.settings import ScannerSettings
+from agent.scanner.settings import DEFAULT_CPU_PERCENT, ScannerSettings
 
 if TYPE_CHECKING:
     from agent.domain.ports import Clock, Quarantine, Randomness

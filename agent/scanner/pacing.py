@@ -9,8 +9,6 @@ if TYPE_CHECKING:
     from agent.domain.facts import ScanFacts
     from agent.domain.ports import Clock, Scanner
 
-#: Share of one core of a background scan, in percent, unless another one is configured.
-DEFAULT_CPU_PERCENT = 20
 #: Seconds of processor time that may be used at once after a rest.
 BURST_S = 0.25
 #: Processor time is asked for this often: asking costs some 50 microseconds.
