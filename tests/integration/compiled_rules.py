@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from agent.scanner.engines.registry import engine_that_remembers
-from agent.scanner.pack_cache import FOLDER
+from agent.scanner.kept_files import FOLDER
 from agent.scanner.rule_files import builtin_signatures
 from agent.scanner.rulepack import compile_pack, load_rules
 

@@ -1,6 +1,5 @@
 import subprocess
 import sys
-from pathlib import Path
 
 import typer
 from typer.core import TyperGroup
@@ -33,12 +32,3 @@ def test_a_command_loads_neither_the_others_nor_what_converts_arguments() -> Non
     loaded = loaded_by("rules", "check", "--help")
     assert "agent.cli.rules" in loaded
     assert not loaded & {"agent.cli.doctor", "agent.cli.quarantine", "agent.cli.scan"}
-
-
-def test_a_scan_of_known_files_loads_nothing_it_does_not_need(tmp_path: Path) -> None:
-    file = sys.executable
-    place = ("--data-dir", str(tmp_path))
-    loaded_by("scan", file, *place)
-    loaded = loaded_by("scan", file, *place)
-    too_much = {"pydantic", "pydantic_settings", "psutil", "grpc", "rich", "structlog", "zipfile", "agent.config"}
-    assert not loaded & (too_much | {"agent.scanner.service", "agent.scanner.rulepack", "agent.domain.incident"})
