@@ -11,6 +11,7 @@ from agent.domain.schedule import ScanKind, finished_setting
 from agent.locations import Locations, Overrides, find_locations, is_unconfigured
 from agent.platform.clock import SystemClock
 from agent.platform.lock import holder_of
+from agent.platform.program import app_version
 from agent.platform.randomness import SystemRandomness
 from agent.scanner.limits import Limits
 from agent.scanner.rule_files import builtin_signatures
@@ -107,7 +108,7 @@ def _engine(place: ScanPlace, name: str) -> "PackEngine":
         prepare_data_dir(data_dir)
     except BucklerError:
         return PackEngine(label, None, lambda: engine_named(name))
-    notes = PackNotes(KeptFiles(data_dir), str(label))
+    notes = PackNotes(KeptFiles(data_dir), f"{app_version()}, {label}")
     return PackEngine(label, notes, lambda: engine_that_remembers(name, data_dir))
 
 

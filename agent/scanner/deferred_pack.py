@@ -18,7 +18,7 @@ from agent.scanner.pack_notes import PackNote, PackNotes, listing_of
 
 if TYPE_CHECKING:
     from agent.domain.ports import Clock
-    from agent.scanner.rulepack import CompiledPack, RulePack
+    from agent.scanner.rulepack import CompiledPack
 
 
 class Pack(Protocol):
@@ -109,32 +109,30 @@ def prepare_pack(
     # Before anything is read: what changes meanwhile is noted under what it was, which it never is again.
     listing = None if engine.notes is None else listing_of(sources, untrusted_devices, clock)
     note = None if engine.notes is None or listing is None else engine.notes.get(listing)
-    if note is not None:
-        return DeferredPack(note, engine.label, lambda: _fetched(note, sources, engine.load()))
-    compiler = engine.load()
-    rules, compiled = _compiled(sources, compiler)
-    if engine.notes is not None and listing is not None and isinstance(compiler, CachedEngine):
-        image = compiler.name_of(rules.sources)
-        engine.notes.put(
-            listing, PackNote(compiled.version, compiled.names_matter, compiled.credits, image, compiler.made_by)
-        )
-    return compiled
+    if note is None:
+        return _compiled(sources, engine.load(), engine.notes, listing)
+    return DeferredPack(note, engine.label, lambda: _fetched(note, sources, engine, listing))
 
 
-def _compiled(sources: Sequence[Path], engine: Engine) -> "tuple[RulePack, CompiledPack]":
+def _compiled(sources: Sequence[Path], engine: Engine, notes: PackNotes | None, listing: str | None) -> "CompiledPack":
     # What reads rules takes longer to load than to find out that none is needed.
     from agent.scanner.rulepack import compile_pack, load_rules
 
     rules = load_rules(sources)
-    return rules, compile_pack(rules, engine)
+    compiled = compile_pack(rules, engine)
+    if notes is not None and listing is not None and isinstance(engine, CachedEngine):
+        image = engine.name_of(rules.sources)
+        notes.put(listing, PackNote(compiled.version, compiled.names_matter, compiled.credits, image, engine.made_by))
+    return compiled
 
 
-def _fetched(note: PackNote, sources: Sequence[Path], engine: Engine) -> int:
-    if isinstance(engine, CachedEngine) and engine.made_by == note.made_by:
-        image = _kept_image(note.image, engine)
+def _fetched(note: PackNote, sources: Sequence[Path], engine: PackEngine, listing: str | None) -> int:
+    compiler = engine.load()
+    if isinstance(compiler, CachedEngine) and compiler.made_by == note.made_by:
+        image = _kept_image(note.image, compiler)
         if image is not None:
             return image
-    _, compiled = _compiled(sources, engine)
+    compiled = _compiled(sources, compiler, engine.notes, listing)
     if compiled.version != note.version:
         compiled.close()
         raise BucklerError("RULES_CHANGED", "the rules changed while the scan began", next_step="scan again")

@@ -69,12 +69,12 @@ class PackNotes:
 
     Args:
         files: Where.
-        engine: Name and version: what one compiles, another may refuse.
+        made_by: Program and engine, with their versions: what one takes, another may refuse or understand otherwise.
     """
 
-    def __init__(self, files: KeptFiles, engine: str) -> None:
+    def __init__(self, files: KeptFiles, made_by: str) -> None:
         self._files = files
-        self._engine = engine
+        self._made_by = made_by
 
     def get(self, listing: str) -> PackNote | None:
         """What has been noted of the pack with that listing."""
@@ -89,7 +89,7 @@ class PackNotes:
         self._files.keep(self._name(listing), (note.to_json(),))
 
     def _name(self, listing: str) -> str:
-        return f"note-{parts_sha256([self._engine.encode(), listing.encode()])}"
+        return f"note-{parts_sha256([self._made_by.encode(), listing.encode()])}"
 
 
 def listing_of(sources: Sequence[Path], untrusted_devices: Collection[int], clock: "Clock") -> str | None:

@@ -9,7 +9,7 @@ from agent.scanner.deferred_pack import DeferredPack, PackEngine, prepare_pack
 from agent.scanner.engines.registry import engine_label, engine_named, engine_that_remembers
 from agent.scanner.kept_files import KeptFiles
 from agent.scanner.pack_cache import CachedEngine
-from agent.scanner.pack_notes import PackNotes
+from agent.scanner.pack_notes import PackNote, PackNotes
 from tests.fakes.clock import FakeClock
 
 #: Files of a test have rested for a long time by this clock.
@@ -108,5 +108,8 @@ def test_images_of_another_making_are_not_fetched(engine: PackEngine, rules: Pat
     second = prepare_pack([rules], PackEngine(engine.label, engine.notes, lambda: other), LATE)
     assert os.fstat(second.image).st_size == os.fstat(first.image).st_size
     assert len([kept for kept in (data_dir / "compiled-rules").iterdir() if not kept.name.startswith("note-")]) == 2
+    # Noted anew, as what made it now has it.
+    (note,) = (kept for kept in (data_dir / "compiled-rules").iterdir() if kept.name.startswith("note-"))
+    assert PackNote.from_json(note.read_bytes()).made_by == other.made_by
     first.close()
     second.close()
