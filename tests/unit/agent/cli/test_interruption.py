@@ -1,0 +1,16 @@
+import signal
+
+import pytest
+
+from agent.cli.interruption import SIGNALS, noticing_interruption
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_is_noted_and_ends_nothing(number: signal.Signals) -> None:
+    before = [signal.getsignal(each) for each in SIGNALS]
+    with noticing_interruption() as interruption:
+        assert not interruption.happened
+        signal.raise_signal(number)
+        signal.raise_signal(number)
+        assert interruption.happened
+    assert [signal.getsignal(each) for each in SIGNALS] == before
