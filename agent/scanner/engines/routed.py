@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from agent.scanner.routing.partitions import Partition
 
 #: To be raised whenever rules are divided or images are written in another way.
-_FORMAT = 6
+_FORMAT = 7
 _NO_MATCH = MatchResult(())
 
 

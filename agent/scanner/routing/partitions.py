@@ -25,6 +25,7 @@ from agent.scanner.routing.implications import FORMAT_MODULES, modules_named
 from agent.scanner.routing.needs import NOTHING, Need, any_of, starts_with
 from agent.scanner.routing.screening import ScreenedRule
 from agent.scanner.routing.selection import Route
+from agent.scanner.routing.thinning import thinned
 from agent.scanner.routing.writing import write_rule, write_rule_with
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def _assembled(region: _Region, namespaces: Sequence[AnalysedNamespace]) -> Part
             if evidence is None and (region.magic or need.heads is None):
                 unscreened[names[-1]] = need
             else:
-                screened.append((ScreenedRule(need, evidence), names[-1]))
+                screened.append((ScreenedRule(need, thinned(evidence)), names[-1]))
     split = [namespace for namespace in namespaces if namespace.unsplit is None]
     has_unsplit = any(namespace.unsplit is not None for namespace in namespaces)
     return Partition(
