@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SHORTEST = 4  # what is shorter occurs in too many files and tells little
 LONGEST = 24  # more tells no more, and only makes the table of needles larger
-SURE = 8  # shorter pieces of a pattern occur in many files without the rest of it
+SURE = 12  # shorter pieces of a pattern occur in many files without the rest of it
 FULLY_VARIED = 5  # different bytes that make a piece worth more than the rest of its string
 _WINDOWS = 8  # looked at in a long run, from its start
 _GAP = 32  # what may repeat so often between two parts takes a table longest to make

@@ -16,6 +16,8 @@ from agent.scanner.routing.needles import Needle
 ENOUGH = 2
 #: Different bytes of one needle beyond which it is no rarer.
 _MOST_VARIED = 16
+#: So many bytes more make it as rare as a different one.
+_LETTERS = 4
 #: Patterns take long to look for.
 _OF_PATTERN = 3.0
 #: Letters in either case are common, and take longer to look for.
@@ -63,5 +65,5 @@ def _telling(needle: Needle) -> float:
     if needle.pattern:
         return _OF_PATTERN
     # Text in UTF-16 tells no more than itself.
-    varied = min(len(frozenset(needle.text) - {0}), _MOST_VARIED)
-    return varied * _OF_NOCASE if needle.nocase else float(varied)
+    varied = min(len(frozenset(needle.text) - {0}), _MOST_VARIED) + len(needle.text) / _LETTERS
+    return varied * _OF_NOCASE if needle.nocase else varied
