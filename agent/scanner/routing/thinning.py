@@ -7,10 +7,13 @@ there are few of those.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from agent.scanner.routing.evidence import Evidence, Threshold
-from agent.scanner.routing.needles import Needle
+
+if TYPE_CHECKING:
+    from agent.scanner.routing.needles import Needle
 
 #: So many parts are enough. With one, every other text meets a rule in vain.
 ENOUGH = 2
@@ -31,39 +34,41 @@ def thinned(evidence: Evidence) -> Evidence:
 
     A file that has the evidence has what is returned, too; the inverse does not hold.
     """
-    return None if evidence is None else _thinned(evidence).part
+    if evidence is None:
+        return None
+    kept = _weighed(evidence).part
+    assert isinstance(kept, Threshold), "made of one"
+    return kept
 
 
-class _Weighed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Weighed:
     """A part with how much it tells and how many needles it takes."""
 
-    part: Threshold
+    part: Threshold | Needle
     telling: float
     needles: int
 
+    @property
+    def worth(self) -> float:
+        return self.telling - self.needles / _FORMS
 
-def _thinned(evidence: Threshold) -> _Weighed:
-    weighed: list[_Weighed | _WeighedNeedle] = [
-        _thinned(part) if isinstance(part, Threshold) else _WeighedNeedle(part, _telling(part))
-        for part in evidence.parts
-    ]
-    weighed.sort(key=lambda part: part.telling - part.needles / _FORMS, reverse=True)
-    left_out = max(0, evidence.count - ENOUGH)
-    kept, count = weighed[: len(weighed) - left_out], evidence.count - left_out
+
+def _weighed(part: Threshold | Needle) -> _Weighed:
+    if not isinstance(part, Threshold):
+        return _Weighed(part, _telling(part), 1)
+    parts = sorted(map(_weighed, part.parts), key=lambda inner: inner.worth, reverse=True)
+    left_out = max(0, part.count - ENOUGH)
+    kept, count = parts[: len(parts) - left_out], part.count - left_out
     # Whichever are there: what tells least counts.
-    telling = sum(sorted(part.telling for part in kept)[:count])
-    return _Weighed(Threshold(count, tuple(part.part for part in kept)), telling, sum(part.needles for part in kept))
-
-
-class _WeighedNeedle(NamedTuple):
-    part: Needle
-    telling: float
-    needles: int = 1
+    telling = sum(sorted(inner.telling for inner in kept)[:count])
+    return _Weighed(Threshold(count, tuple(inner.part for inner in kept)), telling, sum(i.needles for i in kept))
 
 
 def _telling(needle: Needle) -> float:
     if needle.pattern:
         return _OF_PATTERN
-    # Text in UTF-16 tells no more than itself.
-    varied = min(len(frozenset(needle.text) - {0}), _MOST_VARIED) + len(needle.text) / _LETTERS
-    return varied * _OF_NOCASE if needle.nocase else varied
+    # UTF-16 tells no more than the text, and zeros are everywhere.
+    text = needle.text.replace(b"\0", b"")
+    telling = min(len(frozenset(text)), _MOST_VARIED) + len(text) / _LETTERS
+    return telling * _OF_NOCASE if needle.nocase else telling
