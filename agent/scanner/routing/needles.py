@@ -70,7 +70,7 @@ def needles_of(string: StringDefinition) -> tuple[Needle, ...] | None:
     if string.kind == "text":
         runs = _text_runs(string.value)
     else:
-        runs = _hex_runs(string.value) if string.kind == "byte" else _regex_runs(body)
+        runs = _hex_runs(string.value) if string.kind == "byte" else fixed_pieces(body)
     piece = max(map(_window, runs), key=_variety, default=b"")
     encoded = next((modifier for modifier in string.modifiers if modifier.startswith(("xor", "base64"))), "")
     if encoded:
@@ -207,7 +207,7 @@ def _hex_part(part: str) -> str:
     return f"[^{listed}]" if part[0] == "~" else f"[{listed}]"
 
 
-def _regex_runs(body: str) -> Iterable[bytes]:
+def fixed_pieces(body: str) -> Iterable[bytes]:
     """The pieces that no group, class or repetition touches; none when there are alternatives outside all groups."""
     runs: list[bytes] = []
     run = bytearray()
