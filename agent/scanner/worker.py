@@ -30,7 +30,7 @@ from agent.scanner.containers import libarchive_reader, seven_zip_library
 from agent.scanner.containers.budget import Budget
 from agent.scanner.containers.costs import MATCHING, READING
 from agent.scanner.containers.family import Content
-from agent.scanner.containers.registry import FAMILIES
+from agent.scanner.containers.registry import FORMATS, NO_FORMATS
 from agent.scanner.containers.walk import Walk
 from agent.scanner.descriptor_reader import read_content
 from agent.scanner.engines.port import Matcher, MatchTimeoutError
@@ -68,7 +68,7 @@ class FileScan:
         self._matcher = matcher
         self._budget = Budget(limits, monotonic_ns)
         self._findings: dict[Finding, None] = {}
-        self._walk = Walk(FAMILIES if limits.open_containers else (), self._budget, self._visit)
+        self._walk = Walk(FORMATS if limits.open_containers else NO_FORMATS, self._budget, self._visit)
 
     def run(self, data: bytes, path: str, owner: str = "", read_since_ns: int | None = None) -> Answer:
         """Scan; whatever the content does to us is told in the answer.
