@@ -87,6 +87,7 @@ def licence_facts(
         claims=device.keeper.claims,
         enrolment=device.keeper.enrolment,
         last_error=f"{last_error.code}: {last_error.message}" if last_error else "",
+        next_step=last_error.next_step if last_error else "",
         activation_in_progress=attempt[0] if attempt else "",
         stream="" if stream is StreamState.OFF else stream.value,
     )

@@ -19,21 +19,18 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from agent.control.link_settings import LinkSettings
 from agent.control.policy_book import ConfiguredPolicy
 from agent.domain.consent import Consent
-from agent.domain.errors import BucklerError, ExitStatus
+from agent.domain.errors import BucklerError
 from agent.domain.governor import ResourceLimits
 from agent.domain.policy import Action, Mode
 from agent.domain.retention import SHORTEST_NOTICE, RetentionLimits
 from agent.domain.schedule import ScanKind, Schedule
-from agent.local_api.settings import LocalApiSettings
+from agent.locations import ENV_PREFIX, Locations, Overrides, find_locations, unreadable
 from agent.platform.people import home_folder
 from agent.realtime.settings import BlockSettings
 from agent.realtime.territory import Territory
-from agent.scanner.pacing import DEFAULT_CPU_PERCENT
 from agent.scanner.scheduled.settings import ScheduleSettings
-from agent.scanner.settings import ScannerSettings
+from agent.scanner.settings import DEFAULT_CPU_PERCENT, ScannerSettings
 
-#: Environment variables are `BUCKLER_SECTION__KEY`.
-ENV_PREFIX = "BUCKLER_"
 _DELIMITER = "__"
 #: A worker process per core is the default; more than this is a typing error.
 _MAX_WORKERS = 256
@@ -45,65 +42,6 @@ _MAX_DAYS = 36_525
 #: Interpreter and libraries alone need this much, MiB; a smaller limit would never be kept.
 _LEAST_MEMORY_MB = 100
 _USUAL = ResourceLimits()
-#: Where the agent that root runs with default folders listens.
-_SYSTEM_SOCKETS = Path("/run/buckler")
-
-
-@dataclass(frozen=True, slots=True)
-class Locations:
-    """Where this agent keeps its things.
-
-    Attributes:
-        data_dir: Everything that outlives a restart.
-        config_file: The TOML file; None: there is none, and none was asked for.
-        local_api: Its two sockets.
-    """
-
-    data_dir: Path
-    config_file: Path | None
-    local_api: LocalApiSettings
-
-    @property
-    def options(self) -> tuple[str, ...]:
-        """What to say on a command line to mean the same agent."""
-        own = self.local_api.control_socket.parent == self.data_dir
-        data_dir = ("--data-dir", str(self.data_dir)) if own else ()
-        return (*data_dir, *(("--config", str(self.config_file)) if self.config_file else ()))
-
-    @property
-    def status_sockets(self) -> tuple[Path, ...]:
-        """Where an agent may be asked how it is: this one, else the system's, which tells every user."""
-        return tuple(dict.fromkeys((self.local_api.status_socket, _SYSTEM_SOCKETS / "status.sock")))
-
-    @property
-    def database(self) -> Path:
-        """SQLite database."""
-        return self.data_dir / "agent.db"
-
-    @property
-    def device_key(self) -> Path:
-        """The device's private key, 0600."""
-        return self.data_dir / "device.key"
-
-    @property
-    def vault(self) -> Path:
-        """Quarantined files."""
-        return self.data_dir / "vault"
-
-    @property
-    def scan_cache(self) -> Path:
-        """Which files were clean; may be deleted at any time."""
-        return self.data_dir / "scan-cache.db"
-
-    @property
-    def lock(self) -> Path:
-        """Held while an agent runs."""
-        return self.data_dir / "agent.lock"
-
-    @property
-    def crash_reports(self) -> Path:
-        """What unexpected failures leave for support."""
-        return self.data_dir / "crash-reports"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,17 +85,6 @@ class AgentConfig:
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     diagnostics: Consent = Consent.HIDE_PATHS
     log_format: str = "text"
-
-
-@dataclass(frozen=True, slots=True)
-class Overrides:
-    """What a command line says; None and empty: nothing."""
-
-    data_dir: Path | None = None
-    config_file: Path | None = None
-    roots: tuple[Path, ...] = ()
-    rules: tuple[Path, ...] = ()
-    mode: Mode | None = None
 
 
 # ---------------------------------------------------------------- the file's shape
@@ -385,32 +312,6 @@ def _block_settings(realtime: _Realtime, roots: list[str], file: Path | None) ->
     )
 
 
-def find_locations(overrides: Overrides) -> Locations:
-    """Where this agent's files are: as told, else the system's folders for root, the user's XDG folders otherwise.
-
-    Raises:
-        BucklerError: `CONFIG_UNREADABLE` when a file that was asked for does not exist.
-    """
-    as_root = os.geteuid() == 0
-    home = home_folder()
-    given = overrides.data_dir or _path("BUCKLER_DATA_DIR")
-    if as_root:
-        data_dir, config_file = given or Path("/var/lib/buckler"), Path("/etc/buckler/agent.toml")
-    else:
-        data_dir = given or (_path("XDG_DATA_HOME") or home / ".local/share") / "buckler"
-        config_file = (_path("XDG_CONFIG_HOME") or home / ".config") / "buckler/agent.toml"
-    data_dir = data_dir.absolute()
-    sockets = _SYSTEM_SOCKETS if as_root and given is None else data_dir
-    asked = overrides.config_file or _path("BUCKLER_CONFIG")
-    if asked is not None and not asked.is_file():
-        raise _unreadable(asked, "it does not exist")
-    return Locations(
-        data_dir=data_dir,
-        config_file=asked or (config_file if config_file.is_file() else None),
-        local_api=LocalApiSettings(sockets / "agent.sock", sockets / "status.sock"),
-    )
-
-
 def default_roots() -> list[str]:
     """The users' home folders and temporary folders, as far as they exist."""
     if os.geteuid() == 0 and sys.platform == "linux":
@@ -420,12 +321,6 @@ def default_roots() -> list[str]:
     else:
         wanted = [str(home_folder()), tempfile.gettempdir()]
     return [path for path in dict.fromkeys(wanted) if Path(path).is_dir()]
-
-
-def _path(name: str) -> Path | None:
-    """A path from the environment; an empty variable counts as none."""
-    text = os.environ.get(name, "")
-    return Path(text) if text else None
 
 
 def _read_document(file: Path | None) -> _Document:
@@ -451,7 +346,7 @@ def _read_toml(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise _unreadable(file, error.strerror or str(error)) from error
+        raise unreadable(file, error.strerror or str(error)) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise _not_valid(str(file), "", f"this is not valid TOML: {error}") from error
 
@@ -484,13 +379,3 @@ def _expected(message: str) -> str:
     for prefix in ("Value error, ", "Input should be a valid ", "Input should be "):
         message = message.removeprefix(prefix)
     return message.partition(", unable")[0]
-
-
-def _unreadable(file: Path, why: str) -> BucklerError:
-    return BucklerError(
-        "CONFIG_UNREADABLE",
-        f"the configuration file {file} cannot be read: {why}",
-        next_step="check --config and BUCKLER_CONFIG",
-        exit_status=ExitStatus.BAD_INPUT,
-        facts={"file": str(file)},
-    )

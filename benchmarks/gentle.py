@@ -27,7 +27,8 @@ from agent.scanner.consequences import Consequences
 from agent.scanner.limits import Limits
 from agent.scanner.pacing import CpuBudget, Pace
 from agent.scanner.process_scan import scan_processes
-from agent.scanner.rulepack import builtin_signatures, compile_pack, load_rules
+from agent.scanner.rule_files import builtin_signatures
+from agent.scanner.rulepack import compile_pack, load_rules
 from agent.scanner.scheduled.agenda import ScanCounts
 from agent.scanner.scheduled.scan import BackgroundScan, Ground, ScanParts
 from agent.scanner.service import ScannerService

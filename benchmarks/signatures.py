@@ -32,7 +32,8 @@ from agent.scanner.engines.port import Engine, RuleSource
 from agent.scanner.engines.routed import RoutedEngine
 from agent.scanner.engines.yara import YaraEngine
 from agent.scanner.rule_costs import NO_RULES, DividedPack
-from agent.scanner.rulepack import builtin_signatures, load_rules
+from agent.scanner.rule_files import builtin_signatures
+from agent.scanner.rulepack import load_rules
 from benchmarks.parts.targets import Target, report
 
 _SAMPLE = 400

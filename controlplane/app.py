@@ -42,7 +42,7 @@ from controlplane.devices.service import DeviceService
 from controlplane.devices.standings import Standings
 from controlplane.diagnostics.service import DiagnosticsService
 from controlplane.downloads.service import DownloadService
-from controlplane.findings import Findings, WatchGround, build_findings, build_watch
+from controlplane.findings import DeviceAlarms, Findings, WatchGround, build_findings, build_watch
 from controlplane.keys import authority, authority_root, root
 from controlplane.keys.authority import CertificateAuthority
 from controlplane.keys.root import RootKey
@@ -456,6 +456,19 @@ def _build_licensing(
     )
 
 
+def _build_devices(
+    usual: _Usual, keys: Keys, parts: LicensingParts, commands: CommandService, alarms: DeviceAlarms
+) -> DeviceService:
+    return DeviceService(
+        registry=parts.registry,
+        licences=parts.licences,
+        authority=keys.authority,
+        commands=commands,
+        alarm=alarms,
+        **usual,
+    )
+
+
 def build(
     database: Database, keys: Keys, clocks: Clocks, commerce: Commerce | None = None, bus: Bus | None = None
 ) -> ControlPlane:
@@ -504,7 +517,8 @@ def build(
     findings = build_findings(watched)
     commanding = CommandGround(registry=registry, access=licences, watch=findings.outcomes, **usual)
     commands = CommandService(commanding)
-    fleet = build_watch(watched, findings, notices, licences)
+    alarms = DeviceAlarms(audit=audit, notices=notices, outlet=findings.webhooks)
+    fleet = build_watch(watched, alarms, licences)
     pass_news_on(database, bus, fleet.news)
     return ControlPlane(
         database=database,
@@ -524,7 +538,7 @@ def build(
         seat_desk=SeatDesk(parts=parts, **usual),
         seating=parts.seating,
         issuer=issuer,
-        devices=DeviceService(registry=registry, licences=licences, authority=keys.authority, **usual),
+        devices=_build_devices(usual, keys, parts, commands, alarms),
         fleet=fleet,
         findings=findings,
         commands=commands,

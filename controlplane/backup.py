@@ -72,14 +72,18 @@ async def back_up(config: ServerConfig, folder: Path) -> Manifest:
         folder: Where; not there yet, or empty.
 
     Raises:
-        Refusal: BACKUP_EXISTS, BACKUP_TOOL_MISSING, BACKUP_FAILED, NOT_INITIALISED, or what is wrong with a key file.
+        Refusal: BACKUP_EXISTS, BACKUP_EMPTY, BACKUP_TOOL_MISSING, BACKUP_FAILED, NOT_INITIALISED, or what is wrong with
+            a key file.
     """
     _refuse_full(folder)
-    database = Database(config.database_url)
-    try:
-        schema = await current_revision(database)
-    finally:
-        await database.close()
+    schema = await _schema_of(config.database_url)
+    if schema is None:
+        raise Refusal(
+            Kind.ENVIRONMENT,
+            "BACKUP_EMPTY",
+            "there is nothing of a control plane in the database; nothing was backed up",
+            f"If the service is told by {DATABASE_URL_VARIABLE} where its database is, tell this command too",
+        )
     make_private_folder(folder)
     made_at = SystemClock().now()
     # First: keys that were rotated after it fit it too, but not the other way round.
@@ -89,9 +93,25 @@ async def back_up(config: ServerConfig, folder: Path) -> Manifest:
         make_private_folder((folder / name).parent)
         write_private(folder / name, content)
         files[name] = hashlib.sha256(content).hexdigest()
-    manifest = Manifest(made_at, schema or "", files)
+    manifest = Manifest(made_at, schema, files)
     write_private(folder / MANIFEST, _encoded(manifest))
     return manifest
+
+
+async def _schema_of(url: str) -> str | None:
+    """Revision of a database; None: there is nothing of ours in it, or no such file, which asking would make."""
+    path = _sqlite_file(url)
+    if path is not None and not path.is_file():
+        return None
+    database = Database(url)
+    try:
+        return await current_revision(database)
+    finally:
+        await database.close()
+
+
+def _sqlite_file(url: str) -> Path | None:
+    return Path(make_url(url).database or "") if url.startswith("sqlite") else None
 
 
 def _refuse_full(folder: Path) -> None:
@@ -105,8 +125,9 @@ def _refuse_full(folder: Path) -> None:
 
 
 async def _copy_database(url: str, folder: Path) -> str:
-    if url.startswith("sqlite"):
-        await asyncio.to_thread(_copy_sqlite, Path(make_url(url).database or ""), folder / _SQLITE)
+    file = _sqlite_file(url)
+    if file is not None:
+        await asyncio.to_thread(_copy_sqlite, file, folder / _SQLITE)
         return _SQLITE
     target = folder / _DUMP
     target.touch(mode=0o600)
@@ -151,10 +172,17 @@ async def restore(folder: Path, data_dir: DataDir, database_url: str | None = No
 
     Raises:
         Refusal: BACKUP_INCOMPLETE, BACKUP_DAMAGED, SCHEMA_NEWER, ALREADY_INITIALISED, DATA_DIR_UNWRITABLE,
-            DATABASE_IN_USE, DATABASE_URL_INVALID, BACKUP_TOOL_MISSING or BACKUP_FAILED.
+            DATABASE_IN_USE, DATABASE_URL_INVALID, BACKUP_OTHER_DATABASE, BACKUP_TOOL_MISSING or BACKUP_FAILED.
     """
     manifest = await asyncio.to_thread(_checked, folder)
     settings = (folder / _SETTINGS).read_text(encoding="utf-8")
+    if (database_url or os.environ.get(DATABASE_URL_VARIABLE)) and not manifest.on_postgresql:
+        raise Refusal(
+            Kind.INVALID,
+            "BACKUP_OTHER_DATABASE",
+            "the back-up is of an embedded SQLite, which is restored into its folder only; nothing was restored",
+            f"Leave --database-url and {DATABASE_URL_VARIABLE} out",
+        )
     url = _target_url(settings, database_url) if manifest.on_postgresql else None
     if url is not None:
         await _refuse_used(url)
@@ -171,14 +199,16 @@ async def restore(folder: Path, data_dir: DataDir, database_url: str | None = No
             write_private(data_dir.path / name, (folder / name).read_bytes())
     write_public(data_dir.authorities, (folder / _AUTHORITIES).read_bytes())
     # Last: it makes the folder an installation.
-    write_private(data_dir.settings, (_with_url(settings, database_url) if database_url else settings).encode())
+    write_private(data_dir.settings, (with_url(settings, database_url) if database_url else settings).encode())
     data_dir.unfinished.unlink()
     return manifest
 
 
-def _with_url(settings: str, url: str) -> str:
+def with_url(settings: str, url: str) -> str:
     """The settings with another database; everything else, also what people remarked there, stays."""
     lines, inside = [], False
+    if not re.search(r"(?m)^\s*\[database\]", settings):
+        settings += "\n[database]\n"
     for line in settings.splitlines():
         if line.strip().startswith("["):
             inside = line.strip().startswith("[database]")
@@ -204,12 +234,8 @@ def _target_url(settings: str, database_url: str | None) -> str:
 
 
 async def _refuse_used(url: str) -> None:
-    database = Database(url)
-    try:
-        if await current_revision(database) is None:
-            return
-    finally:
-        await database.close()
+    if await _schema_of(url) is None:
+        return
     raise Refusal(
         Kind.ENVIRONMENT,
         "DATABASE_IN_USE",

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from controlplane.config import BusConfig
 from controlplane.devices.connections import Connections, StreamSettings
 from controlplane.devices.news_watch import NewsWatch
-from controlplane.devices.ports import CommandCalls
-from controlplane.devices.stream import Check, DeviceStreams, Seen
+from controlplane.devices.stream import DeviceStreams, StreamGround
 from controlplane.runtime.bus.memory import MemoryBus
 from controlplane.runtime.bus.port import Bus, Hint
 from controlplane.runtime.bus.postgresql import postgresql_bus
@@ -83,15 +82,7 @@ def tracing_of(collector: str | None, database: Database) -> Tracing:
 
 
 def build_streams(
-    *,
-    bus: Bus,
-    news: NewsWatch,
-    check: Check,
-    seen: Seen,
-    commands: CommandCalls,
-    settings: StreamSettings,
-    wall: Clock,
-    randomness: Randomness,
+    ground: StreamGround, *, bus: Bus, news: NewsWatch, settings: StreamSettings, wall: Clock, randomness: Randomness
 ) -> DeviceStreams:
     """Streams that hear what the bus says, and what it loses."""
     connections = Connections(settings, wall, randomness)
@@ -101,6 +92,4 @@ def build_streams(
 
     bus.subscribe(tell)
     news.listen(tell)
-    return DeviceStreams(
-        check=check, seen=seen, commands=commands, connections=connections, settings=settings, wall=wall
-    )
+    return DeviceStreams(ground, connections=connections, settings=settings, wall=wall)

@@ -1,6 +1,6 @@
 """Puts together the rooms of what is found and of whom it is told; called by the composition root."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -26,6 +26,7 @@ from controlplane.devices.standings import Standings
 from controlplane.devices.threats import ActiveThreats
 from controlplane.licensing.ports import Notice, NoticeKind, Notices
 from controlplane.runtime.clock import Clock
+from controlplane.runtime.principal import current_actor
 from controlplane.runtime.randomness import Randomness
 from controlplane.runtime.server import Register
 from controlplane.storage.database import Database, UnitOfWork
@@ -79,8 +80,8 @@ class Findings:
         ]
 
 
-class CloneAlarms:
-    """Tells audit, owner and webhooks of a device that was copied; implements `devices.ports.CloneAlarm`."""
+class DeviceAlarms:
+    """Tells owners and webhooks of devices that were copied or revoked; implements alarms of `devices.ports`."""
 
     def __init__(self, *, audit: AuditLog, notices: Notices, outlet: Outlet) -> None:
         self._audit = audit
@@ -93,9 +94,18 @@ class CloneAlarms:
         await self._audit.record(
             uow, org_id=device.org_id, action="device.cloned", subject=device.device_id, details=facts
         )
-        notice = Notice(device.org_id, NoticeKind.DEVICE_CLONED, device.device_id, facts)
-        await self._notices.tell_owner(uow, notice)
-        await self._outlet.tell(uow, device.org_id, "device.cloned", facts)
+        await self._tell(uow, device, NoticeKind.DEVICE_CLONED, "device.cloned", facts)
+
+    async def revoked(self, uow: UnitOfWork, device: Device, reason: str) -> None:
+        """See `devices.ports.RevocationAlarm`; the audit has it already."""
+        facts = {"device_id": device.device_id, "device_name": device.name, "actor": current_actor(), "reason": reason}
+        await self._tell(uow, device, NoticeKind.DEVICE_REVOKED, "device.revoked", facts)
+
+    async def _tell(
+        self, uow: UnitOfWork, device: Device, kind: NoticeKind, event: str, facts: Mapping[str, str]
+    ) -> None:
+        await self._notices.tell_owner(uow, Notice(device.org_id, kind, device.device_id, facts))
+        await self._outlet.tell(uow, device.org_id, event, facts)
 
 
 class WatchSealer(Sealer, ContactSeal, Protocol):
@@ -161,19 +171,18 @@ def build_findings(ground: WatchGround, sender: Sender | None = None) -> Finding
 
 def build_watch(
     ground: WatchGround,
-    findings: Findings,
-    notices: Notices,
+    alarms: DeviceAlarms,
     licences: Licences,
     write_every: timedelta = WRITE_EVERY,
 ) -> Fleet:
-    """Build what hears devices and answers about them; owner and webhooks are told of devices that were copied."""
+    """Build what hears devices and answers about them."""
     return build_fleet(
         database=ground.database,
         registry=ground.registry,
         standings=ground.standings,
         licences=licences,
         nonces=ContactNonces(ground.sealer, ground.randomness),
-        alarm=CloneAlarms(audit=ground.audit, notices=notices, outlet=findings.webhooks),
+        alarm=alarms,
         clock=ground.clock,
         write_every=write_every,
     )

@@ -14,7 +14,7 @@ from controlplane.connecting import build_streams, bus_of, tracing_of
 from controlplane.detections.buffered_intake import BufferedIntake
 from controlplane.detections.dead_reports import count_dead
 from controlplane.devices.connections import Connections, StreamSettings
-from controlplane.devices.stream import DeviceStreams
+from controlplane.devices.stream import DeviceStreams, StreamGround
 from controlplane.intake import IntakeFigures, buffer_of
 from controlplane.job_handlers import arm_jobs, job_runner, outward_runner
 from controlplane.licensing.rpc import EnrollmentSettings
@@ -155,12 +155,16 @@ async def _parts(config: ServerConfig, server: Opened, options: ServeOptions, ru
     # Last of all: no contact comes any more.
     running.push_async_callback(plane.fleet.freshness.finish)
     buffer = await buffer_of(config.bus, plane)
-    streams = build_streams(
-        bus=plane.bus,
-        news=plane.fleet.news,
+    ground = StreamGround(
         check=plane.devices.check,
         seen=plane.fleet.remembered.seen,
         commands=CommandExchangeRpc(plane.commands),
+        time_of=plane.times.of,
+    )
+    streams = build_streams(
+        ground,
+        bus=plane.bus,
+        news=plane.fleet.news,
         settings=options.streams,
         wall=plane.clocks.wall,
         randomness=plane.randomness,

@@ -21,7 +21,8 @@ def settings_of(common: Common) -> "AgentConfig":
     Raises:
         BucklerError: `CONFIG_INVALID`, `CONFIG_UNREADABLE`.
     """
-    from agent.config import Overrides, load_config
+    from agent.config import load_config
+    from agent.locations import Overrides
 
     return load_config(Overrides(common.data_dir, common.config))
 

@@ -30,7 +30,8 @@ from agent.support.diagnostics.expected import compare, expectation_record
 from agent.support.redaction import Json, Private, RedactionPolicy, Redactor
 
 if TYPE_CHECKING:
-    from agent.config import AgentConfig, Locations
+    from agent.config import AgentConfig
+    from agent.locations import Locations
 
 _Answer = TypeVar("_Answer")
 #: Names of each kind in an item on costs.
@@ -114,7 +115,7 @@ class _Evidence:
         self._common = common
 
     def locations(self) -> "Locations":
-        from agent.config import Overrides, find_locations
+        from agent.locations import Overrides, find_locations
 
         return find_locations(Overrides(self._common.data_dir, self._common.config))
 
@@ -130,7 +131,8 @@ class _Evidence:
 
     @cached_property
     def settings(self) -> dict[str, Json]:
-        from agent.config import Overrides, settings_with_origins
+        from agent.config import settings_with_origins
+        from agent.locations import Overrides
 
         found = settings_with_origins(Overrides(self._common.data_dir, self._common.config))
         return {name: {"value": setting.value, "origin": setting.origin} for name, setting in found.items()}

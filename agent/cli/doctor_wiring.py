@@ -35,11 +35,12 @@ from agent.support.way import knock, walk
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agent.config import AgentConfig, Locations
+    from agent.config import AgentConfig
     from agent.control.addresses import Address
     from agent.control.entitlements import EntitlementKeeper
     from agent.domain.ports import Clock, Enrolment, Store
     from agent.domain.services import ServiceStatus
+    from agent.locations import Locations
 
 _ENV = "BUCKLER_"
 #: How often an agent that was told to check in is asked whether it did, and how far apart, in seconds.
@@ -91,7 +92,8 @@ def surroundings_of(common: Common, target: Target = Target(), clock: "Clock | N
 
 def _configuration(common: Common) -> "tuple[AgentConfig, BucklerError | None]":
     """The configuration, or the usual one and why it cannot be read."""
-    from agent.config import Overrides, load_config
+    from agent.config import load_config
+    from agent.locations import Overrides
 
     try:
         return load_config(Overrides(common.data_dir, common.config)), None
@@ -100,8 +102,9 @@ def _configuration(common: Common) -> "tuple[AgentConfig, BucklerError | None]":
 
 
 def _usual(common: Common) -> "AgentConfig":
-    from agent.config import AgentConfig, Overrides, RealtimeChoice, default_roots, find_locations
+    from agent.config import AgentConfig, RealtimeChoice, default_roots
     from agent.control.policy_book import ConfiguredPolicy
+    from agent.locations import Overrides, find_locations
     from agent.realtime.settings import BlockSettings
     from agent.scanner.settings import ScannerSettings
 
@@ -298,7 +301,8 @@ def _scan_test_file(config: "AgentConfig", clock: "Clock") -> ScanSeen:
     from agent.domain.facts import ScanFacts
     from agent.platform.anonymous_file import anonymous_file
     from agent.realtime.self_test import EICAR
-    from agent.scanner.rulepack import builtin_signatures, compile_pack, load_rules
+    from agent.scanner.rule_files import builtin_signatures
+    from agent.scanner.rulepack import compile_pack, load_rules
     from agent.scanner.service import ScannerService
 
     pack = compile_pack(load_rules([builtin_signatures()]), config.scanner.engine)

@@ -1,10 +1,14 @@
-"""Ctrl-C and SIGTERM as an orderly end: what runs is cancelled once, and the caller goes on with what is done."""
+"""Ctrl-C and SIGTERM as an orderly end, for what looks now and then whether it was told to stop.
 
-import asyncio
+For what waits in an event loop there is `agent.cli.until_interrupted`.
+"""
+
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(slots=True)
@@ -15,27 +19,16 @@ class Interruption:
 
 
 @contextmanager
-def until_interrupted() -> Iterator[Interruption]:
-    """Leave the block early on SIGINT or SIGTERM, as if it had ended. Only in the main thread, inside a task."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    assert task is not None, "a coroutine that runs belongs to a task"
+def noticing_interruption() -> Iterator[Interruption]:
+    """Note SIGINT and SIGTERM, and do nothing else about them. Only in the main thread."""
     interruption = Interruption()
 
-    def stop() -> None:
-        # A second one, while the first is being obeyed, must not tear that down.
-        if not interruption.happened:
-            interruption.happened = True
-            task.cancel()
+    def note(_number: int, _frame: object) -> None:
+        interruption.happened = True
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    for number in numbers:
-        loop.add_signal_handler(number, stop)
+    before = [(number, signal.signal(number, note)) for number in SIGNALS]
     try:
         yield interruption
-    except asyncio.CancelledError:
-        if not interruption.happened:
-            raise
-        task.uncancel()
     finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
+        for number, handler in before:
+            signal.signal(number, handler)

@@ -11,27 +11,13 @@ import typer
 # The exceptions of command-line parsing, which Typer keeps in its own copy of Click and does not re-export.
 from typer._click.exceptions import ClickException, NoArgsIsHelpError, UsageError
 
-from agent.cli.activate import activate
-from agent.cli.deactivate import deactivate
-from agent.cli.diagnostics import diagnostics_app
-from agent.cli.doctor import doctor
-from agent.cli.exclusion import exclusion_app
+from agent.cli.commands_on_demand import CommandsOnDemand
 from agent.cli.invocation import Common, ConfigOption, DataDirOption, OutputOption
-from agent.cli.mode import mode
 from agent.cli.printing import note_error, note_lines, say
-from agent.cli.quarantine import quarantine_app
-from agent.cli.rules import rules_app
-from agent.cli.run import run
-from agent.cli.scan import scan_command
-from agent.cli.scan_costs import scan_costs
-from agent.cli.scan_wiring import scan_wiring
-from agent.cli.schedule import schedule_app
-from agent.cli.service import service_app
 from agent.cli.standard_streams import prepare_streams
-from agent.cli.status import status
-from agent.cli.subscription import subscription
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.platform.clock import SystemClock
+from agent.platform.interpreter import look_rarely
 
 #: BSD's sysexits.h EX_SOFTWARE: our fault, not the caller's.
 EXIT_INTERNAL = 70
@@ -42,34 +28,20 @@ _SILENT = frozenset({"scan"})
 
 buckler = typer.Typer(
     name="buckler",
+    cls=CommandsOnDemand,
     help="Watches this device's files, scans them and takes what is malicious out of the way.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-buckler.command()(run)
-buckler.command("scan")(scan_command(scan_wiring()))
-buckler.command("scan-costs")(scan_costs)
-buckler.command()(status)
-buckler.command()(activate)
-buckler.command()(deactivate)
-buckler.command()(subscription)
-buckler.add_typer(quarantine_app, name="quarantine")
-buckler.add_typer(exclusion_app, name="exclusion")
-buckler.add_typer(schedule_app, name="schedule")
-buckler.add_typer(service_app, name="service")
-buckler.add_typer(rules_app, name="rules")
-buckler.add_typer(diagnostics_app, name="diagnostics")
-buckler.command()(mode)
-buckler.command()(doctor)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 -- Typer calls it with the option's value
     if wanted:
-        from importlib.metadata import version
+        from agent.platform.program import app_version
 
-        say(f"buckler {version('buckler')}")
+        say(f"buckler {app_version()}")
         raise typer.Exit
 
 
@@ -94,6 +66,7 @@ def common(
 
 def main() -> None:
     """Run one command and end the process with its exit status."""
+    look_rarely()
     arguments = sys.argv[1:]
     prepare_streams(lambda error: note_error(error, as_json=_wants_json(arguments)))
     status = run_command(arguments)

@@ -36,7 +36,8 @@ def run(
     """
     from agent.app import Ending, run_agent
     from agent.cli.log import announce, configure_log
-    from agent.config import Overrides, load_config
+    from agent.config import load_config
+    from agent.locations import Overrides
     from agent.platform.service_notice import ServiceNotice
 
     notice = ServiceNotice.from_environment(os.environ)

@@ -1,10 +1,10 @@
 """`buckler scan`: scan files, this machine or its processes now. Needs no agent, no activation and no network."""
 
-import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -15,9 +15,12 @@ from agent.cli.scan_run import run_scan
 from agent.cli.scan_targets import choose_selection, find_targets
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.policy import Action
-from agent.domain.ports import Quarantine
 from agent.platform.clock import SystemClock
 from agent.platform.randomness import SystemRandomness
+from agent.scanner.rule_files import builtin_signatures
+
+if TYPE_CHECKING:
+    from agent.domain.ports import Quarantine
 
 #: A whole tree is waited for, not one file of it, so workers need not wait for us.
 _FILES_AHEAD = 8
@@ -94,7 +97,7 @@ def scan_command(wiring: ScanWiring) -> Callable[..., None]:
         with ExitStack() as stack:
             takes = quarantine and selection is not Selection.PROCESSES
             vault = stack.enter_context(wiring.open_quarantine(place)) if takes else None
-            outcome = asyncio.run(run_scan(request, wiring, vault))
+            outcome = run_scan(request, wiring, vault)
         if outcome.finished:
             wiring.note_finished(place, selection)
         raise typer.Exit(outcome.status)
@@ -103,12 +106,10 @@ def scan_command(wiring: ScanWiring) -> Callable[..., None]:
 
 
 def _installed_rules(defaults: ScanDefaults) -> tuple[Path, ...]:
-    from agent.scanner.rulepack import builtin_signatures
-
     return defaults.rules or (builtin_signatures(),)
 
 
-def _no_vault(_place: ScanPlace) -> AbstractContextManager[Quarantine]:
+def _no_vault(_place: ScanPlace) -> "AbstractContextManager[Quarantine]":
     raise BucklerError(
         "QUARANTINE_UNAVAILABLE",
         "this installation has no quarantine",

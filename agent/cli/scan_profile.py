@@ -1,10 +1,12 @@
 """`buckler scan --profile`: the costliest files, formats and rules, and how that was found out."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from agent.cli.scan_output import ScanOutput
 from agent.cli.scan_request import ScanRequest, Selection
+from agent.cli.until_interrupted import until_interrupted
 from agent.domain.ports import Clock
 from agent.scanner.rule_costs import GroupCost, RuleCosts
 from agent.scanner.rule_timing import time_rules
@@ -25,8 +27,19 @@ _METHOD = (
 )
 
 
-async def profile(request: ScanRequest, rules: "RulePack", tally: Tally, clock: Clock, output: ScanOutput) -> None:
-    """Tell what was costly."""
+def tell_profile(request: ScanRequest, rules: "RulePack", tally: Tally, clock: Clock, output: ScanOutput) -> None:
+    """Tell what was costly; one who has seen enough of it interrupts just this."""
+    asyncio.run(_tell_until_interrupted(request, rules, tally, clock, output))
+
+
+async def _tell_until_interrupted(
+    request: ScanRequest, rules: "RulePack", tally: Tally, clock: Clock, output: ScanOutput
+) -> None:
+    with until_interrupted():
+        await _profile(request, rules, tally, clock, output)
+
+
+async def _profile(request: ScanRequest, rules: "RulePack", tally: Tally, clock: Clock, output: ScanOutput) -> None:
     slowest = tally.costs.slowest(_FILES_SHOWN)
     measured = [] if request.targets.selection is Selection.PROCESSES else list(slowest[:_FILES_MEASURED])
     costs = (

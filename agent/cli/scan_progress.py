@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from agent.domain.ports import Clock
 from agent.scanner.scan_report import Tally, printable
 
 if TYPE_CHECKING:
+    from agent.domain.ports import Clock
     from agent.scanner.tree_count import Amount
 
 #: Characters of the path that is shown; the rest of a line belongs to the numbers.
@@ -32,7 +32,7 @@ class NoProgress:
 
 
 @contextmanager
-def open_progress(named: Sequence[str], is_excluded: Callable[[str], bool], clock: Clock) -> Iterator[Progress]:
+def open_progress(named: Sequence[str], is_excluded: Callable[[str], bool], clock: "Clock") -> Iterator[Progress]:
     """Progress that fits where standard error goes.
 
     Args:

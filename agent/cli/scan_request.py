@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.domain.policy import Policy
-from agent.domain.ports import Clock, Quarantine, Randomness
-from agent.platform.file_systems import SkippedFolder
 from agent.scanner.limits import Limits
-from agent.scanner.pacing import DEFAULT_CPU_PERCENT
-from agent.scanner.settings import ScannerSettings
+from agent.scanner.settings import DEFAULT_CPU_PERCENT, ScannerSettings
 
 if TYPE_CHECKING:
+    from agent.domain.ports import Clock, Quarantine, Randomness
+    from agent.platform.file_systems import SkippedFolder
     from agent.scanner.cache import ScanCache
-    from agent.scanner.deferred_pack import Pack
-    from agent.scanner.engines.port import Engine
+    from agent.scanner.deferred_pack import Pack, PackEngine
 
 
 class Output(Enum):
@@ -48,7 +46,7 @@ class Targets:
 
     selection: Selection
     paths: tuple[str, ...] = ()
-    skipped: tuple[SkippedFolder, ...] = ()
+    skipped: "tuple[SkippedFolder, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +57,12 @@ class ScanPlace:
     config: Path | None
 
 
-def engine_here(_place: ScanPlace, name: str) -> "Engine":
+def engine_here(_place: ScanPlace, name: str) -> "PackEngine":
     """For a machine with nothing but the program: all rules are compiled each time."""
-    from agent.scanner.engines.registry import engine_named
+    from agent.scanner.deferred_pack import PackEngine
+    from agent.scanner.engines.registry import engine_label, engine_named
 
-    return engine_named(name)
+    return PackEngine(engine_label(name), None, lambda: engine_named(name))
 
 
 def no_cache_here(_place: ScanPlace, _pack: "Pack", _limits: Limits) -> "AbstractContextManager[ScanCache | None]":
@@ -110,13 +109,13 @@ class ScanWiring:
         engine_of: The engine of a name, which may keep what it compiled.
     """
 
-    clock: Clock
-    randomness: Randomness
+    clock: "Clock"
+    randomness: "Randomness"
     load_defaults: Callable[[ScanPlace], ScanDefaults]
-    open_quarantine: Callable[[ScanPlace], AbstractContextManager[Quarantine]]
+    open_quarantine: "Callable[[ScanPlace], AbstractContextManager[Quarantine]]"
     open_cache: "Callable[[ScanPlace, Pack, Limits], AbstractContextManager[ScanCache | None]]" = no_cache_here
     note_finished: Callable[[ScanPlace, Selection], None] = nothing_to_note
-    engine_of: "Callable[[ScanPlace, str], Engine]" = engine_here
+    engine_of: "Callable[[ScanPlace, str], PackEngine]" = engine_here
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,35 +3,32 @@
 import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from agent.cli.interruption import Interruption, until_interrupted
+from agent.cli.interruption import Interruption, noticing_interruption
 from agent.cli.printing import note
+from agent.cli.scan_ground import PathExclusions, walk
 from agent.cli.scan_output import ScanOutput
 from agent.cli.scan_progress import Progress, open_progress
 from agent.cli.scan_request import ScanRequest, ScanWiring, Selection
 from agent.domain.errors import ExitStatus
-from agent.domain.exclusions import ExclusionKind
 from agent.domain.facts import ScanFacts
-from agent.domain.files import FileIdentity
 from agent.domain.policy import Action, decide
-from agent.domain.ports import Quarantine, Scanner
-from agent.platform.interpreter import collect_rarely
 from agent.platform.priority import step_back
-from agent.platform.process_memory import ProcessFacts
-from agent.scanner.consequences import Consequences
-from agent.scanner.pacing import CpuBudget, Pace, PacedScanner
 from agent.scanner.scan_report import Closing, ScannedFile, ScannedProcess, Tally, exit_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from agent.domain.files import FileIdentity
+    from agent.domain.ports import Clock, Quarantine
+    from agent.platform.process_memory import ProcessFacts
     from agent.scanner.cache import ScanCache
-    from agent.scanner.deferred_pack import Pack
-    from agent.scanner.engines.port import Engine
+    from agent.scanner.consequences import Consequences
+    from agent.scanner.deferred_pack import Pack, PackEngine
     from agent.scanner.rulepack import RulePack
-    from agent.scanner.service import ScannerService
-    from agent.scanner.tree import OpenedFile
+    from agent.scanner.tree import FoundFile, KnownFiles, OpenedFile, UnopenedFile
 
 #: What `--quarantine` does about a process: ending one is not for a scanner to decide.
 _LEFT_RUNNING = "left_running: end it with `kill {pid}`, then scan its program {executable} with --quarantine"
@@ -60,38 +57,49 @@ class ScanRun:
         self,
         request: ScanRequest,
         wiring: ScanWiring,
-        quarantine: Quarantine | None,
+        quarantine: "Quarantine | None",
         progress: Progress,
         output: ScanOutput,
     ) -> None:
         self._request = request
         self._clock = wiring.clock
-        self._consequences = Consequences(quarantine, None, wiring.clock, wiring.randomness)
+        self._consequences = None if quarantine is None else _consequences(quarantine, wiring)
         self._progress = progress
         self._output = output
         self.tally = Tally()
-        #: Nothing can be found, excluded or told of a file that is known: it only has to be counted.
+        #: Nothing can be found, excluded or told of files that are known: they only have to be counted.
         self._counts_known = not (request.verbose or request.policy.exclusions)
 
-    async def receive(self, path: str, facts: ScanFacts, identity: FileIdentity | None, cached: bool) -> None:  # noqa: FBT001 -- a callback
-        """One file has been scanned, was known, or could not be scanned."""
+    async def receive(self, path: str, identity: "FileIdentity", facts: ScanFacts) -> None:
+        """One file has been scanned."""
+        verdict = decide(facts, path, self._request.policy, self._clock.now())
+        action = ""
+        if self._consequences is not None:
+            action = await self._consequences.follow(path, identity, facts, verdict)
+        self._tell(ScannedFile(path, facts, verdict, action=action))
+
+    def pass_by(self, found: "KnownFiles | UnopenedFile", cache: "ScanCache | None") -> None:
+        """Files are known to be clean, or one could not be opened."""
+        from agent.scanner.tree import UnopenedFile
+
+        if isinstance(found, UnopenedFile):
+            self._tell_unscanned(found.path, ScanFacts("", 0, error=found.error), cached=False)
+        elif self._counts_known:
+            self.tally.add_known(len(found.files), found.size_bytes)
+            self._progress.advance(found.files[-1][0], self.tally)
+        else:
+            assert cache is not None, "whoever knows files has them from there"
+            for path, size_bytes, digest in found.files:
+                self._tell_unscanned(path, cache.facts(size_bytes, digest), cached=True)
+
+    def _tell_unscanned(self, path: str, facts: ScanFacts, *, cached: bool) -> None:
         if facts.error == "vanished":
             self.tally.vanished += 1
             return
         verdict = decide(facts, path, self._request.policy, self._clock.now())
-        action = "" if identity is None else await self._consequences.follow(path, identity, facts, verdict)
-        self._tell(ScannedFile(path, facts, verdict, cached=cached, action=action))
+        self._tell(ScannedFile(path, facts, verdict, cached=cached))
 
-    def receive_known(self, path: str, facts: ScanFacts) -> None:
-        """One file was known to be clean."""
-        if self._counts_known:
-            self.tally.add_known(facts.size_bytes)
-            self._progress.advance(path, self.tally)
-            return
-        verdict = decide(facts, path, self._request.policy, self._clock.now())
-        self._tell(ScannedFile(path, facts, verdict, cached=True))
-
-    async def receive_process(self, process: ProcessFacts, facts: ScanFacts) -> None:
+    async def receive_process(self, process: "ProcessFacts", facts: ScanFacts) -> None:
         """The memory of one process has been looked at, or could not be."""
         if facts.error == "vanished":
             self.tally.vanished += 1
@@ -108,38 +116,34 @@ class ScanRun:
             self._output.tell(scanned)
 
 
-async def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: Quarantine | None) -> ScanOutcome:
+def _consequences(quarantine: "Quarantine", wiring: ScanWiring) -> "Consequences":
+    from agent.scanner.consequences import Consequences
+
+    return Consequences(quarantine, None, wiring.clock, wiring.randomness)
+
+
+def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: "Quarantine | None") -> ScanOutcome:
     """Scan, with rules compiled and workers started for the occasion.
 
     Raises:
         BucklerError: Bad rules or no workers; nothing has been scanned then.
     """
-    from agent.scanner.rulepack import load_rules
-    from agent.scanner.service import ScannerService
-
     begun_ns = wiring.clock.monotonic_ns()
     if request.cpu_percent is not None:
         step_back()
     output = ScanOutput(request.output)
-    rules = load_rules(request.rules)
+    texts_for_profile = _texts(request) if request.profile else None
     engine = wiring.engine_of(request.place, request.settings.engine)
-    pack, rules_skipped = _prepared(rules, engine, skip_broken=request.skip_broken_rules)
-    # Ten megabytes of text, for the larger packs.
-    texts_for_profile = rules if request.profile else None
-    del rules
-    collect_rarely()
-    service = ScannerService(request.settings, pack, wiring.clock)
+    pack, rules_skipped = _prepared(request, engine, wiring.clock)
     excluded = PathExclusions(request, wiring)
     counted = () if request.targets.selection is Selection.PROCESSES else request.targets.paths
     try:
         with open_progress(counted, excluded.covers, wiring.clock) as progress, _cache(request, wiring, pack) as cache:
             run = ScanRun(request, wiring, quarantine, progress, output)
             run.tally.rules_skipped = rules_skipped
-            with until_interrupted() as interruption:
-                await _scan(request, service, _pace(request, wiring, service), excluded, run, cache)
+            interruption = _scan(request, wiring, pack, excluded, run, cache)
         run.tally.excluded = excluded.met
     finally:
-        await service.close()
         pack.close()
     closing = Closing(
         elapsed_s=(wiring.clock.monotonic_ns() - begun_ns) / 1_000_000_000,
@@ -149,126 +153,81 @@ async def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: Quarant
         interrupted=interruption.happened,
     )
     if texts_for_profile is not None and not interruption.happened:
-        from agent.cli.scan_profile import profile
+        from agent.cli.scan_profile import tell_profile
 
-        # One who has seen enough of it still gets the summary of a scan that came to its end.
-        with until_interrupted():
-            await profile(request, texts_for_profile, run.tally, wiring.clock, output)
+        tell_profile(request, texts_for_profile, run.tally, wiring.clock, output)
     output.close(run.tally, closing)
     return _outcome(run.tally, interruption)
 
 
-def _prepared(rules: "RulePack", engine: "Engine", *, skip_broken: bool) -> "tuple[Pack, int]":
+def _prepared(request: ScanRequest, engine: "PackEngine", clock: "Clock") -> "tuple[Pack, int]":
     """Compile if need be; with the number of rules that were left out, each of which is told."""
-    from agent.scanner.deferred_pack import prepare_pack
+    if not request.skip_broken_rules:
+        from agent.scanner.deferred_pack import prepare_pack
+        from agent.scanner.machine_cache import untrusted_here
+
+        return prepare_pack(request.rules, engine, clock, untrusted_here()), 0
     from agent.scanner.rulepack import compile_sound_rules
 
-    if not skip_broken:
-        return prepare_pack(rules, engine), 0
-    compiled, left_out = compile_sound_rules(rules, engine)
+    compiled, left_out = compile_sound_rules(_texts(request), engine.load())
     for item in left_out:
         note(f"left out: {item}")
     return compiled, len(left_out)
+
+
+def _texts(request: ScanRequest) -> "RulePack":
+    from agent.scanner.rulepack import load_rules
+
+    return load_rules(request.rules)
 
 
 def _outcome(tally: Tally, interruption: Interruption) -> ScanOutcome:
     return ScanOutcome(exit_status(tally, interrupted=interruption.happened), finished=not interruption.happened)
 
 
-async def _scan(
+def _scan(
     request: ScanRequest,
-    service: "ScannerService",
-    pace: Pace | None,
-    excluded: "PathExclusions",
+    wiring: ScanWiring,
+    pack: "Pack",
+    excluded: PathExclusions,
     run: ScanRun,
     cache: "ScanCache | None",
-) -> None:
-    from agent.scanner.on_demand import Receivers, scan_trees
-    from agent.scanner.process_scan import scan_processes
+) -> Interruption:
+    found: Iterator[FoundFile] = iter(())
+    if request.targets.selection is not Selection.PROCESSES:
+        found = walk(request, excluded, None if cache is None else cache.recall)
+        if request.cpu_percent is None:
+            with noticing_interruption() as interruption:
+                first = _first_to_scan(found, run, cache, interruption)
+            if first is None:
+                return interruption
+            found = chain((first,), found)
+    import asyncio
 
-    workers = request.settings.worker_count()
-    scanner: Scanner = service if pace is None else PacedScanner(service, pace)
+    from agent.cli.scan_workers import WorkerScan, scan_files, scan_memory
 
-    async def receive(path: str, facts: ScanFacts, identity: FileIdentity | None, cached: bool) -> None:  # noqa: FBT001 -- a callback
-        await run.receive(path, facts, identity, cached)
-        if pace is not None:
-            # Walking past what is known costs time as well.
-            await pace.keep()
-
+    scan = WorkerScan(request, wiring, pack, run)
     if request.targets.selection is Selection.PROCESSES:
-        await service.start()
-        own = (os.getpid(), *request.own_pids)
-        limits = request.settings.limits
-        await scan_processes(scanner, limits, own, excluded.leaves_out, run.receive_process, at_once=workers)
-        return
-    named = request.targets.paths
-    if request.targets.selection is not Selection.PATHS:
-        # What a person names is looked at whatever they excluded before; what we find by ourselves is not.
-        named = tuple(path for path in named if not excluded.leaves_out(path))
-    await scan_trees(
-        named,
-        scanner,
-        workers * (1 + request.settings.files_ahead),
-        excluded.leaves_out,
-        Receivers(receive, run.receive_known if pace is None else None),
-        start=service.start,
-        cache=cache,
-        beside=_nameless_programs(request),
-    )
+        return asyncio.run(scan_memory(scan, excluded))
+    return asyncio.run(scan_files(scan, found, cache))
 
 
-def _nameless_programs(request: ScanRequest) -> "Iterator[OpenedFile]":
-    """What runs although its file is gone belongs to what runs."""
-    if request.targets.selection is not Selection.QUICK:
-        return iter(())
-    from agent.scanner.quick_targets import open_nameless, running_files
+def _first_to_scan(
+    found: "Iterator[FoundFile]", run: ScanRun, cache: "ScanCache | None", interruption: Interruption
+) -> "OpenedFile | None":
+    """Pass by what needs no scan. None: nothing does, or somebody asked to stop."""
+    from agent.scanner.tree import OpenedFile
 
-    return open_nameless(running_files())
-
-
-def _pace(request: ScanRequest, wiring: ScanWiring, service: "ScannerService") -> Pace | None:
-    if request.cpu_percent is None:
-        return None
-    from agent.platform.cpu_time import CpuTime
-
-    cpu = CpuTime()
-    return Pace(
-        CpuBudget(request.cpu_percent), lambda: cpu.seconds({os.getpid(), *service.process_ids()}), wiring.clock
-    )
-
-
-class PathExclusions:
-    """What is not looked at: the owner's exclusions of paths, and places that this kind of scan does not enter.
-
-    Args:
-        request: Names both.
-        wiring: Judges what has expired.
-    """
-
-    def __init__(self, request: ScanRequest, wiring: ScanWiring) -> None:
-        self._by_path = tuple(e for e in request.policy.exclusions if e.kind is ExclusionKind.PATH)
-        self._not_entered = frozenset(folder.path for folder in request.targets.skipped)
-        self._clock = wiring.clock
-        #: How often a path was left out because of an exclusion.
-        self.met = 0
-
-    def covers(self, path: str) -> bool:
-        """Whether a path is left out."""
-        return path in self._not_entered or self._is_excluded(path)
-
-    def leaves_out(self, path: str) -> bool:
-        """Whether a path is left out; to be asked once for each, since the answers are counted."""
-        if path in self._not_entered:
-            return True
-        is_excluded = self._is_excluded(path)
-        self.met += is_excluded
-        return is_excluded
-
-    def _is_excluded(self, path: str) -> bool:
-        if not self._by_path:
-            return False
-        now = self._clock.now()
-        return any(exclusion.applies_to(path, now) for exclusion in self._by_path)
+    for file in found:
+        if isinstance(file, OpenedFile):
+            if not interruption.happened:
+                return file
+            os.close(file.descriptor)
+        else:
+            run.pass_by(file, cache)
+        if interruption.happened:
+            break
+    return None
 
 
 def _cache(request: ScanRequest, wiring: ScanWiring, pack: "Pack") -> "AbstractContextManager[ScanCache | None]":

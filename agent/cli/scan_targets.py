@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from agent.cli.scan_arguments import named_paths
 from agent.cli.scan_request import ScanDefaults, Selection, Targets
 from agent.domain.errors import BucklerError, ExitStatus
-from agent.platform.file_systems import local_coverage, skipped_own
-from agent.platform.process_memory import can_read_processes
 
 _SEE_HELP = "see `buckler scan --help`"
 
@@ -53,10 +51,13 @@ def find_targets(selection: Selection, paths: Sequence[str], defaults: ScanDefau
         case Selection.PATHS:
             return Targets(selection, named_paths(paths))
         case Selection.QUICK:
+            from agent.platform.file_systems import skipped_own
             from agent.scanner.quick_targets import quick_targets
 
             return Targets(selection, quick_targets(), skipped_own(defaults.own_folders))
         case Selection.FULL:
+            from agent.platform.file_systems import local_coverage, skipped_own
+
             coverage = local_coverage(network=network)
             return Targets(selection, coverage.roots, coverage.skipped + skipped_own(defaults.own_folders))
         case Selection.PROCESSES:
@@ -65,6 +66,8 @@ def find_targets(selection: Selection, paths: Sequence[str], defaults: ScanDefau
 
 
 def _check_processes() -> None:
+    from agent.platform.process_memory import can_read_processes
+
     if not can_read_processes():
         raise BucklerError(
             "PROCESSES_UNAVAILABLE",

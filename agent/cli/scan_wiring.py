@@ -1,26 +1,28 @@
 """What `buckler scan` is given: configuration and exclusions where there are some, and the vault on demand."""
 
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from agent.cli.scan import scan_command
 from agent.cli.scan_request import ScanDefaults, ScanPlace, ScanWiring, Selection
 from agent.domain.errors import BucklerError
-from agent.domain.policy import Policy
-from agent.domain.ports import Quarantine
 from agent.domain.schedule import ScanKind, finished_setting
+from agent.locations import Locations, Overrides, find_locations, is_unconfigured
 from agent.platform.clock import SystemClock
 from agent.platform.lock import holder_of
+from agent.platform.program import app_version
 from agent.platform.randomness import SystemRandomness
-from agent.scanner.cache import ScanCache
-from agent.scanner.deferred_pack import Pack
-from agent.scanner.engines.port import Engine
 from agent.scanner.limits import Limits
+from agent.scanner.rule_files import builtin_signatures
 
 if TYPE_CHECKING:
-    from agent.config import AgentConfig
+    from collections.abc import Iterator
+
     from agent.device import Device
+    from agent.domain.ports import Quarantine
+    from agent.scanner.cache import ScanCache
+    from agent.scanner.deferred_pack import Pack, PackEngine
 
 _KINDS = {Selection.QUICK: ScanKind.QUICK, Selection.FULL: ScanKind.FULL}
 
@@ -34,77 +36,89 @@ def scan_wiring() -> ScanWiring:
 
 def _load_defaults(place: ScanPlace) -> ScanDefaults:
     """Configuration and exclusions; a machine without either is scanned with the defaults, and nothing is created."""
-    from agent.config import Overrides, load_config
-    from agent.scanner.rulepack import builtin_signatures
-
-    config = load_config(Overrides(place.data_dir, place.config))
-    holder = holder_of(config.locations.lock)
-    defaults = ScanDefaults(
-        config.scanner,
-        (builtin_signatures(), *config.extra_rules),
-        Policy(),
-        own_folders=(str(config.locations.data_dir),),
+    locations = _locations(place)
+    holder = holder_of(locations.lock)
+    defaults = replace(
+        _configured(place, locations),
+        own_folders=(str(locations.data_dir),),
         own_pids=() if holder is None else (holder,),
-        cpu_percent=config.schedule.cpu_percent,
     )
-    if not config.locations.database.is_file():
+    if not locations.database.is_file():
         return defaults
-    with _device(config) as device:
+    with _device(place) as device:
         return replace(defaults, policy=device.book.current())
+
+
+def _configured(place: ScanPlace, locations: Locations) -> ScanDefaults:
+    if is_unconfigured(locations):
+        return ScanDefaults(rules=(builtin_signatures(),))
+    from agent.config import load_config
+
+    config = load_config(_overrides(place))
+    return ScanDefaults(
+        config.scanner, (builtin_signatures(), *config.extra_rules), cpu_percent=config.schedule.cpu_percent
+    )
 
 
 def _note_finished(place: ScanPlace, selection: Selection) -> None:
     """For `buckler status`; a machine on which no agent ever ran has none, and nothing is created."""
-    from agent.config import Overrides, load_config
-
     kind = _KINDS.get(selection)
-    config = load_config(Overrides(place.data_dir, place.config))
-    if kind is None or not config.locations.database.is_file():
+    if kind is None or not _locations(place).database.is_file():
         return
-    with _device(config) as device, device.store.transaction() as tables:
+    with _device(place) as device, device.store.transaction() as tables:
         tables.settings.put(finished_setting(kind), device.clock.now().isoformat())
 
 
 @contextmanager
-def _open_quarantine(place: ScanPlace) -> Iterator[Quarantine]:
+def _open_quarantine(place: ScanPlace) -> "Iterator[Quarantine]":
     """The vault, shared with an agent that may be running."""
-    from agent.config import Overrides, load_config
-
-    with _device(load_config(Overrides(place.data_dir, place.config))) as device:
+    with _device(place) as device:
         yield device.vault
 
 
-def _device(config: "AgentConfig") -> "AbstractContextManager[Device]":
+def _device(place: ScanPlace) -> "AbstractContextManager[Device]":
     """Everything the agent is made of; a machine that is only scanned does without, and without its log."""
     from agent.cli.log import configure_log
+    from agent.config import load_config
     from agent.device import open_device
 
     configure_log(service=False)
-    return open_device(config)
+    return open_device(load_config(_overrides(place)))
 
 
-def _engine(place: ScanPlace, name: str) -> Engine:
+def _overrides(place: ScanPlace) -> Overrides:
+    return Overrides(place.data_dir, place.config)
+
+
+def _locations(place: ScanPlace) -> Locations:
+    return find_locations(_overrides(place))
+
+
+def _engine(place: ScanPlace, name: str) -> "PackEngine":
     """The engine, with what it compiled before; a scan must not fail because there can be no place to keep it."""
-    from agent.config import Overrides, load_config
     from agent.platform.data_dir import prepare_data_dir
-    from agent.scanner.engines.registry import engine_named, engine_that_remembers
+    from agent.scanner.deferred_pack import PackEngine
+    from agent.scanner.engines.registry import engine_label, engine_named, engine_that_remembers
+    from agent.scanner.kept_files import KeptFiles
+    from agent.scanner.pack_notes import PackNotes
 
-    data_dir = load_config(Overrides(place.data_dir, place.config)).locations.data_dir
+    label = engine_label(name)
+    data_dir = _locations(place).data_dir
     try:
         prepare_data_dir(data_dir)
     except BucklerError:
-        return engine_named(name)
-    return engine_that_remembers(name, data_dir)
+        return PackEngine(label, None, lambda: engine_named(name))
+    notes = PackNotes(KeptFiles(data_dir), f"{app_version()}, {label}")
+    return PackEngine(label, notes, lambda: engine_that_remembers(name, data_dir))
 
 
 @contextmanager
-def _open_cache(place: ScanPlace, pack: Pack, limits: Limits) -> Iterator[ScanCache | None]:
+def _open_cache(place: ScanPlace, pack: "Pack", limits: Limits) -> "Iterator[ScanCache | None]":
     """The cache in the data folder, which is made if need be; a scan must not fail because there can be none."""
-    from agent.config import Overrides, load_config
     from agent.platform.data_dir import prepare_data_dir
     from agent.scanner.machine_cache import scan_cache
 
-    locations = load_config(Overrides(place.data_dir, place.config)).locations
+    locations = _locations(place)
     try:
         prepare_data_dir(locations.data_dir)
     except BucklerError:
@@ -112,3 +126,7 @@ def _open_cache(place: ScanPlace, pack: Pack, limits: Limits) -> Iterator[ScanCa
         return
     with scan_cache(locations.scan_cache, pack, limits) as cache:
         yield cache
+
+
+#: The command as it works on this machine.
+scan = scan_command(scan_wiring())

@@ -70,8 +70,10 @@ def wait_after(failures: int, ended: Ended, times: StreamTimes, draw: Callable[[
         case Ending.BUSY:
             return min(ended.asked_s, times.longest_retry_s) + draw(0.0, times.first_retry_s)
         case Ending.BROKEN:
-            # Full jitter: a fleet must not come back as one.
-            return draw(0.0, ceiling_after(failures, base_s=times.first_retry_s, ceiling_s=times.longest_retry_s))
+            # Spread, because a fleet must not come back as one; and not at once, because among thousands some would
+            # fail five times while a server starts again, and wait for more than a minute when it is there.
+            ceiling = ceiling_after(failures, base_s=times.first_retry_s, ceiling_s=times.longest_retry_s)
+            return draw(ceiling / 2, ceiling)
         case Ending.REFUSED:
             return times.refused_retry_s * draw(1 - _JITTER, 1 + _JITTER)
         case Ending.UNSUPPORTED:

@@ -4,23 +4,27 @@ Each port is as small as its caller needs. Real implementations live in the room
 passed in; `tests/fakes` holds an honest fake for each, and both run under one suite in `tests/contract`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol
-from uuid import UUID
+from __future__ import annotations
 
-from agent.domain.commands import CommandEntry, CommandOutcome, CommandStage, RemoteCommand
-from agent.domain.exclusions import Exclusion
-from agent.domain.facts import Finding, ScanFacts
-from agent.domain.files import FileIdentity, SourceEvent
-from agent.domain.health import HealthIssue
-from agent.domain.incident import Incident, Origin
-from agent.domain.quarantine import CaptureState, HistoryNote, QuarantineEntry, RestoreReceipt, Retained
-from agent.domain.retention import HeldFile
-from agent.domain.schedule import ScanKind
-from agent.domain.services import DefinitionState, ServiceStatus
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+    from uuid import UUID
+
+    from agent.domain.commands import CommandEntry, CommandOutcome, CommandStage, RemoteCommand
+    from agent.domain.exclusions import Exclusion
+    from agent.domain.facts import Finding, ScanFacts
+    from agent.domain.files import FileIdentity, SourceEvent
+    from agent.domain.health import HealthIssue
+    from agent.domain.incident import Incident, Origin
+    from agent.domain.quarantine import CaptureState, HistoryNote, QuarantineEntry, RestoreReceipt, Retained
+    from agent.domain.retention import HeldFile
+    from agent.domain.schedule import ScanKind
+    from agent.domain.services import DefinitionState, ServiceStatus
 
 
 class Clock(Protocol):

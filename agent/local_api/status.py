@@ -57,6 +57,7 @@ class LicenceFacts:
     claims: Claims | None
     enrolment: Enrolment | None
     last_error: str = ""
+    next_step: str = ""
     activation_in_progress: str = ""
     stream: str = ""
 
@@ -383,6 +384,7 @@ def _contact(licence: LicenceFacts) -> dict[str, JsonValue]:
         "last_check_in": _instant(enrolment.last_check_in) if enrolment else None,
         "control_plane_stream": licence.stream or None,
         "last_contact_error": licence.last_error or None,
+        "last_contact_next_step": licence.next_step or None,
     }
 
 

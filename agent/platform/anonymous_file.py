@@ -1,7 +1,6 @@
 """A file without a name, to hand read-only data to child processes."""
 
 import os
-import tempfile
 from collections.abc import Callable
 from typing import BinaryIO
 
@@ -22,6 +21,8 @@ def anonymous_file(label: str, write: Callable[[BinaryIO], None]) -> int:
     """
     if hasattr(os, "memfd_create"):
         return _sealed_memory_file(label, write)
+    import tempfile
+
     with tempfile.TemporaryFile() as file:
         write(file)
         file.flush()

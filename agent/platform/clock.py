@@ -1,12 +1,8 @@
 """The clock. The only file of the agent that asks the operating system for the time."""
 
-import os
 import sys
 import time
-from datetime import UTC, datetime, tzinfo
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-_LOCAL_TIME = "/etc/localtime"
+from datetime import UTC, datetime
 
 
 class SystemClock:
@@ -25,15 +21,3 @@ class SystemClock:
         if sys.platform != "linux":
             return 0
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-
-
-def local_zone() -> tzinfo:
-    """The device's time zone with its changes between summer and winter: `TZ`, `/etc/localtime`, else UTC."""
-    name = os.environ.get("TZ", "").lstrip(":")
-    try:
-        if name and not name.startswith("/"):
-            return ZoneInfo(name)
-        with open(name or _LOCAL_TIME, "rb") as file:  # noqa: PTH123 -- a file object is what is wanted
-            return ZoneInfo.from_file(file, key=name or "local")
-    except (OSError, ValueError, ZoneInfoNotFoundError):
-        return UTC

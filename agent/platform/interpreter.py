@@ -3,8 +3,6 @@
 import gc
 import sys
 
-from agent.platform.allocator import give_back_freed_memory
-
 #: How long one thread may keep the others waiting for the interpreter, in seconds. A capture gives it back at each of
 #: its system calls and needs it again after each: with the default (5 ms) that adds up while events are read.
 _SWITCH_S = 0.0005
@@ -14,9 +12,16 @@ _OBJECTS_BEFORE_A_LOOK = 50_000
 
 def settle_in() -> None:
     """To be called once a service is built: what is there stays, what building took goes, and threads take turns."""
+    from agent.platform.allocator import give_back_freed_memory
+
     collect_rarely()
     give_back_freed_memory()
     sys.setswitchinterval(_SWITCH_S)
+
+
+def look_rarely() -> None:
+    """Look for circles of dead objects seldom: loading a program makes many objects, and hardly any that die."""
+    gc.set_threshold(_OBJECTS_BEFORE_A_LOOK)
 
 
 def collect_rarely() -> None:
@@ -26,7 +31,7 @@ def collect_rarely() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_OBJECTS_BEFORE_A_LOOK)
+    look_rarely()
 
 
 def files_allowed() -> int | None:

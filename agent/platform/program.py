@@ -3,13 +3,15 @@
 import os
 import stat
 import sys
-from importlib.metadata import version
 from pathlib import Path
+
+#: Where the build takes it from. Asking the installed package takes longer than looking through a thousand folders.
+VERSION = "0.1.0"
 
 
 def app_version() -> str:
-    """Of the installed package."""
-    return version("buckler")
+    """Of this program."""
+    return VERSION
 
 
 def program_path() -> Path:

@@ -102,8 +102,11 @@ def opened_folder(path: str) -> Iterator[int]:
 def place_of(path: str) -> Iterator[PlaceOfFile]:
     """Open the folder of a file, for the length of the block."""
     folder, name = split_path(path)
-    with opened_folder(folder) as descriptor:
+    descriptor = open_folder(folder)
+    try:
         yield PlaceOfFile(descriptor, name)
+    finally:
+        os.close(descriptor)
 
 
 def open_regular(place: PlaceOfFile) -> int:

@@ -124,15 +124,14 @@ class Captures:
             descriptor = open_regular(place)
             try:
                 _check_content(descriptor, entry)
-                if not entry.staged_path:
-                    # A resumed capture keeps what it wrote down first: it may have lifted flags since.
-                    entry = replace(entry, metadata=_metadata_of(descriptor))
-                return self._move_on_mount(vault, entry, place, descriptor)
+                # A resumed capture keeps what it wrote down first: it may have lifted flags since.
+                metadata = entry.metadata if entry.staged_path else _metadata_of(descriptor)
+                return self._move_on_mount(vault, entry, metadata, place, descriptor)
             finally:
                 os.close(descriptor)
 
     def _move_on_mount(
-        self, vault: int, entry: QuarantineEntry, place: PlaceOfFile, descriptor: int
+        self, vault: int, entry: QuarantineEntry, metadata: FileMetadata, place: PlaceOfFile, descriptor: int
     ) -> QuarantineEntry:
         refusal = OSError(errno.EACCES, os.strerror(errno.EACCES))
         folder_path = split_path(entry.original_path)[0]
@@ -143,10 +142,10 @@ class Captures:
                 except OSError as error:
                     refusal = error
                     continue
-                entry = self._plan(entry, folder, staging)
+                entry = self._plan(entry, metadata, folder, staging)
                 self._after(entry.id, Step.PLANNED)
                 try:
-                    with _unpinned(descriptor, entry.metadata.inode_flags):
+                    with _unpinned(descriptor, metadata.inode_flags):
                         rename_without_overwriting(place, PlaceOfFile(staging, entry.id))
                 except OSError as error:
                     way_back.forget(staging, entry.id)
@@ -159,17 +158,20 @@ class Captures:
                 return self._finish(vault, entry, staging, place)
         raise refusal
 
-    def _plan(self, entry: QuarantineEntry, folder: StagingFolder, staging: int) -> QuarantineEntry:
+    def _plan(
+        self, entry: QuarantineEntry, metadata: FileMetadata, folder: StagingFolder, staging: int
+    ) -> QuarantineEntry:
         """Make sure that a crash cannot lose where the file belongs: by a note, or by a row that is on the disk."""
-        if self._will_do_with_a_note(entry, folder) and way_back.note(staging, entry.id, entry.original_path):
-            return replace(entry, staged_path=f"{folder.path}/{entry.id}")
-        planned = self._journal.plan(entry, folder.path, for_once=folder.once)
+        noted = self._will_do_with_a_note(entry, metadata, folder)
+        if noted and way_back.note(staging, entry.id, entry.original_path):
+            return replace(entry, metadata=metadata, staged_path=f"{folder.path}/{entry.id}")
+        planned = self._journal.plan(replace(entry, metadata=metadata), folder.path, for_once=folder.once)
         self._staging.register(folder)
         return planned
 
-    def _will_do_with_a_note(self, entry: QuarantineEntry, folder: StagingFolder) -> bool:
+    def _will_do_with_a_note(self, entry: QuarantineEntry, metadata: FileMetadata, folder: StagingFolder) -> bool:
         has_row = bool(entry.staged_path)
-        return not has_row and not entry.metadata.inode_flags and self._staging.is_registered(folder)
+        return not has_row and not metadata.inode_flags and self._staging.is_registered(folder)
 
     # ------------------------------------------------------------ into the vault
 

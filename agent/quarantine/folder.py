@@ -19,12 +19,12 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.ports import Randomness
-from agent.platform.secure_files import PlaceOfFile, opened_folder, rename_without_overwriting, sync
+from agent.platform.secure_files import PlaceOfFile, open_folder, rename_without_overwriting, sync
 from agent.quarantine.inert import KEY_BYTES
 
 SEALED_SUFFIX = ".bkq"
@@ -66,19 +66,21 @@ class VaultFolder:
         Raises:
             OSError: It cannot be made or is somebody else's.
         """
-        with ExitStack() as stack:
-            try:
-                descriptor = stack.enter_context(opened_folder(self._path))
-            except FileNotFoundError:
-                with suppress(FileExistsError):
-                    Path(self._path).mkdir(mode=_PRIVATE, parents=True)
-                descriptor = stack.enter_context(opened_folder(self._path))
+        try:
+            descriptor = open_folder(self._path)
+        except FileNotFoundError:
+            with suppress(FileExistsError):
+                Path(self._path).mkdir(mode=_PRIVATE, parents=True)
+            descriptor = open_folder(self._path)
+        try:
             found = os.fstat(descriptor)
             if found.st_uid != os.geteuid():
                 raise PermissionError(errno.EACCES, "the vault belongs to another user", self._path)
             if stat.S_IMODE(found.st_mode) != _PRIVATE:
                 os.fchmod(descriptor, _PRIVATE)
             yield descriptor
+        finally:
+            os.close(descriptor)
 
     @contextmanager
     def in_use(self) -> Iterator[int]:

@@ -31,8 +31,8 @@ from agent.platform.secure_files import (
     folders_on_mount,
     make_private_folder,
     mount_of,
+    open_folder,
     open_private_folder,
-    opened_folder,
 )
 
 _IN_VAULT = "staging"
@@ -125,7 +125,8 @@ class Staging:
         Raises:
             OSError: It is not there, cannot be made, or belongs to somebody else.
         """
-        with opened_folder(place.parent) as parent:
+        parent = open_folder(place.parent)
+        try:
             descriptor = _open_private(parent, place.name, make=make)
             try:
                 found = os.fstat(descriptor)
@@ -136,6 +137,8 @@ class Staging:
                 os.close(descriptor)
                 if place.once:
                     self._remove(parent, place)
+        finally:
+            os.close(parent)
 
     def _remove(self, parent: int, place: StagingFolder) -> None:
         try:

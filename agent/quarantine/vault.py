@@ -26,6 +26,7 @@ from agent.domain.quarantine import (
 )
 from agent.domain.retention import Because, PlannedDeletion, RetentionLimits, RetentionPlan, plan_retention
 from agent.platform.processes import StopProcesses, stop_none
+from agent.platform.work_threads import WorkThreads
 from agent.quarantine.capture import Captures, StagingOutOfReachError
 from agent.quarantine.failures import not_taken
 from agent.quarantine.folder import VaultFolder, remove_sealed_file, sealed_ids
@@ -86,6 +87,7 @@ class Vault:
         self._journal = CaptureJournal(store, clock)
         self._captures = Captures(self._folder, self._staging, self._journal, randomness, stop, after_step)
         self._restores = Restores(self._folder, self._journal, after_step)
+        self._threads = WorkThreads("vault")
 
     async def capture(self, request: CaptureRequest) -> QuarantineEntry:
         """Take a file; returns a final entry: DONE, or FAILED with a `CaptureFailure` and a sentence in `detail`.
@@ -97,7 +99,7 @@ class Vault:
                 has been done; or `CAPTURE_UNFINISHED`: what was begun is finished and reported by `resume`.
         """
         try:
-            return await asyncio.to_thread(self._capture, request)
+            return await self._threads.do(self._capture, request)
         except BucklerError as error:
             if error.code == CAPTURE_UNFINISHED:
                 for tell in self._tell_unfinished:

@@ -63,6 +63,9 @@ class Workbench:
         self._scanned = scanned
         self._tasks: asyncio.TaskGroup | None = None
         self._generation = 0
+        #: The scan whose end is being told, and the capture it led to.
+        self._ending: int | None = None
+        self._following: Capture | None = None
 
     def open(self, tasks: asyncio.TaskGroup) -> None:
         """From now on jobs can be done."""
@@ -92,6 +95,8 @@ class Workbench:
         match command:
             case Scan():
                 self._tasks.create_task(self._scan(command))
+            case Capture() if command.job == self._ending:
+                self._following = command
             case Capture():
                 self._tasks.create_task(self._capture(command))
             case Record():
@@ -112,9 +117,23 @@ class Workbench:
             log.exception("scan_failed", path=command.path)
             self._done(JobAborted(command.job))
             return
-        self._scanned(command, facts)
         outdated = generation != self._generation
-        self._done(ScanFinished(command.job, facts, before, changed=before != after, outdated=outdated))
+        capture = self._end_scan(ScanFinished(command.job, facts, before, changed=before != after, outdated=outdated))
+        if capture is not None:
+            # Now, not as a task of its own: that would have its turn after everything else that is due.
+            await self._capture(capture)
+        # After what somebody is waiting for.
+        self._scanned(command, facts)
+
+    def _end_scan(self, finished: ScanFinished) -> Capture | None:
+        """Tell how a scan ended; the capture of its file, if that is what comes of it."""
+        self._ending = finished.job
+        try:
+            self._done(finished)
+        finally:
+            self._ending = None
+            capture, self._following = self._following, None
+        return capture
 
     async def _capture(self, command: Capture) -> None:
         try:

@@ -11,20 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
 
+from agent.scanner.credits import Credit
 from wire.rule_bundle import MANIFEST_NAME, MAX_MANIFEST_BYTES, BundleError, manifest_from_json
-
-
-@dataclass(frozen=True, slots=True)
-class Credit:
-    """Whose rules those of a namespace are.
-
-    Attributes:
-        folder: What the namespaces of these rules begin with, `/` included.
-        text: As findings show it: attribution and licence.
-    """
-
-    folder: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +55,6 @@ def read_bundle(archive: zipfile.ZipFile, rule_files: Iterable[zipfile.ZipInfo])
         raise BundleError(f"{min(expected)} is missing")
     credits_ = tuple(Credit(f"{pack.name}/", pack.credit) for pack in manifest.packs if pack.credit)
     return Bundle(f"{manifest.name}-{manifest.version}", manifest.made_at, credits_)
-
-
-def credit_of(namespace: str, credits_: Iterable[Credit]) -> str:
-    """Whom to credit for a rule; empty: nobody was named."""
-    return next((credit.text for credit in credits_ if namespace.startswith(credit.folder)), "")
 
 
 def namespace_of(file_name: str) -> str:

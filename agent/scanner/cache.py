@@ -9,20 +9,28 @@ Nothing is remembered on file systems whose change times prove nothing (`UNTRUST
 import os
 import sqlite3
 import stat
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.domain.facts import ScanFacts
 from agent.domain.files import FileIdentity
-from agent.domain.ports import Clock
 from agent.platform.mountinfo import Mount
 from agent.platform.regular_files import identity_of
 from agent.scanner.cache_key import ScanIdentity, may_remember
 
+if TYPE_CHECKING:
+    from agent.domain.ports import Clock
+
 _SHA256_BYTES = 32
+#: Which file: device and inode; a name may follow.
+_PLACE = struct.Struct(">QQ")
+#: Which version of it: size, modification time and change time. Times beyond the year 2262 do not fit.
+_VERSION = struct.Struct(">qqq")
+_ANSWER_BYTES = _VERSION.size + _SHA256_BYTES
 #: A row takes some 110 bytes of disk.
 MAX_ROWS = 1_000_000
 #: FAT keeps no change time and invents inodes; what a server, a user's program or another system keeps is its own word.
@@ -43,41 +51,37 @@ _BUSY_TIMEOUT_S = 0.1
 _PAGE_CACHE_KIB = 64 * 1024
 #: After so many look-ups that succeed, and no less than one for each so many rows, all rows of a scan are read at once,
 #: which takes a quarter of the time of looking them up: this is a tree that was scanned before.
-_BEFORE_READING_ALL = 500
-_ROWS_PER_SUCCESS = 8
-#: Unless there are more: each takes some 350 bytes of memory.
-_MOST_READ_AT_ONCE = 150_000
+_BEFORE_READING_ALL = 100
+_ROWS_PER_SUCCESS = 40
+#: Unless there are more: each takes some 250 bytes of memory.
+_MOST_READ_AT_ONCE = 200_000
 _FOREIGN_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _SCHEMA = """
 BEGIN EXCLUSIVE;
 CREATE TABLE scan (id INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE);
 CREATE TABLE clean (
-  scan INTEGER NOT NULL, device INTEGER NOT NULL, inode INTEGER NOT NULL, name BLOB NOT NULL,
-  size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,
-  sha256 BLOB NOT NULL, generation INTEGER NOT NULL,
-  PRIMARY KEY (scan, device, inode, name)
+  scan INTEGER NOT NULL, place BLOB NOT NULL, answer BLOB NOT NULL, generation INTEGER NOT NULL,
+  PRIMARY KEY (scan, place)
 ) WITHOUT ROWID;
 CREATE TABLE generation (newest INTEGER NOT NULL);
 INSERT INTO generation VALUES (0);
 PRAGMA application_id = 0x426B6C72;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 COMMIT;
 """
 #: What the schema above says of itself; the first number is "Bklr": a database of somebody else is not ours to fill.
-_OURS = (0x426B6C72, 1)
-_LOOK_UP = (
-    "SELECT sha256, generation FROM clean WHERE scan = ? AND device = ? AND inode = ? AND name = ?"
-    " AND size = ? AND mtime_ns = ? AND ctime_ns = ?"
-)
+_OURS = (0x426B6C72, 2)
+_LOOK_UP = "SELECT answer, generation FROM clean WHERE scan = ? AND place = ?"
 _COUNT = "SELECT count(*) FROM clean WHERE scan = ?"
-_READ_ALL = "SELECT device, inode, name, size, mtime_ns, ctime_ns, sha256, generation FROM clean WHERE scan = ?"
-_STORE = "INSERT OR REPLACE INTO clean VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_READ_ALL = "SELECT place, answer, generation FROM clean WHERE scan = ?"
+_STORE = "INSERT OR REPLACE INTO clean VALUES (?, ?, ?, ?)"
 _TRIM = """
-DELETE FROM clean WHERE (scan, device, inode, name) IN
-  (SELECT scan, device, inode, name FROM clean ORDER BY generation LIMIT max(0, (SELECT count(*) FROM clean) - ?))
+DELETE FROM clean WHERE (scan, place) IN
+  (SELECT scan, place FROM clean ORDER BY generation LIMIT max(0, (SELECT count(*) FROM clean) - ?))
 """
 
-Row = tuple[int, int, int, bytes, int, int, int, bytes, int]
+#: Scan, place, answer, generation; an answer is a version and the SHA-256 that its content has.
+Row = tuple[int, bytes, bytes, int]
 
 
 class FlushReason(Enum):
@@ -108,7 +112,7 @@ class ScanCache:
         path: Path,
         connection: sqlite3.Connection,
         scan: ScanIdentity,
-        clock: Clock,
+        clock: "Clock",
         *,
         max_rows: int = MAX_ROWS,
         untrusted_devices: frozenset[int] = frozenset(),
@@ -123,8 +127,9 @@ class ScanCache:
         self._pending: list[Row] = []
         self._stored = 0
         self._flushed: list[FlushReason] = []
-        #: All rows of this scan, once they have been read.
-        self._rows: dict[tuple[int, int, bytes], tuple[int, int, int, Any, int]] | None = None
+        #: Answers by place: all of this scan, once they have been read; and those that need a new mark apart.
+        self._answers: dict[bytes, bytes] = {}
+        self._unmarked: dict[bytes, bytes] | None = None
         self._succeeded = 0
         self._look_at_rows_after = _BEFORE_READING_ALL
         connection.execute("BEGIN IMMEDIATE")
@@ -145,8 +150,8 @@ class ScanCache:
         """Wall time in nanoseconds since 1970, for `remember`."""
         return int(self._clock.now().timestamp() * 1_000_000_000)
 
-    def recall(self, path: str, status: os.stat_result) -> ScanFacts | None:
-        """What a scan of this file would find, if that is known; then it is clean.
+    def recall(self, path: str, status: os.stat_result) -> bytes | None:
+        """The SHA-256 of a file, if a scan of it is known to find nothing.
 
         `status` may come from `lstat`: opening the file first would prove nothing more. The answer is about a version
         of an inode, and `fstat` of a fresh descriptor would give the same five numbers from the same inode. A file
@@ -157,35 +162,43 @@ class ScanCache:
         if self._connection is None or status.st_dev in self._untrusted:
             return None
         # `CacheKey`, part by part: building one for every file of a walk would take as long as asking SQLite.
-        name = self._scan.name_of(path)
-        place = (_signed(status.st_dev), _signed(status.st_ino), name)
-        version = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         try:
-            row = self._looked_up(self._connection, place, version)
+            place = _PLACE.pack(status.st_dev, status.st_ino) + self._scan.name_of(path)
+            version = _VERSION.pack(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        except struct.error:
+            return None
+        answer = self._answers.get(place)
+        if answer is None:
+            answer = self._looked_up(self._connection, place, version)
+        return answer[_VERSION.size :] if answer is not None and answer.startswith(version) else None
+
+    def facts(self, size_bytes: int, digest: bytes) -> ScanFacts:
+        """What a scan of a file would find whose digest `recall` gave."""
+        return ScanFacts(digest.hex(), size_bytes, engine=self._engine, signatures_version=self._scan.pack)
+
+    def _looked_up(self, connection: sqlite3.Connection, place: bytes, version: bytes) -> bytes | None:
+        """An answer that is not at hand; marked as used if it is about that version."""
+        try:
+            answer, generation = self._row(connection, place)
         except sqlite3.Error as error:
             self._give_up(error)
             return None
-        if row is None:
-            return None
-        sha256, generation = row
-        if not isinstance(sha256, bytes) or len(sha256) != _SHA256_BYTES:
-            self._give_up(sqlite3.DatabaseError("a digest that is none"))
+        if answer is None or not answer.startswith(version):
             return None
         if generation <= self._generation - _MARK_EVERY:
-            self._store((self._scan_id, *place, *version, sha256, self._generation))
-        return ScanFacts(sha256.hex(), status.st_size, engine=self._engine, signatures_version=self._scan.pack)
+            self._store((self._scan_id, place, answer, self._generation))
+        return answer
 
-    def _looked_up(
-        self, connection: sqlite3.Connection, place: tuple[int, int, bytes], version: tuple[int, int, int]
-    ) -> tuple[Any, int] | None:
-        if self._rows is not None:
-            kept = self._rows.get(place)
-            return None if kept is None or kept[:3] != version else kept[3:]
-        row: tuple[Any, int] | None = connection.execute(_LOOK_UP, (self._scan_id, *place, *version)).fetchone()
-        if row is not None:
-            self._succeeded += 1
-            if self._succeeded == self._look_at_rows_after:
-                self._read_all(connection)
+    def _row(self, connection: sqlite3.Connection, place: bytes) -> tuple[bytes | None, int]:
+        if self._unmarked is not None:
+            return self._unmarked.get(place), 0
+        row: tuple[Any, int] | None = connection.execute(_LOOK_UP, (self._scan_id, place)).fetchone()
+        if row is None:
+            return None, 0
+        _check(row[0])
+        self._succeeded += 1
+        if self._succeeded == self._look_at_rows_after:
+            self._read_all(connection)
         return row
 
     def _read_all(self, connection: sqlite3.Connection) -> None:
@@ -195,8 +208,11 @@ class ScanCache:
         if count > self._succeeded * _ROWS_PER_SUCCESS:
             self._look_at_rows_after = -(-count // _ROWS_PER_SUCCESS)
             return
-        rows = connection.execute(_READ_ALL, (self._scan_id,))
-        self._rows = {row[:3]: row[3:] for row in rows}
+        self._unmarked = {}
+        unmarked_until = self._generation - _MARK_EVERY
+        for place, answer, generation in connection.execute(_READ_ALL, (self._scan_id,)):
+            _check(answer)
+            (self._answers if generation > unmarked_until else self._unmarked)[place] = answer
 
     def remember(self, path: str, descriptor: int, before: FileIdentity, facts: ScanFacts, begun_at_ns: int) -> None:
         """Keep an answer if that is sound; see `agent.scanner.cache_key.may_remember`.
@@ -217,9 +233,12 @@ class ScanCache:
         if not may_remember(before, after, facts, begun_at_ns):
             return
         key = self._scan.key(path, before)
-        place = (self._scan_id, _signed(before.device), _signed(before.inode), key.name)
-        version = (before.size_bytes, before.mtime_ns, before.ctime_ns)
-        self._store((*place, *version, bytes.fromhex(facts.sha256), self._generation))
+        try:
+            place = _PLACE.pack(before.device, before.inode) + key.name
+            version = _VERSION.pack(before.size_bytes, before.mtime_ns, before.ctime_ns)
+        except struct.error:
+            return
+        self._store((self._scan_id, place, version + bytes.fromhex(facts.sha256), self._generation))
 
     def close(self) -> None:
         """Write what is pending, drop what is too much, let go of the file. Safe to repeat."""
@@ -270,7 +289,7 @@ class ScanCache:
 def open_scan_cache(
     path: Path,
     scan: ScanIdentity,
-    clock: Clock,
+    clock: "Clock",
     *,
     max_rows: int = MAX_ROWS,
     mounts: Callable[[], tuple[Mount, ...]] = tuple,
@@ -291,7 +310,7 @@ def open_scan_cache(
     if not _is_ours_alone(path.parent) or (path.exists() and not _is_ours_alone(path)):
         return None
     flushed: list[FlushReason] = []
-    devices = _untrusted_devices(mounts())
+    devices = untrusted_devices(mounts())
     for _ in range(2):
         connection: sqlite3.Connection | None = None
         try:
@@ -311,6 +330,11 @@ def open_scan_cache(
         _close(connection)
         _discard(path)
     return None
+
+
+def _check(answer: Any) -> None:
+    if not isinstance(answer, bytes) or len(answer) != _ANSWER_BYTES:
+        raise sqlite3.DatabaseError("an answer that is none")
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -367,15 +391,11 @@ def _is_ours_alone(path: Path) -> bool:
     return status.st_uid == os.geteuid() and not status.st_mode & _FOREIGN_WRITE
 
 
-def _untrusted_devices(mounted: tuple[Mount, ...]) -> frozenset[int]:
+def untrusted_devices(mounted: tuple[Mount, ...]) -> frozenset[int]:
+    """`st_dev` of those mounts whose change times prove nothing."""
     found = set()
     for mount in mounted:
         if mount.file_system in UNTRUSTED_FILE_SYSTEMS or mount.file_system.startswith("fuse"):
             major, _, minor = mount.device.partition(":")
             found.add(os.makedev(int(major), int(minor)))
     return frozenset(found)
-
-
-def _signed(number: int) -> int:
-    """An unsigned 64-bit number as SQLite can keep it: the same bits, with a sign."""
-    return number - (number >> 63 << 64)

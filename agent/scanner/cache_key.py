@@ -53,7 +53,7 @@ class ScanIdentity:
 
     def name_of(self, path: str) -> bytes:
         """The part of the key that stands for a path."""
-        return _hash(path) if self.names_matter else b""
+        return hashlib.blake2b(os.fsencode(path), digest_size=_PATH_HASH_BYTES).digest() if self.names_matter else b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,3 @@ def may_remember(before: FileIdentity, after: FileIdentity, facts: ScanFacts, be
     clean = not (facts.findings or facts.incomplete or facts.error) and bool(facts.sha256)
     settled = before == after and facts.size_bytes == before.size_bytes
     return clean and settled and before.ctime_ns <= begun_at_ns - RACY_NS
-
-
-def _hash(path: str) -> bytes:
-    return hashlib.sha256(os.fsencode(path)).digest()[:_PATH_HASH_BYTES]

@@ -3,14 +3,22 @@
 A second scan of a tree that has not changed needs to know what its rules are, not the rules.
 """
 
-from collections.abc import Callable
-from typing import Protocol
+import os
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from agent.scanner.bundle_reading import Credit
-from agent.scanner.cache_key import asks_for_names
-from agent.scanner.engines.port import Engine
+from agent.domain.errors import BucklerError
+from agent.platform.anonymous_file import anonymous_file
+from agent.scanner.credits import Credit
+from agent.scanner.engines.port import Engine, EngineLabel
 from agent.scanner.pack_cache import CachedEngine
-from agent.scanner.rulepack import CompiledPack, RulePack, compile_pack
+from agent.scanner.pack_notes import PackNote, PackNotes, listing_of
+
+if TYPE_CHECKING:
+    from agent.domain.ports import Clock
+    from agent.scanner.rulepack import CompiledPack
 
 
 class Pack(Protocol):
@@ -37,51 +45,108 @@ class DeferredPack:
     """See above; attributes as of `CompiledPack`.
 
     Args:
-        rules: The pack.
-        engine: Compiles it.
-        names_matter: See `agent.scanner.cache_key.asks_for_names`.
-        compiled: Gives it compiled; called once, or never.
+        note: What is known of it.
+        engine: Compiled it.
+        fetch: Gives a descriptor of the compiled rules; called once, or never.
     """
 
-    def __init__(
-        self, rules: RulePack, engine: Engine, compiled: Callable[[], CompiledPack], *, names_matter: bool
-    ) -> None:
-        self.version = rules.version
-        self.credits = rules.credits
+    def __init__(self, note: PackNote, engine: EngineLabel, fetch: Callable[[], int]) -> None:
+        self.version = note.version
+        self.credits = note.credits
         self.engine = engine.name
         self.engine_version = engine.version
-        self.engine_label = f"{engine.name} {engine.version}"
-        self.names_matter = names_matter
-        self._compiled: Callable[[], CompiledPack] | None = compiled
-        self._pack: CompiledPack | None = None
+        self.engine_label = str(engine)
+        self.names_matter = note.names_matter
+        self._fetch = fetch
+        self._image: int | None = None
 
     @property
     def image(self) -> int:
         """Descriptor of the compiled rules; open until `close`.
 
         Raises:
-            BucklerError: They were there and are not any more, and do not compile.
+            BucklerError: They were there and are not any more, and do not compile, or are others now.
         """
-        if self._compiled is not None:
-            self._pack = self._compiled()
-            # It holds the texts of all rules, which nobody needs from now on.
-            self._compiled = None
-        assert self._pack is not None, "has just been compiled, or was before"
-        return self._pack.image
+        if self._image is None:
+            self._image = self._fetch()
+        return self._image
 
     def close(self) -> None:
         """Let go of the image if there is one."""
-        if self._pack is not None:
-            self._pack.close()
+        if self._image is not None:
+            os.close(self._image)
 
 
-def prepare_pack(pack: RulePack, engine: Engine) -> CompiledPack | DeferredPack:
-    """Compile a pack, or put that off if the engine has kept it from an earlier time; the caller closes the result.
+@dataclass(frozen=True, slots=True)
+class PackEngine:
+    """What compiles packs, or has done so.
+
+    Attributes:
+        label: Which engine.
+        notes: What it has compiled before; None: nothing is kept here.
+        load: Gives it, which takes longer than to find out that it is not needed.
+    """
+
+    label: EngineLabel
+    notes: PackNotes | None
+    load: Callable[[], Engine]
+
+
+def prepare_pack(
+    sources: Sequence[Path], engine: PackEngine, clock: "Clock", untrusted_devices: Collection[int] = ()
+) -> "CompiledPack | DeferredPack":
+    """Read and compile rules, or put that off if they are known from an earlier time; the caller closes the result.
+
+    Args:
+        sources: As for `agent.scanner.rulepack.load_rules`.
+        engine: Compiles, if it has to.
+        clock: See `listing_of`.
+        untrusted_devices: See `listing_of`.
 
     Raises:
-        BucklerError: As `compile_pack`.
+        BucklerError: As `load_rules` and `compile_pack`.
     """
-    if not (isinstance(engine, CachedEngine) and engine.has_kept(pack.sources)):
-        return compile_pack(pack, engine)
-    names_matter = asks_for_names(source.text for source in pack.sources)
-    return DeferredPack(pack, engine, lambda: compile_pack(pack, engine), names_matter=names_matter)
+    # Before anything is read: what changes meanwhile is noted under what it was, which it never is again.
+    listing = None if engine.notes is None else listing_of(sources, untrusted_devices, clock)
+    note = None if engine.notes is None or listing is None else engine.notes.get(listing)
+    if note is None:
+        return _compiled(sources, engine.load(), engine.notes, listing)
+    return DeferredPack(note, engine.label, lambda: _fetched(note, sources, engine, listing))
+
+
+def _compiled(sources: Sequence[Path], engine: Engine, notes: PackNotes | None, listing: str | None) -> "CompiledPack":
+    # What reads rules takes longer to load than to find out that none is needed.
+    from agent.scanner.rulepack import compile_pack, load_rules
+
+    rules = load_rules(sources)
+    compiled = compile_pack(rules, engine)
+    if notes is not None and listing is not None and isinstance(engine, CachedEngine):
+        image = engine.name_of(rules.sources)
+        notes.put(listing, PackNote(compiled.version, compiled.names_matter, compiled.credits, image, engine.made_by))
+    return compiled
+
+
+def _fetched(note: PackNote, sources: Sequence[Path], engine: PackEngine, listing: str | None) -> int:
+    compiler = engine.load()
+    if isinstance(compiler, CachedEngine) and compiler.made_by == note.made_by:
+        image = _kept_image(note.image, compiler)
+        if image is not None:
+            return image
+    compiled = _compiled(sources, compiler, engine.notes, listing)
+    if compiled.version != note.version:
+        compiled.close()
+        raise BucklerError("RULES_CHANGED", "the rules changed while the scan began", next_step="scan again")
+    return compiled.image
+
+
+def _kept_image(name: str, engine: CachedEngine) -> int | None:
+    counts: list[int | None] = []
+
+    def write(image: BinaryIO) -> None:
+        counts.append(engine.fetch(name, image))
+
+    image = anonymous_file("buckler-rules", write)
+    if counts == [None]:
+        os.close(image)
+        return None
+    return image

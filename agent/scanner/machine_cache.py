@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from agent.platform.clock import SystemClock
-from agent.platform.mountinfo import mounts
+from agent.platform.mountinfo import Mount, mounts
 from agent.platform.program import app_version
-from agent.scanner.cache import ScanCache, open_scan_cache
+from agent.scanner.cache import ScanCache, open_scan_cache, untrusted_devices
 from agent.scanner.cache_key import ScanIdentity
 from agent.scanner.deferred_pack import Pack
 from agent.scanner.limits import Limits
@@ -28,10 +28,18 @@ def scan_cache(path: Path, pack: Pack, limits: Limits) -> Iterator[ScanCache | N
         limits=limits,
         names_matter=pack.names_matter,
     )
-    mounted = mounts if sys.platform == "linux" else tuple
-    cache = open_scan_cache(path, identity, SystemClock(), mounts=mounted)
+    cache = open_scan_cache(path, identity, SystemClock(), mounts=_mounts)
     try:
         yield cache
     finally:
         if cache is not None:
             cache.close()
+
+
+def untrusted_here() -> frozenset[int]:
+    """`st_dev` of what is mounted here and whose change times prove nothing."""
+    return untrusted_devices(_mounts())
+
+
+def _mounts() -> tuple[Mount, ...]:
+    return mounts() if sys.platform == "linux" else ()

@@ -1,29 +1,28 @@
-"""Scans trees of files on somebody's request, several at a time."""
+"""Scans the files that a walk comes upon, several at a time."""
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from agent.domain.facts import ScanFacts
 from agent.domain.files import FileIdentity
-from agent.domain.ports import Scanner
 from agent.scanner.cache import ScanCache
-from agent.scanner.tree import FoundFile, KnownFile, OpenedFile, UnopenedFile, find_files
+from agent.scanner.tree import FoundFile, KnownFiles, OpenedFile, UnopenedFile
+
+if TYPE_CHECKING:
+    from agent.domain.ports import Scanner
 
 #: Files on their way beyond one per worker, so that no worker waits while we open the next file.
 _AHEAD = 2
 
-#: Files that need no scan between two turns of the event loop.
-_KNOWN_AT_ONCE = 256
+#: Findings of the walk that need no scan between two turns of the event loop.
+_UNSCANNED_AT_ONCE = 32
 
-#: Takes one scanned file; its identity is None if it was not opened; the last says whether its facts were known before.
-Receiver = Callable[[str, ScanFacts, FileIdentity | None, bool], Awaitable[None]]
-
-
-#: Takes one file that was known to be clean, if that takes no waiting.
-KnownReceiver = Callable[[str, ScanFacts], None]
+#: Takes one scanned file.
+Receiver = Callable[[str, FileIdentity, ScanFacts], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,54 +30,43 @@ class Receivers:
     """Who takes the files of a scan.
 
     Attributes:
-        receive: Called for every file, in the order of completion, by one task per file under way.
-        receive_known: Called instead for files that are known: of a tree that did not change those are all, and
-            waiting for nothing would take most of their time. None: they are as all others.
+        receive: Called for every scanned file, in the order of completion, by one task per file under way.
+        pass_by: Called for what needs no scan or cannot have one. Of a tree that did not change that is everything, and
+            waiting for nothing would take most of the time.
+        rest: Awaited now and then while nothing has to be scanned, so that the event loop gets to its other work.
     """
 
     receive: Receiver
-    receive_known: KnownReceiver | None = None
+    pass_by: Callable[[KnownFiles | UnopenedFile, ScanCache | None], None]
+    rest: Callable[[], Awaitable[None]]
 
 
-async def _started_already() -> None:
-    return
-
-
-async def scan_trees(
-    named: Sequence[str],
-    scanner: Scanner,
+async def scan_found(
+    found: Iterator[FoundFile],
+    start: "Callable[[], Awaitable[Scanner]]",
     workers: int,
-    is_excluded: Callable[[str], bool],
     receivers: Receivers,
     *,
-    start: Callable[[], Awaitable[None]] = _started_already,
     cache: ScanCache | None = None,
-    beside: Iterable[FoundFile] = (),
 ) -> None:
-    """Scan everything at or below the given paths.
+    """Scan everything that is found.
 
     Args:
-        named: Files and folders, as `agent.scanner.tree.resolve_named` gave them.
-        scanner: Scans.
+        found: As `agent.scanner.tree.find_files` finds it.
+        start: Gives what scans; called once, before the first file that has to be scanned: a tree that is wholly known
+            needs no worker.
         workers: How many files it can scan at the same time.
-        is_excluded: See `find_files`.
         receivers: Take what was found.
-        start: Called once, before the first file that has to be scanned; a tree that is wholly known needs no worker.
-        cache: Asked before a file is opened, told what was found; None: every file is scanned.
-        beside: Files that no path leads to; scanned first.
+        cache: Told what was found; None: nobody is.
 
     Raises:
         BucklerError: What `start` raises; nothing has been scanned then.
     """
-    if cache is None:
-        found = chain(beside, *(find_files(path, is_excluded) for path in named))
-    else:
-        found = chain(beside, *(find_files(path, is_excluded, cache.recall) for path in named))
-    first = await _until_one_must_be_scanned(found, receivers)
+    first = await _until_one_must_be_scanned(found, receivers, cache)
     if first is None:
         return
     try:
-        await start()
+        scanner = await start()
     except BaseException:
         os.close(first.descriptor)
         raise
@@ -88,34 +76,22 @@ async def scan_trees(
             tasks.create_task(_work_off(found, scanner, receivers, cache))
 
 
-async def _until_one_must_be_scanned(found: Iterator[FoundFile], receivers: Receivers) -> OpenedFile | None:
-    receive_known = receivers.receive_known
+async def _until_one_must_be_scanned(
+    found: Iterator[FoundFile], receivers: Receivers, cache: ScanCache | None
+) -> OpenedFile | None:
     for number, file in enumerate(found):
-        if receive_known is not None and isinstance(file, KnownFile):
-            receive_known(file.path, file.facts)
-        elif isinstance(file, OpenedFile):
+        if isinstance(file, OpenedFile):
             return file
-        else:
-            await _receive_unscanned(file, receivers)
-        if number % _KNOWN_AT_ONCE == 0:
-            await asyncio.sleep(0)
+        receivers.pass_by(file, cache)
+        if number % _UNSCANNED_AT_ONCE == 0:
+            await receivers.rest()
     return None
 
 
-async def _receive_unscanned(file: KnownFile | UnopenedFile, receivers: Receivers) -> None:
-    receive = receivers.receive
-    if isinstance(file, KnownFile) and receivers.receive_known is not None:
-        receivers.receive_known(file.path, file.facts)
-    elif isinstance(file, KnownFile):
-        await receive(file.path, file.facts, None, True)  # noqa: FBT003 -- a callback's arguments have no names
-    else:
-        await receive(file.path, ScanFacts("", 0, error=file.error), None, False)  # noqa: FBT003 -- as above
-
-
 async def _work_off(
-    found: Iterator[FoundFile], scanner: Scanner, receivers: Receivers, cache: ScanCache | None
+    found: Iterator[FoundFile], scanner: "Scanner", receivers: Receivers, cache: ScanCache | None
 ) -> None:
-    known_in_a_row = 0
+    unscanned_in_a_row = 0
     for file in found:
         if isinstance(file, OpenedFile):
             try:
@@ -125,10 +101,9 @@ async def _work_off(
                     cache.remember(file.path, file.descriptor, file.identity, facts, begun_at_ns)
             finally:
                 os.close(file.descriptor)
-            await receivers.receive(file.path, facts, file.identity, False)  # noqa: FBT003 -- as above
+            await receivers.receive(file.path, file.identity, facts)
         else:
-            await _receive_unscanned(file, receivers)
-            known_in_a_row = (known_in_a_row + 1) % _KNOWN_AT_ONCE
-            if not known_in_a_row:
-                # A long run of files that need no waiting must not keep the event loop from its other work.
-                await asyncio.sleep(0)
+            receivers.pass_by(file, cache)
+            unscanned_in_a_row = (unscanned_in_a_row + 1) % _UNSCANNED_AT_ONCE
+            if not unscanned_in_a_row:
+                await receivers.rest()

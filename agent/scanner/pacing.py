@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from agent.domain.facts import ScanFacts
-from agent.domain.ports import Clock, Scanner
+if TYPE_CHECKING:
+    from agent.domain.facts import ScanFacts
+    from agent.domain.ports import Clock, Scanner
 
-#: Share of one core of a background scan, in percent, unless another one is configured.
-DEFAULT_CPU_PERCENT = 20
 #: Seconds of processor time that may be used at once after a rest.
 BURST_S = 0.25
 #: Processor time is asked for this often: asking costs some 50 microseconds.
@@ -70,7 +70,7 @@ class Pace:
         self,
         budget: CpuBudget,
         cpu_seconds: Callable[[], float],
-        clock: Clock,
+        clock: "Clock",
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         goes_on: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -112,11 +112,11 @@ class PacedScanner:
         pace: Is kept after each file.
     """
 
-    def __init__(self, inner: Scanner, pace: Pace) -> None:
+    def __init__(self, inner: "Scanner", pace: Pace) -> None:
         self._inner = inner
         self._pace = pace
 
-    async def scan(self, descriptor: int, path: str) -> ScanFacts:
+    async def scan(self, descriptor: int, path: str) -> "ScanFacts":
         """Scan, then rest as long as the pace asks for."""
         facts = await self._inner.scan(descriptor, path)
         await self._pace.keep()

@@ -5,7 +5,8 @@ Every message is a frame: four bytes of length, big-endian, then that many bytes
 * worker → parent, once: JSON of `Hello`, or `{"failed": reason}`.
 * parent → worker, per file: eight bytes of file size, four of the owner's number, then the path's raw bytes, with the
   descriptor to scan attached (SCM_RIGHTS). A worker may be handed more files while it works; it answers in order.
-* worker → parent, per file: JSON of `Answer`; of a file that is clean a shorter form of it (`_CLEAN`).
+* worker → parent, per file: JSON of `Answer`; a shorter form of it (`_CLEAN`, `_FOUND_MARK`) of a file that is clean or
+  itself matches rules, if nothing else is to be said: nearly all are clean, and with the others every moment counts.
 
 Between parent and zygote (`agent.scanner.zygote`), over a socket pair of their own: the parent sends `FORK` with the
 worker's end of a channel attached; the zygote answers each with the worker's process id and a descriptor of the
@@ -52,6 +53,12 @@ _ONE_DESCRIPTOR = socket.CMSG_SPACE(_DESCRIPTOR_BYTES)
 #: What JSON never begins with, the digest, the size: a file that is clean and wholly looked at.
 _CLEAN = struct.Struct(">c32sQ")
 _CLEAN_MARK = b"\0"
+#: The same of a file that matches a few rules; behind it rule, namespace, severity and threat name of each in UTF-8,
+#: with a zero byte between any two.
+_FOUND_MARK = b"\1"
+_BETWEEN = "\0"
+_FEW = 8
+_NAMES_EACH = 4
 #: Asks a zygote for a worker.
 FORK = b"f"
 #: A process id, or a reason.
@@ -242,6 +249,9 @@ def encode_answer(answer: Answer) -> bytes:
     """
     if answer.sha256 and not (answer.findings or answer.incomplete or answer.error or answer.costs):
         return _CLEAN.pack(_CLEAN_MARK, bytes.fromhex(answer.sha256), answer.size_bytes)
+    found = _encode_found(answer)
+    if found is not None:
+        return found
     findings = (
         [f.rule[:MAX_NAME], f.namespace[:MAX_NAME], f.severity.value, _cut(f.member_path), f.threat_name[:MAX_NAME]]
         for f in answer.findings[:MAX_FINDINGS]
@@ -261,6 +271,8 @@ def decode_answer(untrusted_payload: bytes) -> Answer:
     if len(untrusted_payload) == _CLEAN.size and untrusted_payload.startswith(_CLEAN_MARK):
         _, digest, size = _CLEAN.unpack(untrusted_payload)
         return Answer(digest.hex(), _number(size))
+    if untrusted_payload.startswith(_FOUND_MARK):
+        return _decode_found(untrusted_payload)
     fields = _object(_parse(untrusted_payload))
     sha256 = _text(fields.get("sha256"))
     if _SHA256.fullmatch(sha256) is None:
@@ -274,6 +286,37 @@ def decode_answer(untrusted_payload: bytes) -> Answer:
         _code(error) if error else "",
         tuple(_cost(item) for item in _list(fields.get("costs"), MAX_COSTS)),
     )
+
+
+def _encode_found(answer: Answer) -> bytes | None:
+    """The short form for a file that matches rules; None: there is more to be said, or it cannot be said so."""
+    findings = answer.findings
+    if not answer.sha256 or answer.incomplete or answer.error or answer.costs or not 0 < len(findings) <= _FEW:
+        return None
+    names: list[str] = []
+    for found in findings:
+        if found.member_path:
+            return None
+        names += (found.rule[:MAX_NAME], found.namespace[:MAX_NAME], found.severity.value, found.threat_name[:MAX_NAME])
+    try:
+        text = _BETWEEN.join(names).encode()
+    except UnicodeEncodeError:
+        return None
+    if text.count(0) != len(names) - 1:
+        return None
+    return _CLEAN.pack(_FOUND_MARK, bytes.fromhex(answer.sha256), answer.size_bytes) + text
+
+
+def _decode_found(untrusted_payload: bytes) -> Answer:
+    try:
+        _, digest, size = _CLEAN.unpack_from(untrusted_payload)
+        names = untrusted_payload[_CLEAN.size :].decode().split(_BETWEEN)
+    except (struct.error, UnicodeDecodeError) as error:
+        raise ProtocolError("findings") from error
+    if len(names) > _FEW * _NAMES_EACH:
+        raise ProtocolError("findings")
+    each = (names[at : at + _NAMES_EACH] for at in range(0, len(names), _NAMES_EACH))
+    return Answer(digest.hex(), _number(size), tuple(_finding([*one[:3], [], *one[3:]]) for one in each))
 
 
 def _cut(member_path: tuple[str, ...]) -> list[str]:

@@ -11,20 +11,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from agent.domain.errors import BucklerError
 from agent.platform.anonymous_file import anonymous_file
-from agent.scanner.bundle_reading import Bundle, Credit, namespace_of, read_bundle
+from agent.scanner.bundle_reading import Bundle, namespace_of, read_bundle
 from agent.scanner.cache_key import asks_for_names
+from agent.scanner.credits import Credit
 from agent.scanner.engines.port import Engine, RuleCompileError, RuleSource
 from agent.scanner.engines.registry import engine_named
 from agent.scanner.parts_hash import parts_sha256
-from agent.scanner.rule_salvage import LeftOut, salvage
+from agent.scanner.rule_files import MANIFEST, RULE_SUFFIXES
 from wire.rule_bundle import BundleError
 
-_SUFFIXES = frozenset({".yar", ".yara"})
-_MANIFEST = "manifest.toml"
+if TYPE_CHECKING:
+    from agent.scanner.rule_salvage import LeftOut
+
 #: The two largest public packs together have 9 MB of text in 1,000 files.
 _MAX_PACK_BYTES = 256 * 1024 * 1024
 _MAX_PACK_FILES = 50_000
@@ -86,12 +88,6 @@ class CompiledPack:
         os.close(self.image)
 
 
-def builtin_signatures() -> Path:
-    """Folder of the rules that come with this program."""
-    installed = Path(__file__).parent / "builtin_signatures"
-    return installed if installed.is_dir() else Path(__file__).parents[2] / "signatures"
-
-
 def load_rules(sources: Sequence[Path]) -> RulePack:
     """Read rule files.
 
@@ -121,7 +117,7 @@ def load_rules(sources: Sequence[Path]) -> RulePack:
     texts = _unique_namespaces(found)
     version, made_at = _hash(texts), datetime.fromtimestamp(newest, tz=UTC)
     # Rules that an owner adds to the built-in pack change the hash, not the age of the signatures.
-    manifest = next((path / _MANIFEST for path in sources if (path / _MANIFEST).is_file()), None)
+    manifest = next((path / MANIFEST for path in sources if (path / MANIFEST).is_file()), None)
     if manifest is not None:
         named, made_at = _read_manifest(manifest)
         version = f"{named}-{version}"
@@ -142,7 +138,7 @@ def compile_pack(pack: RulePack, engine: str | Engine = "yara") -> CompiledPack:
         raise _do_not_compile(error) from error
 
 
-def compile_sound_rules(pack: RulePack, engine: str | Engine = "yara") -> tuple[CompiledPack, tuple[LeftOut, ...]]:
+def compile_sound_rules(pack: RulePack, engine: str | Engine = "yara") -> "tuple[CompiledPack, tuple[LeftOut, ...]]":
     """Compile what compiles of a pack; for scans by hand only, where somebody reads what was left out.
 
     Returns:
@@ -155,6 +151,9 @@ def compile_sound_rules(pack: RulePack, engine: str | Engine = "yara") -> tuple[
     try:
         return _compiled(pack, chosen), ()
     except RuleCompileError as error:
+        # What tells rules apart is loaded when some have to be.
+        from agent.scanner.rule_salvage import salvage
+
         kept, left_out = salvage(pack.sources, error.problems, chosen.problem)
         if not kept:
             raise _do_not_compile(error) from error
@@ -206,7 +205,7 @@ def _read(path: Path, bundles: list[Bundle]) -> Iterator[RuleSource]:
 
 def _read_folder(folder: Path) -> Iterator[RuleSource]:
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in _SUFFIXES and path.is_file():
+        if path.suffix.lower() in RULE_SUFFIXES and path.is_file():
             namespace = namespace_of(path.relative_to(folder).as_posix())
             yield _source(namespace, str(path), path.read_bytes())
 
@@ -214,7 +213,7 @@ def _read_folder(folder: Path) -> Iterator[RuleSource]:
 def _read_zip(path: Path, bundles: list[Bundle]) -> Iterator[RuleSource]:
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [m for m in archive.infolist() if PurePosixPath(m.filename).suffix.lower() in _SUFFIXES]
+            members = [m for m in archive.infolist() if PurePosixPath(m.filename).suffix.lower() in RULE_SUFFIXES]
             # `read` never gives more than a member's declared size, which is what is counted here.
             if len(members) > _MAX_PACK_FILES or sum(m.file_size for m in members) > _MAX_PACK_BYTES:
                 raise _invalid(

@@ -1,13 +1,16 @@
 """What an on-demand scan tells, as values: records, lines, the summary, the exit status. No input, no output."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from agent.domain.errors import ExitStatus
 from agent.domain.facts import ScanFacts
 from agent.domain.policy import Decision, Verdict
-from agent.platform.file_systems import SkippedFolder
-from agent.platform.process_memory import ProcessFacts
 from agent.scanner.scan_costs import SLOW_MS, SLOW_SHOWN, CostTally, slow_record, slow_text
+
+if TYPE_CHECKING:
+    from agent.platform.file_systems import SkippedFolder
+    from agent.platform.process_memory import ProcessFacts
 
 #: Between the names of a member path.
 _MEMBER_SEPARATOR = "!"
@@ -36,7 +39,7 @@ class ScannedFile:
 class ScannedProcess:
     """One process with everything known about its memory; attributes as of `ScannedFile`."""
 
-    process: ProcessFacts
+    process: "ProcessFacts"
     facts: ScanFacts
     verdict: Verdict
     action: str = ""
@@ -68,12 +71,12 @@ class Tally:
     excluded: int = 0
     costs: CostTally = field(default_factory=CostTally)
 
-    def add_known(self, size_bytes: int) -> None:
-        """Count a file that was known to be clean and that nothing else is to be said of."""
-        self.files += 1
+    def add_known(self, files: int, size_bytes: int) -> None:
+        """Count files that were known to be clean and that nothing else is to be said of."""
+        self.files += files
         self.bytes += size_bytes
-        self.clean += 1
-        self.cached += 1
+        self.clean += files
+        self.cached += files
 
     def add(self, scanned: ScannedFile | ScannedProcess) -> None:
         """Count one."""
@@ -174,7 +177,7 @@ class Closing:
     elapsed_s: float
     engine: str
     signatures: str
-    skipped: tuple[SkippedFolder, ...] = ()
+    skipped: "tuple[SkippedFolder, ...]" = ()
     interrupted: bool = False
 
 
@@ -239,7 +242,7 @@ def summary_lines(tally: Tally, closing: Closing) -> list[str]:
     return [printable(line) for line in lines]
 
 
-def _why_skipped(folder: SkippedFolder) -> str:
+def _why_skipped(folder: "SkippedFolder") -> str:
     return ", ".join(filter(None, (folder.file_system, folder.reason.value)))
 
 

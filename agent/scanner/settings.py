@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from agent.scanner.limits import MIB, Limits
 
+#: Share of one core of a background scan, in percent, unless another one is configured.
+DEFAULT_CPU_PERCENT = 20
 #: Interpreter, libraries, engine scratch space and message buffers, beyond rules and content.
 _WORKER_BASE = 512 * MIB
 #: Beside the time of one file; 20,000 ordinary files take a hundredth of it.

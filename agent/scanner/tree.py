@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.domain.facts import ScanFacts
 from agent.domain.files import FileIdentity
 
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _OPEN_FOLDER = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
 #: Each level of a walk holds one descriptor; real trees are some 30 deep.
 MAX_FOLDER_DEPTH = 256
+#: Known files that are told of at once, at the most.
+_KNOWN_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +42,28 @@ class UnopenedFile:
     error: str
 
 
+#: A file that was not opened because a scan of it would find nothing: path, bytes, SHA-256.
+KnownFile = tuple[str, int, bytes]
+
+
 @dataclass(frozen=True, slots=True)
-class KnownFile:
-    """A regular file that was not opened, because what a scan of it would find is known."""
+class KnownFiles:
+    """Some files of a folder that were not opened: in a tree that did not change, all there are."""
 
-    path: str
-    facts: ScanFacts
+    files: tuple[KnownFile, ...]
 
-
-FoundFile = OpenedFile | UnopenedFile | KnownFile
-
-#: Gives what is known of a file by its path and its status, or None.
-Recall = Callable[[str, os.stat_result], ScanFacts | None]
+    @property
+    def size_bytes(self) -> int:
+        """Of all of them."""
+        return sum(size for _, size, _ in self.files)
 
 
-def _nothing_known(_path: str, _status: os.stat_result) -> None:
-    return None
+FoundFile = OpenedFile | UnopenedFile | KnownFiles
+
+#: Whether an absolute path is to be left alone, with everything below it; None: nothing is.
+IsExcluded = Callable[[str], bool] | None
+#: Gives the SHA-256 of a file that is known to be clean by its path and its status, else None. None: nothing is known.
+Recall = Callable[[str, os.stat_result], bytes | None] | None
 
 
 def resolve_named(path: str) -> str | None:
@@ -75,12 +82,12 @@ def resolve_named(path: str) -> str | None:
         return str(named)
 
 
-def find_files(named: str, is_excluded: Callable[[str], bool], recall: Recall = _nothing_known) -> Iterator[FoundFile]:
+def find_files(named: str, is_excluded: IsExcluded = None, recall: Recall = None) -> Iterator[FoundFile]:
     """Everything to scan at or below a path, in no particular order.
 
     Args:
         named: A file or folder, as `resolve_named` gave it.
-        is_excluded: Whether an absolute path is to be left alone, with everything below it.
+        is_excluded: What is left alone.
         recall: Asked before a file is opened; what it knows is not opened.
     """
     try:
@@ -96,11 +103,11 @@ def find_files(named: str, is_excluded: Callable[[str], bool], recall: Recall = 
             return
         yield from _walk(descriptor, named, is_excluded, recall)
         return
-    known = recall(named, status) if stat.S_ISREG(status.st_mode) else None
-    yield _open(named, named, None) if known is None else KnownFile(named, known)
+    digest = recall(named, status) if recall is not None and stat.S_ISREG(status.st_mode) else None
+    yield _open(named, named, None) if digest is None else KnownFiles(((named, status.st_size, digest),))
 
 
-def _walk(folder: int, path: str, is_excluded: Callable[[str], bool], recall: Recall) -> Iterator[FoundFile]:
+def _walk(folder: int, path: str, is_excluded: IsExcluded, recall: Recall) -> Iterator[FoundFile]:
     """Files first, then the folders below; takes over the descriptor."""
     open_folders = [_Folder(folder, path.rstrip("/"), [])]
     try:
@@ -136,29 +143,43 @@ class _Folder:
     below: list[str]
 
 
-def _files_in(folder: _Folder, is_excluded: Callable[[str], bool], recall: Recall) -> Iterator[FoundFile]:
+def _files_in(folder: _Folder, is_excluded: IsExcluded, recall: Recall) -> Iterator[FoundFile]:
+    # For each known file of a tree this loop runs once, and little else does.
+    known: list[KnownFile] = []
     try:
         with os.scandir(folder.descriptor) as entries:
             for entry in entries:
-                inner = f"{folder.path}/{entry.name}"
-                if is_excluded(inner):
+                path = f"{folder.path}/{entry.name}"
+                if is_excluded is not None and is_excluded(path):
                     continue
-                if entry.is_dir(follow_symlinks=False):
+                if entry.is_file(follow_symlinks=False):
+                    file = None if recall is None else _known(entry, path, recall)
+                    if file is None:
+                        yield _open(entry.name, path, folder.descriptor)
+                        continue
+                    known.append(file)
+                    if len(known) == _KNOWN_AT_ONCE:
+                        yield KnownFiles(tuple(known))
+                        known.clear()
+                elif entry.is_dir(follow_symlinks=False):
                     folder.below.append(entry.name)
-                elif entry.is_file(follow_symlinks=False):
-                    yield _recall_or_open(entry, inner, folder.descriptor, recall)
     except OSError as error:
         yield _unopened(folder.path or "/", error)
+    if known:
+        yield KnownFiles(tuple(known))
 
 
-def _recall_or_open(entry: os.DirEntry[str], path: str, folder: int, recall: Recall) -> FoundFile:
+def _known(
+    entry: os.DirEntry[str], path: str, recall: Callable[[str, os.stat_result], bytes | None]
+) -> KnownFile | None:
     try:
         status = entry.stat(follow_symlinks=False)
-    except OSError as error:
-        return _unopened(path, error)
+    except OSError:
+        # Opening it will tell why.
+        return None
     # A listing says what a name was; by now it may be something else.
-    known = recall(path, status) if stat.S_ISREG(status.st_mode) else None
-    return _open(entry.name, path, folder) if known is None else KnownFile(path, known)
+    digest = recall(path, status) if stat.S_ISREG(status.st_mode) else None
+    return None if digest is None else (path, status.st_size, digest)
 
 
 def _open(name: str, path: str, folder: int | None) -> FoundFile:

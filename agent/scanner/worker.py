@@ -17,7 +17,6 @@ import tarfile
 import time
 import zipfile
 from collections.abc import Callable
-from dataclasses import replace
 
 from agent.domain.facts import Finding, Incomplete, Severity
 from agent.platform.accounts import account_name, local_accounts
@@ -30,7 +29,7 @@ from agent.scanner.containers import libarchive_reader, seven_zip_library
 from agent.scanner.containers.budget import Budget
 from agent.scanner.containers.costs import MATCHING, READING
 from agent.scanner.containers.family import Content
-from agent.scanner.containers.registry import FAMILIES
+from agent.scanner.containers.registry import FORMATS, NO_FORMATS
 from agent.scanner.containers.walk import Walk
 from agent.scanner.descriptor_reader import read_content
 from agent.scanner.engines.port import Matcher, MatchTimeoutError
@@ -68,9 +67,11 @@ class FileScan:
         self._matcher = matcher
         self._budget = Budget(limits, monotonic_ns)
         self._findings: dict[Finding, None] = {}
-        self._walk = Walk(FAMILIES if limits.open_containers else (), self._budget, self._visit)
+        self._walk = Walk(FORMATS if limits.open_containers else NO_FORMATS, self._budget, self._visit)
 
-    def run(self, data: bytes, path: str, owner: str = "", read_since_ns: int | None = None) -> Answer:
+    def run(
+        self, data: bytes, path: str, owner: str = "", read_since_ns: int | None = None, itemised_from_us: int = 0
+    ) -> Answer:
         """Scan; whatever the content does to us is told in the answer.
 
         Args:
@@ -78,6 +79,7 @@ class FileScan:
             path: Where it was.
             owner: Account that owns the file, for rules.
             read_since_ns: When reading it began, for the costs; None: it was there.
+            itemised_from_us: The answer says where the time went if it was at least so long, in microseconds.
         """
         self._path = path
         self._owner = owner
@@ -94,7 +96,8 @@ class FileScan:
             failure = (Incomplete("engine_error"),)
         findings = sorted(self._findings, key=lambda finding: not finding.severity.is_malicious)
         incomplete = (*failure, *self._walk.incomplete)
-        return Answer(sha256, len(data), tuple(findings), incomplete, costs=costs.costs())
+        spent = costs.costs() if costs.spent_us() >= itemised_from_us else ()
+        return Answer(sha256, len(data), tuple(findings), incomplete, costs=spent)
 
     def _visit(self, content: Content) -> None:
         costs = self._budget.costs
@@ -120,7 +123,13 @@ class FileScan:
 
 
 def scan_descriptor(
-    descriptor: int, size_hint: int, path: str, matcher: Matcher, limits: Limits, owner: str = ""
+    descriptor: int,
+    size_hint: int,
+    path: str,
+    matcher: Matcher,
+    limits: Limits,
+    owner: str = "",
+    itemised_from_us: int = 0,
 ) -> Answer:
     """Read a descriptor within the limits and scan what was read.
 
@@ -131,6 +140,7 @@ def scan_descriptor(
         matcher: The rules.
         limits: Bounds.
         owner: Account that owns the file, for rules.
+        itemised_from_us: See `FileScan.run`.
     """
     begun_ns = time.monotonic_ns()
     try:
@@ -141,7 +151,7 @@ def scan_descriptor(
         return Answer("", size_hint, error="unreadable")
     if data is None:
         return Answer("", size_hint, incomplete=(Incomplete("max_file_size", limits.max_file_size),))
-    return FileScan(matcher, limits, time.monotonic_ns).run(data, path, owner, begun_ns)
+    return FileScan(matcher, limits, time.monotonic_ns).run(data, path, owner, begun_ns, itemised_from_us)
 
 
 class Worker:
@@ -158,7 +168,7 @@ class Worker:
         self._channel = channel
         self._matcher = matcher
         self._limits = limits
-        self._itemised_from = 0 if itemise else _SLOW_MICROSECONDS
+        self._itemised_from_us = 0 if itemise else _SLOW_MICROSECONDS
 
     def serve(self) -> None:
         """Until the parent hangs up."""
@@ -171,11 +181,10 @@ class Worker:
                     self._matcher,
                     self._limits,
                     account_name(request.owner),
+                    self._itemised_from_us,
                 )
             finally:
                 os.close(request.descriptor)
-            if sum(cost.microseconds for cost in answer.costs) < self._itemised_from:
-                answer = replace(answer, costs=())
             self._channel.sendall(protocol.frame(protocol.encode_answer(answer)))
 
 

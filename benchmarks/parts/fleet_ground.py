@@ -95,8 +95,9 @@ async def _registered(plane: ControlPlane, org_id: str, count: int) -> list[Simu
     async with plane.database.transaction() as uow:
         for number in range(count):
             key = DeviceKey()
-            new = NewDevice(f"more-{number}", _LINUX, key.public_key_sha256, frozenset())
-            device = (await registry.register(uow, org_id, new, plane.clocks.business.now())).device
+            now = plane.clocks.business.now()
+            new = NewDevice(f"more-{number}", _LINUX, key.public_key_sha256, frozenset(), admitted_at=now)
+            device = (await registry.register(uow, org_id, new, now)).device
             chain = plane.keys.authority.issue_device(
                 key.certificate_request(), device_id=device.device_id, org_id=org_id
             )

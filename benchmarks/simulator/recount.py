@@ -21,7 +21,7 @@ from controlplane.runtime.tables import jobs
 from controlplane.storage.database import Database
 
 _OPEN: Final = frozenset(state.value for state in OPEN)
-#: A job that has been due for so long is not being worked on; one of a server that was killed is so for five minutes.
+#: A job that has been due for so long is not being worked on; one of a server that was killed is so for 50 seconds.
 JOB_LATE: Final = timedelta(minutes=1)
 _RUN: Final = frozenset({CommandState.SUCCEEDED.value, CommandState.FAILED.value})
 

@@ -4,6 +4,8 @@
        │           └─────────────┴───────► timed_out
        └─► cancelled | expired
 
+When its device is revoked, a command that is open is cancelled at once.
+
 A final state never changes: a report that comes too late is accepted, so that the device stops telling it, and has no
 effect.
 """
@@ -128,6 +130,14 @@ def cancelled(command: Command, now: datetime) -> Command:
     if command.state in UNDER_WAY and command.cancel_requested_at is None:
         return replace(command, cancel_requested_at=now)
     return command
+
+
+def abandoned(command: Command, now: datetime) -> Command:
+    """Its device was revoked: it will neither come for a command nor tell what became of one."""
+    if command.state not in OPEN:
+        return command
+    why = "the identity of its device was revoked"
+    return _final(command, CommandState.CANCELLED, now, "DEVICE_REVOKED", why)
 
 
 def overdue(command: Command, now: datetime) -> Command:

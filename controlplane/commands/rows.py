@@ -62,8 +62,12 @@ async def lock(uow: UnitOfWork, org_id: str, command_id: str) -> Command | None:
 
 async def lock_open_of(uow: UnitOfWork, org_id: str, device_id: str) -> list[Command]:
     """What a device may have or has, the oldest first; locked."""
-    query = select(*commands.columns).where(*_open_of(org_id, device_id)).order_by(*_in_order()).with_for_update()
-    return [_command(row) for row in await uow.connection.execute(query)]
+    return await _lock(uow, *_open_of(org_id, device_id))
+
+
+async def lock_unfinished_of(uow: UnitOfWork, org_id: str, device_id: str) -> list[Command]:
+    """The same, and what its campaigns have not given out yet."""
+    return await _lock(uow, *_unfinished_of(org_id, device_id))
 
 
 async def any_open_of(connection: AsyncConnection, org_id: str, device_id: str) -> bool:
@@ -154,18 +158,21 @@ async def open_counts(connection: AsyncConnection) -> dict[str, int]:
     return {row.state: row.open for row in await connection.execute(query)}
 
 
+async def _lock(uow: UnitOfWork, *only: ColumnElement[bool]) -> list[Command]:
+    query = select(*commands.columns).where(*only).order_by(*_in_order()).with_for_update()
+    return [_command(row) for row in await uow.connection.execute(query)]
+
+
 def _one(org_id: str, command_id: str) -> Select[Any]:
     return select(*commands.columns).where(commands.c.org_id == org_id, commands.c.command_id == command_id)
 
 
 def _open_of(org_id: str, device_id: str) -> tuple[ColumnElement[bool], ...]:
-    columns = commands.c
-    return (
-        columns.org_id == org_id,
-        columns.device_id == device_id,
-        columns.ends_at.is_not(None),
-        columns.released_at.is_not(None),
-    )
+    return (*_unfinished_of(org_id, device_id), commands.c.released_at.is_not(None))
+
+
+def _unfinished_of(org_id: str, device_id: str) -> tuple[ColumnElement[bool], ...]:
+    return commands.c.org_id == org_id, commands.c.device_id == device_id, commands.c.ends_at.is_not(None)
 
 
 def _of_campaign(org_id: str, campaign_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

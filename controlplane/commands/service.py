@@ -18,6 +18,7 @@ from controlplane.commands.model import (
     CommandKind,
     CommandReport,
     CommandState,
+    abandoned,
     cancelled,
     delivered,
     overdue,
@@ -161,7 +162,12 @@ class CommandService:
             return (await self._named(connection, org_id, [command]))[0]
 
     async def lock_under_way(self, uow: UnitOfWork, principal: DevicePrincipal, command_id: str) -> Command | None:
-        """A command that this device has and has not finished, locked; None: there is no such."""
+        """A command that this device has and has not finished, locked; None: there is no such.
+
+        Raises:
+            Refusal: What the registry says about the device.
+        """
+        await self._ground.registry.require(uow.connection, principal)
         command = await rows.lock(uow, principal.org_id, command_id)
         if command is None or command.device_id != principal.device_id or command.state not in UNDER_WAY:
             return None
@@ -193,13 +199,27 @@ class CommandService:
             after = cancelled(before, self._clock.now())
             if after != before:
                 await self._store(uow, after)
-                await self._ground.audit.record(
-                    uow, org_id=org_id, action="command.cancelled", subject=command_id, details={"kind": before.kind}
-                )
+                await self._record_cancelled(uow, before)
             named = (await self._named(uow.connection, org_id, [after]))[0]
             if after.state in UNDER_WAY:
                 uow.news_for(org_id, after.device_id)
         return named
+
+    async def abandon(self, uow: UnitOfWork, device: Device) -> None:
+        """End every open command of a revoked device; see `devices.ports.OpenCommands`."""
+        now = self._clock.now()
+        for command in await rows.lock_unfinished_of(uow, device.org_id, device.device_id):
+            await self._store(uow, abandoned(command, now))
+            await self._record_cancelled(uow, command)
+
+    async def _record_cancelled(self, uow: UnitOfWork, command: Command) -> None:
+        await self._ground.audit.record(
+            uow,
+            org_id=command.org_id,
+            action="command.cancelled",
+            subject=command.command_id,
+            details={"kind": command.kind},
+        )
 
     async def exchange(self, principal: DevicePrincipal, reports: Sequence[CommandReport]) -> Exchange:
         """Take what a device reports and give it what it should begin.
@@ -213,7 +233,8 @@ class CommandService:
                 if not await rows.any_open_of(connection, principal.org_id, principal.device_id):
                     return Exchange()
         async with self._database.transaction() as uow:
-            device = await self._ground.registry.require(uow.connection, principal)
+            # Its lock comes first: commands that are reported about are locked in the order of the reports.
+            device = await self._ground.registry.lock_calling(uow, principal)
             now = self._clock.now()
             for report in reports:
                 await self._take_report(uow, device, report, now)

@@ -28,7 +28,7 @@ from controlplane.storage.upsert import insert_into
 DETECTION_KEY: tuple[type[KeyPart], ...] = (int, int, str)
 RECENT = timedelta(hours=24)
 #: A report is dated when it comes and seen when it is stored: an export that goes on from its last row would miss what
-#: was dated before that row and stored after it. Calls of devices end sooner than this.
+#: was dated before that row and stored after it. A transaction that stores a report ends sooner than this.
 SETTLES_WITHIN = timedelta(seconds=10)
 
 
@@ -98,8 +98,9 @@ class DetectionService:
         """
         if len(incidents) > MAX_INCIDENTS:
             raise too_many_incidents(MAX_INCIDENTS)
-        now = self._clock.now()
         async with self._database.transaction() as uow:
+            # Not before: whoever has to wait for the database would be dated long before it can be seen.
+            now = self._clock.now()
             device = await self._registry.require(uow.connection, principal)
             # In the order of their key: two reports that overlap then wait for each other instead of deadlocking.
             rows = [

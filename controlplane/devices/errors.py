@@ -14,12 +14,13 @@ def device_not_found() -> Refusal:
 
 
 def device_revoked() -> Refusal:
-    """Final, for this device key."""
+    """Final, for this device key; and for its machine, as long as nobody makes another activation key."""
     return Refusal(
         Kind.FORBIDDEN,
         "DEVICE_REVOKED",
         "this device's identity has been revoked",
-        "Ask the administrator of the account; the device keeps its floor of protection",
+        "Ask the administrator of the account. With an activation key made since then this machine comes back as a "
+        "new device: buckler activate --new-key",
     )
 
 

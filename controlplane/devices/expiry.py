@@ -18,6 +18,7 @@ from controlplane.devices.tables import device_standings, device_statuses, fleet
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.fields import invalid
 from controlplane.runtime.principal import PersonPrincipal
+from controlplane.runtime.tables import sandbox_clocks
 from controlplane.storage.database import Database
 from controlplane.storage.types import to_microseconds
 from controlplane.storage.upsert import insert_into
@@ -102,7 +103,7 @@ class HostExpiry:
         """Hide who is due, and show again who is not due any more; a durable job calls this. How many there were.
 
         Args:
-            org_id: Empty: of every organisation.
+            org_id: Empty: of every organisation that lives in real time; sandboxes are asked for one by one.
         """
         moved = 0
         while some := await self._some(org_id):
@@ -159,4 +160,5 @@ def _devices(org_id: str, due: ColumnElement[bool], *, expired: bool) -> Select[
         .where(due, _STATUS.expired_at.is_not(None) if expired else _STATUS.expired_at.is_(None))
         .order_by(_STATUS.org_id, _STATUS.device_id)
     )
-    return query.where(_STATUS.org_id == org_id) if org_id else query
+    whose = _STATUS.org_id == org_id if org_id else _STATUS.org_id.not_in(select(sandbox_clocks.c.org_id))
+    return query.where(whose)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +22,7 @@ from controlplane.devices.model import (
     protection,
 )
 from controlplane.devices.ports import Licences
+from controlplane.devices.revocation import Revocation, revocation_of
 from controlplane.devices.rows import STATUS_COLUMNS, device_of, status_of, with_status
 from controlplane.devices.standing import codes_of, state_of
 from controlplane.devices.standings import AT_ONCE, Group, Standings, count_due, counts_of
@@ -49,6 +50,7 @@ class DeviceView:
     status: DeviceStatus | None
     licence: DeviceLicence
     verdict: ProtectionVerdict
+    revocation: Revocation | None = None
 
     @property
     def sort_key(self) -> tuple[str, str]:
@@ -179,16 +181,16 @@ class FleetReader:
         return DevicePage(shown, shown[-1].sort_key if len(found) > page.size else None)
 
     async def get(self, org_id: str, device_id: str) -> DeviceView:
-        """One device, deactivated or not.
+        """One device, deactivated, revoked or neither.
 
         Raises:
             Refusal: `DEVICE_NOT_FOUND`.
         """
         async with self._database.reading() as connection:
             views = await self._views(connection, org_id, [device_id], self._clock.now())
-        if not views:
-            raise device_not_found()
-        return views[0]
+            if not views:
+                raise device_not_found()
+            return replace(views[0], revocation=await revocation_of(connection, views[0].device))
 
     async def _settle(self, org_id: str, now: datetime) -> int:
         """Judge anew what time may have changed, as far as a reader can wait for it; how many devices are left."""

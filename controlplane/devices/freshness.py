@@ -22,6 +22,7 @@ from controlplane.devices.standing import Standing
 from controlplane.devices.standings import Standings
 from controlplane.devices.tables import device_statuses
 from controlplane.storage.database import Database
+from controlplane.storage.outages import worth_a_traceback
 
 #: How long a contact waits to be written; a small part of `devices.model.OFFLINE_AFTER`.
 WRITE_EVERY: Final = timedelta(seconds=5)
@@ -109,7 +110,8 @@ class Freshness:
                 await self.write()
             # Supervision point: a database that is away for a while must not end the server; the contacts wait.
             except Exception as error:  # noqa: BLE001
-                _log.error("contacts_not_written", waiting=self.waiting, exc_info=error)
+                facts = {"waiting": self.waiting, "error": type(error).__name__}
+                _log.error("contacts_not_written", **facts, exc_info=worth_a_traceback(error))
 
     async def finish(self) -> None:
         """Write what waits, once more; a server that stops is not kept by a database that is away."""

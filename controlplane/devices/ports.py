@@ -53,7 +53,14 @@ class Licences(Protocol):
         """Whether the device should ask for a new entitlement now, and until when that holds."""
 
     async def give_seat_back(self, uow: UnitOfWork, device: Device, *, actor: str, reason: str) -> None:
-        """Free the seat that a device gives up itself; nothing happens if it holds none."""
+        """Free the seat that a device gives up or loses with its identity; nothing happens if it holds none."""
+
+
+class OpenCommands(Protocol):
+    """What devices were asked for; implemented by commands."""
+
+    async def abandon(self, uow: UnitOfWork, device: Device) -> None:
+        """End every open command of a device that is being revoked, given out or not."""
 
 
 class ContactSeal(Protocol):
@@ -68,6 +75,13 @@ class CloneAlarm(Protocol):
 
     async def cloned(self, uow: UnitOfWork, device: Device) -> None:
         """Tell whom it concerns, in the transaction that holds the device."""
+
+
+class RevocationAlarm(Protocol):
+    """Told once when a device is revoked."""
+
+    async def revoked(self, uow: UnitOfWork, device: Device, reason: str) -> None:
+        """Tell whom it concerns, in the transaction that revokes the device."""
 
 
 class CertificateAuthority(Protocol):

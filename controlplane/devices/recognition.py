@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Column, Table, distinct, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from controlplane.devices.errors import device_revoked
 from controlplane.devices.evidence import (
     FEWEST_MATCHES,
     REBIND_WINDOW,
@@ -53,18 +54,41 @@ async def salt_of(uow: UnitOfWork, org_id: str, randomness: Randomness) -> bytes
 
 
 async def recognise(
-    uow: UnitOfWork, org_id: str, shown: frozenset[FingerprintComponent], public_key_sha256: bytes, now: datetime
+    uow: UnitOfWork,
+    org_id: str,
+    shown: frozenset[FingerprintComponent],
+    public_key_sha256: bytes,
+    *,
+    admitted_at: datetime,
+    now: datetime,
 ) -> Recognised | None:
     """The device that shows this evidence; its row is locked from then on. None: nobody resembles it.
 
-    A device that is the same machine has the new key when this returns, and the old one is remembered.
+    A device that is the same machine has the new key when this returns, and the old one is remembered. A machine whose
+    identity was revoked resembles nobody once somebody admits it anew.
+
+    Args:
+        uow: The transaction.
+        org_id: The tenant.
+        shown: The evidence.
+        public_key_sha256: The unknown key.
+        admitted_at: When what admits the machine was made.
+        now: The present.
+
+    Raises:
+        Refusal: `DEVICE_REVOKED`: it is admitted by what was there before it was revoked.
     """
     device_id = await _most_similar(uow.connection, org_id, shown)
     if device_id is None:
         return None
     mine = devices.c.org_id == org_id, devices.c.device_id == device_id
-    locked = select(devices.c.public_key_sha256, devices.c.activated_at).where(*mine).with_for_update()
-    row = (await uow.connection.execute(locked)).one()
+    columns = devices.c.public_key_sha256, devices.c.activated_at, devices.c.revoked_at
+    row = (await uow.connection.execute(select(*columns).where(*mine).with_for_update())).one()
+    if row.revoked_at is not None:
+        # A thief may have found an activation key on it, but none that was made later.
+        if admitted_at <= row.revoked_at:
+            raise device_revoked()
+        return None
     if row.public_key_sha256 == public_key_sha256:
         # Another request with the same new key was faster.
         return Recognised(device_id, Resemblance.SAME_MACHINE)

@@ -24,12 +24,17 @@ from controlplane.storage.upsert import insert_into
 
 @dataclass(frozen=True, slots=True)
 class NewDevice:
-    """What a device tells at its activation."""
+    """What a device tells at its activation.
+
+    Attributes:
+        admitted_at: When its activation key was made; without one, now.
+    """
 
     name: str
     platform: Platform
     public_key_sha256: bytes
     fingerprint: frozenset[FingerprintComponent]
+    admitted_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,9 @@ class DeviceRegistry:
         """
         recognised = None
         if new.fingerprint and not await self._knows(uow.connection, org_id, new.public_key_sha256):
-            recognised = await recognise(uow, org_id, new.fingerprint, new.public_key_sha256, now)
+            recognised = await recognise(
+                uow, org_id, new.fingerprint, new.public_key_sha256, admitted_at=new.admitted_at, now=now
+            )
             if recognised is not None:
                 # The copy has a key of its own from now on.
                 await self.release(uow, org_id, recognised.device_id, now)
@@ -237,10 +244,18 @@ class DeviceRegistry:
 
     async def mark_deactivated(self, uow: UnitOfWork, device: Device, now: datetime) -> None:
         """Remember that a device gave up; its history stays."""
+        await self._leave(uow, device, deactivated_at=now)
+
+    async def mark_revoked(self, uow: UnitOfWork, device: Device, now: datetime) -> None:
+        """Refuse a device for good, and lift its hold; its history stays."""
+        await self.release(uow, device.org_id, device.device_id, now)
+        await self._leave(uow, device, revoked_at=now)
+
+    async def _leave(self, uow: UnitOfWork, device: Device, **since: datetime) -> None:
         await uow.connection.execute(
             update(devices)
             .where(devices.c.org_id == device.org_id, devices.c.device_id == device.device_id)
-            .values(deactivated_at=now)
+            .values(**since)
         )
         uow.news_for(device.org_id, device.device_id)
         await self._standings.left(uow, device)

@@ -14,6 +14,7 @@ from controlplane.devices.expiry import ExpirySetting, HostExpiry
 from controlplane.devices.fleet import DEVICE_KEY, DeviceFilter, DeviceView, FleetReader
 from controlplane.devices.model import ProtectionState
 from controlplane.devices.ports import DetectionCalls, DiagnosticCalls, EntitlementCalls
+from controlplane.devices.revocation import Revocation
 from controlplane.devices.service import DeviceService
 from controlplane.devices.stream import DeviceStreams
 from controlplane.runtime.fields import invalid, text
@@ -126,7 +127,7 @@ class FleetRpc(FleetServiceServicer):
     Args:
         fleet: Answers about devices.
         expiry: Hides those that nobody has seen for long.
-        devices: Names them.
+        devices: Names them, releases and revokes them.
         detections: The calls that belong to detections.
     """
 
@@ -209,6 +210,16 @@ class FleetRpc(FleetServiceServicer):
         await self._devices.release_hold(person, device_id)
         return _device(await self._fleet.get(person.org_id, device_id))
 
+    async def RevokeDevice(  # noqa: N802 -- the name is the protocol's
+        self, request: fleet_pb2.RevokeDeviceRequest, _context: Context
+    ) -> fleet_pb2.Device:
+        """Refuses a device for good."""
+        person = current_person()
+        device_id = text("device_id", request.device_id, limit=MAX_ID_CHARACTERS, required=True)
+        reason = text("reason", request.reason, limit=MAX_REASON_CHARACTERS, required=True)
+        await self._devices.revoke(person, device_id, reason)
+        return _device(await self._fleet.get(person.org_id, device_id))
+
     async def GetFleetSettings(  # noqa: N802 -- the name is the protocol's
         self, _request: fleet_pb2.GetFleetSettingsRequest, _context: Context
     ) -> fleet_pb2.FleetSettings:
@@ -261,4 +272,14 @@ def _device(view: DeviceView) -> fleet_pb2.Device:
         activated_at_us=to_microseconds(device.activated_at),
         last_seen_at_us=to_microseconds(view.status.last_seen) if view.status else 0,
         status=device_pb2.DeviceStatus.FromString(view.status.report.raw) if view.status else None,
+        revocation=_revocation(view.revocation) if view.revocation else None,
+    )
+
+
+def _revocation(revocation: Revocation) -> fleet_pb2.DeviceRevocation:
+    return fleet_pb2.DeviceRevocation(
+        at_us=to_microseconds(revocation.at),
+        actor=revocation.actor,
+        actor_email=revocation.actor_email,
+        reason=revocation.reason,
     )

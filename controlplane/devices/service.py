@@ -1,10 +1,14 @@
-"""What an activated device does here besides checking in: it renews its certificate, gives up its seat, gets a name."""
+"""What an activated device does here besides checking in: it renews its certificate, gets a name, gives up.
+
+Or is given up: whoever manages it can revoke its identity.
+"""
 
 from controlplane.accounts.audit import AuditLog
 from controlplane.devices.errors import bad_certificate_request
 from controlplane.devices.identity import read_certificate_request
-from controlplane.devices.ports import CertificateAuthority, Licences
+from controlplane.devices.ports import CertificateAuthority, Licences, OpenCommands, RevocationAlarm
 from controlplane.devices.registry import DeviceRegistry
+from controlplane.devices.revocation import REVOKED
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.idempotency import RequestKey, claim, remember, request_hash
 from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, acting_as
@@ -19,6 +23,8 @@ class DeviceService:
         registry: The rows of devices.
         licences: Seats and access; licensing implements it.
         authority: Certifies device keys.
+        commands: What devices were asked for; commands implements it.
+        alarm: Told of devices that are revoked.
         audit: Records every change, in its transaction.
         clock: Business time.
     """
@@ -30,6 +36,8 @@ class DeviceService:
         registry: DeviceRegistry,
         licences: Licences,
         authority: CertificateAuthority,
+        commands: OpenCommands,
+        alarm: RevocationAlarm,
         audit: AuditLog,
         clock: Clock,
     ) -> None:
@@ -37,6 +45,8 @@ class DeviceService:
         self._registry = registry
         self._licences = licences
         self._authority = authority
+        self._commands = commands
+        self._alarm = alarm
         self._audit = audit
         self._clock = clock
 
@@ -109,6 +119,26 @@ class DeviceService:
                 await self._audit.record(
                     uow, org_id=device.org_id, action="device.hold_released", subject=device.device_id
                 )
+
+    async def revoke(self, person: PersonPrincipal, device_id: str, reason: str) -> None:
+        """Refuse a device for good, as one that was stolen; of one that is revoked nothing changes.
+
+        Its seat becomes free, its open commands are cancelled, its hold is lifted, and it is counted nowhere any more.
+
+        Raises:
+            Refusal: `DEVICE_NOT_FOUND`.
+        """
+        async with self._database.transaction() as uow:
+            device = await self._registry.lock(uow, person.org_id, device_id)
+            if device.revoked_at is not None:
+                return
+            await self._commands.abandon(uow, device)
+            await self._licences.give_seat_back(uow, device, actor=person.actor, reason=reason)
+            await self._registry.mark_revoked(uow, device, self._clock.now())
+            await self._audit.record(
+                uow, org_id=device.org_id, action=REVOKED, subject=device_id, details={"reason": reason}
+            )
+            await self._alarm.revoked(uow, device, reason)
 
     def authorities_pem(self) -> bytes:
         """PEM: what device and server certificates chain to."""

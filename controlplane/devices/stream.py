@@ -7,8 +7,9 @@ Commands come from the same use case as those of a check-in, so a device may hea
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import Context, copy_context
+from dataclasses import dataclass
 from typing import Final
 
 from controlplane.devices.connections import (
@@ -30,35 +31,43 @@ from wire.v1 import device_pb2
 Send = Callable[[device_pb2.ConnectResponse], Awaitable[None]]
 Check = Callable[[DevicePrincipal], Awaitable[None]]
 Seen = Callable[[DevicePrincipal], Awaitable[bool]]
+#: Around work for an organisation, at its own time.
+TimeOf = Callable[[str], AbstractAsyncContextManager[None]]
 _HEARTBEAT: Final = device_pb2.ConnectResponse(heartbeat=device_pb2.StreamHeartbeat())
 _END_ON_THE_WIRE: Final = {end: device_pb2.StreamEnd.Value(f"STREAM_END_{end.name}") for end in StreamEnd}
+
+
+@dataclass(frozen=True, slots=True)
+class StreamGround:
+    """What streams stand on.
+
+    Attributes:
+        check: Refuses a device that may not be in contact.
+        seen: Notes that a device is there; False: it has to check in.
+        commands: Gives commands out and takes reports, as at a check-in.
+        time_of: A sandbox may be moved while its devices are connected.
+    """
+
+    check: Check
+    seen: Seen
+    commands: CommandCalls
+    time_of: TimeOf
 
 
 class DeviceStreams:
     """Serves the streams of this process.
 
     Args:
-        check: Refuses a device that may not be in contact.
-        seen: Notes that a device is there; False: it has to check in.
-        commands: Gives commands out and takes reports, as at a check-in.
+        ground: What they stand on.
         connections: Who is connected.
         settings: Times and limits.
         wall: For what a device may send.
     """
 
     def __init__(
-        self,
-        *,
-        check: Check,
-        seen: Seen,
-        commands: CommandCalls,
-        connections: Connections,
-        settings: StreamSettings,
-        wall: Clock,
+        self, ground: StreamGround, *, connections: Connections, settings: StreamSettings, wall: Clock
     ) -> None:
-        self.check = check
-        self.seen = seen
-        self.commands = commands
+        self.ground = ground
         self.connections = connections
         self.settings = settings
         self.wall = wall
@@ -94,7 +103,7 @@ class DeviceStreams:
         """
         connection = self.connections.open(principal)
         try:
-            await self.check(principal)
+            await self.ground.check(principal)
             await _Session(self, principal, connection, send).run(untrusted_frames)
         finally:
             self.connections.close(connection)
@@ -231,7 +240,10 @@ class _Session:
         if not self._connection.relied_on or since_s < self._streams.settings.seen_every_s:
             return
         self._noted_at = self._heard_at
-        if not await self._streams.seen(self._principal):
+        ground = self._streams.ground
+        async with ground.time_of(self._principal.org_id):
+            is_known = await ground.seen(self._principal)
+        if not is_known:
             # It was told nothing that still holds: it has to ask again.
             self._connection.relied_on = False
             self._connection.hint()
@@ -244,14 +256,17 @@ class _Session:
         Raises:
             Refusal: The news was that this device may not be in contact any more.
         """
-        await self._streams.check(self._principal)
+        await self._streams.ground.check(self._principal)
         if not await self._exchange():
             await self._say(device_pb2.ConnectResponse(nudge=device_pb2.StreamNudge()))
 
     async def _exchange(self, reports: device_pb2.StreamReports | None = None) -> bool:
         """Take reports and give commands; whether anything was said."""
         told = [] if reports is None else reports.command_reports
-        answer = await self._streams.commands.exchange(device_pb2.CheckInRequest(command_reports=told), self._principal)
+        request = device_pb2.CheckInRequest(command_reports=told)
+        ground = self._streams.ground
+        async with ground.time_of(self._principal.org_id):
+            answer = await ground.commands.exchange(request, self._principal)
         if reports is None and not answer.commands and not answer.cancelled_command_ids:
             return False
         commands = device_pb2.StreamCommands(

@@ -88,7 +88,8 @@ class DiagnosticsService:
         """Keep a piece, if it begins where the bundle ends; tell where to go on in any case.
 
         Raises:
-            Refusal: `BUNDLE_NOT_WANTED`, or `BUNDLE_DAMAGED`; nothing of it is kept then.
+            Refusal: `BUNDLE_NOT_WANTED`, what the registry says about the device, or `BUNDLE_DAMAGED`; nothing of it
+                is kept then.
         """
         async with self._database.transaction() as uow:
             # Its lock is the bundle's: two transfers of one bundle follow one another.

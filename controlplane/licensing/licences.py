@@ -127,7 +127,7 @@ class DeviceLicences:
         return "" if basis.access.rank <= weakest.rank else basis.access_reason
 
     async def give_seat_back(self, uow: UnitOfWork, device: Device, *, actor: str, reason: str) -> None:
-        """Free the seat that a device gives up itself; nothing happens if it holds none."""
+        """Free the seat that a device gives up or loses with its identity; nothing happens if it holds none."""
         change = SeatChange(actor=actor, reason=reason, at=self._clock.now())
         for seat in await self._seats.held_by(uow.connection, device.org_id, [device.device_id]):
             await self._seats.release(uow, seat, change)

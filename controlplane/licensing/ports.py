@@ -28,6 +28,8 @@ class NoticeKind(Enum):
     DEVICE_COPIED = "device_copied"
     #: Two machines call as one device: an image was copied after it was activated; both are held.
     DEVICE_CLONED = "device_cloned"
+    #: Somebody revoked its identity, for good.
+    DEVICE_REVOKED = "device_revoked"
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,7 +144,11 @@ class LicensingService:
                 await self._times.enter(uow.connection, key.org_id)
                 terms = await self._terms_of(uow, key.org_id, key.subscription_id, activation.platform)
                 new = NewDevice(
-                    activation.device_name, activation.platform, request.public_key_sha256, activation.fingerprint
+                    activation.device_name,
+                    activation.platform,
+                    request.public_key_sha256,
+                    activation.fingerprint,
+                    admitted_at=key.created_at,
                 )
                 device = await self._register(uow, key.org_id, new)
                 actor = DevicePrincipal(device.device_id, device.org_id, device.public_key_sha256).actor
@@ -170,9 +174,11 @@ class LicensingService:
         async with self._database.transaction() as uow:
             terms = await self._terms_of(uow, person.org_id, wish.subscription_id, wish.platform)
             # Without a salt there is no evidence that could be compared.
-            new = NewDevice(wish.device_name, wish.platform, request.public_key_sha256, frozenset())
-            device = await self._register(uow, person.org_id, new)
             change = SeatChange(person.actor, "licence file", self._clock.now())
+            new = NewDevice(
+                wish.device_name, wish.platform, request.public_key_sha256, frozenset(), admitted_at=change.at
+            )
+            device = await self._register(uow, person.org_id, new)
             seat = await self._seat_for(uow, device, terms, change)
             await self._seats.pin(uow, seat, seat.pinned_at or change.at)
             planned = await self._issuer.plan(uow, _basis(terms, seat, device), licence=wish.lasts)

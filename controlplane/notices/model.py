@@ -33,6 +33,7 @@ class NoticeKind(Enum):
     DEVICE_REBOUND = "device_rebound"
     DEVICE_COPIED = "device_copied"
     DEVICE_CLONED = "device_cloned"
+    DEVICE_REVOKED = "device_revoked"
 
 
 class NoticeState(Enum):

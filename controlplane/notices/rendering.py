@@ -160,6 +160,15 @@ _TEXTS: Final[Mapping[NoticeKind, _Text]] = {
             "Then, if it is still held: bucklerctl device release-hold {device_id}",
         ),
     ),
+    NoticeKind.DEVICE_REVOKED: _Text(
+        "The identity of the device {device_name} was revoked",
+        (
+            "It is refused from now on and its seat is free. The reason that was given: {reason}.",
+            "That is final: the machine comes back only as a new device, with an activation key made after this.",
+            "If it may hold an activation key, revoke that too: bucklerctl key list, bucklerctl key revoke KEY",
+            "To see who did it: bucklerctl audit list --subject {device_id}",
+        ),
+    ),
 }
 
 

@@ -71,7 +71,7 @@ def oldest(rule: Rule) -> Select[Any]:
     """The instant of the oldest row that a rule is about, whether it goes or not."""
     table = table_of(rule)
     conditions = [_only(table, only) for only in rule.only]
-    if not rule.of_tenants:
+    if not rule.of_tenants or rule.of_nobody:
         return select(func.min(table.c[rule.at])).where(*conditions)
     org_id = metadata.tables["organisations"].c.org_id
     at: Column[Any] = table.c[rule.at]

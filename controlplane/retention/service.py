@@ -30,6 +30,8 @@ PASS_EVERY: Final = timedelta(hours=6)
 #: Organisations that are named at once.
 _ORGS_AT_ONCE: Final = 100
 _NOTHING_DONE: Final = ""
+#: In the place of an organisation, of rows that are nobody's.
+_NOBODY: Final = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,10 @@ class Retention:
                 if not standing.done_to and self._is_young(standing.passed_at):
                     return 0
                 done_to = standing.done_to
+        if rule.of_nobody and done_to == _NOTHING_DONE:
+            gone += await self._empty(rule, period, _NOBODY, done_to, left)
+            if left is not None and gone >= left:
+                return gone
         while org_ids := await self._next(rule, period, done_to):
             for org_id in org_ids:
                 gone += await self._empty(rule, period, org_id, done_to, None if left is None else left - gone)

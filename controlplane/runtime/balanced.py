@@ -21,6 +21,8 @@ from controlplane.runtime.server import Address, Listener, RunningServer, cannot
 Network = IPv4Network | IPv6Network
 #: A balancer writes its header at once.
 _HEADER_S: Final = 5.0
+#: Seconds for what gRPC said last to get out, once it has stopped.
+_LAST_WORDS_S: Final = 2.0
 _PIECE_BYTES: Final = 64 * 1024
 _LOOPBACK: Final = "127.0.0.1"
 _log = structlog.get_logger(__name__)
@@ -84,7 +86,7 @@ class BalancedServer:
         self._balancers = balancers
         self._origins = origins
         self._server: asyncio.Server | None = None
-        self._open: set[asyncio.StreamWriter] = set()
+        self._taken: set[asyncio.Task[None]] = set()
         self.address = inner.address
 
     async def listen(self, address: Address) -> None:
@@ -104,21 +106,25 @@ class BalancedServer:
         if self._server is not None:
             self._server.close()
         await self._inner.stop()
-        for writer in tuple(self._open):
-            writer.close()
+        if self._taken:
+            # gRPC has closed its ends; what it wrote before is on its way through here.
+            _, late = await asyncio.wait(self._taken, timeout=_LAST_WORDS_S)
+            for task in late:
+                task.cancel()
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open.add(writer)
+        task, peer = asyncio.current_task(), writer.get_extra_info("peername")[0]
+        assert task is not None, "the server of asyncio makes one for each connection"
+        self._taken.add(task)
         try:
-            origin = await self._origin(reader, writer.get_extra_info("peername")[0])
-            await self._join(reader, writer, origin)
+            await self._join(reader, writer, await self._origin(reader, peer))
         except NotProxied as error:
-            _log.warning("balancer_header_missing", why=str(error), peer=writer.get_extra_info("peername")[0])
-        except (OSError, TimeoutError, asyncio.IncompleteReadError):
-            # Either side went away; whoever waits on the other one sees that.
+            _log.warning("balancer_header_missing", why=str(error), peer=peer)
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            # Either side went away, or we stop; whoever waits on the other one sees that.
             pass
         finally:
-            self._open.discard(writer)
+            self._taken.discard(task)
             writer.close()
 
     async def _origin(self, reader: asyncio.StreamReader, peer: str) -> str:
@@ -136,16 +142,16 @@ class BalancedServer:
         port = inner_writer.get_extra_info("sockname")[1]
         # Before the first byte reaches gRPC, so that no call runs under another name.
         self._origins.note(port, origin)
-        self._open.add(inner_writer)
         try:
             async with asyncio.TaskGroup() as both:
-                both.create_task(_copy(reader, inner_writer))
-                both.create_task(_copy(inner_reader, writer))
+                asking = both.create_task(_copy(reader, inner_writer))
+                await _copy(inner_reader, writer)
+                # gRPC closes both directions at once; a client that does not would keep this open for ever.
+                asking.cancel()
         except* OSError:
             pass
         finally:
             self._origins.forget(port)
-            self._open.discard(inner_writer)
             inner_writer.close()
 
 

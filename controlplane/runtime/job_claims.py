@@ -1,4 +1,4 @@
-"""Who works on a job: a claim that runs out, and that only its holder can end.
+"""Who works on a job: a claim that runs out unless it is renewed, and that only its holder can end.
 
 A job is claimed by one conditional update and forgotten (or armed again) by another, which names the claim: a holder
 that was away for longer than its claim lasts changes nothing any more. A process that dies in between leaves a claim
@@ -14,13 +14,12 @@ from sqlalchemy import ColumnElement, Row, Select, delete, or_, select, update
 
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.jobs import Failure, Job, next_due, retry_delay
+from controlplane.runtime.lease import LeaseTimes
 from controlplane.runtime.tables import jobs
 from controlplane.storage.database import Database
 
-#: After so long another replica may try.
-CLAIMED_FOR: Final = timedelta(minutes=5)
-#: A handler that takes longer is stopped; earlier than its claim runs out, so that no two work on one job.
-RUNS_FOR: Final = timedelta(minutes=4)
+#: A job of a replica that was killed is another's within a minute.
+CLAIM_TIMES: Final = LeaseTimes()
 _MICROSECOND = timedelta(microseconds=1)
 _FREE = {"claimed_until": None, "claimed_by": None, "moved": False}
 
@@ -35,13 +34,23 @@ class JobClaims:
         wall: The machine's clock: decides when a claim has run out.
         owner: Names this process among the replicas.
         kinds: What this process can do; other jobs are left to a server that knows them.
+        lasts: How long a claim lasts unless it is renewed.
     """
 
-    def __init__(self, *, database: Database, wall: Clock, owner: str, kinds: frozenset[str]) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        wall: Clock,
+        owner: str,
+        kinds: frozenset[str],
+        lasts: timedelta = CLAIM_TIMES.lasts,
+    ) -> None:
         self._database = database
         self._wall = wall
         self._owner = owner
         self._kinds = kinds
+        self._lasts = lasts
         self._numbers = count(1)
 
     async def take(self, *due: ColumnElement[bool]) -> Job | None:
@@ -60,9 +69,17 @@ class JobClaims:
             await uow.connection.execute(
                 update(jobs)
                 .where(*_key(job))
-                .values(claimed_until=wall_now + CLAIMED_FOR, claimed_by=job.claim, moved=False)
+                .values(claimed_until=wall_now + self._lasts, claimed_by=job.claim, moved=False)
             )
             return job
+
+    async def renew(self, job: Job) -> bool:
+        """It is still being worked on; False: the claim is somebody else's by now."""
+        async with self._database.transaction() as uow:
+            kept = await uow.connection.execute(
+                update(jobs).where(*_held(job)).values(claimed_until=self._wall.now() + self._lasts)
+            )
+        return bool(kept.rowcount)
 
     async def give_back(self, job: Job) -> None:
         """It is somebody else's after all: as if it had not been taken."""

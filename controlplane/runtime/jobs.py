@@ -80,7 +80,7 @@ def retry_delay(attempts: int) -> timedelta | None:
     return _RETRIES.after(attempts)
 
 
-def failure_of(error: Exception) -> Failure:
+def failure_of(error: BaseException) -> Failure:
     """What may be said of an error that ended a handler."""
     if isinstance(error, Refusal):
         return Failure(error.reason, error.message[:MAX_SENTENCE])

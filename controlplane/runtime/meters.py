@@ -17,7 +17,7 @@ from controlplane.runtime.jobs import Job
 
 #: Seconds; from what an idle machine needs to the time-out of an agent's call (20 s).
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
-#: Seconds; a job may run for five minutes.
+#: Seconds; a job may run for four minutes.
 _JOB_BUCKETS: Final = (0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 

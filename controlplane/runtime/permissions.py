@@ -106,6 +106,7 @@ PERMISSIONS: Mapping[str, Permission] = {
     "/buckler.v1.FleetService/GetDevice": _READ,
     "/buckler.v1.FleetService/RenameDevice": _MANAGE,
     "/buckler.v1.FleetService/ReleaseHold": _MANAGE,
+    "/buckler.v1.FleetService/RevokeDevice": _MANAGE,
     "/buckler.v1.FleetService/GetFleetSettings": _READ,
     "/buckler.v1.FleetService/SetFleetSettings": _MANAGE,
     "/buckler.v1.FleetService/ListDetections": _READ,

@@ -9,14 +9,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import count
 from typing import Final
 
 from sqlalchemy import func, or_, select, update
 
 from controlplane.runtime.clock import Clock, running_ahead
-from controlplane.runtime.job_claims import CLAIMED_FOR
+from controlplane.runtime.job_claims import CLAIM_TIMES
 from controlplane.runtime.job_runner import JobRunner
+from controlplane.runtime.lease import LeaseTimes, held
 from controlplane.runtime.principal import SYSTEM_ACTOR, acting_as
 from controlplane.runtime.refusal import Kind, Refusal
 from controlplane.runtime.tables import jobs, sandbox_clocks
@@ -81,6 +83,7 @@ class SandboxDesk:
         runner: Runs their jobs.
         owner: Names this process among the replicas.
         live_money: Whether payments move real money here; then time stands still.
+        lease: Times of the hold on a sandbox that is moved.
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class SandboxDesk:
         runner: JobRunner,
         owner: str,
         live_money: bool,
+        lease: LeaseTimes = CLAIM_TIMES,
     ) -> None:
         self._database = database
         self._wall = wall
@@ -99,6 +103,7 @@ class SandboxDesk:
         self._runner = runner
         self._owner = owner
         self._live_money = live_money
+        self._lease = lease
         self._numbers = count(1)
 
     async def show(self, org_id: str) -> Sandbox:
@@ -137,7 +142,12 @@ class SandboxDesk:
         began = self._wall.now()
         while run + failed < MAX_JOBS and self._wall.now() - began < MAX_SPAN:
             job = await self._runner.take(jobs.c.org_id == org_id, jobs.c.due_at <= until)
-            ahead = await self._move(org_id, hold, until if job is None else job.due_at)
+            try:
+                ahead = await self._move(org_id, hold, until if job is None else job.due_at)
+            except Refusal:
+                if job is not None:
+                    await self._runner.give_back(job)
+                raise
             if job is None:
                 return Moved(self._wall.now() + ahead, run, failed, reached=True)
             with running_ahead(ahead), acting_as(SYSTEM_ACTOR):
@@ -158,7 +168,7 @@ class SandboxDesk:
             moved = await uow.connection.scalar(
                 update(sandbox_clocks)
                 .where(columns.org_id == org_id, columns.moving_by == hold)
-                .values(offset_us=later(columns.offset_us, offset_us), moving_until=now + CLAIMED_FOR)
+                .values(offset_us=later(columns.offset_us, offset_us))
                 .returning(columns.offset_us)
             )
         if moved is None:
@@ -171,15 +181,18 @@ class SandboxDesk:
         columns = sandbox_clocks.c
         hold, now = f"{self._owner}:{next(self._numbers)}", self._wall.now()
         async with self._database.transaction() as uow:
-            held = await uow.connection.execute(
+            taken = await uow.connection.execute(
                 update(sandbox_clocks)
                 .where(columns.org_id == org_id, or_(columns.moving_until.is_(None), columns.moving_until <= now))
-                .values(moving_by=hold, moving_until=now + CLAIMED_FOR)
+                .values(moving_by=hold, moving_until=now + self._lease.lasts)
             )
-        if not held.rowcount:
+        if not taken.rowcount:
             raise _moving()
         try:
-            yield hold
+            async with held(partial(self._renew, org_id, hold), self._lease):
+                yield hold
+        except TimeoutError as error:
+            raise _moving() from error
         finally:
             async with self._database.transaction() as uow:
                 await uow.connection.execute(
@@ -189,6 +202,16 @@ class SandboxDesk:
                 )
                 # What its devices were told rested on the time it was.
                 uow.news_for(org_id)
+
+    async def _renew(self, org_id: str, hold: str) -> bool:
+        columns = sandbox_clocks.c
+        async with self._database.transaction() as uow:
+            kept = await uow.connection.execute(
+                update(sandbox_clocks)
+                .where(columns.org_id == org_id, columns.moving_by == hold)
+                .values(moving_until=self._wall.now() + self._lease.lasts)
+            )
+        return bool(kept.rowcount)
 
     async def _settled(self, org_id: str) -> None:
         """Wait until no job of it is under way: what comes next must come after it."""

@@ -14,15 +14,20 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFreeError
 #: After so many seconds another attempt is worth it: a restart of PostgreSQL takes about as long.
 RETRY_AFTER_S: Final = 5
 #: Classes of SQLSTATE that pass by themselves: connections that failed, transactions that lost against others, too
-#: little of something, a lock that others held for too long, a server that starts or stops.
-#: https://www.postgresql.org/docs/15/errcodes-appendix.html
-_PASSING: Final = ("08", "40", "53", "55P03", "57P")
+#: little of something, a lock that others held for too long, a server that starts or stops, or that only reads until
+#: it takes the place of one that failed. https://www.postgresql.org/docs/15/errcodes-appendix.html
+_PASSING: Final = ("08", "25006", "40", "53", "55P03", "57P")
 #: SQLite has one word for it.
 _SQLITE_BUSY: Final = "database is locked"
 
 
 class DatabaseUnavailableError(Exception):
     """The database is away, full or too busy; the same may well work a few seconds later."""
+
+
+def worth_a_traceback(error: Exception) -> Exception | None:
+    """The error, for the log; None: it is a database that is away, which where it was noticed explains nothing."""
+    return None if isinstance(error, DatabaseUnavailableError) else error
 
 
 def is_outage(error: Exception) -> bool:

@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from agent.boards import licence_facts
 from agent.control.command_runner import CommandRunner
 from agent.control.link import ControlLink
 from agent.control.link_settings import LinkSettings
@@ -28,6 +31,9 @@ from tests.fakes.device import TestDevice
 from tests.fakes.waiting import until
 from wire.instants import to_us
 from wire.v1 import command_pb2, common_pb2
+
+if TYPE_CHECKING:
+    from agent.device import Device
 
 QUICK = LinkSettings(first_retry_s=0.01, longest_retry_s=0.05, refused_retry_s=0.05)
 
@@ -297,6 +303,46 @@ async def test_a_report_to_a_server_that_is_gone_may_be_tried_again(enrolled: En
     with pytest.raises(UplinkError) as failed:
         await enrolled.link.report([incident(1)], {})
     assert (failed.value.code, failed.value.permanent) == ("DEVICE_UNKNOWN", True)
+
+
+async def test_a_revoked_device_says_so_goes_on_as_it_was_granted_and_asks_seldom(enrolled: Enrolled) -> None:
+    plane, device = enrolled.plane, enrolled.device
+    assert enrolled.keeper.enrolment is not None
+    plane.revoked.add(enrolled.keeper.enrolment.device_id)
+    link = device.link(enrolled.keeper, replace(QUICK, refused_retry_s=LinkSettings().refused_retry_s))
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(link.run())
+        await until(lambda: _error_code(link) == "DEVICE_REVOKED")
+        for _ in range(20):
+            link.report_soon()
+            await asyncio.sleep(0.01)
+        running.cancel()
+    assert (plane.refused, plane.check_ins) == (1, [])
+    facts = licence_facts(cast("Device", SimpleNamespace(keeper=enrolled.keeper, store=device.store)), link.last_error)
+    assert facts.last_error == "DEVICE_REVOKED: this device's identity has been revoked"
+    assert facts.next_step == "do this"
+    with pytest.raises(UplinkError) as failed:
+        await link.report([incident(1)], {})
+    assert (failed.value.code, failed.value.permanent) == ("DEVICE_REVOKED", True)
+    # Nothing is switched off from afar: what was signed holds, and then it is limited as after any long silence.
+    assert enrolled.keeper.access().level is AccessLevel.FULL
+    device.clock.advance(timedelta(days=60))
+    access = enrolled.keeper.access()
+    assert (access.level, access.reason) == (AccessLevel.LIMITED, "NO_CONTACT")
+    await link.close()
+
+
+async def test_a_revoked_device_comes_back_as_another_under_a_new_key(enrolled: Enrolled) -> None:
+    assert enrolled.keeper.enrolment is not None
+    before = enrolled.keeper.enrolment.device_id
+    enrolled.plane.revoked.add(before)
+    with pytest.raises(BucklerError) as refused:
+        await enrolled.link.check_in()
+    assert (refused.value.code, refused.value.exit_status) == ("DEVICE_REVOKED", ExitStatus.NEGATIVE)
+    await enrolled.device.activate(enrolled.plane, KEY, new_key=True)
+    enrolled.keeper.reload()
+    assert enrolled.keeper.enrolment.device_id != before
+    await enrolled.link.check_in()
 
 
 async def test_deactivation_gives_the_seat_back_and_keeps_the_key(enrolled: Enrolled) -> None:

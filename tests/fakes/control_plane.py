@@ -108,6 +108,9 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
     busy: bool = False
     lose_answers: int = 0
     seats: dict[str, Seat] = field(default_factory=dict)
+    #: Ids of devices whose identity was revoked, and how often they asked.
+    revoked: set[str] = field(default_factory=set)
+    refused: int = 0
     check_ins: list[device_pb2.CheckInRequest] = field(default_factory=list)
     incidents: dict[bytes, device_pb2.Incident] = field(default_factory=dict)
     reject: set[bytes] = field(default_factory=set)
@@ -362,6 +365,9 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
         [pem] = context.auth_context()["x509_pem_cert"]
         names = x509.load_pem_x509_certificate(pem).extensions.get_extension_for_class(x509.SubjectAlternativeName)
         device_id = names.value.get_values_for_type(x509.UniformResourceIdentifier)[0].rpartition(":")[2]
+        if device_id in self.revoked:
+            self.refused += 1
+            await refuse(context, "DEVICE_REVOKED", "this device's identity has been revoked")
         seat = self.seats.get(device_id)
         if seat is None:
             await refuse(context, "DEVICE_UNKNOWN", "this device holds no seat")

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from agent.cli.doctor_wiring import Target, surroundings_of
 from agent.cli.invocation import Common
-from agent.config import AgentConfig, Overrides, load_config
+from agent.config import AgentConfig, load_config
 from agent.domain.services import ServiceState, ServiceStatus
 from agent.local_api.status import StatusFacts, status_fields
+from agent.locations import Overrides
 from agent.platform.clock import SystemClock
 from agent.requests import activate_device
 from agent.storage.database import AgentDatabase, open_database

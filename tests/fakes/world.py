@@ -23,7 +23,7 @@ from controlplane.devices.registry import DeviceRegistry
 from controlplane.devices.service import DeviceService
 from controlplane.devices.standings import Standings
 from controlplane.diagnostics.service import DiagnosticsService
-from controlplane.findings import WatchGround, build_findings, build_watch
+from controlplane.findings import DeviceAlarms, WatchGround, build_findings, build_watch
 from controlplane.keys import root
 from controlplane.keys.authority import CertificateAuthority
 from controlplane.keys.root import RootKey
@@ -156,14 +156,6 @@ class World:
             wall=self.clock,
             times=self.times,
         )
-        self.devices = DeviceService(
-            database=self.database,
-            registry=self.registry,
-            licences=self.licences,
-            authority=self.authority,
-            audit=self.audit,
-            clock=self.clock,
-        )
         self._watch(randomness, write_every)
         self._command()
 
@@ -183,7 +175,8 @@ class World:
         found = build_findings(ground, self.posts)
         self.detections, self.incidents, self.webhooks = found.detections, found.incidents, found.webhooks
         self.outcomes, self.expiry = found.outcomes, found.expiry
-        fleet = build_watch(ground, found, self.notices, self.licences, write_every)
+        self.alarms = DeviceAlarms(audit=self.audit, notices=self.notices, outlet=self.webhooks)
+        fleet = build_watch(ground, self.alarms, self.licences, write_every)
         self.fleet, self.check_ins, self.freshness = fleet.reader, fleet.check_ins, fleet.freshness
         self.fleet_counters, self.remembered, self.news = fleet.counters, fleet.remembered, fleet.news
         pass_news_on(self.database, MemoryBus(), fleet.news)
@@ -198,6 +191,16 @@ class World:
             watch=self.outcomes,
         )
         self.commands, self.campaigns = CommandService(ground), Campaigns(ground)
+        self.devices = DeviceService(
+            database=self.database,
+            registry=self.registry,
+            licences=self.licences,
+            authority=self.authority,
+            commands=self.commands,
+            alarm=self.alarms,
+            audit=self.audit,
+            clock=self.clock,
+        )
         self.diagnostics = DiagnosticsService(
             database=self.database,
             audit=self.audit,

@@ -6,8 +6,9 @@ from functools import cache
 from pathlib import Path
 
 from agent.scanner.engines.registry import engine_that_remembers
-from agent.scanner.pack_cache import FOLDER
-from agent.scanner.rulepack import builtin_signatures, compile_pack, load_rules
+from agent.scanner.kept_files import FOLDER
+from agent.scanner.rule_files import builtin_signatures
+from agent.scanner.rulepack import compile_pack, load_rules
 
 
 def device_folder(data_dir: Path) -> Path:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from agent.domain.facts import ScanFacts
 from agent.platform.clock import SystemClock
-from agent.scanner.rulepack import CompiledPack, builtin_signatures, compile_pack, load_rules
+from agent.scanner.rule_files import builtin_signatures
+from agent.scanner.rulepack import CompiledPack, compile_pack, load_rules
 from agent.scanner.service import ScannerService
 from agent.scanner.settings import ScannerSettings
 

@@ -13,18 +13,19 @@ from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 from agent.cli.log import configure_log
-from agent.config import Overrides, find_locations
 from agent.domain.entitlement import Access, AccessLevel, Feature
 from agent.domain.facts import ScanFacts
 from agent.domain.policy import Policy
 from agent.domain.schedule import ScanKind, Schedule, finished_setting
+from agent.locations import Overrides, find_locations
 from agent.platform.clock import SystemClock
 from agent.platform.randomness import SystemRandomness
 from agent.quarantine.vault import Vault, VaultSettings
 from agent.report.outbox import StoredIncidentLog
 from agent.scanner.consequences import Consequences
 from agent.scanner.machine_cache import scan_cache
-from agent.scanner.rulepack import CompiledPack, builtin_signatures, compile_pack, load_rules
+from agent.scanner.rule_files import builtin_signatures
+from agent.scanner.rulepack import CompiledPack, compile_pack, load_rules
 from agent.scanner.scheduled.agenda import baseline_setting
 from agent.scanner.scheduled.scan import Ground
 from agent.scanner.scheduled.scans import ScheduledScans, ScheduleParts

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from agent.app import Agent, build_agent
-from agent.config import AgentConfig, Overrides, load_config
+from agent.config import AgentConfig, load_config
 from agent.device import direct_actions, open_device
 from agent.domain.errors import BucklerError
 from agent.domain.policy import Mode
+from agent.locations import Overrides
 from agent.platform.service_notice import ServiceNotice
 from agent.requests import activate_device, read_status
 from tests.integration.controlplane.served import Served, served_control_plane

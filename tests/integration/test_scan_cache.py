@@ -20,6 +20,7 @@ from agent.scanner.cache_key import ScanIdentity
 from agent.scanner.limits import Limits
 from tests.fakes.clock import FakeClock
 from tests.fakes.eicar import EICAR
+from tests.integration.compiled_rules import device_folder
 
 _WRITER = """
 import os, sys
@@ -68,6 +69,27 @@ def test_a_second_scan_knows_old_clean_files_and_looks_at_threats_again(tmp_path
         )
     _, summary = scan(old, bad, *place, "--max-depth", "3")
     assert summary["cached"] == 0
+
+
+_LOADED = """
+import sys
+from agent.cli.main import run_command
+status = run_command(sys.argv[1:])
+print(*sys.modules)
+sys.exit(status)
+"""
+
+
+def test_a_scan_of_known_files_loads_no_more_than_that_takes(tmp_path: Path) -> None:
+    place = device_folder(tmp_path / "data")
+    order = (sys.executable, "-c", _LOADED, "scan", json.__file__, "--data-dir", place)
+    subprocess.run(order, capture_output=True, check=True)
+    said = subprocess.run(order, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert "cached : 1" in said
+    loaded = set(said[-1].split())
+    assert "agent.scanner.cache" in loaded
+    libraries = {"asyncio", "pydantic", "pydantic_settings", "psutil", "grpc", "rich", "structlog", "zipfile"}
+    assert not loaded & (libraries | {"agent.config", "agent.scanner.service", "agent.scanner.rulepack"})
 
 
 def test_no_cache_neither_reads_nor_writes_one(tmp_path: Path) -> None:

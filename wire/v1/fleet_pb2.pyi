@@ -289,6 +289,7 @@ class Device(_message.Message):
     ACTIVATED_AT_US_FIELD_NUMBER: _builtins.int
     LAST_SEEN_AT_US_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
+    REVOCATION_FIELD_NUMBER: _builtins.int
     device_id: _builtins.str
     name: _builtins.str
     protection: _common_pb2.ProtectionState.ValueType
@@ -305,6 +306,10 @@ class Device(_message.Message):
     def status(self) -> _device_pb2.DeviceStatus:
         """As last reported; not set before the first check-in."""
 
+    @_builtins.property
+    def revocation(self) -> Global___DeviceRevocation:
+        """Not set: it was not revoked. Lists have no revoked devices; GetDevice does."""
+
     def __init__(
         self,
         *,
@@ -318,14 +323,44 @@ class Device(_message.Message):
         activated_at_us: _builtins.int = ...,
         last_seen_at_us: _builtins.int = ...,
         status: _device_pb2.DeviceStatus | None = ...,
+        revocation: Global___DeviceRevocation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["platform", b"platform", "status", b"status"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["platform", b"platform", "revocation", b"revocation", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "activated_at_us", b"activated_at_us", "device_id", b"device_id", "last_seen_at_us", b"last_seen_at_us", "name", b"name", "platform", b"platform", "protection", b"protection", "reasons", b"reasons", "seat_id", b"seat_id", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "activated_at_us", b"activated_at_us", "device_id", b"device_id", "last_seen_at_us", b"last_seen_at_us", "name", b"name", "platform", b"platform", "protection", b"protection", "reasons", b"reasons", "revocation", b"revocation", "seat_id", b"seat_id", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Device: _TypeAlias = Device  # noqa: Y015
+
+@_typing.final
+class DeviceRevocation(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_US_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    ACTOR_EMAIL_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    at_us: _builtins.int
+    actor: _builtins.str
+    """As the audit names them; empty, as are the next two, once the audit has forgotten it."""
+    actor_email: _builtins.str
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        at_us: _builtins.int = ...,
+        actor: _builtins.str = ...,
+        actor_email: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "actor_email", b"actor_email", "at_us", b"at_us", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeviceRevocation: _TypeAlias = DeviceRevocation  # noqa: Y015
 
 @_typing.final
 class ListDetectionsRequest(_message.Message):
@@ -514,6 +549,29 @@ class ReleaseHoldRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReleaseHoldRequest: _TypeAlias = ReleaseHoldRequest  # noqa: Y015
+
+@_typing.final
+class RevokeDeviceRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEVICE_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    device_id: _builtins.str
+    reason: _builtins.str
+    """1 to 500 characters, for history and audit."""
+    def __init__(
+        self,
+        *,
+        device_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_id", b"device_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokeDeviceRequest: _TypeAlias = RevokeDeviceRequest  # noqa: Y015
 
 @_typing.final
 class RenameDeviceRequest(_message.Message):

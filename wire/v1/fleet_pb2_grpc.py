@@ -59,6 +59,11 @@ class FleetServiceStub:
                 request_serializer=wire_dot_v1_dot_fleet__pb2.ReleaseHoldRequest.SerializeToString,
                 response_deserializer=wire_dot_v1_dot_fleet__pb2.Device.FromString,
                 _registered_method=True)
+        self.RevokeDevice = channel.unary_unary(
+                '/buckler.v1.FleetService/RevokeDevice',
+                request_serializer=wire_dot_v1_dot_fleet__pb2.RevokeDeviceRequest.SerializeToString,
+                response_deserializer=wire_dot_v1_dot_fleet__pb2.Device.FromString,
+                _registered_method=True)
         self.GetFleetSettings = channel.unary_unary(
                 '/buckler.v1.FleetService/GetFleetSettings',
                 request_serializer=wire_dot_v1_dot_fleet__pb2.GetFleetSettingsRequest.SerializeToString,
@@ -116,6 +121,14 @@ class FleetServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RevokeDevice(self, request, context):
+        """For a device that was stolen or lost, and for good: it is refused from then on, and its seat is free. Once it is
+        revoked, a repeat changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetFleetSettings(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -166,6 +179,11 @@ def add_FleetServiceServicer_to_server(servicer, server):
             'ReleaseHold': grpc.unary_unary_rpc_method_handler(
                     servicer.ReleaseHold,
                     request_deserializer=wire_dot_v1_dot_fleet__pb2.ReleaseHoldRequest.FromString,
+                    response_serializer=wire_dot_v1_dot_fleet__pb2.Device.SerializeToString,
+            ),
+            'RevokeDevice': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeDevice,
+                    request_deserializer=wire_dot_v1_dot_fleet__pb2.RevokeDeviceRequest.FromString,
                     response_serializer=wire_dot_v1_dot_fleet__pb2.Device.SerializeToString,
             ),
             'GetFleetSettings': grpc.unary_unary_rpc_method_handler(
@@ -323,6 +341,33 @@ class FleetService:
             target,
             '/buckler.v1.FleetService/ReleaseHold',
             wire_dot_v1_dot_fleet__pb2.ReleaseHoldRequest.SerializeToString,
+            wire_dot_v1_dot_fleet__pb2.Device.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeDevice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/buckler.v1.FleetService/RevokeDevice',
+            wire_dot_v1_dot_fleet__pb2.RevokeDeviceRequest.SerializeToString,
             wire_dot_v1_dot_fleet__pb2.Device.FromString,
             options,
             channel_credentials,

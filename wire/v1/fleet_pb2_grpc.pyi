@@ -38,6 +38,10 @@ class FleetServiceStub:
     """A name that a person gave stays when the device reports another one."""
     ReleaseHold: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.ReleaseHoldRequest, _fleet_pb2.Device]
     """For a device that is held because two machines called as it, once the copy was activated anew or is gone."""
+    RevokeDevice: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.RevokeDeviceRequest, _fleet_pb2.Device]
+    """For a device that was stolen or lost, and for good: it is refused from then on, and its seat is free. Once it is
+    revoked, a repeat changes nothing.
+    """
     GetFleetSettings: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.GetFleetSettingsRequest, _fleet_pb2.FleetSettings]
     SetFleetSettings: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.SetFleetSettingsRequest, _fleet_pb2.FleetSettings]
     ListDetections: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.ListDetectionsRequest, _fleet_pb2.ListDetectionsResponse]
@@ -53,6 +57,10 @@ class FleetServiceAsyncStub(FleetServiceStub):
     """A name that a person gave stays when the device reports another one."""
     ReleaseHold: _aio.UnaryUnaryMultiCallable[_fleet_pb2.ReleaseHoldRequest, _fleet_pb2.Device]  # type: ignore[assignment]
     """For a device that is held because two machines called as it, once the copy was activated anew or is gone."""
+    RevokeDevice: _aio.UnaryUnaryMultiCallable[_fleet_pb2.RevokeDeviceRequest, _fleet_pb2.Device]  # type: ignore[assignment]
+    """For a device that was stolen or lost, and for good: it is refused from then on, and its seat is free. Once it is
+    revoked, a repeat changes nothing.
+    """
     GetFleetSettings: _aio.UnaryUnaryMultiCallable[_fleet_pb2.GetFleetSettingsRequest, _fleet_pb2.FleetSettings]  # type: ignore[assignment]
     SetFleetSettings: _aio.UnaryUnaryMultiCallable[_fleet_pb2.SetFleetSettingsRequest, _fleet_pb2.FleetSettings]  # type: ignore[assignment]
     ListDetections: _aio.UnaryUnaryMultiCallable[_fleet_pb2.ListDetectionsRequest, _fleet_pb2.ListDetectionsResponse]  # type: ignore[assignment]
@@ -95,6 +103,16 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_fleet_pb2.Device, _abc.Awaitable[_fleet_pb2.Device]]:
         """For a device that is held because two machines called as it, once the copy was activated anew or is gone."""
+
+    @_abc_1.abstractmethod
+    def RevokeDevice(
+        self,
+        request: _fleet_pb2.RevokeDeviceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_pb2.Device, _abc.Awaitable[_fleet_pb2.Device]]:
+        """For a device that was stolen or lost, and for good: it is refused from then on, and its seat is free. Once it is
+        revoked, a repeat changes nothing.
+        """
 
     @_abc_1.abstractmethod
     def GetFleetSettings(

@@ -7,7 +7,9 @@ agent and its workers do themselves.
 
 A name tells less than a descriptor: it is looked up again through its folder's handle and opened without following
 links. A plain creation is looked at only after a moment, and only if no write to the same file was closed meanwhile:
-nearly every creation is followed by a write that the other group reports, except hard links.
+nearly every creation is followed by a write that the other group reports, except hard links. So names are not read at
+once while nobody is held, but some milliseconds later, all together: a file that is closed does not wait while we look
+at its creation, and we are not woken for each file that somebody creates.
 """
 
 import asyncio
@@ -44,6 +46,8 @@ from agent.realtime.territory import SELF_TEST_PREFIX, Territory, printable
 #: they are read here fills the kernel's queues, so reading goes first: names, which are only noted, to the last one.
 CONTENT_READS_PER_TURN = 8
 NAME_READS_PER_TURN = 4
+#: Names wait so long to be read, in seconds; some hundred come meanwhile, and the kernel's queue holds 16,384.
+NAMES_WAIT_S = 0.005
 #: Holds about a thousand names.
 NAME_BUFFER_BYTES = 65536
 #: How often the roots are compared with what they were, in seconds; deletions and unmounts are noticed at once.
@@ -146,7 +150,7 @@ class FanotifySource:
             self.close()
             raise _mark_refused(failure) from failure
         session.loop.add_reader(contents.fileno(), self._read_contents)
-        session.loop.add_reader(names.fileno(), self._read_names)
+        session.loop.add_reader(names.fileno(), self._names_wait, session)
         session.loop.add_reader(session.mount_watch.fileno(), self._mounts_changed)
         session.check = session.loop.call_later(ROOT_CHECK_S, self._check_again)
 
@@ -271,10 +275,21 @@ class FanotifySource:
 
     # ------------------------------------------------------------ names: folder and name per event
 
-    def _read_names(self) -> None:
-        session, own = self._session, self._own_pids()
-        if session is None:
+    def _names_wait(self, session: _Session) -> None:
+        """There is a name. Where openers are held new folders are to be known at once."""
+        if session.gate is not None:
+            self._read_names(session)
             return
+        session.loop.remove_reader(session.names.fileno())
+        session.loop.call_later(NAMES_WAIT_S, self._names_have_waited, session)
+
+    def _names_have_waited(self, session: _Session) -> None:
+        if session is self._session:
+            session.loop.add_reader(session.names.fileno(), self._names_wait, session)
+            self._read_names(session)
+
+    def _read_names(self, session: _Session) -> None:
+        own = self._own_pids()
         with FolderOpener(session.anchors) as folders:
             for _ in range(NAME_READS_PER_TURN):
                 if session is not self._session:

@@ -46,6 +46,10 @@ class CostLedger:
             self._times[name] += 1
             yield member
 
+    def spent_us(self) -> int:
+        """All that was spent, in microseconds."""
+        return sum(self._spent_ns.values()) // _NANOSECONDS_PER_MICROSECOND
+
     def costs(self) -> tuple[Cost, ...]:
         """What was spent, the most first."""
         ranked = sorted(self._spent_ns.items(), key=lambda spent: -spent[1])

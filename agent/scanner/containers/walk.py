@@ -1,23 +1,24 @@
 """Walks a file and everything inside it, however deep, within its budget."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from agent.domain.facts import Incomplete
 from agent.scanner.containers.budget import Budget, LimitReachedError, Meter, Scope
 from agent.scanner.containers.family import ContainerError, Content, Family, Member
+from agent.scanner.containers.recognition import Recognition
 
 
 class Walk:
     """One walk of one file.
 
     Args:
-        families: Formats to open.
+        formats: To open.
         budget: Of this file.
         visit: Called with every content, a container before its members; may raise `LimitReachedError`.
     """
 
-    def __init__(self, families: Sequence[Family], budget: Budget, visit: Callable[[Content], None]) -> None:
-        self._families = families
+    def __init__(self, formats: Recognition, budget: Budget, visit: Callable[[Content], None]) -> None:
+        self._formats = formats
         self._budget = budget
         self._visit = visit
         #: What was not looked at, in the order it was met.
@@ -36,12 +37,11 @@ class Walk:
 
     def _walk(self, content: Content) -> None:
         self._visit(content)
-        for family in self._families:
-            if family.recognises(content.data):
-                if content.depth >= self._budget.limits.max_depth:
-                    self._note("max_depth", content, self._budget.limits.max_depth)
-                else:
-                    self._open(family, content)
+        for family in self._formats.formats_of(content.data):
+            if content.depth >= self._budget.limits.max_depth:
+                self._note("max_depth", content, self._budget.limits.max_depth)
+            else:
+                self._open(family, content)
 
     def _open(self, family: Family, content: Content) -> None:
         try:

@@ -13,6 +13,18 @@ EXTERNAL_VARIABLES = ("filename", "filepath", "extension", "filetype", "owner")
 
 
 @dataclass(frozen=True, slots=True)
+class EngineLabel:
+    """Which engine."""
+
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        """`yara 4.5.4`, as facts and summaries name it."""
+        return f"{self.name} {self.version}"
+
+
+@dataclass(frozen=True, slots=True)
 class RuleSource:
     """One rule file.
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agent.domain.errors import BucklerError, ExitStatus
-from agent.scanner.engines.port import Engine
+from agent.scanner.engines.port import Engine, EngineLabel
 
 
 def engine_named(name: str) -> Engine:
@@ -13,6 +13,13 @@ def engine_named(name: str) -> Engine:
     Raises:
         BucklerError: `ENGINE_UNKNOWN`, `ENGINE_NOT_INSTALLED`.
     """
+    engine = _plain(name)
+    from agent.scanner.engines.routed import RoutedEngine
+
+    return RoutedEngine(engine)
+
+
+def _plain(name: str) -> Engine:
     make = _ENGINES.get(name)
     if make is None:
         raise BucklerError(
@@ -20,9 +27,17 @@ def engine_named(name: str) -> Engine:
             f"there is no signature engine named {name!r}",
             next_step=f"choose one of: {', '.join(ENGINE_NAMES)}",
         )
-    from agent.scanner.engines.routed import RoutedEngine
+    return make()
 
-    return RoutedEngine(make())
+
+def engine_label(name: str) -> EngineLabel:
+    """Name and version of an engine, which take its library and nothing else.
+
+    Raises:
+        BucklerError: As `engine_named`.
+    """
+    engine = _plain(name)
+    return EngineLabel(engine.name, engine.version)
 
 
 def engine_that_remembers(name: str, data_dir: Path) -> Engine:
@@ -32,9 +47,10 @@ def engine_that_remembers(name: str, data_dir: Path) -> Engine:
         BucklerError: As `engine_named`.
     """
     from agent.scanner.engines.routed import image_format
+    from agent.scanner.kept_files import KeptFiles
     from agent.scanner.pack_cache import CachedEngine
 
-    return CachedEngine(engine_named(name), image_format(), data_dir)
+    return CachedEngine(engine_named(name), image_format(), KeptFiles(data_dir))
 
 
 def _yara() -> Engine:

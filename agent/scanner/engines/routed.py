@@ -28,6 +28,7 @@ from agent.scanner.engines.port import (
 )
 from agent.scanner.engines.routed_image import Part, RoutedImage, Screening, Table, read_image
 from agent.scanner.routing.needs import Need
+from agent.scanner.routing.refutation import Refuter
 from agent.scanner.routing.screening import Screen, alike, plan_screen
 from agent.scanner.routing.selection import Route, Selector
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from agent.scanner.routing.partitions import Partition
 
 #: To be raised whenever rules are divided or images are written in another way.
-_FORMAT = 6
+_FORMAT = 8
 _NO_MATCH = MatchResult(())
 
 
@@ -100,6 +101,7 @@ class RoutedEngine:
             Composer(self._inner, part.screening.kit),
             finder,
             Screen(part.screening.table),
+            None if part.screening.tests is None else Refuter(part.screening.tests),
         )
 
     def _load(self, section: bytes | memoryview) -> Matcher:
@@ -121,7 +123,8 @@ class RoutedEngine:
             finder = compile_finder(tuple(place))
             for number, plan in plans.items():
                 kit = parts[number].kit
-                screening = None if finder is None or kit is None else Screening(len(tables), plan.table, kit)
+                tests = parts[number].unscreened_tests
+                screening = None if finder is None or kit is None else Screening(len(tables), plan.table, kit, tests)
                 compiled[number] = self._compiled_part(parts[number], screening)
             if finder is not None:
                 tables.append(Table(*finder))
@@ -150,6 +153,7 @@ class ScreenedMatcher:
         composer: Gives some of the others.
         finder: Of the needles.
         screen: Judges by them.
+        refuter: Of the rules that need no evidence; None: nothing is known that refutes them.
     """
 
     def __init__(
@@ -159,12 +163,14 @@ class ScreenedMatcher:
         composer: Composer,
         finder: NeedleFinder,
         screen: Screen,
+        refuter: Refuter | None = None,
     ) -> None:
         self._whole = cache(load_whole)
         self._unscreened = unscreened
         self._composer = composer
         self._finder = finder
         self._screen = screen
+        self._refuter = refuter
 
     @property
     def rule_count(self) -> int:
@@ -179,7 +185,8 @@ class ScreenedMatcher:
         if chosen and composed is None:
             return self._whole().match(data, variables, _left_s(deadline_s))
         result = _NO_MATCH
-        if self._unscreened and (composed is None or not self._composer.answers_for_unscreened):
+        is_answered = composed is not None and self._composer.answers_for_unscreened
+        if self._unscreened and not is_answered and not (self._refuter and self._refuter.refutes(data, variables)):
             result = self._unscreened.match(data, variables, _left_s(deadline_s))
         return result if composed is None else result.joined(composed.match(data, variables, _left_s(deadline_s)))
 

@@ -19,6 +19,8 @@ from agent.scanner.routing.selection import Route
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from agent.scanner.routing.refutation import Test
+
 _LENGTH_BYTES = 8
 #: Numbers are stored as the C type `int` of this machine: images are never taken to another.
 _NUMBER: Final = "i"
@@ -43,11 +45,13 @@ class Screening:
         needles: Number of its table.
         table: Judges.
         kit: Writes the rules that are to be run.
+        tests: What refutes all rules that are always run, see `agent.scanner.routing.refutation`; None: nothing does.
     """
 
     needles: int
     table: ScreenTable
     kit: Kit
+    tests: Sequence[Test] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,7 @@ def _read_part(part: Mapping[str, Any], sections: _Cutter, texts: memoryview) ->
         described["needles"],
         ScreenTable(needs=described["needs"], **screen),
         Kit(texts=stored, names=described["names"], module_sets=described["module_sets"], **kit),
+        described["tests"],
     )
     return Part(_unpacked(part["route"]), whole, unscreened, screening)
 
@@ -132,6 +137,7 @@ def _described(screening: Screening) -> dict[str, Any]:
         "needs": screening.table.needs,
         "names": screening.kit.names,
         "module_sets": screening.kit.module_sets,
+        "tests": screening.tests,
     }
 
 

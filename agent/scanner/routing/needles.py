@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SHORTEST = 4  # what is shorter occurs in too many files and tells little
 LONGEST = 24  # more tells no more, and only makes the table of needles larger
+SURE = 12  # shorter pieces of a pattern occur in many files without the rest of it
 FULLY_VARIED = 5  # different bytes that make a piece worth more than the rest of its string
 _WINDOWS = 8  # looked at in a long run, from its start
 _GAP = 32  # what may repeat so often between two parts takes a table longest to make
@@ -69,12 +70,16 @@ def needles_of(string: StringDefinition) -> tuple[Needle, ...] | None:
     if string.kind == "text":
         runs = _text_runs(string.value)
     else:
-        runs = _hex_runs(string.value) if string.kind == "byte" else _regex_runs(body)
+        runs = _hex_runs(string.value) if string.kind == "byte" else fixed_pieces(body)
     piece = max(map(_window, runs), key=_variety, default=b"")
     encoded = next((modifier for modifier in string.modifiers if modifier.startswith(("xor", "base64"))), "")
     if encoded:
         texts = _encoded(piece, string.modifiers)
         return tuple(Needle(text) for text in texts) if texts else None
+    if string.kind == "regex" and SHORTEST <= len(piece) < SURE and _is_plain(body):
+        # In UTF-16 the piece has to do: there it is twice as long.
+        pattern = Needle(pattern=_between_gaps(body), nocase=nocase, dotall="s" in flags)
+        return tuple(pattern if text is piece else Needle(text, nocase) for text in _widths(piece, string.modifiers))
     if len(piece) >= SHORTEST and (string.kind == "text" or _telling(piece) >= FULLY_VARIED):
         return tuple(Needle(text, nocase) for text in _widths(piece, string.modifiers))
     if string.kind == "byte":
@@ -202,7 +207,7 @@ def _hex_part(part: str) -> str:
     return f"[^{listed}]" if part[0] == "~" else f"[{listed}]"
 
 
-def _regex_runs(body: str) -> Iterable[bytes]:
+def fixed_pieces(body: str) -> Iterable[bytes]:
     """The pieces that no group, class or repetition touches; none when there are alternatives outside all groups."""
     runs: list[bytes] = []
     run = bytearray()

@@ -20,11 +20,13 @@ from typing import TYPE_CHECKING
 
 from agent.scanner.routing.analysis import AnalysedNamespace, AnalysedRule, RuleText, analyse
 from agent.scanner.routing.composing import Kit, KitMaker, imports
-from agent.scanner.routing.conditions import tokens_of
+from agent.scanner.routing.conditions import UnreadableConditionError, parse_condition, tokens_of
 from agent.scanner.routing.implications import FORMAT_MODULES, modules_named
 from agent.scanner.routing.needs import NOTHING, Need, any_of, starts_with
+from agent.scanner.routing.refutation import Test, refutable
 from agent.scanner.routing.screening import ScreenedRule
 from agent.scanner.routing.selection import Route
+from agent.scanner.routing.thinning import thinned
 from agent.scanner.routing.writing import write_rule, write_rule_with
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ class Partition:
         kit: Puts together texts of any of the screened rules, by their places in `screened`.
         unscreened: The rules that need no certain strings in a file, to be compiled together as well.
         unscreened_need: What a file is like that one of those matches.
+        unscreened_tests: One for each of them; what refutes all of these need not meet them. None: some have none.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Partition:
     kit: Kit | None = None
     unscreened: tuple[RuleText, ...] = ()
     unscreened_need: Need = NOTHING
+    unscreened_tests: tuple[Test, ...] | None = None
 
 
 def partition(sources: Iterable[RuleText], *, rules_worth_a_pack: int = RULES_WORTH_A_PACK) -> tuple[Partition, ...]:
@@ -125,6 +129,7 @@ def _assembled(region: _Region, namespaces: Sequence[AnalysedNamespace]) -> Part
     names: list[tuple[str, str]] = []
     screened: list[tuple[ScreenedRule, tuple[str, str]]] = []
     unscreened: dict[tuple[str, str], Need] = {}
+    tests: list[Test | None] = []
     for namespace in namespaces:
         if namespace.unsplit is not None:
             needs.append(Need())
@@ -137,8 +142,9 @@ def _assembled(region: _Region, namespaces: Sequence[AnalysedNamespace]) -> Part
             evidence = rule.evidence_without_formats if _relieved(rule, region) else rule.evidence
             if evidence is None and (region.magic or need.heads is None):
                 unscreened[names[-1]] = need
+                tests.append(_test(rule))
             else:
-                screened.append((ScreenedRule(need, evidence), names[-1]))
+                screened.append((ScreenedRule(need, thinned(evidence)), names[-1]))
     split = [namespace for namespace in namespaces if namespace.unsplit is None]
     has_unsplit = any(namespace.unsplit is not None for namespace in namespaces)
     return Partition(
@@ -150,7 +156,16 @@ def _assembled(region: _Region, namespaces: Sequence[AnalysedNamespace]) -> Part
         kit=_kit(region, split, [name for _, name in screened], () if has_unsplit else unscreened),
         unscreened=_texts(region, namespaces, frozenset(unscreened)) if unscreened or has_unsplit else (),
         unscreened_need=Need() if has_unsplit else any_of(unscreened.values()),
+        unscreened_tests=None if has_unsplit or not all(tests) else tuple(test for test in tests if test),
     )
+
+
+def _test(rule: AnalysedRule) -> Test | None:
+    """Return what refutes a rule."""
+    try:
+        return refutable(parse_condition(rule.rule.tokens))
+    except UnreadableConditionError:
+        return None
 
 
 def _texts(

@@ -14,7 +14,6 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import TypeVar
 
 import structlog
@@ -29,7 +28,7 @@ from agent.scanner.cache import ScanCache
 from agent.scanner.consequences import Consequences
 from agent.scanner.pacing import Pace
 from agent.scanner.scheduled.agenda import ScanCounts
-from agent.scanner.tree import FoundFile, KnownFile, OpenedFile, find_files
+from agent.scanner.tree import FoundFile, KnownFiles, OpenedFile, find_files
 
 _Result = TypeVar("_Result")
 log = structlog.get_logger(__name__)
@@ -119,8 +118,8 @@ class BackgroundScan:
     async def _take(self, file: FoundFile) -> None:
         if isinstance(file, OpenedFile):
             await self._scan(file)
-        elif isinstance(file, KnownFile):
-            self._counts["files"] += 1
+        elif isinstance(file, KnownFiles):
+            self._counts["files"] += len(file.files)
         elif file.error != "vanished":
             self._counts.update(("files", "errors"))
 
@@ -154,9 +153,7 @@ class BackgroundScan:
         if self._is_left_out(path):
             return iter(())
         cache = self._parts.cache
-        return (
-            find_files(path, self._is_left_out) if cache is None else find_files(path, self._is_left_out, cache.recall)
-        )
+        return find_files(path, self._is_left_out, None if cache is None else cache.recall)
 
     def _is_left_out(self, path: str) -> bool:
         if path in self._ground.not_entered:
@@ -168,9 +165,11 @@ class BackgroundScan:
 
 def _until_opened(found: Iterator[FoundFile]) -> Iterator[FoundFile]:
     """Files that need no scan, up to the first that does."""
-    for file in islice(found, _KNOWN_AT_ONCE):
+    unscanned = 0
+    for file in found:
         yield file
-        if isinstance(file, OpenedFile):
+        unscanned += len(file.files) if isinstance(file, KnownFiles) else 1
+        if isinstance(file, OpenedFile) or unscanned >= _KNOWN_AT_ONCE:
             return
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from agent.domain.scan_age import OVERDUE_DAYS
 from agent.domain.schedule import ScanKind, Schedule
-from agent.scanner.pacing import DEFAULT_CPU_PERCENT
+from agent.scanner.settings import DEFAULT_CPU_PERCENT
 
 
 @dataclass(frozen=True, slots=True)

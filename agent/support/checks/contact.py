@@ -30,7 +30,7 @@ def look(around: Surroundings) -> CheckResult:
         message,
         effect=NO_CONTACT_EFFECT,
         fixer=Fixer.OWNER if refused else Fixer.OPERATOR,
-        next_step="run `buckler activate` again: this device keeps its identity"
+        next_step=agent.text("last_contact_next_step") or "run `buckler activate` again: this device keeps its identity"
         if refused
         else "nothing has to be done here: the agent tries again by itself",
     )

@@ -1,5 +1,6 @@
 """`bucklerctl device`: devices, one by one."""
 
+import sys
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
@@ -26,6 +27,7 @@ from controlplane.cli.ctl.output import (
     say_table,
     wish_name,
 )
+from controlplane.runtime.refusal import Kind, Refusal
 
 if TYPE_CHECKING:
     from controlplane.cli.ctl.connection import Connection
@@ -157,7 +159,7 @@ def show_device(
     with reporting(output):
         from controlplane.cli.ctl.connection import connected
         from controlplane.cli.ctl.session import load_session
-        from controlplane.cli.ctl.views import device_row, status_row
+        from controlplane.cli.ctl.views import device_row, revocation_row, status_row
         from wire.v1.fleet_pb2 import GetDeviceRequest
         from wire.v1.fleet_pb2_grpc import FleetServiceStub
 
@@ -165,6 +167,7 @@ def show_device(
             stub = FleetServiceStub(connection.channel)
             found = connection.call(stub.GetDevice, GetDeviceRequest(device_id=device_id))
         row = device_row(found)
+        row["revocation"] = revocation_row(found)
         row["status"] = status_row(found.status) if found.HasField("status") else None
         if output is Output.JSON:
             say_json(row)
@@ -189,6 +192,11 @@ def _show_one(row: dict[str, Any]) -> None:
         "activated": local_and_ago(row["activated_at"], now),
         "last_seen": local_and_ago(row["last_seen_at"], now),
     }
+    revocation = row["revocation"]
+    if revocation is not None:
+        who = revocation["actor_email"] or revocation["actor"]
+        why = f" by {who}: {revocation['reason']}" if who else ""
+        fields["revoked"] = local_and_ago(revocation["at"], now) + why
     status = row["status"]
     if status is not None:
         watching = "on" if status["real_time_protection_enabled"] else "off"
@@ -251,6 +259,48 @@ def release_hold(device_id: DeviceArgument, config_dir: ConfigDirOption, *, outp
             say_json(row)
             return
         say(f"{row['name']} is not held.")
+
+
+@device.command("revoke")
+def revoke_device(
+    device_id: DeviceArgument,
+    config_dir: ConfigDirOption,
+    *,
+    reason: Annotated[str, typer.Option(help="Why; the audit and the history of its seat keep it.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Refuse a device for good, as one that was stolen. Its seat becomes free, its open commands are cancelled."""
+    with reporting(output):
+        from controlplane.cli.ctl.connection import connected
+        from controlplane.cli.ctl.session import load_session
+        from controlplane.cli.ctl.views import device_row, revocation_row
+        from wire.v1.fleet_pb2 import GetDeviceRequest, RevokeDeviceRequest
+        from wire.v1.fleet_pb2_grpc import FleetServiceStub
+
+        with connected(load_session(config_dir)) as connection:
+            stub = FleetServiceStub(connection.channel)
+            if not yes:
+                _confirm_revoking(connection.call(stub.GetDevice, GetDeviceRequest(device_id=device_id)))
+            found = connection.call(stub.RevokeDevice, RevokeDeviceRequest(device_id=device_id, reason=reason))
+        if output is Output.JSON:
+            say_json({**device_row(found), "revocation": revocation_row(found)})
+            return
+        say(f"{found.name} is revoked and holds no seat.")
+        note("if it may hold an activation key, revoke that too: bucklerctl key list, bucklerctl key revoke KEY")
+
+
+def _confirm_revoking(found: "Device") -> None:
+    """Ask whoever sits there.
+
+    Raises:
+        Refusal: `NOT_CONFIRMED`: nobody does.
+    """
+    if not sys.stdin.isatty():
+        raise Refusal(Kind.INVALID, "NOT_CONFIRMED", "revoking a device is final, and nobody can be asked", "Add --yes")
+    note(f"{found.name} ({found.device_id}) is refused from then on, and its seat is free. That is final:")
+    note("the machine comes back only as a new device, with a new key and an activation key that is made later.")
+    typer.confirm("Revoke it?", abort=True, err=True)
 
 
 @device.command("scan")

@@ -59,6 +59,19 @@ def device_row(device: fleet_pb2.Device) -> dict[str, Any]:
     }
 
 
+def revocation_row(device: fleet_pb2.Device) -> dict[str, Any] | None:
+    """When a device was revoked, by whom and why; None: it was not."""
+    if not device.HasField("revocation"):
+        return None
+    revocation = device.revocation
+    return {
+        "at": moment(revocation.at_us),
+        "actor": revocation.actor or None,
+        "actor_email": revocation.actor_email or None,
+        "reason": revocation.reason or None,
+    }
+
+
 def status_row(status: device_pb2.DeviceStatus) -> dict[str, Any]:
     """What a device last said about itself."""
     return {

@@ -1,8 +1,8 @@
 """A durable queue in NATS JetStream: a work queue on disk, read by all replicas through one durable consumer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import Final
 
@@ -128,27 +128,22 @@ class JetStreamQueue:
     async def put(self, message_id: str, body: bytes) -> None:
         """See `DurableQueue`."""
         headers = {"Nats-Msg-Id": message_id}
-        try:
+        with _asking():
             await self._now().stream.publish(self._subject, body, TIMEOUT_S, self._name, headers)
-        except (OSError, nats.errors.Error) as error:
-            raise _away(error) from error
 
     async def take(self, most: int) -> Sequence[Taken]:
         """See `DurableQueue`."""
         await self._is_there.wait()
-        try:
-            return [_Message(message) for message in await self._now().taking.fetch(most, PATIENCE_S)]
-        except nats.errors.TimeoutError:
-            return []
-        except (OSError, nats.errors.Error) as error:
-            raise _away(error) from error
+        with _asking():
+            try:
+                return [_Message(message) for message in await self._now().taking.fetch(most, PATIENCE_S)]
+            except nats.errors.TimeoutError:
+                return []
 
     async def lag(self) -> QueueLag:
         """See `DurableQueue`."""
-        try:
+        with _asking():
             info = await self._now().taking.consumer_info()
-        except (OSError, nats.errors.Error) as error:
-            raise _away(error) from error
         return QueueLag(info.num_pending or 0, info.num_ack_pending or 0)
 
     def _now(self) -> _Connection:
@@ -206,12 +201,27 @@ class JetStreamQueue:
             )
 
 
-def _away(error: Exception) -> BaseException:
-    """What to raise for an error of the library, which makes one of its own of a cancellation when it is closed."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        return asyncio.CancelledError()
-    return QueueAwayError(type(error).__name__)
+@contextmanager
+def _asking() -> Iterator[None]:
+    """Around calls of the library.
+
+    Raises:
+        QueueAwayError: In place of its errors.
+        asyncio.CancelledError: The task was cancelled. The library makes an error of its own of that when it is closed,
+            and it waits with `asyncio.wait_for`, which before Python 3.12 forgets it when an answer comes at the same
+            moment. Whoever told the server to stop would wait for ever.
+    """
+    failure: Exception | None = None
+    try:
+        yield
+    except (OSError, nats.errors.Error) as error:
+        failure = error
+    finally:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError from failure
+    if failure is not None:
+        raise QueueAwayError(type(failure).__name__) from failure
 
 
 def _jetstream_off(why: str = "") -> Refusal:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from agent.scanner.containers.budget import Budget
 from agent.scanner.containers.family import Content
-from agent.scanner.containers.registry import FAMILIES
+from agent.scanner.containers.registry import FAMILIES, FORMATS
 from agent.scanner.containers.walk import Walk
 from agent.scanner.limits import MIB, Limits
 from tests.fakes.clock import FakeClock
@@ -39,7 +39,7 @@ def contents_of(data: bytes) -> Contents:
         if content.depth and not any(family.recognises(content.data) for family in FAMILIES):
             leaves.add(content.data)
 
-    Walk(FAMILIES, Budget(_LIMITS, FakeClock().monotonic_ns), visit).run(Content(data, ("bent",)))
+    Walk(FORMATS, Budget(_LIMITS, FakeClock().monotonic_ns), visit).run(Content(data, ("bent",)))
     return Contents(any(family.recognises(data) for family in FAMILIES), frozenset(leaves))
 
 

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import shutil
+import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,9 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from controlplane.backup import MANIFEST, back_up, restore
+from controlplane.backup import MANIFEST, back_up, restore, with_url
 from controlplane.catalog.model import Term
-from controlplane.config import DataDir, ServerConfig, read_config
+from controlplane.config import DATABASE_URL_VARIABLE, DataDir, ServerConfig, read_config
 from controlplane.detections.tables import detections
 from controlplane.devices.connections import StreamSettings
 from controlplane.installation import initialise
@@ -190,3 +191,45 @@ async def test_a_backup_that_is_not_whole_is_refused_and_nothing_is_overwritten(
     (folder / MANIFEST).write_text("{}")
     assert await refusal(folder, elsewhere) == "BACKUP_DAMAGED"
     assert not elsewhere.path.exists()
+
+
+async def test_what_is_no_control_plane_is_not_backed_up_as_if_it_were_one(tmp_path: Path) -> None:
+    """The service is told where its database is by its environment, and whoever makes back-ups was not."""
+    data_dir = DataDir(tmp_path / "server")
+    await initialise(data_dir, hostnames=[], database_url=None, first_customer=None, randomness=SystemRandomness())
+    config = read_config(data_dir.path, {})
+    data_dir.database.unlink()
+    for there in (False, True):
+        if there:
+            data_dir.database.touch()
+        with pytest.raises(Refusal) as empty:
+            await back_up(config, tmp_path / "backup")
+        assert empty.value.reason == "BACKUP_EMPTY"
+        assert data_dir.database.exists() is there, "nothing is made where nothing was"
+    assert not (tmp_path / "backup").exists()
+
+
+@pytest.mark.parametrize("told_by", ["option", "environment"])
+async def test_an_embedded_database_is_not_restored_beside_a_postgresql_that_stays_empty(
+    told_by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "postgresql+asyncpg://buckler@127.0.0.1/empty"
+    data_dir, elsewhere = DataDir(tmp_path / "server"), DataDir(tmp_path / "elsewhere")
+    await initialise(data_dir, hostnames=[], database_url=None, first_customer=None, randomness=SystemRandomness())
+    await back_up(read_config(data_dir.path, {}), tmp_path / "backup")
+    if told_by == "environment":
+        monkeypatch.setenv(DATABASE_URL_VARIABLE, url)
+    with pytest.raises(Refusal) as other:
+        await restore(tmp_path / "backup", elsewhere, url if told_by == "option" else None)
+    assert other.value.reason == "BACKUP_OTHER_DATABASE"
+    assert not elsewhere.path.exists()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    ["format = 1\n", 'format = 1\n[database]\nurl = "old"\n', "format = 1\n[database]\n[log]\n", "[bus]\nurl = 'x'"],
+)
+def test_restored_settings_name_the_new_database_and_keep_everything_else(settings: str) -> None:
+    before = tomllib.loads(settings)
+    after = tomllib.loads(with_url(settings, "new"))
+    assert after == {**before, "database": {"url": "new"}}

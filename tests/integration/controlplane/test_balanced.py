@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -16,9 +16,11 @@ from controlplane.runtime.balanced import BalancedServer, Network, Origins, pars
 from controlplane.runtime.refusal import Refusal
 from controlplane.runtime.renewed_tls import TlsIdentity, renewed_credentials
 from controlplane.runtime.server import Address, Listener
+from tests.fakes.waiting import until
 from tests.unit.controlplane.runtime.test_proxy_protocol import header
 
 LOOPBACK = ip_network("127.0.0.0/8")
+LAST_WORDS = b"!" * 300_000
 
 
 def _echo(origins: Origins) -> "grpc.GenericRpcHandler":
@@ -78,6 +80,28 @@ async def _door(folder: Path, balancers: tuple[Network, ...]) -> AsyncIterator[_
         await server.stop()
 
 
+class _Talkative:
+    """In the place of a gRPC server: it says something in the moment in which it stops."""
+
+    def __init__(self) -> None:
+        self.asked: list[asyncio.StreamWriter] = []
+        self.address = Address("127.0.0.1", 0)
+
+    async def start(self) -> None:
+        async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readexactly(1)
+            self.asked.append(writer)
+
+        self._server = await asyncio.start_server(take, "127.0.0.1", 0)
+        self.address = Address("127.0.0.1", self._server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        for writer in self.asked:
+            writer.write(LAST_WORDS)
+            writer.close()
+        self._server.close()
+
+
 async def test_callers_have_the_address_that_the_balancer_saw(tmp_path: Path) -> None:
     async with _door(tmp_path, (LOOPBACK,)) as door:
         for client in ("192.0.2.7", "2001:db8::7"):
@@ -102,6 +126,31 @@ async def test_a_balancer_that_says_nothing_is_not_let_in(tmp_path: Path) -> Non
         assert await reader.read() == b""
         writer.close()
         assert len(door.origins) == 0
+
+
+async def test_a_client_that_never_hangs_up_does_not_keep_what_grpc_has_closed(tmp_path: Path) -> None:
+    async with _door(tmp_path, ()) as door:
+        reader, writer = await asyncio.open_connection("127.0.0.1", door.server.address.port)
+        writer.write(b"this is no handshake" * 10)
+        while await reader.read(65_536):
+            pass
+        await until(lambda: len(door.origins) == 0)
+        assert not writer.is_closing()
+        writer.close()
+
+
+async def test_what_was_answered_last_arrives_though_the_server_stops() -> None:
+    inner = _Talkative()
+    await inner.start()
+    server = BalancedServer(cast("Any", inner), (), Origins())
+    await server.listen(Address("127.0.0.1", 0))
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.address.port)
+    writer.write(b"?")
+    await until(lambda: bool(inner.asked))
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(server.stop())
+        assert len(await reader.read()) == len(LAST_WORDS)
+    writer.close()
 
 
 @pytest.mark.parametrize("text", ["", "10.0.0.7/8", "balancer.example.com", "10.0.0.0/33"])

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -449,6 +450,40 @@ async def test_a_copied_device_is_held_until_somebody_says_otherwise(served: Ser
     assert said == "laptop is not held.\n"
     assert await contact(mine) != b""
     assert "Everyone is protected" in await ctl.text("fleet", "status")
+
+
+async def test_a_stolen_device_is_revoked_for_good(served: Served, ctl: Ctl) -> None:
+    device = await served.activate("laptop")
+    await _check_in(device)
+    revoke = ("device", "revoke", device.activated.device_id, "--reason", "stolen")
+    result = await ctl.run(*revoke)
+    assert (result.exit_code, result.stderr.partition(":")[0]) == (2, "NOT_CONFIRMED")
+    await _check_in(device)
+    assert await ctl.text(*revoke, "--yes") == "laptop is revoked and holds no seat.\n"
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await _check_in(device)
+    assert detail_of(refused.value).reason == "DEVICE_REVOKED"
+    shown = await ctl.json("device", "show", device.activated.device_id)
+    assert (shown["revocation"]["actor_email"], shown["revocation"]["reason"]) == ("anna@example.com", "stolen")
+    assert (await ctl.json(*revoke, "--yes"))["revocation"] == shown["revocation"]
+    assert "by anna@example.com: stolen" in await ctl.text("device", "show", device.activated.device_id)
+    assert await ctl.json("device", "list") == []
+    (entry,) = await ctl.json("audit", "list", "--action", "device.revoked")
+    assert (entry["subject"], entry["details"]) == (device.activated.device_id, {"reason": "stolen"})
+
+
+async def test_whoever_revokes_a_device_is_asked_first(
+    served: Served, ctl: Ctl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = await served.activate("laptop")
+    revoke = ("device", "revoke", device.activated.device_id, "--reason", "stolen")
+    monkeypatch.setattr("controlplane.cli.ctl.device.sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)))
+    result = await ctl.run(*revoke, stdin="n\n")
+    assert result.exit_code != 0
+    assert "That is final" in result.stderr
+    await _check_in(device)
+    result = await ctl.run(*revoke, stdin="y\n")
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "laptop is revoked and holds no seat.")
 
 
 def _incident(number: int, path: bytes) -> device_pb2.Incident:

@@ -1,10 +1,11 @@
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from controlplane.runtime.job_board import (
     JobEntry,
@@ -16,7 +17,7 @@ from controlplane.runtime.job_board import (
     retry_job,
     retry_parked,
 )
-from controlplane.runtime.job_claims import CLAIMED_FOR, JobClaims
+from controlplane.runtime.job_claims import CLAIM_TIMES, JobClaims
 from controlplane.runtime.job_runner import JobRunner
 from controlplane.runtime.jobs import LONGEST_RETRY, PARKED_AFTER, Failure, Handler, Job, ensure_recurring, schedule
 from controlplane.runtime.refusal import Refusal
@@ -26,6 +27,8 @@ from controlplane.storage.database import Database
 from tests.fakes.clock import SOME_MONDAY, FakeClock
 
 HOUR = timedelta(hours=1)
+#: Renewed at once, but as long as in real life.
+EAGER = replace(CLAIM_TIMES, renewed_every=timedelta(milliseconds=10))
 
 
 class Diary:
@@ -53,7 +56,8 @@ def runner(
     *,
     owner: str = "srv_1",
 ) -> JobRunner:
-    return JobRunner(database=database, wall=wall, owner=owner, handlers=handlers, times=TenantTimes(database))
+    times = TenantTimes(database)
+    return JobRunner(database=database, wall=wall, owner=owner, handlers=handlers, times=times, lease=EAGER)
 
 
 async def plan(database: Database, kind: str, subject: str, due_at: datetime) -> None:
@@ -103,6 +107,22 @@ async def test_a_job_that_fails_rests_and_is_tried_again_while_others_go_on(data
     assert (await works.run_until(SOME_MONDAY)).run == 0
     clock.advance(timedelta(seconds=2))
     assert (await works.run_until(SOME_MONDAY)).run == 1
+
+
+async def test_a_job_that_waited_for_something_that_was_cancelled_fails_and_others_go_on(database: Database) -> None:
+    clock = FakeClock()
+    diary = Diary(clock)
+
+    async def wait(_job: Job) -> None:
+        other: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        other.cancel()
+        await other
+
+    await plan(database, "bad", "x", SOME_MONDAY)
+    await plan(database, "note", "good", SOME_MONDAY)
+    report = await runner(database, clock, {"bad": wait, "note": diary.write}).run_until(SOME_MONDAY)
+    assert (report.run, report.failed, diary.subjects) == (1, 1, ["good"])
+    assert [(each.state, each.error) for each in await board(database, clock)] == [(JobState.RESTING, "CancelledError")]
 
 
 async def test_a_job_that_goes_on_failing_is_parked_with_its_reason_until_somebody_wakes_it(database: Database) -> None:
@@ -189,7 +209,7 @@ async def test_whoever_comes_back_after_its_claim_ran_out_changes_nothing(databa
     await plan(database, "note", "x", SOME_MONDAY)
     claims = JobClaims(database=database, wall=clock, owner="srv_1", kinds=frozenset({"note"}))
     late = await claims.take()
-    clock.advance(CLAIMED_FOR)
+    clock.advance(CLAIM_TIMES.lasts)
     heir = await claims.take()
     assert late is not None
     assert heir is not None
@@ -211,20 +231,70 @@ async def test_replicas_that_look_at_once_run_each_job_once(database: Database) 
     assert sorted(diary.subjects) == [f"{number:02}" for number in range(12)]
 
 
-async def test_a_job_of_a_replica_that_died_is_taken_over_when_its_claim_runs_out(database: Database) -> None:
+async def test_a_job_of_a_replica_that_died_is_taken_over_within_a_minute(database: Database) -> None:
     clock = FakeClock()
     diary = Diary(clock)
-
-    async def die(_job: Job) -> None:
-        raise asyncio.CancelledError
-
     await plan(database, "note", "orphan", SOME_MONDAY)
-    with pytest.raises(asyncio.CancelledError):
-        await runner(database, clock, {"note": die}, owner="srv_dead").run_until(SOME_MONDAY)
+    dead = JobClaims(database=database, wall=clock, owner="srv_dead", kinds=frozenset({"note"}))
+    assert await dead.take() is not None
     heir = runner(database, clock, {"note": diary.write}, owner="srv_heir")
     assert (await heir.run_until(SOME_MONDAY)).run == 0
-    clock.advance(timedelta(minutes=5))
+    clock.advance(timedelta(minutes=1))
     assert (await heir.run_until(SOME_MONDAY)).run == 1
+
+
+async def test_a_job_that_outlives_its_claim_is_nobody_elses(database: Database) -> None:
+    clock = FakeClock()
+    other = runner(database, clock, {"note": Diary(clock).write}, owner="srv_other")
+    taken_over: list[int] = []
+
+    async def long(_job: Job) -> None:
+        for _ in range(3):
+            clock.advance(CLAIM_TIMES.lasts - timedelta(seconds=1))
+            async with asyncio.timeout(10):
+                while (await board(database, clock))[0].until != clock.now() + CLAIM_TIMES.lasts:  # noqa: ASYNC110 -- a row
+                    await asyncio.sleep(0.005)
+            taken_over.append((await other.run_until(SOME_MONDAY)).run)
+
+    await plan(database, "note", "long", SOME_MONDAY)
+    assert (await runner(database, clock, {"note": long}).run_until(SOME_MONDAY)).run == 1
+    assert taken_over == [0, 0, 0]
+    assert await board(database, clock) == []
+
+
+async def test_whoever_lost_the_claim_is_stopped_and_changes_nothing(database: Database) -> None:
+    clock = FakeClock()
+    ends: list[str] = []
+
+    async def robbed(_job: Job) -> None:
+        async with database.transaction() as uow:
+            await uow.connection.execute(update(jobs).values(claimed_by="srv_other:1"))
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ends.append("stopped")
+
+    await plan(database, "note", "x", SOME_MONDAY)
+    report = await runner(database, clock, {"note": robbed}).run_until(SOME_MONDAY)
+    assert (report.run, report.failed, ends) == (0, 1, ["stopped"])
+    assert [(each.state, each.attempts) for each in await board(database, clock)] == [(JobState.RUNNING, 0)]
+
+
+async def test_a_server_that_stops_in_the_middle_of_a_job_leaves_it_to_the_next_one(database: Database) -> None:
+    clock = FakeClock()
+    diary = Diary(clock)
+    began = asyncio.Event()
+
+    async def endless(_job: Job) -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    await plan(database, "note", "x", SOME_MONDAY)
+    async with asyncio.TaskGroup() as tasks:
+        stopping = tasks.create_task(runner(database, clock, {"note": endless}).run_forever())
+        await began.wait()
+        stopping.cancel()
+    assert (await runner(database, clock, {"note": diary.write}, owner="srv_2").run_until(SOME_MONDAY)).run == 1
 
 
 async def test_a_job_of_an_unknown_kind_is_left_to_a_server_that_knows_it(database: Database) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import func, insert, select, text
 
 from controlplane.accounts.tables import audit
 from controlplane.accounts.tokens import Tokens
+from controlplane.detections.dead_reports import DeadReport, DeadReports
 from controlplane.detections.incidents import IncidentView
 from controlplane.detections.model import Finding, IncidentStatus, ReportedIncident
 from controlplane.detections.tables import detections
@@ -164,6 +165,42 @@ async def test_a_sandbox_that_leaps_ahead_signs_nobody_out(world: World) -> None
     assert (await tokens.authenticate(session.text)).user_id == person.user_id
     world.clock.advance(session.expires_at - world.clock.now() + timedelta(days=91))
     assert (await retention.run(rows=None))["tokens"] == 1
+
+
+async def test_a_sandbox_that_is_ahead_makes_no_request_of_people_a_new_one(world: World) -> None:
+    """Who is invited, and tokens for programs, are remembered by the machine's time."""
+    customer = await world.customer()
+    key = RequestKey(org_id=customer.org_id, caller="user:1", method="accounts.add_person", key="12345678")
+    async with world.database.transaction() as uow:
+        await uow.connection.execute(insert(sandbox_clocks).values(org_id=customer.org_id, offset_us=_us(KEPT)))
+        assert await claim(uow, key, b"x", world.clock.now()) is None
+        await remember(uow, key, b"answer")
+    clock = TenantClock(world.clock)
+    retention = Retention(database=world.database, times=TenantTimes(world.database), clock=clock)
+    assert (await retention.run(rows=None))["answers"] == 0
+    async with world.database.transaction() as uow:
+        assert await claim(uow, key, b"x", world.clock.now()) == b"answer"
+
+
+async def test_reports_that_are_nobodys_go_as_well(world: World) -> None:
+    dead = DeadReports(world.database, world.detections, world.sealing_key, world.times)
+    customer = await world.customer()
+    for org_id in ("", customer.org_id):
+        report = DeadReport(org_id, "rep_1", "", world.clock.now(), "SEAL_BROKEN", "it is not ours")
+        assert await dead.keep(report, b"x")
+    rules = [rule for rule in RULES if rule.name == "dead_reports"]
+    retention = retention_in(world)
+    assert await retention.run(rules=rules) == {"dead_reports": 0}
+    assert (await retention.standings())[-1].oldest_at == world.clock.now()
+    world.clock.advance(timedelta(days=91))
+    assert await retention.preview(rules) == {"dead_reports": 2}
+    # One at a time: what is nobody's comes first.
+    assert [await retention.run(rows=1, rules=[replace(rules[0], at_once=1)]) for _ in range(3)] == [
+        {"dead_reports": 1},
+        {"dead_reports": 1},
+        {"dead_reports": 0},
+    ]
+    assert await dead.list_all() == []
 
 
 async def test_answers_to_repeated_requests_go_and_the_audit_of_a_year_cannot(world: World) -> None:

@@ -4,22 +4,26 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from controlplane.runtime import sandbox as moving
 from controlplane.runtime.clock import TenantClock
+from controlplane.runtime.job_claims import CLAIM_TIMES
 from controlplane.runtime.job_runner import JobRunner
 from controlplane.runtime.jobs import LONGEST_RETRY, PARKED_AFTER, Handler, Job, schedule
 from controlplane.runtime.refusal import Refusal
 from controlplane.runtime.sandbox import MAX_ADVANCE, MAX_AHEAD, SandboxDesk
+from controlplane.runtime.tables import sandbox_clocks
 from controlplane.runtime.tenant_time import TenantTimes, make_sandbox
 from controlplane.storage.database import Database
 from controlplane.storage.schema import upgrade
 from controlplane.storage.types import from_microseconds
 from tests.fakes.clock import SOME_MONDAY, FakeClock
 from tests.integration.controlplane.served import Served, served_control_plane
-from wire.v1 import device_pb2, sandbox_pb2
+from wire.v1 import command_pb2, device_pb2, sandbox_pb2
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 KIND = "note"
@@ -129,6 +133,32 @@ async def test_nobody_else_works_for_a_sandbox_that_is_being_moved(tenants: Tena
     assert (await tenants.desk.advance(MINE, SOME_MONDAY + 2 * HOUR)).run == 1
 
 
+async def test_whoever_lost_a_sandbox_in_the_middle_leaves_its_jobs_alone(few: Tenants) -> None:
+    async def rob(job: Job) -> None:
+        await few.write(job)
+        async with few.database.transaction() as uow:
+            await uow.connection.execute(update(sandbox_clocks).values(moving_by="srv_other:1"))
+
+    await few.plan(MINE, 1, 2)
+    with pytest.raises(Refusal) as refused:
+        await few.desk_of(few.server(rob)).advance(MINE, SOME_MONDAY + 3 * HOUR)
+    assert refused.value.reason == "SANDBOX_MOVING"
+    async with few.database.transaction() as uow:
+        await uow.connection.execute(update(sandbox_clocks).values(moving_by=None, moving_until=None))
+    assert (await few.desk.advance(MINE, SOME_MONDAY + 3 * HOUR)).run == 1
+    assert [at for _, at, _ in few.diary] == [SOME_MONDAY + HOUR, SOME_MONDAY + 2 * HOUR]
+
+
+async def test_a_sandbox_whose_mover_was_killed_is_free_within_a_minute(few: Tenants) -> None:
+    async with few.database.transaction() as uow:
+        until = few.wall.now() + CLAIM_TIMES.lasts
+        await uow.connection.execute(update(sandbox_clocks).values(moving_by="srv_dead:1", moving_until=until))
+    with pytest.raises(Refusal):
+        await few.desk.advance(MINE, SOME_MONDAY + HOUR)
+    few.wall.advance(timedelta(minutes=1))
+    assert (await few.desk.advance(MINE, SOME_MONDAY + HOUR)).reached
+
+
 async def test_a_job_that_is_under_way_is_waited_for_before_the_sandbox_moves(few: Tenants) -> None:
     began = asyncio.Event()
 
@@ -216,3 +246,32 @@ async def test_a_device_of_a_sandbox_is_told_the_time_of_its_sandbox(served: Ser
     for told in (device.activated.server_time_at_us, checked_in.server_time_at_us):
         assert timedelta(0) <= from_microseconds(told) - there < HOUR
     assert 99 * DAY < timedelta(microseconds=present.ahead_us) <= 100 * DAY
+
+
+async def test_a_device_that_stays_connected_lives_on_at_the_time_of_its_sandbox(served: Served) -> None:
+    device = await served.activate()
+    call = device.calls.Connect()
+    assert (await _frame(call)).HasField("welcome")
+    await served.advance(100 * DAY)
+    asked = await served.commands.RequestCommand(
+        command_pb2.RequestCommandRequest(
+            device_id=device.activated.device_id,
+            kind="scan",
+            arguments={"what": "quick"},
+            idempotency_key="scan-it-now",
+        ),
+        metadata=await served.sign_in(),
+    )
+    while not (frame := await _frame(call)).HasField("commands"):
+        pass
+    assert [command.command_id for command in frame.commands.commands] == [asked.command.command_id]
+    wanted = command_pb2.GetCommandRequest(command_id=asked.command.command_id)
+    record = await served.commands.GetCommand(wanted, metadata=await served.sign_in())
+    assert record.delivered_at_us >= record.requested_at_us
+    call.cancel()
+
+
+async def _frame(call: Any) -> device_pb2.ConnectResponse:
+    frame = await call.read()
+    assert isinstance(frame, device_pb2.ConnectResponse)
+    return frame

@@ -3,11 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.config import Overrides, SettingOrigin, load_config, settings_with_origins
+from agent.config import SettingOrigin, load_config, settings_with_origins
 from agent.domain.errors import BucklerError
 from agent.domain.governor import ResourceLimits
 from agent.domain.policy import Action, Mode
 from agent.domain.retention import RetentionLimits
+from agent.locations import Overrides
 from agent.realtime.settings import BlockSettings
 
 

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent.config import AgentConfig, Overrides, load_config
+from agent.config import AgentConfig, load_config
 from agent.control.managed_policy import GivenPolicy, ManagedPolicy
 from agent.control.policy_keeper import PolicyKeeper
 from agent.domain.consent import Consent
 from agent.domain.schedule import ScanKind
+from agent.locations import Overrides
 from agent.managed import Managed, PolicyFollowers, floor_objection, follow, usable_roots
 from tests.fakes.store import MemoryStore
 from wire.policy_document import read_toml

@@ -79,7 +79,7 @@ def test_scripts_of_the_package_are_posix_shell_and_stop_at_errors(script: str) 
 
 
 def test_what_the_settings_of_the_package_show_is_valid_and_the_default(tmp_path: Path) -> None:
-    from agent.config import Overrides
+    from agent.locations import Overrides
 
     text = (DEPLOY / "agent.toml").read_text()
     shown = tmp_path / "shown.toml"

@@ -11,6 +11,7 @@ from agent.scanner.protocol import Answer, ProtocolError, decode_answer, decode_
 VALID = encode_answer(
     Answer("a" * 64, 1, (Finding("r", "n", Severity.LOW, ("a", "b"), "t"),), (Incomplete("damaged", 1, ("a",)),))
 )
+FOUND = encode_answer(Answer("a" * 64, 1, (Finding("r", "n", Severity.LOW, (), "t"),)))
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text(max_size=8), inner, max_size=6),
@@ -45,3 +46,9 @@ def test_any_object_with_the_right_fields(fields: dict[str, object]) -> None:
 def test_a_valid_answer_with_a_few_bytes_replaced(at: int, replacement: bytes) -> None:
     accepts_or_refuses(VALID[:at] + replacement + VALID[at + len(replacement) :])
     assert decode_answer(VALID).sha256
+
+
+@given(st.integers(0, len(FOUND) - 1), st.binary(min_size=1, max_size=3))
+def test_a_short_answer_with_a_few_bytes_replaced(at: int, replacement: bytes) -> None:
+    accepts_or_refuses(FOUND[:at] + replacement + FOUND[at + len(replacement) :])
+    assert decode_answer(FOUND).findings

@@ -10,7 +10,7 @@ from agent.platform.clock import SystemClock
 from agent.scanner.containers import libarchive_reader
 from agent.scanner.containers.budget import Budget
 from agent.scanner.containers.family import Content
-from agent.scanner.containers.registry import FAMILIES
+from agent.scanner.containers.registry import FORMATS
 from agent.scanner.containers.walk import Walk
 from agent.scanner.limits import MIB, Limits
 from tests.fakes.archives import ar_of, cpio_of, encrypted_zip_of, libarchive_of, shrink, tar_of, zip_of
@@ -89,7 +89,7 @@ def bent(data: bytes, random: Random) -> bytes:
 
 def walk(data: bytes) -> int:
     sizes: list[int] = []
-    walk = Walk(FAMILIES, Budget(LIMITS, SystemClock().monotonic_ns), lambda content: sizes.append(len(content.data)))
+    walk = Walk(FORMATS, Budget(LIMITS, SystemClock().monotonic_ns), lambda content: sizes.append(len(content.data)))
     walk.run(Content(data, ("fuzzed",)))
     assert sizes[0] == len(data)
     assert sum(sizes[1:]) <= LIMITS.max_expanded_size + LIMITS.max_file_size

@@ -210,6 +210,7 @@ def _refused(patient: Patient, key: str) -> None:
 @fault("DEVICE_REVOKED", case=2)
 def the_devices_credentials_are_refused(patient: Patient) -> Iterator[None]:
     patient.fields["last_contact_error"] = "DEVICE_REVOKED: this device may not come back"
+    patient.fields["last_contact_next_step"] = "Ask the administrator"
     yield
 
 

@@ -109,6 +109,15 @@ class Scene:
     async def deactivate(self) -> None:
         await self.world().devices.deactivate(self.device(), "")
 
+    async def revoke(self) -> None:
+        """And another device comes in its place."""
+        device = self.device()
+        if len(self.known) > 2:
+            await self.world().devices.revoke(self.customer.person, device.device_id, "stolen")
+            del self.known[device.device_id]
+            ended = [key.public_key_sha256 for key in self.keys].index(device.public_key_sha256)
+            self.keys[ended] = DeviceKey()
+
     async def rename(self) -> None:
         wish = wish_for("")
         await self.world().devices.rename(
@@ -133,6 +142,7 @@ class Scene:
             self.transfer,
             self.transfer,
             self.deactivate,
+            self.revoke,
             self.rename,
             self.sweep,
             self.find,

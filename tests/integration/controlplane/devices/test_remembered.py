@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from controlplane.commands.rpc import CommandExchangeRpc
 from controlplane.devices.check_in_desk import CheckInDesk, Pace
 from controlplane.devices.freshness import WRITE_EVERY
-from controlplane.devices.tables import devices
 from controlplane.policies.model import Assignment, Stage
 from controlplane.policies.rpc import PolicyExchangeRpc
 from controlplane.policies.service import Change, PolicyService
@@ -129,12 +128,7 @@ class Scene:
         )
 
     async def revoke(self) -> None:
-        """Nothing of ours does this yet; whoever does will say so."""
-        principal = self.machines[0].principal
-        async with self.world.database.transaction() as uow:
-            mine = devices.c.device_id == principal.device_id
-            await uow.connection.execute(devices.update().where(mine).values(revoked_at=self.world.clock.now()))
-            uow.news_for(principal.org_id, principal.device_id)
+        await self.world.devices.revoke(self.customer.person, self.machines[0].principal.device_id, "stolen")
 
     async def says_something_else(self) -> None:
         status = self.machine().request.status

@@ -138,8 +138,9 @@ async def test_a_seat_whose_claimer_rolls_back_goes_to_the_one_who_waited(world:
 
     async def fail_half_way() -> None:
         async with world.database.transaction() as uow:
-            new = NewDevice("unlucky", LINUX, b"some key", frozenset())
-            device = (await world.registry.register(uow, customer.org_id, new, world.clock.now())).device
+            now = world.clock.now()
+            new = NewDevice("unlucky", LINUX, b"some key", frozenset(), admitted_at=now)
+            device = (await world.registry.register(uow, customer.org_id, new, now)).device
             change = SeatChange("test", "", world.clock.now())
             allotment = await world.allotments.lock(uow, customer.org_id, customer.subscription_id)
             await world.seats.claim(uow, allotment, device.device_id, change)

@@ -101,7 +101,10 @@ class _World:
             if path.exists() and (known := self.cache.recall(str(path), path.lstat())) is not None:
                 descriptor = os.open(path, os.O_RDONLY)
                 try:
-                    if known != await self.scanner.scan(descriptor, str(path)):
+                    if (
+                        known.hex() != (facts := await self.scanner.scan(descriptor, str(path))).sha256
+                        or facts.findings
+                    ):
                         wrong.append(name)
                 finally:
                     os.close(descriptor)

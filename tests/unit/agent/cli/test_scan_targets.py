@@ -2,7 +2,6 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli import scan_targets
 from agent.cli.scan_progress import counts_text
 from agent.cli.scan_request import ScanDefaults, Selection
 from agent.cli.scan_targets import choose_selection, find_targets
@@ -53,7 +52,7 @@ def test_a_full_scan_names_what_it_leaves_out_our_own_folder_included(tmp_path: 
 
 
 def test_where_memory_cannot_be_read_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan_targets, "can_read_processes", lambda: False)
+    monkeypatch.setattr("agent.platform.process_memory.can_read_processes", lambda: False)
     with pytest.raises(BucklerError, match="Linux only") as refused:
         find_targets(Selection.PROCESSES, (), ScanDefaults(), network=False)
     assert (refused.value.code, refused.value.exit_status) == ("PROCESSES_UNAVAILABLE", ExitStatus.ENVIRONMENT)

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +41,25 @@ def test_a_fleet_comes_back_spread_over_the_time_it_was_given() -> None:
     per_second = [sum(second <= moment < second + 1 for moment in moments) for second in range(30)]
     assert sum(per_second) == 1_000
     assert max(per_second) < 100, "a thousandth of them each 30 ms, more or less"
+
+
+def back_after(away_s: float, draw: Callable[[float, float], float]) -> float:
+    """When one of many has a stream again, in seconds after the goodbye of a server that was away for so long."""
+    moment = wait_after(0, Ended(Ending.GOODBYE, 30), TIMES, draw)
+    failures = 0
+    while moment < away_s:
+        failures = failures_after(failures, Ended(Ending.BROKEN))
+        moment += wait_after(failures, Ended(Ending.BROKEN), TIMES, draw)
+    return moment
+
+
+def test_nobody_of_a_large_fleet_is_kept_away_by_the_restart_of_a_server() -> None:
+    draw = SeededRandomness().uniform
+    for away_s, most_s in ((5, 31), (12, 35), (20, 60)):
+        back = [back_after(away_s, draw) for _ in range(5_000)]
+        assert max(back) <= most_s
+        busiest = max(sum(second <= moment < second + 1 for moment in back) for second in range(most_s))
+        assert busiest < 700, "not as one"
 
 
 def test_a_server_that_is_busy_is_not_asked_before_it_said() -> None:

@@ -47,6 +47,13 @@ def test_only_full_and_grace_count_as_licensed() -> None:
         assert shown(facts)["licensed"] == ("true" if level in {AccessLevel.FULL, AccessLevel.GRACE} else "false")
 
 
+def test_a_contact_that_failed_is_told_with_what_to_do() -> None:
+    licence = LicenceFacts(NOT_ACTIVATED, None, None, last_error="DEVICE_REVOKED: it was", next_step="ask the admin")
+    said = shown(replace(FACTS, licence=licence))
+    assert (said["last_contact_error"], said["last_contact_next_step"]) == ("DEVICE_REVOKED: it was", "ask the admin")
+    assert shown(FACTS)["last_contact_next_step"] == ""
+
+
 def test_values_are_written_for_people() -> None:
     said = shown(FACTS)
     assert said["watched_roots"] == "/a, /b"

@@ -66,9 +66,9 @@ def test_an_answer_survives_a_restart_with_its_digest(tmp_path: Path, place: Pat
     with opened(place) as cache:
         remember(cache, path)
     with opened(place) as cache:
-        facts = cache.recall(str(path), path.lstat())
-    digest = hashlib.sha256(b"file").hexdigest()
-    assert facts == ScanFacts(digest, 4, engine="yara 4", signatures_version="pack")
+        digest = cache.recall(str(path), path.lstat())
+    assert digest == hashlib.sha256(b"file").digest()
+    assert cache.facts(4, digest) == ScanFacts(digest.hex(), 4, engine="yara 4", signatures_version="pack")
     assert stat.S_IMODE(place.stat().st_mode) == 0o600
 
 
@@ -177,7 +177,7 @@ def test_damage_met_later_ends_in_a_new_file(tmp_path: Path, place: Path) -> Non
     with opened(place) as cache:
         remember(cache, path)
     connection = sqlite3.connect(place)
-    connection.execute("UPDATE clean SET sha256 = 'text'")
+    connection.execute("UPDATE clean SET answer = 'text'")
     connection.commit()
     connection.close()
     with opened(place) as cache:
@@ -224,6 +224,52 @@ def test_a_tree_that_was_scanned_before_is_known_as_well_when_its_rows_are_read_
         assert not knows(cache, changed)
         # Renaming changes the change time.
         assert not knows(cache, tmp_path / "elsewhere")
-        facts = cache.recall(str(paths[599]), paths[599].lstat())
-    assert facts is not None
-    assert facts.sha256 == hashlib.sha256(b"file-599").hexdigest()
+        assert cache.recall(str(paths[599]), paths[599].lstat()) == hashlib.sha256(b"file-599").digest()
+
+
+def test_rows_that_are_read_at_once_are_marked_as_used_if_they_answer(tmp_path: Path, place: Path) -> None:
+    paths = [some_file(tmp_path, f"file-{number}") for number in range(600)]
+    with opened(place, max_rows=1000) as cache:
+        for path in paths:
+            remember(cache, path)
+    for _ in range(20):
+        with opened(place, max_rows=1000):
+            pass
+    with opened(place, max_rows=1000) as cache:
+        assert all(knows(cache, path) for path in paths[:590])
+    connection = sqlite3.connect(place)
+    marks = connection.execute("SELECT count(*) FROM clean WHERE generation > 20").fetchone()[0]
+    connection.close()
+    assert marks == 590
+    with opened(place, max_rows=1000) as cache:
+        assert all(knows(cache, path) for path in paths)
+
+
+def test_damage_among_rows_that_are_read_at_once_is_met(tmp_path: Path, place: Path) -> None:
+    paths = [some_file(tmp_path, f"file-{number}") for number in range(600)]
+    with opened(place, max_rows=1000) as cache:
+        for path in paths:
+            remember(cache, path)
+    connection = sqlite3.connect(place)
+    connection.execute("UPDATE clean SET answer = x'00' WHERE place = (SELECT max(place) FROM clean)")
+    connection.commit()
+    connection.close()
+    with opened(place, max_rows=1000) as cache:
+        for path in paths:
+            cache.recall(str(path), path.lstat())
+        assert cache.flushed == (FlushReason.DAMAGED,)
+
+
+def test_times_that_no_row_can_hold_are_not_remembered(tmp_path: Path, place: Path) -> None:
+    path = some_file(tmp_path)
+    before = identity_of(path.stat())
+    far = replace(before, mtime_ns=1 << 63)
+    with opened(place) as cache:
+        descriptor = os.open(path, os.O_RDONLY)
+        cache.remember(str(path), descriptor, far, ScanFacts("ab" * 32, before.size_bytes), cache.moment())
+        os.close(descriptor)
+        status = os.stat_result((*path.stat()[:10],), {"st_mtime_ns": 1 << 63, "st_ctime_ns": before.ctime_ns})
+        assert cache.recall(str(path), status) is None
+        remember(cache, path)
+    with opened(place) as cache:
+        assert knows(cache, path)

@@ -9,7 +9,8 @@ from typing import IO
 import pytest
 
 from agent.scanner.engines.port import Matcher, Readable, RuleProblem, RuleSource
-from agent.scanner.pack_cache import FOLDER, CachedEngine
+from agent.scanner.kept_files import FOLDER, KeptFiles
+from agent.scanner.pack_cache import CachedEngine
 from tests.fakes.matcher import FakeMatcher
 
 RULES = (RuleSource("a", "a.yar", "rule a { condition: true }"),)
@@ -46,7 +47,7 @@ def data_dir(tmp_path: Path) -> Path:
 
 def image_of(inner: CountingEngine, data_dir: Path, rules: Sequence[RuleSource] = RULES, form: str = "1") -> bytes:
     image = io.BytesIO()
-    assert CachedEngine(inner, form, data_dir).compile(rules, image) == len(rules)
+    assert CachedEngine(inner, form, KeptFiles(data_dir)).compile(rules, image) == len(rules)
     assert image.getvalue() == b"".join(rule.text.encode() for rule in rules)
     return image.getvalue()
 
@@ -139,7 +140,7 @@ def test_what_went_unused_longest_goes_first(data_dir: Path) -> None:
     packs = [(RuleSource(name, "x", "rule x { condition: true }" * 40),) for name in "abc"]
 
     def compile_within(bound: int, pack: tuple[RuleSource, ...]) -> None:
-        CachedEngine(engine, "1", data_dir, max_bytes=bound).compile(pack, io.BytesIO())
+        CachedEngine(engine, "1", KeptFiles(data_dir, max_bytes=bound)).compile(pack, io.BytesIO())
 
     for age, pack in enumerate(packs[:2]):
         compile_within(10_000, pack)

@@ -109,6 +109,29 @@ def test_a_clean_file_takes_a_short_answer() -> None:
             decode_answer(untrusted)
 
 
+def test_a_file_that_matches_rules_takes_a_short_answer() -> None:
+    findings = (Finding("r", "n/s", Severity.LOW, (), "T\xe9"), Finding("r2", "", Severity.HIGH))
+    answer = Answer("ab" * 32, 1 << 40, findings)
+    encoded = protocol.encode_answer(answer)
+    assert len(encoded) < 80
+    assert decode_answer(encoded) == answer
+    too_many, no_severity = encoded + (b"\0" + encoded[41:]) * 4, encoded.replace(b"low", b"mild")
+    for untrusted in (encoded[:40], encoded[:41], encoded + b"\0", encoded + b"\xff", no_severity, too_many):
+        with pytest.raises(ProtocolError):
+            decode_answer(untrusted)
+    with pytest.raises(ProtocolError):
+        decode_answer(encoded[:33] + b"\xff" * 8 + encoded[41:])
+    with pytest.raises(ProtocolError):
+        decode_answer(encoded + b"x" * (protocol.MAX_NAME + 1))
+
+
+@pytest.mark.parametrize("name", ["zero\0", "lone \udcff", "x" * 2000])
+def test_names_that_fit_no_short_answer_survive_the_way_as_far_as_any_do(name: str) -> None:
+    answer = Answer("ab" * 32, 1, (Finding(name, "n", Severity.LOW),))
+    (decoded,) = decode_answer(protocol.encode_answer(answer)).findings
+    assert decoded.rule == name[: protocol.MAX_NAME]
+
+
 def test_a_birth_survives_the_way_and_a_failure_is_told() -> None:
     assert protocol.decode_birth(protocol.encode_birth(4711)) == 4711
     for message, reason in ((protocol.encode_failed_birth("no rules"), "no rules"), (b"", "ended by itself")):

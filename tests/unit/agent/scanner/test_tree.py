@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.domain.facts import ScanFacts
-from agent.scanner.tree import MAX_FOLDER_DEPTH, KnownFile, OpenedFile, UnopenedFile, find_files, resolve_named
+from agent.scanner.tree import MAX_FOLDER_DEPTH, KnownFiles, OpenedFile, UnopenedFile, find_files, resolve_named
 
 
 def nothing_excluded(_path: str) -> bool:
@@ -118,13 +117,20 @@ def test_nothing_and_a_link_to_nothing_are_nothing(tmp_path: Path) -> None:
 def test_what_is_known_is_not_opened(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("one")
     (tmp_path / "b").write_text("three")
-    facts = ScanFacts("ab" * 32, 3)
-    walk = find_files(str(tmp_path), nothing_excluded, lambda _path, status: facts if status.st_size == 3 else None)
-    found = {file.path: file for file in walk}
-    assert found[f"{tmp_path}/a"] == KnownFile(f"{tmp_path}/a", facts)
-    opened = found[f"{tmp_path}/b"]
+    digest = b"\xab" * 32
+    known = KnownFiles(((f"{tmp_path}/a", 3, digest),))
+    opened, told = find_files(str(tmp_path), None, lambda _path, status: digest if status.st_size == 3 else None)
     assert isinstance(opened, OpenedFile)
     os.close(opened.descriptor)
-    assert list(find_files(f"{tmp_path}/a", nothing_excluded, lambda _path, _status: facts)) == [
-        KnownFile(f"{tmp_path}/a", facts)
-    ]
+    assert (opened.path, told) == (f"{tmp_path}/b", known)
+    assert list(find_files(f"{tmp_path}/a", None, lambda _path, _status: digest)) == [known]
+
+
+def test_the_known_files_of_a_large_folder_are_told_in_parts_and_each_once(tmp_path: Path) -> None:
+    for number in range(600):
+        (tmp_path / str(number)).write_bytes(b"12")
+    parts = list(find_files(str(tmp_path), None, lambda _path, _status: b"x"))
+    files = [file for part in parts if isinstance(part, KnownFiles) for file in part.files]
+    assert len(parts) == 3
+    assert {path for path, _, _ in files} == {f"{tmp_path}/{number}" for number in range(600)}
+    assert sum(part.size_bytes for part in parts if isinstance(part, KnownFiles)) == 1200

@@ -1,3 +1,4 @@
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -5,7 +6,7 @@ from sqlalchemy import select
 
 from controlplane.accounts.tables import audit
 from controlplane.detections.model import MAX_INCIDENTS, Finding, ReportedIncident
-from controlplane.detections.service import DetectionFilter
+from controlplane.detections.service import SETTLES_WITHIN, DetectionFilter
 from controlplane.runtime.paging import KeyPart, Page
 from controlplane.runtime.principal import DevicePrincipal
 from controlplane.runtime.refusal import Refusal
@@ -56,6 +57,17 @@ async def test_a_repeated_report_changes_nothing(world: World) -> None:
     await world.detections.report(device, [incident(2), incident(1), incident(3)], {})
     assert await world.detections.get(device.org_id, incident(1).uuid) == first
     assert await _uuids(world, device.org_id) == [3, 2, 1]
+
+
+async def test_a_report_that_had_to_wait_for_the_database_is_dated_when_it_got_it(world: World) -> None:
+    """An export goes on from its last row: what is dated before that and seen after it would be missed."""
+    device = await _device(world, await world.customer())
+    async with asyncio.TaskGroup() as tasks, world.database.transaction():
+        tasks.create_task(world.detections.report(device, [incident(1)], {}))
+        await asyncio.sleep(0)
+        world.clock.advance(2 * SETTLES_WITHIN)
+    found = await world.detections.get(device.org_id, incident(1).uuid)
+    assert found.received_at == world.clock.now()
 
 
 async def test_the_newest_come_first_and_pages_show_each_once(world: World) -> None:

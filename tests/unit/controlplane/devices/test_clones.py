@@ -35,7 +35,7 @@ async def _contact(world: World, device: DevicePrincipal, nonce: bytes | None) -
     return (await world.check_ins.take(device, REPORT, 1, nonce)).next_nonce
 
 
-async def _forked(world: World, device: DevicePrincipal) -> None:
+async def forked(world: World, device: DevicePrincipal) -> None:
     """A copy of the device calls, and then the device itself."""
     image = await _contact(world, device, b"")
     theirs = await _contact(world, device, image)
@@ -63,7 +63,7 @@ async def test_a_device_that_shows_what_it_was_given_goes_on(world: World) -> No
 async def test_a_copy_holds_both_machines_and_raises_one_alarm(world: World) -> None:
     customer, device = await _device(world)
     await world.webhooks.add(customer.person, "https://siem.example.com/")
-    await _forked(world, device)
+    await forked(world, device)
     for nonce in (b"", b"x"):
         with pytest.raises(Refusal) as caught:
             await _contact(world, device, nonce)
@@ -96,7 +96,7 @@ async def test_a_released_device_goes_on_and_a_copy_that_is_still_there_is_seen_
 async def test_a_held_device_is_given_no_command_wherever_it_asks(world: World) -> None:
     customer, device = await _device(world)
     await world.commands.request(customer.person, device.device_id, wish())
-    await _forked(world, device)
+    await forked(world, device)
     # As a stream asks, which needs no check-in.
     assert (await world.commands.exchange(device, [])).begin == ()
     await world.devices.release_hold(customer.person, device.device_id)
@@ -105,7 +105,7 @@ async def test_a_held_device_is_given_no_command_wherever_it_asks(world: World) 
 
 async def test_nobody_else_releases_a_device(world: World) -> None:
     _, device = await _device(world)
-    await _forked(world, device)
+    await forked(world, device)
     other = await world.customer()
     with pytest.raises(Refusal) as caught:
         await world.devices.release_hold(other.person, device.device_id)

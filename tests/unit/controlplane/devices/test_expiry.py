@@ -8,6 +8,7 @@ from controlplane.devices.model import ProtectionState
 from controlplane.runtime.paging import Page
 from controlplane.runtime.principal import DevicePrincipal
 from controlplane.runtime.refusal import Refusal
+from controlplane.runtime.tenant_time import make_sandbox
 from tests.fakes.world import Customer, World, principal_of
 from tests.unit.controlplane.devices.test_clones import REPORT
 
@@ -63,6 +64,18 @@ async def test_a_holiday_is_no_end(world: World, days: int) -> None:
     with pytest.raises(Refusal) as refused:
         await world.expiry.set_days(customer.person, days)
     assert refused.value.reason == "INVALID_REQUEST"
+
+
+async def test_what_a_sandbox_hid_at_its_own_time_stays_hidden(world: World) -> None:
+    customer, _ = await _silent(world, 0)
+    present = world.clock.now()
+    async with world.database.transaction() as uow:
+        await make_sandbox(uow, customer.org_id)
+    world.clock.advance(timedelta(days=DEFAULT_DAYS + 1))
+    assert await world.expiry.sweep(customer.org_id) == 1
+    # Everybody else lives half a year before.
+    world.clock.set_wall(present)
+    assert await world.expiry.sweep() == 0
 
 
 async def test_a_deactivated_device_is_not_hidden_again(world: World) -> None:

@@ -2,13 +2,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from controlplane.devices.connections import Connections, StreamSettings
 from controlplane.devices.errors import device_revoked
-from controlplane.devices.stream import DeviceStreams
+from controlplane.devices.stream import DeviceStreams, StreamGround
+from controlplane.runtime.clock import TenantClock, running_ahead
 from controlplane.runtime.principal import DevicePrincipal
 from controlplane.runtime.rate_limit import Rate
 from controlplane.runtime.refusal import Refusal
@@ -21,6 +22,9 @@ from wire.v1.device_pb2 import ConnectRequest, ConnectResponse, StreamHeartbeat,
 ME = DevicePrincipal("dev_1", "org_1", b"key")
 HEARTBEAT = ConnectRequest(heartbeat=StreamHeartbeat())
 SHORT = StreamSettings(heartbeat_s=0.02, life_s=60)
+#: Of its organisation.
+CLOCK = TenantClock(FakeClock(SOME_MONDAY))
+YEAR = timedelta(days=365)
 
 
 @dataclass
@@ -29,11 +33,13 @@ class Desk:
 
     commands: list[command_pb2.Command] = field(default_factory=list)
     reports: list[command_pb2.CommandReport] = field(default_factory=list)
+    asked_at: datetime | None = None
 
     async def exchange(
         self, request: device_pb2.CheckInRequest, principal: DevicePrincipal
     ) -> device_pb2.CheckInResponse:
         assert principal == ME
+        self.asked_at = CLOCK.now()
         self.reports.extend(request.command_reports)
         accepted = [report.command_id for report in request.command_reports]
         return device_pb2.CheckInResponse(commands=self.commands, accepted_report_ids=accepted)
@@ -48,18 +54,19 @@ class Stream:
         self.revoked = False
         self.reads = True
         self.remembered, self.notes = True, 0
+        self.ahead, self.noted_at = timedelta(0), SOME_MONDAY
         self._frames: asyncio.Queue[ConnectRequest | None] = asyncio.Queue()
         settings = settings or StreamSettings()
         clock = FakeClock(SOME_MONDAY)
         self.connections = Connections(settings, clock, SeededRandomness())
-        self._streams = DeviceStreams(
-            check=self._check,
-            seen=self._seen,
-            commands=self.desk,
-            connections=self.connections,
-            settings=settings,
-            wall=clock,
-        )
+        ground = StreamGround(check=self._check, seen=self._seen, commands=self.desk, time_of=self._time_of)
+        self._streams = DeviceStreams(ground, connections=self.connections, settings=settings, wall=clock)
+
+    @asynccontextmanager
+    async def _time_of(self, org_id: str) -> AsyncIterator[None]:
+        assert org_id == ME.org_id
+        with running_ahead(self.ahead):
+            yield
 
     async def _check(self, principal: DevicePrincipal) -> None:
         if self.revoked:
@@ -68,6 +75,7 @@ class Stream:
     async def _seen(self, principal: DevicePrincipal) -> bool:
         assert principal == ME
         self.notes += 1
+        self.noted_at = CLOCK.now()
         return self.remembered
 
     async def _say(self, frame: ConnectResponse) -> None:
@@ -158,6 +166,20 @@ async def test_heartbeats_take_the_place_of_check_ins_as_long_as_nothing_is_new(
         await until(lambda: stream.kinds.count("heartbeat") == 4)
     assert ("nudge" in stream.kinds) == (not remembered)
     assert stream.notes == (2 if remembered else 1)
+
+
+async def test_a_sandbox_that_is_moved_takes_its_connected_devices_along() -> None:
+    stream = Stream(StreamSettings(seen_every_s=0.0))
+    async with stream.open():
+        stream.send(RELIABLE)
+        await until(lambda: len(stream.said) == 2)
+        assert stream.connections.rely_on(ME)
+        stream.ahead = YEAR
+        stream.send(RELIABLE)
+        await until(lambda: len(stream.said) == 3)
+        stream.connections.hint("org_1", "dev_1")
+        await until(lambda: stream.kinds[-1] == "nudge")
+    assert (stream.noted_at, stream.desk.asked_at) == (SOME_MONDAY + YEAR, SOME_MONDAY + YEAR)
 
 
 async def test_a_device_that_opens_a_second_stream_is_asked_to_check_in() -> None:

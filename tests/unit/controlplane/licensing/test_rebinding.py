@@ -1,5 +1,6 @@
 """Machines that come back, and copies of machines."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -117,16 +118,32 @@ async def test_evidence_of_another_organisation_says_nothing(world: World) -> No
 
 
 async def test_a_revoked_machine_does_not_come_back_by_being_reinstalled(world: World) -> None:
-    from controlplane.devices.tables import devices
-
     customer = await world.customer(seats=2)
-    await activate(world, customer, DeviceKey(), machine("pc"))
-    async with world.database.transaction() as uow:
-        await uow.connection.execute(devices.update().values(revoked_at=world.clock.now()))
+    first = await activate(world, customer, DeviceKey(), machine("pc"))
+    await world.devices.revoke(customer.person, first.device.device_id, "stolen")
+    # At once too, when it would be taken for a copy of a device that is still there.
+    for _ in range(2):
+        with pytest.raises(Refusal) as refused:
+            await activate(world, customer, DeviceKey(), machine("pc"))
+        assert refused.value.reason == "DEVICE_REVOKED"
+        world.clock.advance(HOUR)
+
+
+async def test_a_revoked_machine_comes_back_as_a_new_device_with_a_key_that_was_made_since(world: World) -> None:
+    customer, old_key = await world.customer(seats=2), DeviceKey()
+    first = await activate(world, customer, old_key, machine("pc"))
+    await world.devices.revoke(customer.person, first.device.device_id, "stolen")
     world.clock.advance(HOUR)
+    issued = await world.key_desk.reissue(customer.person, customer.key_id, "reissue-1")
+    customer = replace(customer, raw_key=issued.raw)
+    second = await activate(world, customer, DeviceKey(), machine("pc"))
+    assert second.device.device_id != first.device.device_id
     with pytest.raises(Refusal) as refused:
-        await activate(world, customer, DeviceKey(), machine("pc"))
+        await activate(world, customer, old_key, machine("pc"))
     assert refused.value.reason == "DEVICE_REVOKED"
+    # From then on it is the new device that comes back.
+    world.clock.advance(HOUR)
+    assert (await activate(world, customer, DeviceKey(), machine("pc"))).device.device_id == second.device.device_id
 
 
 async def test_a_name_that_a_person_gave_stays_when_the_machine_comes_back(world: World) -> None:

@@ -10,6 +10,7 @@ from asyncpg.exceptions import (
     CannotConnectNowError,
     DeadlockDetectedError,
     LockNotAvailableError,
+    ReadOnlySQLTransactionError,
     UniqueViolationError,
 )
 from sqlalchemy import text
@@ -19,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFreeError
 from controlplane.runtime.refusal import Kind
 from controlplane.runtime.rpc_errors import refusal_of
 from controlplane.storage.database import Database
-from controlplane.storage.outages import DatabaseUnavailableError, is_outage
+from controlplane.storage.outages import DatabaseUnavailableError, is_outage, worth_a_traceback
 
 
 def wrapped(orig: BaseException, *, lost: bool = False) -> DBAPIError:
@@ -32,6 +33,7 @@ def wrapped(orig: BaseException, *, lost: bool = False) -> DBAPIError:
         (CannotConnectNowError("the database system is starting up"), True),
         (wrapped(AdminShutdownError("terminating connection")), True),
         (wrapped(DeadlockDetectedError("deadlock detected")), True),
+        (wrapped(ReadOnlySQLTransactionError("cannot execute INSERT in a read-only transaction")), True),
         (wrapped(LockNotAvailableError("canceling statement due to lock timeout")), True),
         (wrapped(OSError("gone"), lost=True), True),
         (wrapped(sqlite3.OperationalError("database is locked")), True),
@@ -44,6 +46,12 @@ def wrapped(orig: BaseException, *, lost: bool = False) -> DBAPIError:
 )
 def test_what_passes_by_itself(error: Exception, *, passes: bool) -> None:
     assert is_outage(error) is passes
+
+
+def test_only_mistakes_are_logged_with_where_they_happened() -> None:
+    mistake = KeyError("x")
+    assert worth_a_traceback(mistake) is mistake
+    assert worth_a_traceback(DatabaseUnavailableError("ConnectionRefusedError")) is None
 
 
 async def test_a_database_that_nobody_answers_at_is_away(tmp_path: Path) -> None:

@@ -52,3 +52,4 @@ def test_the_most_comes_first() -> None:
         time.pass_us(microseconds)
         ledger.spend(name, since_ns)
     assert ledger.costs() == (Cost("many", 50, 1), Cost("few", 3, 2))
+    assert ledger.spent_us() == 53

@@ -11,7 +11,7 @@ from agent.platform.clock import SystemClock
 from agent.scanner.containers import libarchive_reader
 from agent.scanner.containers.budget import Budget
 from agent.scanner.containers.family import Content
-from agent.scanner.containers.registry import FAMILIES
+from agent.scanner.containers.registry import FORMATS
 from agent.scanner.containers.walk import Walk
 from agent.scanner.limits import Limits
 from tests.fakes.archives import ar_of, cpio_of, encrypted_zip_of, libarchive_of, shrink, tar_of, zip_of
@@ -23,7 +23,7 @@ needs_libarchive = pytest.mark.skipif(libarchive_reader.load() is None, reason="
 def walked(data: bytes, name: str = "outer", limits: Limits | None = None) -> tuple[list[Content], list[Incomplete]]:
     """Every content met, and what was not looked at."""
     met: list[Content] = []
-    walk = Walk(FAMILIES, Budget(limits or Limits(), SystemClock().monotonic_ns), met.append)
+    walk = Walk(FORMATS, Budget(limits or Limits(), SystemClock().monotonic_ns), met.append)
     walk.run(Content(data, (name,)))
     return met, walk.incomplete
 

@@ -9,7 +9,7 @@ from agent.platform.clock import SystemClock
 from agent.scanner.containers import budget, libarchive_reader, seven_zip_library
 from agent.scanner.containers.budget import Budget
 from agent.scanner.containers.family import Content
-from agent.scanner.containers.registry import FAMILIES
+from agent.scanner.containers.registry import FORMATS
 from agent.scanner.containers.walk import Walk
 from agent.scanner.limits import Limits
 from tests.fakes.archives import ar_of, cpio_of, libarchive_of, shrink, tar_of, zip_of
@@ -67,7 +67,7 @@ every_container = pytest.mark.parametrize("pack", CONTAINERS)
 def walk(data: bytes, limits: Limits, monotonic_ns: Callable[[], int] | None = None) -> tuple[int, set[Incomplete]]:
     """How many contents were met, and what was not looked at without where."""
     met: list[Content] = []
-    walk = Walk(FAMILIES, Budget(limits, monotonic_ns or SystemClock().monotonic_ns), met.append)
+    walk = Walk(FORMATS, Budget(limits, monotonic_ns or SystemClock().monotonic_ns), met.append)
     walk.run(Content(data, ("outer",)))
     return len(met), {Incomplete(item.reason, item.limit) for item in walk.incomplete}
 
@@ -123,7 +123,7 @@ def test_a_member_cut_off_by_the_depth_is_opened_where_it_is_met_less_deep() -> 
         members = {"deep": zip_of({"again": zip_of({"once more": inner})}), "shallow": inner}
         met: list[str] = []
         limited = Walk(
-            FAMILIES,
+            FORMATS,
             Budget(Limits(max_depth=3), SystemClock().monotonic_ns),
             lambda content, met=met: met.append("!".join(content.trail)),  # type: ignore[misc]
         )

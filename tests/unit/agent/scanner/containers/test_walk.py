@@ -6,7 +6,7 @@ from agent.domain.facts import Incomplete
 from agent.platform.clock import SystemClock
 from agent.scanner.containers.budget import Budget
 from agent.scanner.containers.family import Content
-from agent.scanner.containers.registry import FAMILIES
+from agent.scanner.containers.registry import FORMATS
 from agent.scanner.containers.walk import Walk
 from agent.scanner.limits import MIB, Limits
 from tests.fakes.archives import tar_of, zip_of
@@ -15,7 +15,7 @@ from tests.fakes.clock import FakeClock
 
 def walk(data: bytes, limits: Limits) -> tuple[list[str], list[Incomplete]]:
     met: list[str] = []
-    walk = Walk(FAMILIES, Budget(limits, SystemClock().monotonic_ns), lambda c: met.append("!".join(c.trail)))
+    walk = Walk(FORMATS, Budget(limits, SystemClock().monotonic_ns), lambda c: met.append("!".join(c.trail)))
     walk.run(Content(data, ("f",)))
     return met, walk.incomplete
 
@@ -79,7 +79,7 @@ def test_a_small_file_that_packs_well_is_no_bomb() -> None:
 def test_when_the_time_is_up_the_file_says_so() -> None:
     ticks = iter(range(0, 10**12, 400_000_000))
     met: list[Content] = []
-    slow = Walk(FAMILIES, Budget(Limits(timeout_s=2.0), lambda: next(ticks)), met.append)
+    slow = Walk(FORMATS, Budget(Limits(timeout_s=2.0), lambda: next(ticks)), met.append)
     slow.run(Content(zip_of({str(i): b"x" for i in range(10)}), ("f",)))
     assert slow.incomplete == [Incomplete("timeout", 2)]
     assert 1 < len(met) < 10
@@ -87,5 +87,5 @@ def test_when_the_time_is_up_the_file_says_so() -> None:
 
 def test_a_clock_that_stands_still_stops_nothing() -> None:
     met: list[Content] = []
-    Walk(FAMILIES, Budget(Limits(), FakeClock().monotonic_ns), met.append).run(Content(nested(2), ("f",)))
+    Walk(FORMATS, Budget(Limits(), FakeClock().monotonic_ns), met.append).run(Content(nested(2), ("f",)))
     assert len(met) == 3

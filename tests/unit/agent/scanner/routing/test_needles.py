@@ -69,14 +69,22 @@ def test_bytes_are_their_longest_fixed_piece_or_all_of_them(value: str, needle: 
     ("value", "needle"),
     [
         (r"/^evil\.example\/[a-z]+/i", Needle(b"evil.example/", nocase=True)),
-        (r"/ab?cdefgh*/", Needle(b"cdefg")),
-        (r"/(one|two)threes/", Needle(b"threes")),
+        (r"/ab?cdefghijklmnop*/", Needle(b"cdefghijklmno")),
+        (r"/(one|two)three, no less/", Needle(b"three, no less")),
+        (r"/ab?cdefgh*/", Needle(pattern="ab?cdefgh*")),
         (r"/ab|cd/", Needle(pattern="ab|cd")),
         (r"/a.c/s", Needle(pattern="a.c", dotall=True)),
     ],
 )
 def test_expressions_are_what_is_outside_of_groups_classes_and_repetitions(value: str, needle: Needle) -> None:
     assert needles("regex", value) == (needle,)
+
+
+def test_a_short_piece_stands_for_an_expression_in_utf_16_only() -> None:
+    value = r"/eval\s{1,9}request/i"
+    wide = Needle(b"r\0e\0q\0u\0e\0s\0t\0", nocase=True)
+    assert needles("regex", value, "wide") == (wide,)
+    assert needles("regex", value, "ascii", "wide") == (wide, Needle(pattern=r"eval\s{1,9}request", nocase=True))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,55 @@
+import asyncio
+import threading
+
+import pytest
+
+from agent.platform.work_threads import WorkThreads
+
+
+async def test_work_is_done_in_a_thread_of_that_name_and_its_result_comes_back() -> None:
+    threads = WorkThreads("digging")
+    name, doubled = await threads.do(lambda order: (threading.current_thread().name, order * 2), 21)
+    assert (name.startswith("digging"), doubled) == (True, 42)
+
+
+async def test_what_work_raises_is_raised() -> None:
+    with pytest.raises(ZeroDivisionError):
+        await WorkThreads("digging").do(lambda order: 1 // order, 0)
+
+
+async def test_work_that_nobody_waits_for_any_more_goes_on_to_its_end() -> None:
+    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def work(_order: None) -> None:
+        begun.set()
+        go_on.wait(10)
+        ended.set()
+
+    async with asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(WorkThreads("digging").do(work, None))
+        await asyncio.to_thread(begun.wait, 10)
+        waiting.cancel()
+    go_on.set()
+    assert await asyncio.to_thread(ended.wait, 10)
+
+
+async def test_several_orders_are_worked_on_at_once() -> None:
+    threads, both = WorkThreads("digging"), threading.Barrier(2, timeout=10)
+    assert sorted(await asyncio.gather(*(threads.do(lambda _: both.wait(), None) for _ in range(2)))) == [0, 1]
+
+
+def test_a_loop_that_is_closed_is_told_nothing() -> None:
+    go_on, ended = threading.Event(), threading.Event()
+
+    def work(_order: None) -> None:
+        go_on.wait(10)
+        ended.set()
+
+    async def give_up() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await WorkThreads("digging").do(work, None)
+
+    asyncio.run(give_up())
+    go_on.set()
+    assert ended.wait(10)
