@@ -14,6 +14,7 @@ from controlplane import app
 from controlplane.billing.account import changed_documents
 from controlplane.config import DataDir, ServerConfig
 from controlplane.runtime.clock import Clock, SystemClock
+from controlplane.runtime.counting import counted
 from controlplane.runtime.job_board import parked_jobs
 from controlplane.runtime.refusal import Refusal
 from controlplane.runtime.tables import jobs
@@ -114,7 +115,7 @@ def _certificates(data_dir: DataDir, now: datetime) -> tuple[Finding, ...]:
 
 def _certificate(check: str, ends: datetime, now: datetime, warning: timedelta, next_step: str) -> Finding:
     left = ends - now
-    said = f"ends on {ends.date().isoformat()}, in {left.days} days"
+    said = f"ends on {ends.date().isoformat()}, in {counted(left.days, 'day')}"
     if left <= timedelta(0):
         return Finding(check, Verdict.FAILED, "CERTIFICATE_ENDED", f"ended on {ends.date().isoformat()}", next_step)
     if left <= warning:

@@ -7,7 +7,7 @@ import typer
 
 from agent.cli.doctor import checkup_record
 from agent.cli.invocation import ConfigOption, DataDirOption, OutputOption, common_options
-from agent.cli.printing import say, say_json, say_table
+from agent.cli.printing import say, say_json, say_lines, say_table
 from agent.domain.errors import ExitStatus
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def create(
         refuse_to_overwrite(to)
     bundle = make_bundle(common, RedactionPolicy(below_homes=hide_paths), lambda: checkup_record(common), item)
     if item is not None:
-        say(_item_text(bundle))
+        say_lines(_item_text(bundle))
         return
     size = None if preview else _write(bundle, to)
     if common.as_json:

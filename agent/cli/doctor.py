@@ -85,9 +85,11 @@ def explain_failed_activation(common: Common, code: str, server: str | None, ca:
 
     note("Looking for the cause:")
     report = Doctor(surroundings_of(common, Target(server, ca)), ALL).examine(wanted, tell=_note_line)
-    for result in report.results:
-        if _matters(result):
-            note(_advice(result))
+    matters = [result for result in report.results if _matters(result)]
+    for result in matters:
+        _tell_advice(result, note)
+    if not matters:
+        note("Nothing on this device is in the way; what counts is said above.")
 
 
 def checkup_record(common: Common) -> dict[str, Any]:
@@ -111,16 +113,16 @@ def _note_line(result: "CheckResult") -> None:
 
 def _line(result: "CheckResult") -> str:
     code = "" if result.code in {"OK", "UNKNOWN"} else f"{result.code}: "
-    return _printable(f"{result.status.value:<{_WIDTH}} {result.check}: {code}{result.evidence}")
+    return f"{result.status.value:<{_WIDTH}} {result.check}: {code}{result.evidence}"
 
 
 def _say_summary(report: "Report") -> None:
     for name, done in report.fixed.items():
-        say(_printable(f"--fix   {name}: {done}"))
+        say(f"--fix   {name}: {done}")
     for result in report.results:
         if _matters(result):
             say("")
-            say(_advice(result))
+            _tell_advice(result, say)
     say("")
     counts = report.counts()
     say(", ".join(f"{number} {status}" for status, number in counts.items()))
@@ -132,7 +134,7 @@ def _matters(result: "CheckResult") -> bool:
     return result.status in {Status.FAILING, Status.WARNING}
 
 
-def _advice(result: "CheckResult") -> str:
+def _tell_advice(result: "CheckResult", tell: "Callable[[str], None]") -> None:
     lines = [
         f"{result.code} ({result.status.value})",
         f"  seen      : {result.evidence}",
@@ -142,12 +144,8 @@ def _advice(result: "CheckResult") -> str:
     ]
     if result.fixable:
         lines.append("  --fix     : can do it")
-    return "\n".join(map(_printable, lines))
-
-
-def _printable(text: str) -> str:
-    """On one line and without control characters, whatever a path or a stranger's name holds."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+    for line in lines:
+        tell(line)
 
 
 def _record(report: "Report") -> dict[str, object]:

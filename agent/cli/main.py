@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 
 # The exceptions of command-line parsing, which Typer keeps in its own copy of Click and does not re-export.
-from typer._click.exceptions import ClickException, NoArgsIsHelpError
+from typer._click.exceptions import ClickException, NoArgsIsHelpError, UsageError
 
-from agent.cli.commands_on_demand import PLACES, CommandsOnDemand
+from agent.cli.commands_on_demand import CommandsOnDemand
 from agent.cli.invocation import Common, ConfigOption, DataDirOption, OutputOption
-from agent.cli.printing import note, note_error, say
+from agent.cli.printing import note_error, note_lines, say
+from agent.cli.standard_streams import prepare_streams
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.platform.clock import SystemClock
 from agent.platform.interpreter import look_rarely
@@ -66,7 +67,12 @@ def common(
 def main() -> None:
     """Run one command and end the process with its exit status."""
     look_rarely()
-    sys.exit(run_command(sys.argv[1:]))
+    arguments = sys.argv[1:]
+    prepare_streams(lambda error: note_error(error, as_json=_wants_json(arguments)))
+    status = run_command(arguments)
+    # Here, and not when the interpreter ends, its failure can still be told.
+    sys.stdout.flush()
+    sys.exit(status)
 
 
 def run_command(arguments: list[str]) -> int:
@@ -78,17 +84,13 @@ def run_command(arguments: list[str]) -> int:
         note_error(error, as_json=as_json)
         return int(error.exit_status)
     except NoArgsIsHelpError as error:
-        note(error.format_message())
+        note_lines(error.format_message())
         return int(ExitStatus.BAD_INPUT)
     except ClickException as error:
-        note_error(_bad_usage(error.format_message(), arguments), as_json=as_json)
+        note_error(_bad_usage(error), as_json=as_json)
         return int(ExitStatus.BAD_INPUT)
     except (KeyboardInterrupt, typer.Abort):
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has seen enough (`buckler status | head -1`).
-        sys.stderr.close()
-        return 0
     except Exception as error:  # noqa: BLE001 -- supervision point, the last one: a sentence, and a report for support
         note_error(_internal(error), as_json=as_json)
         return EXIT_INTERNAL
@@ -101,12 +103,10 @@ def _wants_json(arguments: list[str]) -> bool:
     return any(word == "--output=json" or (word, following) == ("--output", "json") for word, following in pairs)
 
 
-def _bad_usage(message: str, arguments: list[str]) -> BucklerError:
-    command = next((word for word in arguments if not word.startswith("-")), "")
-    help_of = f"buckler {command} --help" if command in PLACES else "buckler --help"
-    return BucklerError(
-        "USAGE", " ".join(message.replace("Value error, ", "").split()).rstrip("."), next_step=f"see `{help_of}`"
-    )
+def _bad_usage(error: ClickException) -> BucklerError:
+    asked = error.ctx.command_path if isinstance(error, UsageError) and error.ctx is not None else "buckler"
+    sentence = " ".join(error.format_message().replace("Value error, ", "").split()).rstrip(".")
+    return BucklerError("USAGE", sentence, next_step=f"see `{asked} --help`")
 
 
 def _internal(error: Exception) -> BucklerError:

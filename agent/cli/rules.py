@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent.cli.invocation import ConfigOption, DataDirOption, OutputOption, common_options
-from agent.cli.printing import say
+from agent.cli.printing import say, say_lines
 from agent.domain.errors import ExitStatus
 
 if TYPE_CHECKING:
@@ -47,16 +47,14 @@ def _say_records(pack: "RulePack", listing: "Listing") -> None:
     records += [{"type": "left_out"} | asdict(item) for item in listing.left_out]
     records += [{"type": "whole_file", "namespace": namespace} for namespace in listing.whole_files]
     records.append({"type": "summary"} | _counts(pack, listing))
-    say("\n".join(json.dumps(record) for record in records))
+    say_lines("\n".join(json.dumps(record) for record in records))
 
 
 def _say_summary(pack: "RulePack", listing: "Listing") -> None:
-    from agent.scanner.scan_report import printable
-
     for item in listing.left_out:
-        say(f"does not compile: {printable(str(item))}")
+        say(f"does not compile: {item}")
     for namespace in listing.whole_files:
-        say(f"compiles, but its rules cannot be told apart, so they run on every file: {printable(namespace)}")
+        say(f"compiles, but its rules cannot be told apart, so they run on every file: {namespace}")
     for name, value in _counts(pack, listing).items():
         say(f"{name} : {value}")
 

@@ -9,6 +9,7 @@ from agent.cli.invocation import ConfigOption, DataDirOption, OutputOption, comm
 from agent.cli.printing import say, say_json, say_table
 from agent.cli.scan_costs_wiring import read_scan_costs, time_rules_of
 from agent.domain.costs import CostKind, CostLine, CostReport, CostWindow
+from agent.domain.counting import counted
 from agent.domain.exclusion_advice import Advice, advise
 
 if TYPE_CHECKING:
@@ -56,18 +57,18 @@ def scan_costs(
 
 def _say_report(report: CostReport, limit: int) -> None:
     say(
-        f"{report.window.value} : {report.microseconds / _US_PER_S:.1f} s of scanning, {report.files} files, "
-        f"in {report.covers_s / 60:.0f} minutes"
+        f"{report.window.value} : {report.microseconds / _US_PER_S:.1f} s of scanning, "
+        f"{counted(report.files, 'file')}, in {report.covers_s / 60:.0f} minutes"
     )
     rows = [
-        (kind.value, f"{line.microseconds / _US_PER_S:.2f}", _percent(line, report), str(line.files), _printable(name))
+        (kind.value, f"{line.microseconds / _US_PER_S:.2f}", _percent(line, report), str(line.files), name)
         for kind in CostKind
         for name, line in _told(report, kind, limit)
     ]
     if rows:
         say_table(("KIND", "SECONDS", "SHARE", "FILES", "NAME"), rows)
     for file in report.slowest[:limit]:
-        say(f"slow : {_printable(file.path)} ({file.microseconds / _US_PER_S:.3f} s, by {_printable(file.cause)})")
+        say(f"slow : {file.path} ({file.microseconds / _US_PER_S:.3f} s, by {file.cause})")
 
 
 def _told(report: CostReport, kind: CostKind, limit: int) -> list[tuple[str, CostLine]]:
@@ -87,14 +88,13 @@ def advice_lines(advice: Advice) -> list[str]:
     """Advice for people."""
     lines: list[str] = []
     for item in advice.suggestions:
-        path, cause = _printable(item.path), _printable(item.cause)
         lines += [
-            f"suggestion : exclude {path} ({item.share:.0%} of scan time; most of all was caused by {cause})",
-            f"  risk : {_printable(item.risk)}",
-            f"  how : {_printable(item.command)}",
+            f"suggestion : exclude {item.path} ({item.share:.0%} of scan time; most of all was caused by {item.cause})",
+            f"  risk : {item.risk}",
+            f"  how : {item.command}",
         ]
     lines += [
-        f"not suggested : {_printable(item.path)} ({item.share:.0%} of scan time), because {item.reason}"
+        f"not suggested : {item.path} ({item.share:.0%} of scan time), because {item.reason}"
         for item in advice.withheld
     ]
     return lines or ["suggestion : none; nothing costs enough to be worth a hole in the protection"]
@@ -162,9 +162,3 @@ def _rule_lines(timed: "RuleCosts | None") -> list[str]:
             for group in timed.groups[:_RULES_SHOWN]
         ),
     ]
-
-
-def _printable(name: str) -> str:
-    from agent.scanner.scan_report import printable
-
-    return printable(name)

@@ -28,7 +28,7 @@ def read_scan_costs(config: "AgentConfig", window: CostWindow) -> CostReport:
         raise BucklerError(
             "AGENT_NOT_RUNNING",
             "no agent runs here, and it is the agent that keeps what scans cost, while it runs",
-            next_step="start it with `buckler service start`, or look at one folder with `buckler scan --profile DIR`",
+            next_step="start it with `buckler run`, or look at one folder with `buckler scan --profile DIR`",
             exit_status=ExitStatus.ENVIRONMENT,
         )
 

@@ -16,7 +16,7 @@ from agent.domain.errors import ExitStatus
 from agent.domain.facts import ScanFacts
 from agent.domain.policy import Action, decide
 from agent.platform.priority import step_back
-from agent.scanner.scan_report import Closing, ScannedFile, ScannedProcess, Tally, exit_status, printable
+from agent.scanner.scan_report import Closing, ScannedFile, ScannedProcess, Tally, exit_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -171,7 +171,7 @@ def _prepared(request: ScanRequest, engine: "PackEngine", clock: "Clock") -> "tu
 
     compiled, left_out = compile_sound_rules(_texts(request), engine.load())
     for item in left_out:
-        note(f"left out: {printable(str(item))}")
+        note(f"left out: {item}")
     return compiled, len(left_out)
 
 

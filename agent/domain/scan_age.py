@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from agent.domain.counting import counted
 from agent.domain.health import HealthIssue
 
 #: Where scans are scheduled and nobody set another limit: a weekly scan that was missed twice.
@@ -37,5 +38,5 @@ class ScanAge:
         """That one is overdue, if it is."""
         if not self.limit_days or now - self.scanned_at <= timedelta(days=self.limit_days):
             return ()
-        since = f"no scan has ended since {self.scanned_at:%Y-%m-%d}; the limit is {self.limit_days} days"
+        since = f"no scan has ended since {self.scanned_at:%Y-%m-%d}; the limit is {counted(self.limit_days, 'day')}"
         return (HealthIssue("scan_overdue", since),)

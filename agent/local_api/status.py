@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from agent.domain.counting import counted
 from agent.domain.entitlement import Access, AccessLevel, Claims
 from agent.domain.health import HealthIssue
 from agent.domain.ports import Enrolment
@@ -313,7 +314,9 @@ def _vault(vault: VaultFacts) -> dict[str, JsonValue]:
     leaving = None
     if vault.leaving_from is not None:
         size = f"{_megabytes(vault.leaving_bytes)} MB"
-        leaving = f"{vault.leaving} files ({size}) will be deleted for good from {_instant(vault.leaving_from)} on"
+        leaving = (
+            f"{counted(vault.leaving, 'file')} ({size}) will be deleted for good from {_instant(vault.leaving_from)} on"
+        )
     return {
         "quarantined_count": vault.files,
         "quarantined_mb": _megabytes(vault.size_bytes),
@@ -347,7 +350,7 @@ def _megabytes(size_bytes: int) -> float:
 
 
 def _scheduled_scan(schedule: ScheduleFacts) -> str | None:
-    return f"{schedule.scan}: {schedule.state}, {schedule.files} files" if schedule.scan else None
+    return f"{schedule.scan}: {schedule.state}, {counted(schedule.files, 'file')}" if schedule.scan else None
 
 
 def schedule_fields(schedule: ScheduleFacts, managed: frozenset[str] = frozenset()) -> tuple[StatusField, ...]:

@@ -222,5 +222,5 @@ def organisation_ambiguous() -> Refusal:
         Kind.INVALID,
         "ORGANISATION_AMBIGUOUS",
         "there are several organisations",
-        "Name one with --org; its id is in what `buckler-server init` printed and in: bucklerctl login",
+        "Name one with --org; see their ids with: buckler-server organisation list",
     )

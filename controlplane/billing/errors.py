@@ -151,7 +151,7 @@ def provider_without_methods(provider: str) -> Refusal:
     return Refusal(
         Kind.PRECONDITION,
         "PAYMENT_METHODS_NOT_USED",
-        f"this control plane collects money by {provider} and keeps no payment methods",
+        "this control plane collects money by bank transfer and keeps no payment methods",
         "Pay the invoice by bank transfer with its number as the reference: bucklerctl invoice show",
         facts={"provider": provider},
     )

@@ -30,7 +30,13 @@ from controlplane.billing.attempts import (
     payment_key,
     told,
 )
-from controlplane.billing.errors import nothing_due, payment_in_flight, payment_method_unknown, transfer_mismatch
+from controlplane.billing.errors import (
+    nothing_due,
+    payment_in_flight,
+    payment_method_unknown,
+    provider_without_methods,
+    transfer_mismatch,
+)
 from controlplane.billing.invoicing import Invoicing
 from controlplane.billing.methods import customer_at, every_method, find_method, method_token
 from controlplane.billing.model import Invoice, InvoiceState
@@ -143,8 +149,8 @@ class Payments:
             idempotency_key: Names the wish; a repeat finds the payment it made. Empty: it is not repeated.
 
         Raises:
-            Refusal: INVOICE_UNKNOWN, NOTHING_DUE, PAYMENT_IN_FLIGHT, PAYMENT_METHOD_UNKNOWN, IDEMPOTENCY_KEY_INVALID or
-                IDEMPOTENCY_MISMATCH.
+            Refusal: INVOICE_UNKNOWN, NOTHING_DUE, PAYMENT_IN_FLIGHT, PAYMENT_METHODS_NOT_USED, PAYMENT_METHOD_UNKNOWN,
+                IDEMPOTENCY_KEY_INVALID or IDEMPOTENCY_MISMATCH.
         """
         request = RequestKey(org_id=org_id, caller=current_actor(), method="billing.pay_invoice", key=idempotency_key)
         async with self._database.transaction() as uow:
@@ -330,6 +336,8 @@ class Payments:
         await self._refuse_second(uow, invoice)
         if invoice.due.minor == 0:
             raise nothing_due(invoice.number or invoice.invoice_id)
+        if not self._provider.keeps_methods:
+            raise provider_without_methods(self._provider.name)
         method = await find_method(uow.connection, org_id, wish.method_id)
         payment = replace(await self._new(uow, invoice, wish), method_id=method.method_id)
         await payment_rows.add(uow, payment)

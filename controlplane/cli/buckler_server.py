@@ -8,7 +8,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import typer
 
-from controlplane.cli.program import run_program
+from controlplane.cli.program import end_with_program
 from controlplane.cli.server.backup import backup, restore
 from controlplane.cli.server.catalog import catalog
 from controlplane.cli.server.detections import detections
@@ -53,4 +53,4 @@ app.command()(doctor)
 
 def main() -> None:
     """The entry point of the installed program."""
-    sys.exit(run_program(app, "buckler-server", sys.argv[1:]))
+    end_with_program(app, "buckler-server", sys.argv[1:])

@@ -35,7 +35,7 @@ from controlplane.cli.ctl.subscription_changes import subscription
 from controlplane.cli.ctl.token import token
 from controlplane.cli.ctl.user import user
 from controlplane.cli.ctl.webhook import webhook
-from controlplane.cli.program import run_program
+from controlplane.cli.program import end_with_program
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -77,4 +77,4 @@ app.add_typer(sandbox, name="sandbox")
 
 def main() -> None:
     """The entry point of the installed program."""
-    sys.exit(run_program(app, "bucklerctl", sys.argv[1:]))
+    end_with_program(app, "bucklerctl", sys.argv[1:])

@@ -2,7 +2,7 @@
 
 import sys
 from itertools import pairwise
-from typing import Final
+from typing import Final, NoReturn
 
 import typer
 
@@ -11,10 +11,27 @@ from typer._click.exceptions import ClickException, NoArgsIsHelpError, UsageErro
 
 from controlplane.cli.exit_status import ExitStatus
 from controlplane.cli.failures import Output, tell_failure
+from controlplane.cli.standard_streams import prepare_streams
 from controlplane.runtime.refusal import Kind, Refusal
 
 #: 128 + SIGINT, as shells report it.
 EXIT_INTERRUPTED: Final = 130
+
+
+def end_with_program(app: typer.Typer, name: str, arguments: list[str]) -> NoReturn:
+    """Run one command with streams that can be used, and end the process with its exit status.
+
+    Args:
+        app: The program.
+        name: What it is called.
+        arguments: What follows its name.
+    """
+    output = Output.JSON if _wants_json(arguments) else Output.TEXT
+    prepare_streams(lambda refusal: tell_failure(output, refusal))
+    status = run_program(app, name, arguments)
+    # Here, and not when the interpreter ends, its failure can still be told.
+    sys.stdout.flush()
+    sys.exit(status)
 
 
 def run_program(app: typer.Typer, name: str, arguments: list[str]) -> int:
@@ -38,10 +55,6 @@ def run_program(app: typer.Typer, name: str, arguments: list[str]) -> int:
         return tell_failure(Output.JSON if _wants_json(arguments) else Output.TEXT, _bad_usage(error, name))
     except (KeyboardInterrupt, typer.Abort):
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has seen enough (`bucklerctl device list | head -1`).
-        sys.stderr.close()
-        return int(ExitStatus.OK)
 
 
 def _bad_usage(error: ClickException, name: str) -> Refusal:

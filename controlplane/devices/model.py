@@ -7,6 +7,7 @@ from enum import Enum
 
 from controlplane.catalog.model import AccessLevel
 from controlplane.devices.lineage import NOTHING_SHOWN, Shown
+from controlplane.runtime.counting import counted
 
 #: No contact for this long and we no longer say what state a device is in. Wazuh, with 15 minutes, and Fleet draw
 #: the line in the same place; agents of ours check in every minute by default.
@@ -306,7 +307,9 @@ def _standing(status: DeviceStatus, now: datetime) -> Iterator[ProtectionReason]
         yield ProtectionReason("SIGNATURES_OLD", f"The signatures are {age} days old")
     if report.scans is not None and report.scans.is_overdue(now):
         since, limit = report.scans.scanned_at, report.scans.limit_days
-        yield ProtectionReason("SCAN_OVERDUE", f"No scan has ended since {since:%Y-%m-%d}; the limit is {limit} days")
+        yield ProtectionReason(
+            "SCAN_OVERDUE", f"No scan has ended since {since:%Y-%m-%d}; the limit is {counted(limit, 'day')}"
+        )
     if status.policy_behind_since is not None and now - status.policy_behind_since > POLICY_APPLIED_WITHIN:
         since = status.policy_behind_since
         message = f"The policy it was given at {since:%Y-%m-%d %H:%M} UTC or later is not in force"

@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import islice
 
 from controlplane.diagnostics.model import Cause, Certainty, Evidence, Json, ReadBundle, number, objects, said
+from controlplane.runtime.counting import counted
 
 Rule = Callable[[ReadBundle], Iterator[Cause]]
 
@@ -302,7 +303,7 @@ def _outbox(bundle: ReadBundle) -> Iterator[Cause]:
         yield Cause(
             "REPORTS_PILE_UP",
             Certainty.LIKELY,
-            "detections wait to be reported, so the console does not show what the device found",
+            "detections wait to be reported, so the control plane does not show what the device found",
             (_quoted("database.json", f"outbox_pending {waiting:g}"),),
             "restore the contact; they are sent by themselves then",
         )
@@ -364,8 +365,8 @@ def _log(bundle: ReadBundle) -> Iterator[Cause]:
         yield Cause(
             "ERRORS_LOGGED",
             Certainty.POSSIBLE,
-            f"the log has {len(events)} errors",
-            (_quoted("log.txt", f"{most}, {times} times"),),
+            f"the log has {counted(len(events), 'error')}",
+            (_quoted("log.txt", f"{most}, {counted(times, 'time')}"),),
             "read the lines around it in log.txt",
         )
 

@@ -17,6 +17,7 @@ from typing import Any, Protocol, cast
 import grpc
 
 from controlplane.runtime.call_log import CallLog, Entered, tell_failed, tell_gone, tell_refused
+from controlplane.runtime.call_statuses import STATUS
 from controlplane.runtime.certificates import DeviceCertificates
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.permissions import PERMISSIONS, Caller, authorise
@@ -24,7 +25,7 @@ from controlplane.runtime.principal import PersonPrincipal, Principal, calling
 from controlplane.runtime.randomness import Randomness, new_id
 from controlplane.runtime.rate_limit import RateLimiter
 from controlplane.runtime.refusal import Kind, Refusal
-from controlplane.runtime.rpc_errors import STATUS, error_detail, internal_detail, refusal_of
+from controlplane.runtime.rpc_errors import error_detail, internal_detail, refusal_of
 from controlplane.runtime.tracing import NoTracing, Tracing
 from wire.entitlement_codec import ERROR_DETAIL_METADATA, REQUEST_ID_METADATA
 

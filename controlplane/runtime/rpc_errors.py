@@ -1,25 +1,9 @@
 """Turns a refusal into what travels: a gRPC status and an `ErrorDetail`."""
 
-from typing import Final
-
-import grpc
-
 from controlplane.runtime.refusal import Holder, Kind, Refusal
 from controlplane.storage.outages import RETRY_AFTER_S, DatabaseUnavailableError
 from controlplane.storage.types import to_microseconds
 from wire.v1.common_pb2 import ErrorDetail, SeatHolder
-
-STATUS: Final[dict[Kind, grpc.StatusCode]] = {
-    Kind.INVALID: grpc.StatusCode.INVALID_ARGUMENT,
-    Kind.UNAUTHENTICATED: grpc.StatusCode.UNAUTHENTICATED,
-    Kind.FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
-    Kind.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
-    Kind.CONFLICT: grpc.StatusCode.ALREADY_EXISTS,
-    Kind.PRECONDITION: grpc.StatusCode.FAILED_PRECONDITION,
-    Kind.EXHAUSTED: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    Kind.UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
-    Kind.ENVIRONMENT: grpc.StatusCode.FAILED_PRECONDITION,
-}
 
 
 def error_detail(refusal: Refusal) -> ErrorDetail:

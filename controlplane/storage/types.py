@@ -1,27 +1,13 @@
 """Column types that both databases keep exactly."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import BigInteger, Dialect
 from sqlalchemy.types import TypeDecorator
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+from controlplane.storage.microseconds import from_microseconds, optional_microseconds, to_microseconds
 
-
-def to_microseconds(instant: datetime) -> int:
-    """Microseconds since the epoch; exact, unlike `timestamp()`."""
-    return (instant - _EPOCH) // _MICROSECOND
-
-
-def from_microseconds(value: int) -> datetime:
-    """The instant, UTC."""
-    return _EPOCH + value * _MICROSECOND
-
-
-def optional_microseconds(instant: datetime | None) -> int:
-    """The same, with 0 for no moment at all, as it travels."""
-    return 0 if instant is None else to_microseconds(instant)
+__all__ = ["Instant", "from_microseconds", "optional_microseconds", "to_microseconds"]
 
 
 class Instant(TypeDecorator[datetime]):

@@ -9,6 +9,9 @@ TOP = Path(__file__).parents[2]
 DOCUMENTS = sorted([TOP / "README.md", *TOP.glob("docs/**/*.md")])
 _PATH = re.compile(r"`((?:agent|controlplane|wire|proto|tests|signatures|benchmarks|deploy|docs)/[\w./-]+)`")
 _LINK = re.compile(r"\]\(([\w./-]+)\)")
+_ANCHOR = re.compile(r"\]\(([\w./-]*)#([\w-]+)\)")
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+_FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _SYMBOL_ROW = re.compile(r"^\| (`.+?`.*?) \| `([\w/.]+\.(?:py|proto))` \|$", re.MULTILINE)
 
 
@@ -18,6 +21,29 @@ def test_every_path_that_is_named_exists(document: Path) -> None:
     missing = [path for path in _PATH.findall(text) if not (TOP / path).exists()]
     missing += [link for link in _LINK.findall(text) if not (document.parent / link).exists()]
     assert missing == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(TOP).as_posix())
+def test_every_section_that_is_linked_exists(document: Path) -> None:
+    links = _ANCHOR.findall(document.read_text(encoding="utf-8"))
+    lost = [
+        f"{link}#{section}"
+        for link, section in links
+        if section not in anchors(document.parent / link if link else document)
+    ]
+    assert lost == []
+
+
+def anchors(document: Path) -> list[str]:
+    """What the sections of a document are called in links: lower case, hyphens for spaces, no other marks."""
+    headings = _HEADING.findall(_FENCE.sub("", document.read_text(encoding="utf-8")))
+    return [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(TOP).as_posix())
+def test_no_two_sections_have_the_same_name(document: Path) -> None:
+    found = anchors(document)
+    assert [name for name in found if found.count(name) > 1] == []
 
 
 @pytest.mark.parametrize("document", sorted(TOP.glob("docs/paths/*.md")), ids=lambda path: path.stem)

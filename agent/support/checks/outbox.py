@@ -1,5 +1,6 @@
 """Do detections reach the control plane?"""
 
+from agent.domain.counting import counted
 from agent.support.check import Check
 from agent.support.checkup import NO_CONTACT_EFFECT, STILL_PROTECTED, CheckResult, Fixer, passing, unknown, warning
 from agent.support.surroundings import Surroundings
@@ -17,7 +18,7 @@ def look(around: Surroundings) -> CheckResult:
     if lost or device.set_aside:
         return warning(
             "OUTBOX_LOST",
-            f"{lost} detections were dropped and {device.set_aside} refused for good by the control plane",
+            f"{counted(lost, 'detection')} dropped, and {device.set_aside} refused for good by the control plane",
             effect=f"{STILL_PROTECTED}; the control plane's history has gaps",
             fixer=Fixer.OPERATOR,
             next_step="update the control plane, and let this device reach it more often",
@@ -25,12 +26,12 @@ def look(around: Surroundings) -> CheckResult:
     if device.pending > MANY:
         return warning(
             "OUTBOX_STUCK",
-            f"{device.pending} detections wait to be reported",
+            f"{counted(device.pending, 'detection')} waiting to be reported",
             effect=NO_CONTACT_EFFECT,
             fixer=Fixer.USER,
             next_step="let this device reach its control plane; the network check-ups say what is in the way",
         )
-    return passing(f"{device.pending} detections wait to be reported")
+    return passing(f"{counted(device.pending, 'detection')} waiting to be reported")
 
 
 CHECK = Check("outbox", "detections reach the control plane", look)

@@ -1,5 +1,6 @@
 """Are files really watched? The event source, the watched folders and the proof."""
 
+from agent.domain.counting import counted
 from agent.support.check import Check
 from agent.support.checkup import NOT_PROTECTED, CheckResult, Fixer, failing, passing, unknown, warning
 from agent.support.surroundings import Surroundings
@@ -26,7 +27,9 @@ def look(around: Surroundings) -> CheckResult:
     issues.sort(key=lambda issue: issue[0] not in _UNWATCHED)
     if not issues:
         roots = len(agent.lines("watched_roots"))
-        return passing(f"{agent.text('real_time_protection_subsystem')} watches {roots} folders, proven by a test file")
+        return passing(
+            f"{agent.text('real_time_protection_subsystem')} watches {counted(roots, 'folder')}, proven by a test file"
+        )
     code, message = issues[0]
     more = f" (and {len(issues) - 1} more)" if len(issues) > 1 else ""
     step = _STEPS.get(code, "see `buckler status` and docs/status.md; buckler service stop and start begins anew")

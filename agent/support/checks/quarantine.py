@@ -1,5 +1,6 @@
 """Is everything in the vault that was on its way there?"""
 
+from agent.domain.counting import counted
 from agent.support.check import Check
 from agent.support.checkup import STILL_PROTECTED, CheckResult, Fixer, failing, passing, warning
 from agent.support.surroundings import Surroundings
@@ -11,7 +12,7 @@ def look(around: Surroundings) -> CheckResult:
     if device.held and around.machine.look_at(place.vault) is None:
         return failing(
             "VAULT_MISSING",
-            f"{device.held} files should be in {place.vault}, which is not there",
+            f"{counted(device.held, 'file')} should be in {place.vault}, which is not there",
             effect=f"{STILL_PROTECTED}; these files cannot be restored",
             fixer=Fixer.ADMINISTRATOR,
             next_step=f"bring {place.vault} back from a backup, with agent.db of the same time",
@@ -19,8 +20,8 @@ def look(around: Surroundings) -> CheckResult:
     if device.unfinished:
         return warning(
             "CAPTURE_UNFINISHED",
-            f"{device.unfinished} files are on their way to the vault",
-            effect="these files are out of their place, but not yet sealed",
+            f"{counted(device.unfinished, 'file')} on the way to the vault",
+            effect="out of their place, but not yet sealed",
             fixer=Fixer.ADMINISTRATOR,
             next_step="let the agent run with room on the disk: it finishes them by itself",
         )
@@ -33,7 +34,7 @@ def look(around: Surroundings) -> CheckResult:
             fixer=Fixer.USER,
             next_step="restore what you want to keep: buckler quarantine list, buckler quarantine restore ID",
         )
-    return passing(f"{device.held} files in the vault, none on its way")
+    return passing(f"{counted(device.held, 'file')} in the vault, none on its way")
 
 
 CHECK = Check("quarantine", "the vault is whole", look)

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from agent.domain.counting import counted
 from agent.support.check import Check
 from agent.support.checkup import CheckResult, Fixer, passing, unknown, warning
 from agent.support.surroundings import Surroundings
@@ -25,12 +26,12 @@ def look(around: Surroundings) -> CheckResult:
     if age > OLD:
         return warning(
             "SIGNATURES_OLD",
-            f"rules {version} are {age.days} days old",
+            f"rules {version} are {counted(age.days, 'day')} old",
             effect="files are watched and scanned; what is newer than the rules may not be found",
             fixer=Fixer.ADMINISTRATOR,
             next_step="install the newest version of Buckler, which brings newer rules",
         )
-    return passing(f"rules {version} are {max(age.days, 0)} days old")
+    return passing(f"rules {version} are {counted(max(age.days, 0), 'day')} old")
 
 
 CHECK = Check("signatures", "rules are not old", look)

@@ -27,7 +27,8 @@ def as_html(page: Printed) -> str:
     )
     fields = "".join(f"<tr><th>{_text(name)}</th><td>{_text(value)}</td></tr>" for name, value in page.fields)
     return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{_text(page.title)}</title>'
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width"><title>{_text(page.title)}</title>'
         f"<style>{_STYLE}</style></head><body><h1>{_text(page.title)}</h1>"
         f"<p>{_block(page.seller)}</p><p><strong>To</strong><br>{_block(page.bill_to)}</p><table>{fields}</table>"
         '<table><thead><tr><th>What</th><th>Period</th><th class="amount">Amount</th></tr></thead>'

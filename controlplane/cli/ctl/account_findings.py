@@ -83,7 +83,8 @@ def _access(account: Account) -> Iterator[AccountFinding]:
     if level == "full":
         yield AccountFinding(Standing.PASSING, "ACCESS_FULL", evidence)
         return
-    pay = f"bucklerctl invoice pay {paid.open_invoice_id}" if paid.open_invoice_id else "bucklerctl subscription renew"
+    named = paid.open_invoice_id or next((invoice.number for invoice in account.invoices if _is_open(invoice)), "")
+    pay = f"bucklerctl invoice pay {named}" if named else "bucklerctl subscription renew"
     standing = Standing.WARNING if level == "grace" else Standing.FAILING
     yield AccountFinding(standing, paid.access_reason, evidence, pay)
 
@@ -91,11 +92,15 @@ def _access(account: Account) -> Iterator[AccountFinding]:
 def _payments(account: Account) -> Iterator[AccountFinding]:
     """The last attempt at each invoice that is still open."""
     for invoice in account.invoices:
-        if invoice.state != "finalised" or not invoice.due.minor:
+        if not _is_open(invoice):
             continue
         tries = [payment for payment in account.payments if payment.invoice_id == invoice.invoice_id]
         last = max(tries, key=lambda payment: payment.attempt, default=None)
         yield _open(invoice.number, last)
+
+
+def _is_open(invoice: Invoice) -> bool:
+    return invoice.state == "finalised" and bool(invoice.due.minor)
 
 
 def _open(number: str, last: Payment | None) -> AccountFinding:

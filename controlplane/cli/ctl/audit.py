@@ -69,7 +69,7 @@ def list_audit(
             ]
             for each in found
         ]
-        say_table(["when", "who", "what", "to", "details"], rows, whole=["when"])
+        say_table(["when", "who", "what", "to", "details"], rows, whole=["when"], empty="There are no such entries.")
 
 
 def _row(entry: "AuditEntry") -> dict[str, Any]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from controlplane.cli.visible import visible, visible_path
-from controlplane.storage.types import to_microseconds
+from controlplane.storage.microseconds import to_microseconds
 
 #: As CEF counts, 0 to 10.
 _SEVERITIES: Final = {"critical": 10, "high": 8, "medium": 5, "low": 3, "info": 1}

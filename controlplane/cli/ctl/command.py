@@ -251,7 +251,7 @@ def list_campaigns(config_dir: ConfigDirOption, *, limit: LimitOption = 20, outp
             [ago(each["requested_at"], now), each["kind"], each["state"], _counts(each), each["campaign_id"]]
             for each in found
         ]
-        say_table(["when", "command", "state", "devices", "id"], rows, whole=["id"])
+        say_table(["when", "command", "state", "devices", "id"], rows, whole=["id"], empty="There are no campaigns.")
 
 
 @command.command("steer")

@@ -10,9 +10,9 @@ from typing import Any, TypeVar, cast
 import grpc
 
 from controlplane.cli.ctl.session import Session
+from controlplane.runtime.call_statuses import STATUS
 from controlplane.runtime.refusal import Holder, Kind, Refusal
-from controlplane.runtime.rpc_errors import STATUS
-from controlplane.storage.types import from_microseconds
+from controlplane.storage.microseconds import from_microseconds
 from wire.entitlement_codec import ERROR_DETAIL_METADATA, REQUEST_ID_METADATA
 from wire.v1.common_pb2 import ErrorDetail
 

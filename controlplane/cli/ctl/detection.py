@@ -77,7 +77,7 @@ def list_detections_with(
 
 def _detections(connection: "Connection", device_id: str, since: datetime | None, limit: int) -> Iterator["Detection"]:
     from controlplane.cli.ctl.pages import answers
-    from controlplane.storage.types import to_microseconds
+    from controlplane.storage.microseconds import to_microseconds
     from wire.v1.fleet_pb2 import ListDetectionsRequest
     from wire.v1.fleet_pb2_grpc import FleetServiceStub
 

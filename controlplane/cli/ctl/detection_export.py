@@ -82,7 +82,7 @@ def since_of(text: str) -> datetime | None:
 def _pages(
     connection: "Connection", since: datetime | None, token: str, limit: int
 ) -> Iterator[tuple[list["Detection"], str]]:
-    from controlplane.storage.types import to_microseconds
+    from controlplane.storage.microseconds import to_microseconds
     from wire.v1.common_pb2 import PageRequest
     from wire.v1.fleet_pb2 import ListDetectionsRequest
     from wire.v1.fleet_pb2_grpc import FleetServiceStub

@@ -19,6 +19,7 @@ from controlplane.cli.ctl.output import (
     say_json,
     say_table,
 )
+from controlplane.runtime.counting import counted
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -83,7 +84,7 @@ def expiry(
             say_json({"expire_after_days": found.expire_after_days, "is_default": found.is_default})
             return
         set_by = " (nobody has set it)" if found.is_default else ""
-        after = f"after {found.expire_after_days} days of silence" if found.expire_after_days else "never"
+        after = f"after {counted(found.expire_after_days, 'day')} of silence" if found.expire_after_days else "never"
         say(f"Devices are hidden {after}{set_by}.")
 
 
@@ -137,9 +138,9 @@ def _show(answer: Mapping[str, Any]) -> None:
         ]
         say_table(["device", "id", "state", "why", "last seen"], rows, whole=["id"])
     if answer["expired"]:
-        say(f"{answer['expired']} devices are not waited for any more: device list --state expired")
+        say(f"{counted(answer['expired'], 'device')} not waited for any more: device list --state expired")
     if answer["unsettled"]:
-        say(f"{answer['unsettled']} devices are still counted as they were a moment ago")
+        say(f"{counted(answer['unsettled'], 'device')} still counted as a moment ago")
     say(f"as of {local(as_of)}")
 
 
@@ -150,11 +151,10 @@ def headline(answer: Mapping[str, Any]) -> str:
         return "There are no devices yet. Next: buckler activate, on the first one."
     if protected == devices:
         unknown = answer["reasons"].get("PARTLY_UNKNOWN", 0)
-        known = (
-            "" if not unknown else f" {unknown} of them do not tell everything: device list --reason partly_unknown."
-        )
-        return f"Everyone is protected: {devices} of {devices} devices.{known}"
-    return f"{protected} of {devices} devices are protected; {devices - protected} need attention."
+        known = "" if not unknown else f" Not telling everything: {unknown}, see device list --reason partly_unknown."
+        return f"Everyone is protected: {devices} of {counted(devices, 'device')}.{known}"
+    are, need = "is" if protected == 1 else "are", "needs" if devices - protected == 1 else "need"
+    return f"{protected} of {counted(devices, 'device')} {are} protected; {devices - protected} {need} attention."
 
 
 def reasons_of(device: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from controlplane.cli.ctl.output import (
     say_json,
     say_table,
 )
+from controlplane.runtime.counting import counted
 
 incident = typer.Typer(no_args_is_help=True, help="Threats, each with every device that has it.")
 
@@ -127,8 +128,8 @@ def _show_one(row: dict[str, Any]) -> None:
             "note": row["note"] or "-",
             "opened": local_and_ago(row["opened_at"], now),
             "last": local_and_ago(row["last_at"], now),
-            "reopened": f"{row['reopened']} times",
-            "found": f"{row['detections']} times on {row['devices']} devices",
+            "reopened": counted(row["reopened"], "time"),
+            "found": f"{counted(row['detections'], 'time')} on {counted(row['devices'], 'device')}",
         }
     )
     say()

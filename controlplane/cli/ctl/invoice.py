@@ -70,7 +70,12 @@ def list_invoices(
             ]
             for each in found
         ]
-        say_table(["invoice", "state", "total", "still due", "due on"], rows, whole=["invoice"])
+        say_table(
+            ["invoice", "state", "total", "still due", "due on"],
+            rows,
+            whole=["invoice"],
+            empty="There are no invoices.",
+        )
 
 
 @invoice.command("show")
@@ -205,7 +210,7 @@ def _noon(day: str) -> int:
     """Noon in UTC is within half a day of any time zone's day."""
     from datetime import UTC, datetime, time
 
-    from controlplane.storage.types import to_microseconds
+    from controlplane.storage.microseconds import to_microseconds
 
     try:
         parsed = datetime.strptime(day, "%Y-%m-%d").date()  # noqa: DTZ007 -- a day has no zone
@@ -226,7 +231,7 @@ def _write(document: bytes, file: Path | None, form: Format) -> None:
         file.write_bytes(document)
     except OSError as error:
         raise Refusal(
-            Kind.ENVIRONMENT, "FILE_UNWRITABLE", f"cannot write {file}: {error.strerror}", "Choose another file"
+            Kind.ENVIRONMENT, "FILE_NOT_WRITTEN", f"cannot write {file}: {error.strerror}", "Choose another file"
         ) from error
     note(f"written to {file}")
 

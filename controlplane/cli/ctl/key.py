@@ -43,7 +43,7 @@ def issue_key(
     with reporting(output):
         from controlplane.cli.ctl.connection import connected
         from controlplane.cli.ctl.session import load_session
-        from controlplane.storage.types import to_microseconds
+        from controlplane.storage.microseconds import to_microseconds
         from wire.v1.licensing_pb2 import IssueKeyRequest
         from wire.v1.licensing_pb2_grpc import LicensingServiceStub
 
@@ -132,7 +132,12 @@ def list_keys(
             [each["key_id"], f"…-{each['hint']}", _used(each), local(each["created_at"]), _state(each)]
             for each in found
         ]
-        say_table(["key", "ends in", "devices", "issued", "state"], rows, whole=["key", "ends in"])
+        say_table(
+            ["key", "ends in", "devices", "issued", "state"],
+            rows,
+            whole=["key", "ends in"],
+            empty="There are no activation keys. Make one: bucklerctl key issue",
+        )
 
 
 @key.command("revoke")

@@ -94,8 +94,8 @@ def _write(path: Path, content: bytes) -> None:
         path.write_bytes(content)
     except OSError as error:
         raise Refusal(
-            Kind.INVALID,
-            "FILE_UNWRITABLE",
+            Kind.ENVIRONMENT,
+            "FILE_NOT_WRITTEN",
             f"{path} cannot be written: {error.strerror}",
             "Choose another place with --to; the seat is taken, and a repeat takes no other",
         ) from error

@@ -48,7 +48,7 @@ def list_notices(
             say_json(found)
             return
         rows = [[each["notice_id"], local(each["queued_at"]), _state(each), each["subject"]] for each in found]
-        say_table(["notice", "written", "state", "subject"], rows, whole=["notice"])
+        say_table(["notice", "written", "state", "subject"], rows, whole=["notice"], empty="No notice was sent.")
 
 
 @notice.command("show")

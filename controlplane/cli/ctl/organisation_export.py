@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,7 +27,7 @@ def export(
     to: Annotated[Path, typer.Option("--to", help="A new file; it will be readable for you only.")],
     config_dir: ConfigDirOption,
     *,
-    subscription: Annotated[str, typer.Option(help="Subscription id; left out: the only one there is.")] = "",
+    subscription: Annotated[str, typer.Option(help="Of the subscriptions only this one; left out: all.")] = "",
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Write everything that is kept about your organisation to a file: one JSON object per line.
@@ -39,12 +40,13 @@ def export(
 
         session = load_session(config_dir)
         counts: dict[str, int] = {}
-        with _created(to) as file, connected(session) as connection:
+        with _created(to) as file, _removed_unless_whole(to), connected(session) as connection:
             for kind, found in _everything(connection, subscription):
                 counts[kind] = 0
                 for each in found:
                     file.write(json.dumps({"type": kind, **each}, ensure_ascii=False) + "\n")
                     counts[kind] += 1
+            file.flush()
         if output is Output.JSON:
             say_json({"file": str(to), "lines": counts})
             return
@@ -63,21 +65,44 @@ def _everything(connection: "Connection", subscription_id: str) -> Iterator[_Sou
     subscriptions = SubscriptionServiceStub(connection.channel)
     licensing = LicensingServiceStub(connection.channel)
     who = connection.call(accounts.WhoAmI, account_pb2.WhoAmIRequest())
-    wanted = subscription_pb2.GetSubscriptionRequest(subscription_id=subscription_id)
-    subscription = connection.call(subscriptions.GetSubscription, wanted)
-    named = subscription.subscription_id
+    paid = [
+        connection.call(subscriptions.GetSubscription, subscription_pb2.GetSubscriptionRequest(subscription_id=each))
+        for each in _subscription_ids(connection, subscription_id)
+    ]
+    named = [each.subscription_id for each in paid]
     yield "organisation", iter([{"org_id": who.org_id, "name": who.org_name, "kind": who.org_kind}])
-    yield "subscription", iter([_plain(subscription)])
-    agreed = connection.call(subscriptions.ListConsents, subscription_pb2.ListConsentsRequest(subscription_id=named))
-    yield "consent", map(_plain, agreed.consents)
-    seats = connection.call(licensing.ListSeats, licensing_pb2.ListSeatsRequest(subscription_id=named))
-    yield "seat", map(_plain, seats.seats)
+    yield "subscription", map(_plain, paid)
+    agreed = [
+        connection.call(subscriptions.ListConsents, subscription_pb2.ListConsentsRequest(subscription_id=each))
+        for each in named
+    ]
+    yield "consent", (_plain(consent) for answer in agreed for consent in answer.consents)
+    seats = [
+        connection.call(licensing.ListSeats, licensing_pb2.ListSeatsRequest(subscription_id=each)) for each in named
+    ]
+    yield "seat", (_plain(seat) for answer in seats for seat in answer.seats)
     changes = licensing_pb2.ListSeatChangesRequest(limit=_MOST_SEAT_CHANGES)
     yield "seat_change", map(_plain, connection.call(licensing.ListSeatChanges, changes).changes)
     yield from _money(connection)
     yield from _devices(connection)
     if who.role in {"owner", "admin"}:
         yield from _people(connection)
+
+
+def _subscription_ids(connection: "Connection", wanted: str) -> list[str]:
+    """The one that is wanted, else all there are; the server names them where it cannot tell which is meant."""
+    from wire.v1.subscription_pb2 import GetSubscriptionRequest
+    from wire.v1.subscription_pb2_grpc import SubscriptionServiceStub
+
+    stub = SubscriptionServiceStub(connection.channel)
+    try:
+        found = connection.call(stub.GetSubscription, GetSubscriptionRequest(subscription_id=wanted))
+    except Refusal as refusal:
+        listed = refusal.facts.get("subscription_ids", "")
+        if not listed:
+            raise
+        return listed.split(", ")
+    return [found.subscription_id]
 
 
 def _money(connection: "Connection") -> Iterator[_Source]:
@@ -142,6 +167,16 @@ def _plain(message: Any) -> dict[str, Any]:
     return MessageToDict(message, preserving_proto_field_name=True)
 
 
+@contextmanager
+def _removed_unless_whole(path: Path) -> Iterator[None]:
+    """A part of everything would be taken for all of it, and be in the way of the next attempt."""
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
 def _created(path: Path) -> Any:
     try:
         return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8")
@@ -151,7 +186,7 @@ def _created(path: Path) -> Any:
         ) from error
     except OSError as error:
         raise Refusal(
-            Kind.INVALID,
+            Kind.ENVIRONMENT,
             "FILE_NOT_WRITTEN",
             f"{path} cannot be written: {error.strerror}",
             "Choose a folder that is yours: --to FILE",

@@ -99,14 +99,20 @@ def say_fields(fields: Mapping[str, str]) -> None:
         typer.echo(f"{name:<{width}} : {visible(value)}")
 
 
-def say_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, whole: Sequence[str] = ()) -> None:
+def say_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, whole: Sequence[str] = (), empty: str = ""
+) -> None:
     """A table.
 
     Args:
         columns: Headings.
         rows: Cells; nothing in them is taken for markup.
         whole: Headings of columns that are never wrapped, because people copy from them.
+        empty: What is said instead of a table without rows.
     """
+    if empty and not rows:
+        say(empty)
+        return
     # Late: `bucklerctl --help` need not wait for it.
     from rich.box import SIMPLE_HEAD
     from rich.console import Console

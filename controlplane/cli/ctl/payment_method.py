@@ -38,7 +38,9 @@ def list_methods(config_dir: ConfigDirOption, *, output: OutputOption = Output.T
             [each["method_id"], _name(each), each["expires"] or "never", "default" if each["is_default"] else ""]
             for each in found
         ]
-        say_table(["method", "card or account", "expires", ""], rows, whole=["method"])
+        say_table(
+            ["method", "card or account", "expires", ""], rows, whole=["method"], empty="There are no payment methods."
+        )
 
 
 @payment_method.command("add")

@@ -135,4 +135,9 @@ def list_refunds(
             ]
             for each in found
         ]
-        say_table(["refund", "amount", "state", "reason", "last change"], rows, whole=["refund"])
+        say_table(
+            ["refund", "amount", "state", "reason", "last change"],
+            rows,
+            whole=["refund"],
+            empty="There are no refunds.",
+        )

@@ -8,8 +8,9 @@ import typer
 
 from controlplane.cli.ctl.output import ConfigDirOption, Output, OutputOption, reporting, say, say_json
 from controlplane.cli.instants import read_instant
+from controlplane.runtime.counting import counted
 from controlplane.runtime.refusal import Kind, Refusal
-from controlplane.storage.types import from_microseconds, to_microseconds
+from controlplane.storage.microseconds import from_microseconds, to_microseconds
 
 if TYPE_CHECKING:
     from controlplane.cli.ctl.connection import Connection
@@ -45,10 +46,12 @@ def show(config_dir: ConfigDirOption, *, output: OutputOption = Output.TEXT) -> 
             )
             return
         ahead = timedelta(minutes=round(found.ahead_us / _MINUTE_US))
-        say(f"It is {local(now)}, {ahead} ahead of the machine.")
+        say(f"It is {local(now)}, {f'{ahead} ahead of the machine' if ahead else 'as on the machine'}.")
         say(f"The next job is due at {local(upcoming)}." if upcoming else "No job is waiting.")
         if found.jobs_parked:
-            say(f"{found.jobs_parked} job(s) failed too often; the operator sees why: buckler-server jobs list")
+            say(
+                f"{counted(found.jobs_parked, 'job')} failed too often; the operator sees why: buckler-server jobs list"
+            )
 
 
 @sandbox.command("advance")

@@ -16,6 +16,7 @@ from controlplane.cli.ctl.output import (
     say_table,
     wish_name,
 )
+from controlplane.runtime.counting import counted
 
 seat = typer.Typer(no_args_is_help=True, help="The seats of a subscription.")
 
@@ -66,7 +67,7 @@ def list_seats(
         ]
         say_table(["slot", "seat", "device", "device id", "held since", "last seen"], rows, whole=["seat", "device id"])
         taken = sum(1 for each in found if each["device_id"])
-        say(f"{taken} of {len(found)} seats are taken.")
+        say(f"Taken: {taken} of {counted(len(found), 'seat')}.")
 
 
 @seat.command("release")
@@ -191,4 +192,9 @@ def seat_history(
             [local(each["at"]), each["change"], each["seat_id"], each["device_id"], each["actor"], each["reason"]]
             for each in found
         ]
-        say_table(["when", "what", "seat", "device", "by", "why"], rows, whole=["seat", "device"])
+        say_table(
+            ["when", "what", "seat", "device", "by", "why"],
+            rows,
+            whole=["seat", "device"],
+            empty="No seat has changed hands.",
+        )

@@ -12,7 +12,7 @@ from controlplane.runtime.refusal import Kind, Refusal
 CONFIG_DIR_VARIABLE = "BUCKLERCTL_CONFIG_DIR"
 FILE_NAME = "session.json"
 _OTHERS = 0o077
-_SIGN_IN = "Sign in: bucklerctl login --server HOST:PORT --email MAIL"
+_SIGN_IN = "Sign in: bucklerctl login --server HOST:PORT --ca ca.pem --email MAIL"
 
 
 @dataclass(frozen=True, slots=True)

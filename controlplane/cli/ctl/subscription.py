@@ -69,6 +69,8 @@ def list_consents(
         if output is Output.JSON:
             say_json(found)
             return
+        if not found:
+            say("No agreement to renew by itself is on record.")
         for each in found:
             say(f"{local(each['given_at'])}  {each['given_by']} ({each['occasion'].replace('_', ' ')})")
             say(f"  {each['statement']}")

@@ -173,7 +173,7 @@ def cancel(
             say_json(row)
             return
         say(
-            "Cancelled. To take it back: bucklerctl subscription undo"
+            f"Cancelled. To take it back: bucklerctl subscription undo {named}"
             if answer.cancelled
             else "Not cancelled: add --yes."
         )
@@ -237,7 +237,9 @@ def simulate(
             ]
             for each in found
         ]
-        say_table(["when", "what", "plan", "amount", "access"], rows, whole=["when"])
+        say_table(
+            ["when", "what", "plan", "amount", "access"], rows, whole=["when"], empty="Nothing happens in that time."
+        )
 
 
 def _take(config_dir: Any, request: "PreviewRequest", *, quote: str, yes: bool, wish: str, output: Output) -> None:

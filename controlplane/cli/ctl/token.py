@@ -112,7 +112,12 @@ def list_tokens(
             ]
             for each in found
         ]
-        say_table(["token", "name", "person", "good for", "last used", "until"], rows, whole=["token"])
+        say_table(
+            ["token", "name", "person", "good for", "last used", "until"],
+            rows,
+            whole=["token"],
+            empty="There are no tokens.",
+        )
 
 
 @token.command("revoke")

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from controlplane.cli.ctl.money_rows import amount_row
-from controlplane.storage.types import from_microseconds
+from controlplane.storage.microseconds import from_microseconds
 from wire.v1 import (
     command_pb2,
     common_pb2,

@@ -114,5 +114,14 @@ def _hints(installed: "Installed") -> tuple[str, ...]:
             for name in ("root_key.json", "authority_root_key.pem")
         ),
         f"Next: buckler-server serve --data-dir {installed.data_dir.path}",
+        *_sign_in(installed),
         f"Then, on a device: buckler activate --server HOST:8443 --ca {installed.data_dir.authorities.name}",
     )
+
+
+def _sign_in(installed: "Installed") -> tuple[str, ...]:
+    """Only where there is somebody who can."""
+    if installed.customer is None:
+        return ()
+    ca, email = installed.data_dir.authorities.name, installed.customer.admin_email
+    return (f"Sign in: bucklerctl login --server HOST:8443 --ca {ca} --email {email}",)

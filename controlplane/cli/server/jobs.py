@@ -9,6 +9,7 @@ from controlplane.cli.instants import read_instant
 from controlplane.cli.server.options import DataDirOption
 from controlplane.cli.server.output import ExitStatus, Output, OutputOption, reporting, show
 from controlplane.config import read_config
+from controlplane.runtime.counting import counted
 from controlplane.runtime.job_board import JobEntry, JobQuery, JobState, read_job_key
 from controlplane.runtime.refusal import Kind, Refusal
 
@@ -36,7 +37,7 @@ def list_jobs(
         for entry in found:
             typer.echo(f"{entry.state.value:<8} {entry.due_at.isoformat(timespec='seconds')}  {entry.key}")
             if entry.attempts:
-                typer.echo(f"{'':<8} failed {entry.attempts} times, at last {entry.error}: {entry.sentence}")
+                typer.echo(f"{'':<8} failed {counted(entry.attempts, 'time')}, at last {entry.error}: {entry.sentence}")
         if not found:
             typer.echo("There is no such job.")
 

@@ -8,6 +8,7 @@ import typer
 from controlplane.cli.server.options import DataDirOption
 from controlplane.cli.server.output import Output, OutputOption, reporting, show
 from controlplane.config import read_config
+from controlplane.runtime.counting import counted
 
 if TYPE_CHECKING:
     from controlplane.retention.service import RuleStanding
@@ -26,7 +27,7 @@ def show_rules(data_dir: DataDirOption, *, output: OutputOption = Output.TEXT) -
             show(output, {"rules": [_object(standing) for standing in found]})
             return
         for standing in found:
-            kept = "for ever" if standing.period is None else f"{standing.period.days} days"
+            kept = "for ever" if standing.period is None else counted(standing.period.days, "day")
             oldest = "none" if standing.oldest_at is None else f"{standing.oldest_at:%Y-%m-%d}"
             typer.echo(f"{standing.rule.name:<20} {kept:>10}  oldest {oldest:<10}  deleted {standing.deleted}")
             typer.echo(f"{'':<20} {standing.rule.why}")

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from agent.cli.doctor import explain_failed_activation
+from agent.cli.invocation import Common
 from agent.cli.main import run_command
 from tests.fakes.strangers import closed_port
 from wire.activation_key import format_activation_key, generate_activation_key
@@ -61,3 +63,10 @@ def test_a_failed_activation_is_explained_at_once(tmp_path: Path, capfd: pytest.
     # Programs get one object, and later the same refusal from the doctor.
     assert run_command([*arguments, "--output", "json"]) == 4
     assert json.loads(capfd.readouterr().err)["error"]["code"] == "SERVER_UNREACHABLE"
+
+
+def test_a_refusal_that_nothing_here_explains_is_not_left_hanging(capfd: pytest.CaptureFixture[str]) -> None:
+    explain_failed_activation(Common(), "SEAT_LIMIT", None, None)
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert said.err.splitlines()[-1] == "Nothing on this device is in the way; what counts is said above."

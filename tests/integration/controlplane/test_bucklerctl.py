@@ -98,7 +98,7 @@ async def test_whoever_is_not_signed_in_is_told_how(served: Served, tmp_path: Pa
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
         "NOT_SIGNED_IN: nobody is signed in here",
-        "next: Sign in: bucklerctl login --server HOST:PORT --email MAIL",
+        "next: Sign in: bucklerctl login --server HOST:PORT --ca ca.pem --email MAIL",
     ]
 
 
@@ -143,10 +143,10 @@ async def test_a_revoked_token_is_refused_with_1(ctl: Ctl) -> None:
 async def test_fleet_status_answers_in_its_first_line(served: Served, ctl: Ctl) -> None:
     assert (await ctl.text("fleet", "status")).startswith("There are no devices yet.")
     await _check_in(await served.activate("one"))
-    assert (await ctl.text("fleet", "status")).startswith("Everyone is protected: 1 of 1 devices.")
+    assert (await ctl.text("fleet", "status")).startswith("Everyone is protected: 1 of 1 device.")
     await served.activate("two")
     shown = await ctl.text("fleet", "status")
-    assert shown.startswith("1 of 2 devices are protected; 1 need attention.")
+    assert shown.startswith("1 of 2 devices is protected; 1 needs attention.")
     assert "The device has not checked in since it was activated" in shown
     answer = await ctl.json("fleet", "status")
     assert (answer["devices"], answer["protected"], answer["never_seen"]) == (2, 1, 1)
@@ -200,7 +200,7 @@ async def test_detections_are_listed_and_shown_with_hostile_names_made_visible(s
 
 async def test_seats_are_listed_and_released(served: Served, ctl: Ctl) -> None:
     device = await served.activate("laptop")
-    assert "1 of 3 seats are taken." in await ctl.text("seat", "list")
+    assert "Taken: 1 of 3 seats." in await ctl.text("seat", "list")
     seats = await ctl.json("seat", "list")
     assert [seat["device_id"] for seat in seats] == [device.activated.device_id, None, None]
     released = await ctl.json("seat", "release", seats[0]["seat_id"], "--reason", "sold")

@@ -88,6 +88,11 @@ async def test_whoever_agreed_to_renewals_is_on_record_and_everything_can_be_tak
     again = await ctl.run("export", "--to", str(file))
     assert again.exit_code == 2
     assert "FILE_EXISTS" in again.stderr
+    every = tmp_path / "every.jsonl"
+    assert (await ctl.json("export", "--to", str(every)))["lines"]["subscription"] == 2
+    unwanted = tmp_path / "unwanted.jsonl"
+    refused = await ctl.run("export", "--to", str(unwanted), "--subscription", "sub_nobody")
+    assert (refused.exit_code, unwanted.exists()) == (2, False)
 
 
 async def test_what_was_told_can_be_read(served: Served, ctl: Ctl) -> None:

@@ -1,5 +1,6 @@
+from controlplane.runtime.call_statuses import STATUS
 from controlplane.runtime.refusal import Holder, Kind, Refusal
-from controlplane.runtime.rpc_errors import STATUS, error_detail, internal_detail
+from controlplane.runtime.rpc_errors import error_detail, internal_detail
 from tests.fakes.clock import SOME_MONDAY
 
 

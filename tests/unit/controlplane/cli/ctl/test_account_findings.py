@@ -39,6 +39,12 @@ def first(account: Account) -> tuple[str, str]:
     return found.standing.value, found.code
 
 
+def test_access_that_waits_for_an_invoice_is_had_by_paying_it() -> None:
+    unpaid = subscription(access=common_pb2.ACCESS_LEVEL_LIMITED, access_reason="PURCHASE_INCOMPLETE")
+    (found, *_) = account_findings(Account(unpaid, invoices=[OPEN], methods=[CARD]), TODAY)
+    assert (found.code, found.next_step) == ("PURCHASE_INCOMPLETE", "bucklerctl invoice pay INV-1")
+
+
 def test_a_healthy_account_has_nothing_to_do() -> None:
     assert {finding.standing for finding in account_findings(HEALTHY, TODAY)} == {Standing.PASSING}
 
