@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.installation import Admin, Device, Server, wait_until
+from tests.e2e.processes import run
 from tests.e2e.transcript import Transcript
 
 SHAPES = ("plain.com", "invoice.zip", "backup.tar.gz", "nested.zip", "renamed.com")
@@ -39,7 +40,7 @@ class Story:
 
     def __post_init__(self) -> None:
         """Name everything; nothing is started yet."""
-        self.server = Server(self.scratch / "server")
+        self.server = Server(self.scratch / "server", run=run)
         self.admin = Admin(self.server, self.scratch / "admin")
         self.device = Device(self.server, self.scratch / "device", is_new=True)
         self.others = [Device(self.server, self.scratch / f"device{n}", is_new=True) for n in (2, 3, 4)]

@@ -25,7 +25,7 @@ class Household:
         self.server = Server(scratch / "server")
         self.admin = Admin(self.server, scratch / "admin")
         self.device = Device(self.server, scratch / "device")
-        self.key: str = self.server.init("home-3")["activation_key"]
+        self.key: str = self.server.copy("home-3")["activation_key"]
         self.server.start()
         self.admin.login().expect()
 

@@ -20,6 +20,7 @@ from agent.scanner.cache_key import ScanIdentity
 from agent.scanner.limits import Limits
 from tests.fakes.clock import FakeClock
 from tests.fakes.eicar import EICAR
+from tests.integration.compiled_rules import device_folder
 
 _WRITER = """
 import os, sys
@@ -55,7 +56,7 @@ def test_a_second_scan_knows_old_clean_files_and_looks_at_threats_again(tmp_path
     old = Path(json.__file__).parent
     bad = tmp_path / "e.com"
     bad.write_bytes(EICAR)
-    place = ("--data-dir", tmp_path / "data")
+    place = ("--data-dir", device_folder(tmp_path / "data"))
     first, summary = scan(old, bad, *place)
     assert summary["cached"] == 0
     again, summary = scan(old, bad, *place)
@@ -71,7 +72,7 @@ def test_a_second_scan_knows_old_clean_files_and_looks_at_threats_again(tmp_path
 
 
 def test_no_cache_neither_reads_nor_writes_one(tmp_path: Path) -> None:
-    old, place = Path(json.__file__).parent, ("--data-dir", tmp_path / "data")
+    old, place = Path(json.__file__).parent, ("--data-dir", device_folder(tmp_path / "data"))
     scan(old, *place, "--no-cache")
     assert not (tmp_path / "data" / "scan-cache.db").exists()
     scan(old, *place)
