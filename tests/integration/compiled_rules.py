@@ -1,4 +1,4 @@
-"""The built-in rules, compiled once a process: compiling them takes seconds, and most tests are about something else."""
+"""The built-in rules, compiled once a process: that takes seconds, and most tests are about something else."""
 
 import os
 import shutil

@@ -38,7 +38,7 @@ async def database_url(request: pytest.FixtureRequest, kind: str, tmp_path: Path
 
 @pytest.fixture
 async def server_database(request: pytest.FixtureRequest, kind: str) -> AsyncIterator[str | None]:
-    """Of an installation that is yet to be made: None, SQLite in its folder; else migrated, which takes `init` seconds."""
+    """For an installation that is yet to be made: None, SQLite in its folder; or migrated, which would take seconds."""
     if kind == "sqlite":
         yield None
         return

@@ -5,6 +5,7 @@ what modules do while they are imported has been done before. That the installed
 `tests/e2e/test_story.py` and for every service that a test starts.
 """
 
+import atexit
 import gc
 import json
 import os
@@ -15,10 +16,12 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import BinaryIO
 
 #: Where each program begins.
@@ -78,7 +81,7 @@ class LoadedPrograms:
             news, report = os.pipe()
             try:
                 streams = (given.fileno(), said.fileno(), complaint.fileno())
-                self._order([program, list(arguments), dict(environment), os.getcwd()], (*streams, report))
+                self._order([program, list(arguments), dict(environment), str(Path.cwd())], (*streams, report))
             finally:
                 os.close(report)
             with open(news, "rb", buffering=0) as reading:  # noqa: PTH123 -- a descriptor, not a path
@@ -176,6 +179,22 @@ def _collect() -> None:
         return
 
 
+def end_as(program: Callable[[], None]) -> None:
+    """Be the program, and end with its status; taking apart everything that is loaded would take longer than most."""
+    status: object = 1
+    try:
+        program()
+    except SystemExit as ended:
+        status = ended.code
+    except BaseException:  # noqa: BLE001 -- what an interpreter does with it
+        traceback.print_exc()
+    finally:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status if isinstance(status, int) else 0)
+
+
 if __name__ == "__main__":
     load()
-    serve(socket.socket(fileno=int(sys.argv[1])))()
+    end_as(serve(socket.socket(fileno=int(sys.argv[1]))))

@@ -18,18 +18,19 @@ def run(program: str, *arguments: str, stdin: bytes = b"", timeout_s: float = 60
 
 def test_it_says_how_it_ended_and_what_it_said(tmp_path: Path) -> None:
     assert run("buckler", "--version").stdout.startswith(b"buckler ")
-    refused = run("buckler", "scan-costs", "--output", "json", BUCKLER_DATA_DIR=str(tmp_path / "\udcff"), BUCKLER_CONFIG="")
+    refused = run(
+        "buckler", "scan-costs", "--output", "json", BUCKLER_DATA_DIR=str(tmp_path / "\udcff"), BUCKLER_CONFIG=""
+    )
     assert (refused.status, refused.stdout) == (5, b"")
     assert json.loads(refused.stderr)["error"]["code"] == "AGENT_NOT_RUNNING"
     assert run("bucklerctl", "fly").status == 2
     assert run("buckler-server", "--help").status == 0
 
 
-def test_it_reads_what_it_is_given_in_the_folder_of_its_caller(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_reads_what_it_is_given_in_the_folder_of_its_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    made = ("init", "--data-dir", "here", "--org", "Example", "--admin-email", "a@example.com", "--admin-password-stdin")
+    customer = ("--org", "Example", "--admin-email", "a@example.com", "--admin-password-stdin")
+    made = ("init", "--data-dir", "here", *customer)
     refused = run("buckler-server", *made, stdin=b"short\n")
     assert refused.stderr.startswith(b"PASSWORD_UNFIT")
     assert run("buckler-server", *made, stdin=b"correct horse battery\n").status == 0

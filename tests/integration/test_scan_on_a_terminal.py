@@ -38,7 +38,8 @@ def test_files_bytes_and_the_current_path_are_shown_and_the_summary_stays(tmp_pa
     folder.mkdir()
     for number in range(300):
         (folder / f"file-{number}").write_text("x" * 5_000)
-    status, shown = on_a_terminal("scan", str(folder), "--no-cache", "--data-dir", str(device_folder(tmp_path / "data")))
+    data_dir = device_folder(tmp_path / "data")
+    status, shown = on_a_terminal("scan", str(folder), "--no-cache", "--data-dir", str(data_dir))
     assert status == 0
     assert re.search(r"\d+ files, \d MiB, 0 found", shown)
     assert "/file-" in shown
