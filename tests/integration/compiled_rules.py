@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from agent.scanner.engines.port import Engine
 from agent.scanner.engines.registry import engine_that_remembers
 from agent.scanner.pack_cache import FOLDER
 from agent.scanner.rulepack import CompiledPack, builtin_signatures, compile_pack, load_rules
@@ -25,6 +26,16 @@ def builtin_pack() -> CompiledPack:
     # The image is sealed and read by position, so copies of its descriptor do not meet.
     pack = _pack()
     return replace(pack, image=os.dup(pack.image))
+
+
+def remembering_engine(name: str) -> Engine:
+    """One that compiles nothing twice in this process."""
+    return engine_that_remembers(name, _device())
+
+
+@cache
+def _device() -> Path:
+    return device_folder(folder_of_templates() / "device")
 
 
 @cache
