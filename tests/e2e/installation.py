@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.processes import Finished, Runner, Service, run_loaded
+from tests.fakes.made_once import folder_of_templates
 from tests.integration.compiled_rules import device_folder
-from tests.integration.made_once import folder_of_templates
 
 ADMIN = "admin@example.com"
 PASSWORD = "correct horse battery staple"  # a scratch installation, gone when the story ends

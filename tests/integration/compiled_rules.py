@@ -10,7 +10,7 @@ from agent.scanner.engines.port import Engine
 from agent.scanner.engines.registry import engine_that_remembers
 from agent.scanner.pack_cache import FOLDER
 from agent.scanner.rulepack import CompiledPack, builtin_signatures, compile_pack, load_rules
-from tests.integration.made_once import folder_of_templates
+from tests.fakes.made_once import folder_of_templates
 
 
 def device_folder(data_dir: Path) -> Path:

@@ -15,8 +15,8 @@ from typing import Any
 
 import grpc
 
+from tests.fakes.made_once import folder_of_templates
 from tests.integration.loaded_programs import loaded_programs
-from tests.integration.made_once import folder_of_templates
 from wire.entitlement_codec import ERROR_DETAIL_METADATA
 from wire.v1 import account_pb2
 from wire.v1.account_pb2_grpc import AccountServiceStub

@@ -19,7 +19,7 @@ from controlplane.runtime.randomness import SystemRandomness
 from controlplane.runtime.server import Address
 from controlplane.serving import ServeOptions, Serving, serve
 from tests.fakes.certificate_requests import DeviceKey
-from tests.integration.made_once import folder_of_templates
+from tests.fakes.made_once import folder_of_templates
 from wire.entitlement_codec import ERROR_DETAIL_METADATA
 from wire.v1 import account_pb2, common_pb2, enrollment_pb2, sandbox_pb2
 from wire.v1.account_pb2_grpc import AccountServiceStub
