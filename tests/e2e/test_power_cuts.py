@@ -54,7 +54,8 @@ def test_no_detection_is_lost_or_doubled_when_agent_and_server_are_killed(
     try:
         home.device.activate(home.key).expect()
         home.device.start(home.folder)
-        victims = chance.sample([home.device, home.server] * (rounds // 2), rounds)
+        both: list[Device | Server] = [home.device, home.server]
+        victims = chance.sample(both * (rounds // 2), rounds)
         for round_number, victim in enumerate(victims):
             for n in range(FILES_PER_ROUND):
                 path, _ = drop(home.folder, f"eicar-{round_number}-{n}.com")

@@ -33,8 +33,10 @@ from tests.property.agent.scanner.routing.samples import minimal_elf, minimal_pe
 
 randoms = st.randoms(use_true_random=True)
 sizes_worth_a_pack = st.sampled_from([0, 1, 100])
-#: Each example is a pack and a dozen files.
-campaigns = pytest.mark.parametrize("examples", [100, pytest.param(500, marks=pytest.mark.slow)], ids=["few", "many"])
+#: Each example is a pack and a dozen files: seconds for all of them where nobody else is at work.
+few = pytest.param(100, marks=pytest.mark.timeout(300))
+many = pytest.param(500, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])
+campaigns = pytest.mark.parametrize("examples", [few, many], ids=["few", "many"])
 
 
 def compiled(library: ModuleType, sources: tuple[RuleText, ...]) -> Any:
