@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.compiled_rules import device_folder
-
 BUCKLER = str(Path(sys.executable).parent / "buckler")
 _ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -38,8 +36,7 @@ def test_files_bytes_and_the_current_path_are_shown_and_the_summary_stays(tmp_pa
     folder.mkdir()
     for number in range(300):
         (folder / f"file-{number}").write_text("x" * 5_000)
-    data_dir = device_folder(tmp_path / "data")
-    status, shown = on_a_terminal("scan", str(folder), "--no-cache", "--data-dir", str(data_dir))
+    status, shown = on_a_terminal("scan", str(folder), "--no-cache", "--data-dir", str(tmp_path / "data"))
     assert status == 0
     assert re.search(r"\d+ files, \d MiB, 0 found", shown)
     assert "/file-" in shown
