@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.installation import Admin, Device, Server, wait_until
+from tests.e2e.processes import run
 from tests.e2e.transcript import Transcript
 
 SHAPES = ("plain.com", "invoice.zip", "backup.tar.gz", "nested.zip", "renamed.com")
@@ -39,7 +40,7 @@ class Story:
 
     def __post_init__(self) -> None:
         """Name everything; nothing is started yet."""
-        self.server = Server(self.scratch / "server")
+        self.server = Server(self.scratch / "server", run=run)
         self.admin = Admin(self.server, self.scratch / "admin")
         self.device = Device(self.server, self.scratch / "device", is_new=True)
         self.others = [Device(self.server, self.scratch / f"device{n}", is_new=True) for n in (2, 3, 4)]
@@ -116,7 +117,8 @@ class Story:
 
     def expiry(self) -> None:
         """F: the subscription ends; the floor stays, the way back works."""
-        self.admin.ctl("sandbox", "advance", "--by", "400d").expect()
+        # Beyond the year and its grace, and within the 400 days for which detections are kept.
+        self.admin.ctl("sandbox", "advance", "--by", "390d").expect()
         wait_until(lambda: self.device.field("access") == "limited", "the device learns that access is limited")
         status = self.device.status()
         assert status["access_reason"] == "SUBSCRIPTION_EXPIRED", status

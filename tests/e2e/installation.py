@@ -1,13 +1,15 @@
 """A control plane, its admin and devices in scratch folders, driven only through the programs a person has."""
 
 import re
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.processes import Finished, Service, run
+from tests.e2e.processes import Finished, Runner, Service, run_loaded
+from tests.fakes.made_once import folder_of_templates
 from tests.integration.compiled_rules import device_folder
 
 ADMIN = "admin@example.com"
@@ -28,6 +30,10 @@ def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 30.0
     return time.monotonic() - began
 
 
+#: What `init` said of installations that are copied, by plan.
+_said: dict[str, dict[str, Any]] = {}
+
+
 @dataclass(slots=True)
 class Server:
     """`buckler-server` on loopback."""
@@ -37,6 +43,8 @@ class Server:
     address: str = "127.0.0.1:0"
     device_address: str = "127.0.0.1:0"
     check_in_interval_s: int = 1
+    #: Runs the commands of everybody here.
+    run: Runner = run_loaded
 
     def init(self, plan: str) -> dict[str, Any]:
         """Create everything; returns what `init` says."""
@@ -51,9 +59,17 @@ class Server:
         )
         options = ("--admin-password-stdin", "--plan", plan, "--output", "json")
         said: dict[str, Any] = (
-            run("buckler-server", "init", *arguments, *options, stdin=PASSWORD + "\n").expect().json()
+            self.run("buckler-server", "init", *arguments, *options, stdin=PASSWORD + "\n").expect().json()
         )
         return said
+
+    def copy(self, plan: str) -> dict[str, Any]:
+        """Have a copy of what `init` made once in this process; returns what it said then."""
+        template = folder_of_templates() / f"household-{plan}"
+        if plan not in _said:
+            _said[plan] = Server(template, run=self.run).init(plan)
+        shutil.copytree(template, self.data_dir)
+        return _said[plan]
 
     @property
     def ca_file(self) -> Path:
@@ -88,11 +104,11 @@ class Admin:
 
     def ctl(self, *arguments: str, stdin: str = "") -> Finished:
         """Run one command with JSON output."""
-        return run("bucklerctl", *arguments, "--output", "json", stdin=stdin, env=self._env())
+        return self.server.run("bucklerctl", *arguments, "--output", "json", stdin=stdin, env=self._env())
 
     def text(self, *arguments: str) -> Finished:
         """Run one command as a person sees it."""
-        return run("bucklerctl", *arguments, env=self._env())
+        return self.server.run("bucklerctl", *arguments, env=self._env())
 
     def login(self) -> Finished:
         """Sign in; the password comes on standard input."""
@@ -119,7 +135,7 @@ class Device:
 
     def buckler(self, *arguments: str, stdin: str = "") -> Finished:
         """Run one command."""
-        return run("buckler", *arguments, "--data-dir", str(self.data_dir), stdin=stdin, env=self._env())
+        return self.server.run("buckler", *arguments, "--data-dir", str(self.data_dir), stdin=stdin, env=self._env())
 
     def activate(self, key: str) -> Finished:
         """Ask for a seat."""

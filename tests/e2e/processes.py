@@ -12,7 +12,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
+
+from tests.integration.loaded_programs import loaded_programs
 
 #: Where `buckler`, `bucklerctl` and `buckler-server` of this installation are.
 PROGRAMS = Path(sys.executable).parent
@@ -54,6 +56,14 @@ class Finished:
         return f"$ {' '.join(self.command)}\nexit status {self.status}\n{self.stdout}{self.stderr}"
 
 
+class Runner(Protocol):
+    """Runs one of our programs to its end."""
+
+    def __call__(
+        self, program: str, *arguments: str, stdin: str = "", env: dict[str, str] | None = None
+    ) -> Finished: ...
+
+
 def run(program: str, *arguments: str, stdin: str = "", env: dict[str, str] | None = None) -> Finished:
     """Run one of our programs to its end."""
     command = (str(PROGRAMS / program), *arguments)
@@ -68,6 +78,19 @@ def run(program: str, *arguments: str, stdin: str = "", env: dict[str, str] | No
         check=False,
     )
     return Finished((program, *arguments), done.returncode, done.stdout, done.stderr)
+
+
+def run_loaded(program: str, *arguments: str, stdin: str = "", env: dict[str, str] | None = None) -> Finished:
+    """The same in a process that had loaded the program before: for tests of what it does, not of how it starts."""
+    ended = loaded_programs().run(
+        program,
+        arguments,
+        stdin=stdin.encode(),
+        environment={**os.environ, **(env or {})},
+        timeout_s=COMMAND_TIMEOUT_S,
+    )
+    said = (text.decode(errors="surrogateescape") for text in (ended.stdout, ended.stderr))
+    return Finished((program, *arguments), ended.status, *said)
 
 
 class Service:

@@ -12,6 +12,7 @@ import pytest
 from agent.platform.fanotify import permitted
 from tests.e2e.installation import wait_until
 from tests.e2e.processes import Finished, Service, run
+from tests.integration.compiled_rules import device_folder
 from tests.scratch_mounts import scratch_tmpfs
 
 #: Threads of the gRPC library wake up by themselves some times per second, whatever we do (docs/benchmarks.md).
@@ -31,14 +32,20 @@ def disk_of_its_own(tmp_path: Path) -> Iterator[Path]:
         yield disk
 
 
+def command(disk: Path, data: str) -> list[str]:
+    if not (disk / data).exists():
+        device_folder(disk / data)
+    return ["run", "--data-dir", str(disk / data), "--root", str(disk / "root")]
+
+
 def start(disk: Path, data: str = "data") -> Service:
-    service = Service("buckler", ["run", "--data-dir", str(disk / data), "--root", str(disk / "root")])
+    service = Service("buckler", command(disk, data))
     service.wait_for("protected roots=")
     return service
 
 
 def try_to_start(disk: Path, data: str) -> Finished:
-    return run("buckler", "run", "--data-dir", str(disk / data), "--root", str(disk / "root"))
+    return run("buckler", *command(disk, data))
 
 
 def wake_ups(pid: int) -> int:

@@ -1,9 +1,11 @@
 """A control plane without the network: the real services on a real database, with a clock that tests move."""
 
+import shutil
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -50,6 +52,7 @@ from controlplane.subscriptions.model import Renewal
 from controlplane.subscriptions.service import SubscriptionService
 from tests.fakes.certificate_requests import DeviceKey
 from tests.fakes.clock import FakeClock
+from tests.fakes.made_once import folder_of_templates
 from tests.fakes.migrated import migrated_sqlite
 from tests.fakes.notices import RecordingNotices
 from tests.fakes.posts import RecordingSender
@@ -83,6 +86,17 @@ class Customer:
         return self.person.org_id
 
 
+@cache
+def _made_keys() -> Path:
+    """Keys of a control plane, made once a process: each file of them waits for the disk twice."""
+    folder = folder_of_templates() / "keys"
+    folder.mkdir()
+    wall, randomness = SystemClock(), SystemRandomness()
+    CertificateAuthority.create(folder, hostnames=["localhost"], wall=wall, randomness=randomness)
+    EntitlementKeys.create(folder, FakeClock(), RootKey.create(folder / root.FILE_NAME))
+    return folder
+
+
 class World:
     """Everything built once, wired as `app.py` does."""
 
@@ -100,11 +114,11 @@ class World:
         self._catalog_versions = count(1)
         randomness, wall = SystemRandomness(), SystemClock()
         self.audit = AuditLog(self.clock, randomness)
-        self.authority = CertificateAuthority.create(
-            self.folder, hostnames=["localhost"], wall=wall, randomness=randomness
-        )
-        self.root = RootKey.create(self.folder / root.FILE_NAME)
-        self.signer = signer or FailingSigner(EntitlementKeys.create(self.folder, self.clock, self.root))
+        for file in _made_keys().iterdir():
+            shutil.copy2(file, self.folder)
+        self.authority = CertificateAuthority.load(self.folder, wall=wall, randomness=randomness)
+        self.root = RootKey.load(self.folder / root.FILE_NAME)
+        self.signer = signer or FailingSigner(EntitlementKeys.load(self.folder))
         self.standings = Standings(randomness)
         self.registry = DeviceRegistry(randomness, self.standings)
         self.notices = RecordingNotices()

@@ -1,25 +1,51 @@
-"""The built-in rules as a device has them after its first start: compiled, and kept in its data folder."""
+"""The built-in rules, compiled once a process: that takes seconds, and most tests are about something else."""
 
+import os
 import shutil
-import tempfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from agent.scanner.engines.port import Engine
 from agent.scanner.engines.registry import engine_that_remembers
 from agent.scanner.kept_files import FOLDER
 from agent.scanner.rule_files import builtin_signatures
-from agent.scanner.rulepack import compile_pack, load_rules
+from agent.scanner.rulepack import CompiledPack, compile_pack, load_rules
+from tests.fakes.made_once import folder_of_templates
 
 
 def device_folder(data_dir: Path) -> Path:
-    """Make a data folder that has them: compiling takes seconds, and most tests are about something else."""
+    """Make a data folder that has them, as a device's has after its first start."""
+    _pack()
     data_dir.mkdir(mode=0o700, parents=True)
-    shutil.copytree(_compiled_once() / FOLDER, data_dir / FOLDER)
+    shutil.copytree(_data_dir() / FOLDER, data_dir / FOLDER)
     return data_dir
 
 
+def builtin_pack() -> CompiledPack:
+    """The rules themselves; the caller closes them."""
+    # The image is sealed and read by position, so copies of its descriptor do not meet.
+    pack = _pack()
+    return replace(pack, image=os.dup(pack.image))
+
+
+def remembering_engine(name: str) -> Engine:
+    """One that compiles nothing twice in this process."""
+    return engine_that_remembers(name, _device())
+
+
 @cache
-def _compiled_once() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="buckler-rules-"))
-    compile_pack(load_rules([builtin_signatures()]), engine_that_remembers("yara", folder)).close()
+def _device() -> Path:
+    return device_folder(folder_of_templates() / "device")
+
+
+@cache
+def _data_dir() -> Path:
+    folder = folder_of_templates() / "rules"
+    folder.mkdir(mode=0o700)
     return folder
+
+
+@cache
+def _pack() -> CompiledPack:
+    return compile_pack(load_rules([builtin_signatures()]), engine_that_remembers("yara", _data_dir()))

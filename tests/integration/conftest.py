@@ -37,6 +37,17 @@ async def database_url(request: pytest.FixtureRequest, kind: str, tmp_path: Path
 
 
 @pytest.fixture
+async def server_database(request: pytest.FixtureRequest, kind: str) -> AsyncIterator[str | None]:
+    """For an installation that is yet to be made: None, SQLite in its folder; or migrated, which would take seconds."""
+    if kind == "sqlite":
+        yield None
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    async with server.borrowed() as url:
+        yield url
+
+
+@pytest.fixture
 async def database(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> AsyncIterator[Database]:
     """A migrated database without a row."""
     async with AsyncExitStack() as until_closed:

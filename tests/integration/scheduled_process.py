@@ -23,6 +23,7 @@ from agent.platform.randomness import SystemRandomness
 from agent.quarantine.vault import Vault, VaultSettings
 from agent.report.outbox import StoredIncidentLog
 from agent.scanner.consequences import Consequences
+from agent.scanner.engines.registry import engine_that_remembers
 from agent.scanner.machine_cache import scan_cache
 from agent.scanner.rule_files import builtin_signatures
 from agent.scanner.rulepack import CompiledPack, compile_pack, load_rules
@@ -82,7 +83,7 @@ async def run(data: Path, folder: Path) -> None:
                 baseline_setting(ScanKind.FULL),
                 (datetime.now(UTC) - timedelta(days=2)).isoformat(),  # noqa: TID251
             )
-    pack = compile_pack(load_rules([builtin_signatures()]))
+    pack = compile_pack(load_rules([builtin_signatures()]), engine_that_remembers("yara", data))
     scans = scheduled(data, folder, database, pack)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(scans.run())

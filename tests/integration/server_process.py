@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import re
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -13,6 +15,8 @@ from typing import Any
 
 import grpc
 
+from tests.fakes.made_once import folder_of_templates
+from tests.integration.loaded_programs import loaded_programs
 from wire.entitlement_codec import ERROR_DETAIL_METADATA
 from wire.v1 import account_pb2
 from wire.v1.account_pb2_grpc import AccountServiceStub
@@ -43,17 +47,15 @@ class Ran:
 
 
 async def run(*arguments: str, stdin: str = "") -> Ran:
-    """Run one command of `buckler-server` to its end."""
-    process = await asyncio.create_subprocess_exec(
-        *PROGRAM,
-        *arguments,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    stdout, stderr = await asyncio.wait_for(process.communicate(stdin.encode()), PATIENCE_S)
-    assert process.returncode is not None
-    return Ran(process.returncode, stdout.decode(), stderr.decode())
+    """Run one command of `buckler-server` to its end, on its own thread."""
+
+    def called() -> Ran:
+        ended = loaded_programs().run(
+            "buckler-server", arguments, stdin=stdin.encode(), environment=os.environ, timeout_s=PATIENCE_S
+        )
+        return Ran(ended.status, ended.stdout.decode(), ended.stderr.decode())
+
+    return await asyncio.to_thread(called)
 
 
 async def init(data_dir: Path, *options: str) -> dict[str, Any]:
@@ -63,6 +65,20 @@ async def init(data_dir: Path, *options: str) -> dict[str, Any]:
     assert ran.status == 0, ran.stderr
     answer: dict[str, Any] = ran.answer
     return answer
+
+
+#: An installation and what `init` said of it, made once a process: most tests are about what comes after.
+_made: list[tuple[Path, dict[str, Any]]] = []
+
+
+async def installed(data_dir: Path) -> dict[str, Any]:
+    """A copy of an installation with one customer; what `init` said when it made it."""
+    if not _made:
+        folder = folder_of_templates() / "server"
+        _made.append((folder, await init(folder)))
+    template, said = _made[0]
+    shutil.copytree(template, data_dir)
+    return said
 
 
 @dataclass(slots=True)

@@ -56,7 +56,7 @@ def test_a_second_scan_knows_old_clean_files_and_looks_at_threats_again(tmp_path
     old = Path(json.__file__).parent
     bad = tmp_path / "e.com"
     bad.write_bytes(EICAR)
-    place = ("--data-dir", tmp_path / "data")
+    place = ("--data-dir", device_folder(tmp_path / "data"))
     first, summary = scan(old, bad, *place)
     assert summary["cached"] == 0
     again, summary = scan(old, bad, *place)
@@ -93,7 +93,7 @@ def test_a_scan_of_known_files_loads_no_more_than_that_takes(tmp_path: Path) -> 
 
 
 def test_no_cache_neither_reads_nor_writes_one(tmp_path: Path) -> None:
-    old, place = Path(json.__file__).parent, ("--data-dir", tmp_path / "data")
+    old, place = Path(json.__file__).parent, ("--data-dir", device_folder(tmp_path / "data"))
     scan(old, *place, "--no-cache")
     assert not (tmp_path / "data" / "scan-cache.db").exists()
     scan(old, *place)

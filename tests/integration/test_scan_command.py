@@ -27,7 +27,7 @@ from agent.platform.randomness import SystemRandomness
 from agent.scanner.engines.registry import ENGINE_NAMES
 from tests.fakes.archives import zip_of
 from tests.fakes.eicar import EICAR
-from tests.integration.compiled_rules import device_folder
+from tests.integration.compiled_rules import remembering_engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +48,14 @@ class Outcome:
         return {Path(r["path"]).name: r for r in self.records if r["type"] == "file"}
 
 
-def call(*arguments: str | Path, command: Any = scan) -> Outcome:
+def call(*arguments: str | Path, command: Any = None) -> Outcome:
     app = typer.Typer()
-    app.command()(command)
+    app.command()(command or wired(FakeVault()))
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])
     error = result.exception if isinstance(result.exception, BucklerError) else None
     if result.exception is not None and error is None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Outcome(error.exit_status if error else result.exit_code, result.stdout, result.stderr, error)
-
-
-@pytest.fixture(autouse=True)
-def _device(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BUCKLER_DATA_DIR", str(device_folder(tmp_path_factory.mktemp("device") / "data")))
 
 
 @pytest.fixture
@@ -70,7 +65,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_clean_folder_is_0_and_says_only_the_summary(folder: Path) -> None:
-    outcome = call(folder, "--output", "json")
+    outcome = call(folder, "--output", "json", command=scan)
     assert outcome.status == 0
     (summary,) = outcome.records
     assert {
@@ -235,7 +230,8 @@ def wired(vault: FakeVault, policy: Policy | None = None) -> Any:
         yield vault
 
     defaults = ScanDefaults(policy=policy or Policy())
-    return scan_command(ScanWiring(SystemClock(), SystemRandomness(), lambda _place: defaults, opened))
+    wiring = ScanWiring(SystemClock(), SystemRandomness(), lambda _place: defaults, opened)
+    return scan_command(replace(wiring, engine_of=lambda _place, name: remembering_engine(name)))
 
 
 def test_quarantine_takes_exactly_the_file_that_was_scanned(folder: Path) -> None:
@@ -275,7 +271,7 @@ def test_the_owners_exclusions_hold(folder: Path, kind: ExclusionKind, value: st
 
 
 def test_a_program_alone_has_no_vault(folder: Path) -> None:
-    outcome = call(folder, "--quarantine")
+    outcome = call(folder, "--quarantine", command=scan)
     assert outcome.error is not None
     assert outcome.error.code == "QUARANTINE_UNAVAILABLE"
 

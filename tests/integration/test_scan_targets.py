@@ -49,7 +49,7 @@ def test_a_threat_in_the_memory_of_a_process_is_found_and_left_running(tmp_path:
         "PATH": "/usr/bin:/bin",
         "PYTHON": sys.executable,
         "READY": str(tmp_path / "ready"),
-        "BUCKLER_DATA_DIR": str(tmp_path / "data"),
+        "BUCKLER_DATA_DIR": str(device_folder(tmp_path / "data")),
     }
     outcome = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     *processes, summary = lines(outcome.stdout)
@@ -112,7 +112,7 @@ def test_an_exclusion_that_has_expired_allows_nothing(tmp_path: Path) -> None:
 def test_a_profile_names_the_costliest_file_format_and_rule(tmp_path: Path) -> None:
     rules = tmp_path / "rules.yar"
     cheap = "\n".join(f'rule cheap{n} {{ strings: $a = "nothing{n}" condition: $a }}' for n in range(6))
-    costly = "rule costly { condition: for all j in (0..7) : (for all i in (0..400000) : (uint8(i) < 256 + j)) }"
+    costly = "rule costly { condition: for all j in (0..7) : (for all i in (0..100000) : (uint8(i) < 256 + j)) }"
     rules.write_text(cheap + "\n" + costly)
     folder = tmp_path / "folder"
     folder.mkdir()

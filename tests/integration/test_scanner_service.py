@@ -23,7 +23,8 @@ from tests.fakes.eicar import EICAR
 from tests.fakes.old_archives import arj_of, binhex_of, chm_of
 from tests.fakes.waiting import until
 from tests.fakes.zips import IMPLODE, Entry, zip_from
-from tests.integration.scanning import builtin_pack, running_scanner, scan_path
+from tests.integration.compiled_rules import builtin_pack
+from tests.integration.scanning import running_scanner, scan_path
 
 ONE = ScannerSettings(workers=1)
 IMPATIENT = ScannerSettings(workers=1, limits=Limits(timeout_s=0.3))

@@ -28,7 +28,8 @@ from agent.storage.database import open_database
 from tests.fakes.eicar import EICAR
 from tests.fakes.incidents import FakeIncidentLog
 from tests.fakes.waiting import until
-from tests.integration.scanning import builtin_pack, scan_path
+from tests.integration.compiled_rules import builtin_pack, device_folder
+from tests.integration.scanning import scan_path
 
 FILES = 40
 
@@ -45,7 +46,8 @@ def folder(tmp_path: Path) -> Path:
 @contextmanager
 def agent(data: Path, folder: Path) -> Iterator[Iterator[dict[str, Any]]]:
     """The facts that a process with scheduled scans prints; killed at the end of the block, unless it has ended."""
-    data.mkdir(exist_ok=True)
+    if not data.exists():
+        device_folder(data)
     command = [sys.executable, "-m", "tests.integration.scheduled_process", str(data), str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

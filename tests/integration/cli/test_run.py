@@ -15,6 +15,7 @@ import pytest
 
 from tests.fakes.eicar import EICAR
 from tests.integration.compiled_rules import device_folder
+from tests.integration.loaded_programs import Ended, loaded_programs
 
 BUCKLER = str(Path(sys.executable).parent / "buckler")
 
@@ -44,8 +45,10 @@ class Protected:
         assert self.process.poll() is None, self.log.read_text()
 
     def ask(self, *arguments: str) -> Any:
-        command = [BUCKLER, *arguments, "--output", "json"]
-        return json.loads(subprocess.run(command, env=self.env, capture_output=True, check=False).stdout)
+        return json.loads(self.run(*arguments, "--output", "json").stdout)
+
+    def run(self, *arguments: str) -> Ended:
+        return loaded_programs().run("buckler", arguments, stdin=b"", environment=self.env, timeout_s=60.0)
 
 
 @pytest.fixture
@@ -140,11 +143,10 @@ def test_several_files_are_restored_or_destroyed_at_once_and_their_history_tells
         ("taken", "real_time"),
         ("deleted", "owner"),
     ]
-    command = [BUCKLER, "quarantine", "restore", gone[0], "q_unknown", ids[str(infected[3])]]
-    refused = subprocess.run(command, env=protected.env, capture_output=True, check=False, text=True)
-    assert refused.returncode == 1
-    assert refused.stderr.count("QUARANTINE_NOT_HELD") == 2
-    assert "QUARANTINE_UNKNOWN" in refused.stderr
+    refused = protected.run("quarantine", "restore", gone[0], "q_unknown", ids[str(infected[3])])
+    assert refused.status == 1
+    assert refused.stderr.count(b"QUARANTINE_NOT_HELD") == 2
+    assert b"QUARANTINE_UNKNOWN" in refused.stderr
 
 
 def test_scheduled_scans_are_told_held_and_continued(protected: Protected) -> None:
@@ -160,7 +162,6 @@ def test_scheduled_scans_are_told_held_and_continued(protected: Protected) -> No
     assert protected.ask("status")["next_quick_scan"] == told["next_quick_scan"]
     assert protected.ask("schedule", "pause")["scan"] is None
     assert protected.ask("schedule", "resume")["state"] == "not_entitled"
-    command = [BUCKLER, "schedule", "cancel"]
-    refused = subprocess.run(command, env=protected.env, capture_output=True, text=True, check=False)
-    assert refused.returncode == 1
-    assert refused.stderr.startswith("NO_SCAN_TO_CANCEL: ")
+    refused = protected.run("schedule", "cancel")
+    assert refused.status == 1
+    assert refused.stderr.startswith(b"NO_SCAN_TO_CANCEL: ")

@@ -17,6 +17,7 @@ from agent.cli.service_wiring import remains_of
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.service.remains import Held, refuse_to_destroy
 from tests.fakes.eicar import EICAR
+from tests.integration.compiled_rules import device_folder
 
 BUCKLER = str(Path(sys.executable).parent / "buckler")
 no_systemd = pytest.mark.skipif(Path("/run/systemd/system").is_dir(), reason="systemd runs this machine")
@@ -30,13 +31,18 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "data"
 
 
+@pytest.fixture(name="prepared")
+def data_folder_with_rules(data: Path) -> Path:
+    return device_folder(data)
+
+
 @pytest.fixture(name="taken")
-def file_in_the_vault(data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Path:
+def file_in_the_vault(prepared: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Path:
     path = tmp_path / "eicar.com"
     path.write_bytes(EICAR)
     assert run_command(["scan", "--quarantine", str(path)]) == ExitStatus.NEGATIVE
     assert not path.exists()
-    assert data.is_dir()
+    assert list((prepared / "vault").glob("*.bkq"))
     capfd.readouterr()
     return path
 
@@ -128,12 +134,12 @@ def ear(tmp_path: Path) -> Iterator[Systemd]:
 
 
 @pytest.fixture(name="agent")
-def agent_of_systemd(tmp_path: Path, data: Path, systemd: Systemd) -> Iterator["subprocess.Popen[bytes]"]:
+def agent_of_systemd(tmp_path: Path, prepared: Path, systemd: Systemd) -> Iterator["subprocess.Popen[bytes]"]:
     root = tmp_path / "root"
     root.mkdir()
     env = {
         **os.environ,
-        "BUCKLER_DATA_DIR": str(data),
+        "BUCKLER_DATA_DIR": str(prepared),
         "BUCKLER_REALTIME__SOURCE": "watchdog",
         "BUCKLER_SCANNER__WORKERS": "1",
         "NOTIFY_SOCKET": str(systemd.path),

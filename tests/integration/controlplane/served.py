@@ -1,9 +1,7 @@
 """A whole control plane on loopback: an installation, both ports, TLS and mutual TLS, a clock that tests move."""
 
 import asyncio
-import atexit
 import shutil
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from controlplane.runtime.randomness import SystemRandomness
 from controlplane.runtime.server import Address
 from controlplane.serving import ServeOptions, Serving, serve
 from tests.fakes.certificate_requests import DeviceKey
+from tests.fakes.made_once import folder_of_templates
 from wire.entitlement_codec import ERROR_DETAIL_METADATA
 from wire.v1 import account_pb2, common_pb2, enrollment_pb2, sandbox_pb2
 from wire.v1.account_pb2_grpc import AccountServiceStub
@@ -133,9 +132,7 @@ _made: list[tuple[DataDir, Customer]] = []
 
 async def _customer_of_a_copy(data_dir: DataDir) -> Customer:
     if not _made:
-        folder = Path(tempfile.mkdtemp(prefix="buckler-installed-"))
-        atexit.register(shutil.rmtree, folder)
-        template = DataDir(folder / "server")
+        template = DataDir(folder_of_templates() / "control-plane")
         _made.append((template, await _install(template, None)))
     template, customer = _made[0]
     shutil.copytree(template.path, data_dir.path)

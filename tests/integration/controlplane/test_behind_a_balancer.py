@@ -216,15 +216,15 @@ async def enrolled(channel: grpc.aio.Channel, key: DeviceKey, activation_key: st
 
 
 async def test_a_killed_server_and_a_restarted_one_cost_no_command(tmp_path: Path, postgres: PostgresServer) -> None:
-    name = await postgres.new_database()
-    made = await init(tmp_path / "data", "--database-url", postgres.url(name))
     site = Site(tmp_path)
-    with (tmp_path / "data" / "server.toml").open("a", encoding="utf-8") as file:
-        file.write(f'\n[bus]\nurl = "nats://buckler:swordfish@127.0.0.1:{site.bus}"\n')
     async with (
+        postgres.borrowed() as url,
         running(NATS, "--config", str(site.bus_settings), log=tmp_path / "nats.log", NATS_PASSWORD="swordfish"),
         AsyncExitStack() as servers,
     ):
+        made = await init(tmp_path / "data", "--database-url", url)
+        with (tmp_path / "data" / "server.toml").open("a", encoding="utf-8") as file:
+            file.write(f'\n[bus]\nurl = "nats://buckler:swordfish@127.0.0.1:{site.bus}"\n')
         first = await servers.enter_async_context(site.serve(0))
         second = await servers.enter_async_context(site.serve(1))
         balancer = running(HAPROXY, "-db", "-f", str(site.balancer_settings()), log=tmp_path / "haproxy.log")
@@ -252,4 +252,3 @@ async def test_a_killed_server_and_a_restarted_one_cost_no_command(tmp_path: Pat
             assert len(admin.asked) > 1
             assert sorted(device.done) == sorted(admin.asked)
             assert await admin.states() == {command_pb2.COMMAND_STATE_SUCCEEDED: len(admin.asked)}
-    await postgres.drop_database(name)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.fakes.certificate_requests import DeviceKey
 from tests.integration.postgres_server import PostgresServer
-from tests.integration.server_process import EMAIL, detail_of, init, run, serving
+from tests.integration.server_process import EMAIL, detail_of, init, installed, run, serving
 from wire.v1 import account_pb2, common_pb2, device_pb2, enrollment_pb2, sandbox_pb2, subscription_pb2
 from wire.v1.account_pb2_grpc import AccountServiceStub
 from wire.v1.device_pb2_grpc import DeviceServiceStub
@@ -53,7 +53,7 @@ async def test_an_installation_serves_people_and_stops_cleanly(tmp_path: Path) -
 
 
 async def test_refusals_carry_a_reason_a_next_step_and_an_id(tmp_path: Path) -> None:
-    await init(tmp_path / "data")
+    await installed(tmp_path / "data")
     viewer = json.loads(
         (
             await run(
@@ -94,7 +94,7 @@ async def _sign_in_code(channel: grpc.aio.Channel) -> str:
 
 
 async def test_a_device_activates_over_tls_and_checks_in_over_mutual_tls_only(tmp_path: Path) -> None:
-    made = await init(tmp_path / "data")
+    made = await installed(tmp_path / "data")
     key = DeviceKey()
     async with serving(tmp_path / "data", "--check-in-interval", "7") as server:
         async with server.channel() as channel:
@@ -175,7 +175,7 @@ async def test_init_never_touches_a_finished_installation_and_finishes_an_interr
 
 
 async def test_the_doctor_is_content_with_a_new_installation_and_names_an_exposed_key(tmp_path: Path) -> None:
-    await init(tmp_path / "data")
+    await installed(tmp_path / "data")
     arguments = ("doctor", "--data-dir", str(tmp_path / "data"), "--output", "json")
     content = await run(*arguments)
     assert (content.status, content.answer["healthy"]) == (0, True)
@@ -193,7 +193,7 @@ async def test_the_doctor_is_content_with_a_new_installation_and_names_an_expose
 async def test_what_keeps_a_server_from_starting_is_one_sentence(tmp_path: Path) -> None:
     missing = await run("serve", "--data-dir", str(tmp_path / "none"))
     assert (missing.status, missing.stderr.startswith("NOT_INITIALISED: ")) == (5, True)
-    await init(tmp_path / "data")
+    await installed(tmp_path / "data")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         in_use = await run(
@@ -208,7 +208,7 @@ async def test_what_keeps_a_server_from_starting_is_one_sentence(tmp_path: Path)
 
 async def test_operators_commands_answer_in_json_and_refuse_in_json(tmp_path: Path) -> None:
     data = str(tmp_path / "data")
-    await init(tmp_path / "data")
+    await installed(tmp_path / "data")
     catalog = tmp_path / "catalog.toml"
     sample = resources.files("controlplane.catalog").joinpath("sample_catalog.toml").read_text(encoding="utf-8")
     catalog.write_text(sample.replace("devices = 3", "devices = 4"), encoding="utf-8")
@@ -236,7 +236,8 @@ async def test_operators_commands_answer_in_json_and_refuse_in_json(tmp_path: Pa
 async def test_an_installation_on_postgresql_serves_and_its_database_is_not_taken_by_another(
     tmp_path: Path, postgres: PostgresServer
 ) -> None:
-    url = postgres.url(await postgres.new_database())
+    name = await postgres.new_database()
+    url = postgres.url(name)
     await init(tmp_path / "data", "--database-url", url)
     async with serving(tmp_path / "data") as server:
         metadata = await server.token()
@@ -245,3 +246,4 @@ async def test_an_installation_on_postgresql_serves_and_its_database_is_not_take
             assert me.email == EMAIL
     second = await run("init", "--data-dir", str(tmp_path / "second"), "--database-url", url, "--output", "json")
     assert (second.status, second.error["code"]) == (5, "DATABASE_IN_USE")
+    await postgres.drop_database(name)

@@ -90,7 +90,7 @@ async def test_a_server_that_is_killed_between_store_and_write_loses_nothing(
     tmp_path: Path, nats_server: NatsServer
 ) -> None:
     data_dir = tmp_path / "server"
-    made = await server_process.init(data_dir, "--plan", "home-3")
+    made = await server_process.installed(data_dir)
     with (data_dir / "server.toml").open("a", encoding="utf-8") as settings:
         settings.write(f'[bus]\nkind = "nats"\nurl = "{nats_server.url}"\nbuffer_detections = true\n')
     database = data_dir / "server.db"

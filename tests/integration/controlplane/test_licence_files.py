@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from controlplane.keys.root import FILE_NAME as ROOT_KEY
-from tests.e2e.processes import Finished, run
+from tests.e2e.processes import Finished, run_loaded
 from tests.integration.controlplane.served import Served
 from tests.integration.controlplane.test_bucklerctl import Ctl, ctl, served
 from wire.entitlement_codec import decode_claims
@@ -26,7 +26,7 @@ class Island:
 
     async def run(self, *arguments: str) -> Finished:
         options = ("--data-dir", str(self.folder / "data"), "--output", "json")
-        return await asyncio.to_thread(run, "buckler", *arguments, *options)
+        return await asyncio.to_thread(run_loaded, "buckler", *arguments, *options)
 
     async def status(self) -> dict[str, Any]:
         shown: dict[str, Any] = (await self.run("status")).json()
@@ -124,7 +124,7 @@ async def test_signing_keys_are_shown_rotated_and_revoked_with_the_root_alone(se
 
     async def keys(*arguments: str) -> Finished:
         options = ("--data-dir", str(data_dir), "--output", "json")
-        return await asyncio.to_thread(run, "buckler-server", "keys", *arguments, *options)
+        return await asyncio.to_thread(run_loaded, "buckler-server", "keys", *arguments, *options)
 
     shown = (await keys("show")).expect().json()
     assert (shown["version"], shown["root_key_here"]) == (1, True)

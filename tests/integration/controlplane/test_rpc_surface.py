@@ -30,9 +30,8 @@ HEALTHY = device_pb2.DeviceStatus(
 
 
 @pytest.fixture
-async def served(database_url: str, tmp_path: Path) -> AsyncIterator[Served]:
-    url = database_url if database_url.startswith("postgresql") else None
-    async with served_control_plane(tmp_path, url) as running:
+async def served(server_database: str | None, tmp_path: Path) -> AsyncIterator[Served]:
+    async with served_control_plane(tmp_path, server_database) as running:
         yield running
 
 

@@ -124,8 +124,7 @@ async def test_a_command_is_given_and_answered_on_the_stream_and_given_to_older_
 async def test_a_command_asked_for_at_one_replica_reaches_a_device_at_another(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
-    name = await postgres.new_database()
-    async with served_control_plane(tmp_path, postgres.url(name)) as here:
+    async with postgres.borrowed() as url, served_control_plane(tmp_path, url) as here:
         config = read_config(here.data_dir.path, {})
         assert config.bus.kind == "postgresql"
         async with replica(config, here.customer, StreamSettings()) as there:
@@ -137,4 +136,3 @@ async def test_a_command_asked_for_at_one_replica_reaches_a_device_at_another(
             chain = device.activated.device_certificate_pem
             moved = DeviceServiceStub(here.channel(here.mtls, device.key.pem, chain)).Connect()
             assert (await _said(moved)).HasField("welcome")
-    await postgres.drop_database(name)

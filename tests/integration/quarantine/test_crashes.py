@@ -208,7 +208,7 @@ def survive_random_kills(campaign: Campaign, rounds: int, seed: int) -> int:
 
 
 def test_killed_at_random_moments(root: Path, nursery: Nursery) -> None:
-    assert survive_random_kills(Campaign(root, nursery), rounds=60, seed=1) > 0
+    assert survive_random_kills(Campaign(root, nursery), rounds=30, seed=1) > 0
 
 
 @pytest.mark.slow

@@ -53,14 +53,15 @@ class Shop:
 
 
 @pytest.fixture
-async def shop(database_url: str, tmp_path: Path) -> AsyncIterator[Shop]:
-    postgres = database_url if database_url.startswith("postgresql") else None
+async def shop(server_database: str | None, tmp_path: Path) -> AsyncIterator[Shop]:
     bank = FakeBank(SystemClock())
     with serving(bank) as base:
         settings = f'\n[billing]\nprovider = "stripe"\nseller = "Example Security GmbH"\nstripe_api_base = "{base}"\n'
         environment = {STRIPE_KEY_VARIABLE: SECRET_KEY, WEBHOOK_SECRETS_VARIABLE: WEBHOOK_SECRET}
-        async with served_control_plane(tmp_path, postgres, settings=settings, environment=environment) as served:
-            database = Database(postgres or f"sqlite+aiosqlite:///{served.data_dir.database}")
+        async with served_control_plane(
+            tmp_path, server_database, settings=settings, environment=environment
+        ) as served:
+            database = Database(server_database or f"sqlite+aiosqlite:///{served.data_dir.database}")
             world = BillingWorld(database, bank, FakeClock(SystemClock().now()))
             yield Shop(served, world, await served.sign_in())
             await database.close()

@@ -100,14 +100,12 @@ async def _count(world: World, customer: Customer) -> tuple[int, ...]:
         return tuple([(await connection.execute(query)).scalar_one() for query in queries])
 
 
-@pytest.mark.parametrize("limit", LIMITS)
 async def test_exactly_as_many_of_64_devices_at_two_servers_get_a_seat_as_there_are(
-    world: World, servers: list[Process], limit: int
+    world: World, servers: list[Process]
 ) -> None:
-    assert await _different_devices(world, servers, limit)
-
-
-async def test_one_device_that_asks_two_servers_64_times_gets_one_seat(world: World, servers: list[Process]) -> None:
+    for limit in LIMITS:
+        assert await _different_devices(world, servers, limit), limit
+    # And one device that asks 64 times gets one.
     assert await _the_same_device(world, servers)
 
 

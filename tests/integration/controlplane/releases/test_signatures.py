@@ -12,7 +12,7 @@ from agent.domain.errors import BucklerError
 from agent.scanner.rulepack import load_rules
 from controlplane.releases.judging import ScannerJudge
 from controlplane.runtime.refusal import Refusal
-from tests.integration.server_process import init, run
+from tests.integration.server_process import installed, run
 
 RULES = """
 rule greeting { strings: $a = "a greeting of evil" condition: $a }
@@ -25,7 +25,7 @@ REPEATED = 'rule greeting { meta: author = "Bob" strings: $a = "a greeting of ev
 
 async def test_rules_of_others_become_a_bundle_that_devices_scan_with(tmp_path: Path) -> None:
     place = ("--data-dir", str(tmp_path / "server"), "--output", "json")
-    await init(tmp_path / "server")
+    await installed(tmp_path / "server")
     for name, text in (("first", RULES), ("second", REPEATED)):
         (tmp_path / f"{name}.yar").write_text(text)
     clean = tmp_path / "clean"
@@ -55,7 +55,7 @@ async def test_rules_of_others_become_a_bundle_that_devices_scan_with(tmp_path: 
 
 async def test_a_pack_of_which_nothing_compiles_is_kept_with_the_reasons_and_builds_nothing(tmp_path: Path) -> None:
     place = ("--data-dir", str(tmp_path / "server"), "--output", "json")
-    await init(tmp_path / "server")
+    await installed(tmp_path / "server")
     (tmp_path / "a.yar").write_text("rule broken { condition: $missing }")
     terms = ("--licence", "MIT", "--attribution", "Ann", "--clean", str(tmp_path))
     imported = await run("signatures", "import", "pack", str(tmp_path / "a.yar"), *terms, *place)
@@ -74,29 +74,29 @@ async def run_scanner(*arguments: str) -> str:
     return stdout.decode()
 
 
-@pytest.mark.parametrize("change", ["altered", "missing", "added"])
-async def test_a_bundle_is_taken_whole_or_not_at_all(tmp_path: Path, change: str) -> None:
+async def test_a_bundle_is_taken_whole_or_not_at_all(tmp_path: Path) -> None:
     place = ("--data-dir", str(tmp_path / "server"), "--output", "json")
-    await init(tmp_path / "server")
+    await installed(tmp_path / "server")
     (tmp_path / "a.yar").write_text(REPEATED)
     terms = ("--licence", "MIT", "--attribution", "Ann", "--no-clean-check")
     await run("signatures", "import", "pack", str(tmp_path / "a.yar"), *terms, *place)
     await run("signatures", "build", str(tmp_path / "bundle.zip"), *place)
+    assert load_rules([tmp_path / "bundle.zip"]).credits[0].text == "Ann (MIT)"
     with zipfile.ZipFile(tmp_path / "bundle.zip") as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
-    if change == "altered":
-        members["pack/a.yar"] += b" "
-    elif change == "missing":
-        del members["pack/a.yar"]
-    else:
-        members["pack/b.yar"] = b"rule b { condition: true }"
-    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    assert load_rules([tmp_path / "bundle.zip"]).credits[0].text == "Ann (MIT)"
-    with pytest.raises(BucklerError) as refused:
-        load_rules([tmp_path / "other.zip"])
-    assert refused.value.code == "RULES_INVALID"
+    rules = "pack/a.yar"
+    changed = {
+        "altered": {**members, rules: members[rules] + b" "},
+        "missing": {name: content for name, content in members.items() if name != rules},
+        "added": {**members, "pack/b.yar": b"rule b { condition: true }"},
+    }
+    for change, content in changed.items():
+        with zipfile.ZipFile(tmp_path / f"{change}.zip", "w") as archive:
+            for name, part in content.items():
+                archive.writestr(name, part)
+        with pytest.raises(BucklerError) as refused:
+            load_rules([tmp_path / f"{change}.zip"])
+        assert refused.value.code == "RULES_INVALID", change
 
 
 @pytest.mark.parametrize(

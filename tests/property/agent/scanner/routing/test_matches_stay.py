@@ -33,6 +33,10 @@ from tests.property.agent.scanner.routing.samples import minimal_elf, minimal_pe
 
 randoms = st.randoms(use_true_random=True)
 sizes_worth_a_pack = st.sampled_from([0, 1, 100])
+#: Each example is a pack and a dozen files: seconds for all of them where nobody else is at work.
+few = pytest.param(100, marks=pytest.mark.timeout(300))
+many = pytest.param(500, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])
+campaigns = pytest.mark.parametrize("examples", [few, many], ids=["few", "many"])
 
 
 def compiled(library: ModuleType, sources: tuple[RuleText, ...]) -> Any:
@@ -62,21 +66,29 @@ def answers(
         yield expected, set().union(*(found(packs[index], data) for index in chosen))
 
 
-@settings(max_examples=500, deadline=None)
-@given(random=randoms, worth=sizes_worth_a_pack)
-def test_the_partitions_of_a_file_match_what_the_whole_pack_matches(random: Random, worth: int) -> None:
-    for whole, routed in answers(yara, pack(random), [content(random) for _ in range(12)], worth):
-        assert routed == whole
+@campaigns
+def test_the_partitions_of_a_file_match_what_the_whole_pack_matches(examples: int) -> None:
+    @settings(max_examples=examples)
+    @given(random=randoms, worth=sizes_worth_a_pack)
+    def matches_stay(random: Random, worth: int) -> None:
+        for whole, routed in answers(yara, pack(random), [content(random) for _ in range(12)], worth):
+            assert routed == whole
+
+    matches_stay()
 
 
-@settings(max_examples=500, deadline=None)
-@given(random=randoms, worth=sizes_worth_a_pack)
-def test_they_do_with_boreal(random: Random, worth: int) -> None:
-    # Where boreal contradicts itself there is nothing to keep: it reports a global rule even when a later one of its
-    # file does not hold, and of fields without a value it judges a rule alone otherwise than beside others.
-    sources = pack(random, leaves=DEFINED_LEAVES, lone_globals=True)
-    for whole, routed in answers(boreal, sources, [content(random) for _ in range(12)], worth):
-        assert routed == whole
+@campaigns
+def test_they_do_with_boreal(examples: int) -> None:
+    @settings(max_examples=examples)
+    @given(random=randoms, worth=sizes_worth_a_pack)
+    def matches_stay(random: Random, worth: int) -> None:
+        # Where boreal contradicts itself there is nothing to keep: it reports a global rule even when a later one of
+        # its file does not hold, and of fields without a value it judges a rule alone otherwise than beside others.
+        sources = pack(random, leaves=DEFINED_LEAVES, lone_globals=True)
+        for whole, routed in answers(boreal, sources, [content(random) for _ in range(12)], worth):
+            assert routed == whole
+
+    matches_stay()
 
 
 def answers_through_engine(
@@ -99,15 +111,18 @@ def answers_through_engine(
         yield expected, [(match.namespace, match.rule) for match in matcher.match(data, EXTERNALS, 10.0).matches]
 
 
-@settings(max_examples=300, deadline=None)
-@given(random=randoms)
-def test_rules_that_are_spared_a_file_would_not_have_matched_it(random: Random) -> None:
-    contents = [content(random) for _ in range(12)]
-    for whole, spared in answers_through_engine(yara, YaraEngine(), pack(random), contents):
-        assert sorted(spared) == sorted(whole)
+@campaigns
+def test_rules_that_are_spared_a_file_would_not_have_matched_it(examples: int) -> None:
+    @settings(max_examples=examples)
+    @given(random=randoms)
+    def matches_stay(random: Random) -> None:
+        contents = [content(random) for _ in range(12)]
+        for whole, spared in answers_through_engine(yara, YaraEngine(), pack(random), contents):
+            assert sorted(spared) == sorted(whole)
+
+    matches_stay()
 
 
-@settings(max_examples=100, deadline=None)
 @given(random=randoms)
 def test_nor_would_they_with_boreal(random: Random) -> None:
     sources = pack(random, leaves=DEFINED_LEAVES, lone_globals=True)
