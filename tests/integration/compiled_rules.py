@@ -6,8 +6,8 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from agent.scanner.engines.port import Engine
-from agent.scanner.engines.registry import engine_that_remembers
+from agent.scanner.deferred_pack import PackEngine
+from agent.scanner.engines.registry import engine_label, engine_that_remembers
 from agent.scanner.kept_files import FOLDER
 from agent.scanner.rule_files import builtin_signatures
 from agent.scanner.rulepack import CompiledPack, compile_pack, load_rules
@@ -29,9 +29,9 @@ def builtin_pack() -> CompiledPack:
     return replace(pack, image=os.dup(pack.image))
 
 
-def remembering_engine(name: str) -> Engine:
-    """One that compiles nothing twice in this process."""
-    return engine_that_remembers(name, _device())
+def remembering_engine(name: str) -> PackEngine:
+    """One that compiles nothing twice in this process, and notes nothing."""
+    return PackEngine(engine_label(name), None, lambda: engine_that_remembers(name, _device()))
 
 
 @cache
