@@ -1,9 +1,11 @@
-"""What every test lives with: one Hypothesis profile, and no network in unit and property tests."""
+"""What every test lives with: one Hypothesis profile, logs beside answers, no network in unit and property tests."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 from pytest_socket import disable_socket, enable_socket
 
@@ -19,7 +21,12 @@ _TESTS = Path(__file__).parent
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Take the network away from offline tests; Unix sockets stay, event loops need them."""
+    """Take the network away from offline tests; Unix sockets stay, event loops need them.
+
+    What a server of this very process logs must not get into the answer of a command that is called beside it.
+    """
+    if not structlog.is_configured():
+        structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.__stderr__))
     room = item.path.relative_to(_TESTS).parts[0]
     if room in OFFLINE:
         disable_socket(allow_unix_socket=True)
