@@ -5,6 +5,9 @@ from sqlalchemy import text
 
 from controlplane.storage.database import Database
 
+#: Takes some tenths of a second until its first row.
+_LONG = text("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000000) SELECT max(i) FROM n")
+
 
 async def test_writers_of_one_process_follow_each_other_in_the_order_they_came(tmp_path: Path) -> None:
     database = Database(f"sqlite+aiosqlite:///{tmp_path / 'server.db'}")
@@ -32,4 +35,29 @@ async def test_readers_do_not_wait_for_a_writer(tmp_path: Path) -> None:
         await uow.connection.execute(text("INSERT INTO arrivals VALUES (1)"))
         async with database.reading() as connection:
             assert (await connection.execute(text("SELECT count(*) FROM arrivals"))).scalar_one() == 0
+    await database.close()
+
+
+async def test_a_call_that_is_cancelled_in_the_middle_of_a_statement_keeps_nobody_from_writing(tmp_path: Path) -> None:
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'server.db'}")
+    async with database.transaction() as uow:
+        await uow.connection.execute(text("CREATE TABLE one (id INTEGER)"))
+    written = asyncio.Event()
+
+    async def write_and_look() -> None:
+        async with database.transaction() as uow:
+            await uow.connection.execute(text("INSERT INTO one VALUES (1)"))
+            written.set()
+            await uow.connection.execute(_LONG)
+
+    async with asyncio.TaskGroup() as calls:
+        call = calls.create_task(write_and_look())
+        await written.wait()
+        await asyncio.sleep(0.02)
+        call.cancel()
+    # The task is kept, and with it whatever its failure refers to.
+    assert call.cancelled()
+    async with database.transaction() as uow:
+        await uow.connection.execute(text("INSERT INTO one VALUES (2)"))
+        assert list((await uow.connection.execute(text("SELECT id FROM one"))).scalars()) == [2]
     await database.close()
