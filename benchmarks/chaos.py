@@ -36,7 +36,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="of every random choice")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where the logs of the servers are left")
     arguments = vars(parser.parse_args())
-    kept = arguments.pop("keep")
+    kept: Path | None = arguments.pop("keep")
+    if kept is not None:
+        kept.mkdir(parents=True, exist_ok=True)
     turmoil = Turmoil(**arguments)
     print(f"seed {turmoil.seed}, load {os.getloadavg()[0]:.1f}, {turmoil}", flush=True)
     began = time.monotonic()

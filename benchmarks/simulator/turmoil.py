@@ -125,7 +125,6 @@ async def play(
         for replica in replicas:
             replica.stop()
             if kept is not None:
-                kept.mkdir(parents=True, exist_ok=True)
                 shutil.copy(replica.log, kept)
 
 
