@@ -280,12 +280,18 @@ def _write_tree(
     target = protection.watched / f"{command[0]}-{number}"
     before = protection.cpu_s()
     watched = _timed(command, target)
-    left, _ = _see_them_go({str(path) for path in target.rglob("planted-*") if path.name in tree.infected})
+    left, _ = _see_them_go(_planted_below(target, tree))
     protection.wait_until_calm()
     spent = protection.cpu_s() - before
     shutil.rmtree(target)
     protection.wait_until_calm()
     return WriteRound(unwatched, watched, spent, len(left))
+
+
+def _planted_below(target: Path, tree: PreparedTree) -> set[str]:
+    # clamd makes folders beside what it takes away: they are gone again before anybody has looked into them.
+    found = ((folder, name) for folder, _, names in os.walk(target) for name in names)
+    return {os.path.join(folder, name) for folder, name in found if name in tree.infected}
 
 
 def _timed(command: Sequence[str], target: Path) -> tuple[float, float]:
