@@ -291,7 +291,7 @@ def _write_tree(
 def _planted_below(target: Path, tree: PreparedTree) -> set[str]:
     # clamd makes folders beside what it takes away: they are gone again before anybody has looked into them.
     found = ((folder, name) for folder, _, names in os.walk(target) for name in names)
-    return {os.path.join(folder, name) for folder, name in found if name in tree.infected}
+    return {str(Path(folder, name)) for folder, name in found if name in tree.infected}
 
 
 def _timed(command: Sequence[str], target: Path) -> tuple[float, float]:
