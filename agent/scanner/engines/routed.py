@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from agent.scanner.routing.partitions import Partition
 
 #: To be raised whenever rules are divided or images are written in another way.
-_FORMAT = 8
+_FORMAT = 9
 _NO_MATCH = MatchResult(())
 
 

@@ -39,6 +39,9 @@ _OTHER = "other"
 RULES_WORTH_A_PACK = 100
 # So few rules that every file has to pass are compiled into each composition; more take too long.
 FEW_UNSCREENED = 16
+# Programs of these families name functions of their system, and so do rules: two strings of a rule tell nothing there.
+# With two, a launcher of 90 KiB had evidence for 118 rules, and so had to meet all of its partition.
+_NAME_THE_SAME = frozenset({"pe"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +147,8 @@ def _assembled(region: _Region, namespaces: Sequence[AnalysedNamespace]) -> Part
                 unscreened[names[-1]] = need
                 tests.append(_test(rule))
             else:
-                screened.append((ScreenedRule(need, thinned(evidence)), names[-1]))
+                kept = evidence if region.name in _NAME_THE_SAME else thinned(evidence)
+                screened.append((ScreenedRule(need, kept), names[-1]))
     split = [namespace for namespace in namespaces if namespace.unsplit is None]
     has_unsplit = any(namespace.unsplit is not None for namespace in namespaces)
     return Partition(
