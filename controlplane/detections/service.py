@@ -95,10 +95,11 @@ class DetectionService:
 
         Raises:
             Refusal: `TOO_MANY_INCIDENTS`, or what the registry says about the device.
+            DatabaseUnavailableError: Too many reports wait already, or as always.
         """
         if len(incidents) > MAX_INCIDENTS:
             raise too_many_incidents(MAX_INCIDENTS)
-        async with self._database.transaction() as uow:
+        async with self._database.transaction(bulk=True) as uow:
             # Not before: whoever has to wait for the database would be dated long before it can be seen.
             now = self._clock.now()
             device = await self._registry.require(uow.connection, principal)

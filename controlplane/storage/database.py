@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import QueuePool
 
 from controlplane.storage.news import EVERYONE, News, write_news
-from controlplane.storage.outages import outages_told, unreachable_told
+from controlplane.storage.outages import DatabaseUnavailableError, outages_told, unreachable_told
 
 #: Told what there was news of, as soon as it is durable; True: devices that are connected should hear of it at once.
 NewsListener = Callable[[Mapping[News, bool]], None]
@@ -28,6 +28,8 @@ BUSY_TIMEOUT_MS = 10_000
 #: How long a call waits for a connection, in seconds: less than a device waits for its answer (20 s), so that in a rush
 #: it is told to come back instead of being left to wonder.
 POOL_TIMEOUT_S = 10
+#: Bulk transactions that are under way at once on PostgreSQL, of the connections of a process (20).
+BULK_CONNECTIONS = 10
 #: How long a statement waits for a lock on PostgreSQL, in seconds; for the same reason.
 LOCK_TIMEOUT_S = 10
 #: What each session asks of PostgreSQL 14 or newer, so that nobody waits for the dead. A statement that waits for a row
@@ -85,7 +87,11 @@ class Database:
         self._engine = _engine(url)
         # SQLite lets one writer in at a time and makes the others poll, whoever is luckiest next: under load some
         # would wait until BUSY_TIMEOUT_MS. Within this process they queue here instead, in the order they came.
-        self._turn: AbstractAsyncContextManager[object] = asyncio.Lock() if url.startswith("sqlite") else nullcontext()
+        is_sqlite = url.startswith("sqlite")
+        self._turn: AbstractAsyncContextManager[object] = asyncio.Lock() if is_sqlite else nullcontext()
+        # A fleet that returns has a report for every device. They queue among themselves, so that whoever changes
+        # something else finds one of them before him, or a connection, and not all of them.
+        self._bulk = asyncio.Semaphore(1 if is_sqlite else BULK_CONNECTIONS)
         self._listeners: list[NewsListener] = []
 
     @property
@@ -103,15 +109,19 @@ class Database:
         self._listeners.append(listener)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[UnitOfWork]:
+    async def transaction(self, *, bulk: bool = False) -> AsyncIterator[UnitOfWork]:
         """Begin; commit at the end of the block, roll back if it raises; then tell the news.
 
         Not to be nested: pass the unit of work on instead.
 
+        Args:
+            bulk: One of many that come at once and can wait: others go before it.
+
         Raises:
-            DatabaseUnavailableError: It is away; the transaction may have been kept if it was about to be committed.
+            DatabaseUnavailableError: It is away, or too many bulk transactions wait already; the transaction may have
+                been kept if it was about to be committed.
         """
-        async with self._turn, self._connection() as connection:
+        async with self._bulk_place() if bulk else nullcontext(), self._turn, self._connection() as connection:
             uow = UnitOfWork(connection)
             async with connection.begin() as begun:
                 yield uow
@@ -133,6 +143,18 @@ class Database:
         async with self._connection() as connection:
             await connection.execution_options(**{_READING: True})
             yield connection
+
+    @asynccontextmanager
+    async def _bulk_place(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(POOL_TIMEOUT_S):
+                await self._bulk.acquire()
+        except TimeoutError as error:
+            raise DatabaseUnavailableError("too many bulk transactions") from error
+        try:
+            yield
+        finally:
+            self._bulk.release()
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[AsyncConnection]:

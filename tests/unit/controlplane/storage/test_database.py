@@ -1,9 +1,11 @@
 import asyncio
 from pathlib import Path
 
+import pytest
 from sqlalchemy import text
 
 from controlplane.storage.database import Database
+from controlplane.storage.outages import DatabaseUnavailableError
 
 #: Takes some tenths of a second until its first row.
 _LONG = text("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000000) SELECT max(i) FROM n")
@@ -60,4 +62,35 @@ async def test_a_call_that_is_cancelled_in_the_middle_of_a_statement_keeps_nobod
     async with database.transaction() as uow:
         await uow.connection.execute(text("INSERT INTO one VALUES (2)"))
         assert list((await uow.connection.execute(text("SELECT id FROM one"))).scalars()) == [2]
+    await database.close()
+
+
+async def test_what_people_ask_for_goes_before_bulk_that_came_earlier(tmp_path: Path) -> None:
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'server.db'}")
+    done: list[str] = []
+
+    async def write(name: str, *, bulk: bool) -> None:
+        async with database.transaction(bulk=bulk):
+            done.append(name)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(5):
+            group.create_task(write(f"report {number}", bulk=True))
+        await asyncio.sleep(0)
+        group.create_task(write("command", bulk=False))
+    assert done == ["report 0", "command", "report 1", "report 2", "report 3", "report 4"]
+    await database.close()
+
+
+async def test_bulk_that_would_have_to_wait_too_long_is_told_to_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controlplane.storage.database.POOL_TIMEOUT_S", 0.01)
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'server.db'}")
+    async with database.transaction(bulk=True):
+        with pytest.raises(DatabaseUnavailableError, match="too many bulk"):
+            async with database.transaction(bulk=True):
+                raise AssertionError("there was a place")
+    async with database.transaction(bulk=True) as uow:
+        assert (await uow.connection.execute(text("SELECT 1"))).scalar_one() == 1
     await database.close()
