@@ -47,9 +47,9 @@ def time_rules_of(config: "AgentConfig", report: CostReport) -> "RuleCosts | Non
     """
     from agent.platform.clock import SystemClock
     from agent.platform.regular_files import open_regular
-    from agent.scanner.rule_files import builtin_signatures
+    from agent.scanner.packs.rule_files import builtin_signatures
+    from agent.scanner.packs.rulepack import load_rules
     from agent.scanner.rule_timing import time_rules
-    from agent.scanner.rulepack import load_rules
 
     paths: list[str] = []
     for file in report.slowest:

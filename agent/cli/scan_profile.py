@@ -14,7 +14,7 @@ from agent.scanner.scan_costs import SlowFile, cost_record, slow_record, slow_te
 from agent.scanner.scan_report import Tally, printable
 
 if TYPE_CHECKING:
-    from agent.scanner.rulepack import RulePack
+    from agent.scanner.packs.rulepack import RulePack
 
 #: Files that are listed, and those that are scanned again for the rules.
 _FILES_SHOWN = 10

@@ -20,7 +20,7 @@ from agent.scanner.tree import FoundFile
 if TYPE_CHECKING:
     from agent.cli.scan_run import ScanRun
     from agent.domain.ports import Scanner
-    from agent.scanner.deferred_pack import Pack
+    from agent.scanner.packs.deferred_pack import Pack
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,9 @@ from agent.platform.process_costs import usage_of
 from agent.platform.regular_files import open_regular
 from agent.scanner.engines.port import RuleSource
 from agent.scanner.limits import Limits
+from agent.scanner.packs.rule_files import builtin_signatures
+from agent.scanner.packs.rulepack import RulePack, compile_pack, load_rules
 from agent.scanner.rule_costs import DividedPack, Enough, GroupCost, RuleCosts, costliest_rules, never_enough
-from agent.scanner.rule_files import builtin_signatures
-from agent.scanner.rulepack import RulePack, compile_pack, load_rules
 from agent.scanner.service import ScannerService
 from agent.scanner.settings import ScannerSettings
 

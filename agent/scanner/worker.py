@@ -35,8 +35,8 @@ from agent.scanner.descriptor_reader import read_content
 from agent.scanner.engines.port import Matcher, MatchTimeoutError
 from agent.scanner.engines.registry import engine_named
 from agent.scanner.limits import Limits
+from agent.scanner.packs.rule_variables import variables_for
 from agent.scanner.protocol import Answer, WorkerOrders
-from agent.scanner.rule_variables import variables_for
 
 _SEVERITIES = {severity.value: severity for severity in Severity}
 #: Decoders that are asked for by name (by tarfile, email, olefile and us), when it is too late to load them.

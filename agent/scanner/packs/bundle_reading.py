@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
 
-from agent.scanner.credits import Credit
+from agent.scanner.packs.credits import Credit
 from wire.rule_bundle import MANIFEST_NAME, MAX_MANIFEST_BYTES, BundleError, manifest_from_json
 
 

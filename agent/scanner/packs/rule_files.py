@@ -10,4 +10,4 @@ MANIFEST = "manifest.toml"
 def builtin_signatures() -> Path:
     """Folder of the rules that come with this program."""
     installed = Path(__file__).parent / "builtin_signatures"
-    return installed if installed.is_dir() else Path(__file__).parents[2] / "signatures"
+    return installed if installed.is_dir() else Path(__file__).parents[3] / "signatures"

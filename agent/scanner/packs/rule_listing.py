@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from agent.scanner.engines.port import Engine, RuleProblem, RuleSource
+from agent.scanner.packs.rule_salvage import LeftOut, salvage
 from agent.scanner.parts_hash import parts_sha256
 from agent.scanner.routing.analysis import references
 from agent.scanner.routing.reading import Rule, UnsplittableSourceError, read_rules
-from agent.scanner.rule_salvage import LeftOut, salvage
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from agent.domain.errors import BucklerError
 from agent.platform.anonymous_file import anonymous_file
-from agent.scanner.bundle_reading import Bundle, namespace_of, read_bundle
 from agent.scanner.cache_key import asks_for_names
-from agent.scanner.credits import Credit
 from agent.scanner.engines.port import Engine, RuleCompileError, RuleSource
 from agent.scanner.engines.registry import engine_named
+from agent.scanner.packs.bundle_reading import Bundle, namespace_of, read_bundle
+from agent.scanner.packs.credits import Credit
+from agent.scanner.packs.rule_files import MANIFEST, RULE_SUFFIXES
 from agent.scanner.parts_hash import parts_sha256
-from agent.scanner.rule_files import MANIFEST, RULE_SUFFIXES
 from wire.rule_bundle import BundleError
 
 if TYPE_CHECKING:
-    from agent.scanner.rule_salvage import LeftOut
+    from agent.scanner.packs.rule_salvage import LeftOut
 
 #: The two largest public packs together have 9 MB of text in 1,000 files.
 _MAX_PACK_BYTES = 256 * 1024 * 1024
@@ -152,7 +152,7 @@ def compile_sound_rules(pack: RulePack, engine: str | Engine = "yara") -> "tuple
         return _compiled(pack, chosen), ()
     except RuleCompileError as error:
         # What tells rules apart is loaded when some have to be.
-        from agent.scanner.rule_salvage import salvage
+        from agent.scanner.packs.rule_salvage import salvage
 
         kept, left_out = salvage(pack.sources, error.problems, chosen.problem)
         if not kept:

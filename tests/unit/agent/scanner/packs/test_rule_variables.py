@@ -1,6 +1,6 @@
 import pytest
 
-from agent.scanner.rule_variables import file_type, variables_for
+from agent.scanner.packs.rule_variables import file_type, variables_for
 
 
 @pytest.mark.parametrize(

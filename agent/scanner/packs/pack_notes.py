@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.scanner.cache_key import RACY_NS
-from agent.scanner.credits import Credit
-from agent.scanner.kept_files import KeptFiles
+from agent.scanner.engines.kept_files import KeptFiles
+from agent.scanner.packs.credits import Credit
+from agent.scanner.packs.rule_files import MANIFEST, RULE_SUFFIXES
 from agent.scanner.parts_hash import parts_sha256
-from agent.scanner.rule_files import MANIFEST, RULE_SUFFIXES
 
 if TYPE_CHECKING:
     from agent.domain.ports import Clock
@@ -36,7 +36,7 @@ class PackNote:
         names_matter: See `agent.scanner.cache_key.asks_for_names`.
         credits: Of the pack.
         image: Under which name its compiled rules were kept.
-        made_by: See `agent.scanner.pack_cache.CachedEngine`.
+        made_by: See `agent.scanner.engines.compiled_cache.CachedEngine`.
     """
 
     version: str
@@ -96,7 +96,7 @@ def listing_of(sources: Sequence[Path], untrusted_devices: Collection[int], cloc
     """Stands for all files of a pack in their present versions.
 
     Args:
-        sources: As for `agent.scanner.rulepack.load_rules`.
+        sources: As for `agent.scanner.packs.rulepack.load_rules`.
         untrusted_devices: `st_dev` of file systems whose change times prove nothing.
         clock: Tells what has changed just now.
 

@@ -8,9 +8,9 @@ from typing import IO
 
 import pytest
 
+from agent.scanner.engines.compiled_cache import CachedEngine
+from agent.scanner.engines.kept_files import FOLDER, KeptFiles
 from agent.scanner.engines.port import Matcher, Readable, RuleProblem, RuleSource
-from agent.scanner.kept_files import FOLDER, KeptFiles
-from agent.scanner.pack_cache import CachedEngine
 from tests.fakes.matcher import FakeMatcher
 
 RULES = (RuleSource("a", "a.yar", "rule a { condition: true }"),)

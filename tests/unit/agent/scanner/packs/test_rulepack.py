@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from agent.domain.errors import BucklerError, ExitStatus
-from agent.scanner.rule_files import builtin_signatures
-from agent.scanner.rulepack import compile_pack, compile_sound_rules, load_rules
+from agent.scanner.packs.rule_files import builtin_signatures
+from agent.scanner.packs.rulepack import compile_pack, compile_sound_rules, load_rules
 
 GOOD = 'rule good { strings: $a = "x" condition: $a }'
 BAD = "rule bad\n{\n  condition:\n    $missing }"

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from agent.domain.errors import BucklerError
 from agent.platform.anonymous_file import anonymous_file
-from agent.scanner.credits import Credit
+from agent.scanner.engines.compiled_cache import CachedEngine
 from agent.scanner.engines.port import Engine, EngineLabel
-from agent.scanner.pack_cache import CachedEngine
-from agent.scanner.pack_notes import PackNote, PackNotes, listing_of
+from agent.scanner.packs.credits import Credit
+from agent.scanner.packs.pack_notes import PackNote, PackNotes, listing_of
 
 if TYPE_CHECKING:
     from agent.domain.ports import Clock
-    from agent.scanner.rulepack import CompiledPack
+    from agent.scanner.packs.rulepack import CompiledPack
 
 
 class Pack(Protocol):
@@ -98,7 +98,7 @@ def prepare_pack(
     """Read and compile rules, or put that off if they are known from an earlier time; the caller closes the result.
 
     Args:
-        sources: As for `agent.scanner.rulepack.load_rules`.
+        sources: As for `agent.scanner.packs.rulepack.load_rules`.
         engine: Compiles, if it has to.
         clock: See `listing_of`.
         untrusted_devices: See `listing_of`.
@@ -116,7 +116,7 @@ def prepare_pack(
 
 def _compiled(sources: Sequence[Path], engine: Engine, notes: PackNotes | None, listing: str | None) -> "CompiledPack":
     # What reads rules takes longer to load than to find out that none is needed.
-    from agent.scanner.rulepack import compile_pack, load_rules
+    from agent.scanner.packs.rulepack import compile_pack, load_rules
 
     rules = load_rules(sources)
     compiled = compile_pack(rules, engine)

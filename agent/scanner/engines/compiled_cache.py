@@ -1,4 +1,4 @@
-"""Keeps compiled rules between starts, one file for each pack and engine (`agent.scanner.kept_files`).
+"""Keeps compiled rules between starts, one file for each pack and engine (`agent.scanner.engines.kept_files`).
 
 Loading compiled rules is running code, so nothing is loaded that others than us could have written. What is wrong with
 a file costs its compiling anew and nothing else; where there can be no folder, everything is compiled each time.
@@ -10,8 +10,8 @@ import json
 from collections.abc import Sequence
 from typing import IO, BinaryIO
 
+from agent.scanner.engines.kept_files import KeptFiles
 from agent.scanner.engines.port import Engine, Matcher, Readable, RuleProblem, RuleSource
-from agent.scanner.kept_files import KeptFiles
 from agent.scanner.parts_hash import parts_sha256
 
 _DIGEST_BYTES = 32

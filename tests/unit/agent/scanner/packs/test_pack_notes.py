@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.scanner.credits import Credit
-from agent.scanner.pack_notes import PackNote, listing_of
+from agent.scanner.packs.credits import Credit
+from agent.scanner.packs.pack_notes import PackNote, listing_of
 from tests.fakes.clock import FakeClock
 
 LATE = FakeClock(datetime(2090, 1, 1, tzinfo=UTC))

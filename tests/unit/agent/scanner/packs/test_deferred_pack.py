@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from agent.domain.errors import BucklerError
-from agent.scanner.deferred_pack import DeferredPack, PackEngine, prepare_pack
+from agent.scanner.engines.compiled_cache import CachedEngine
+from agent.scanner.engines.kept_files import KeptFiles
 from agent.scanner.engines.registry import engine_label, engine_named, engine_that_remembers
-from agent.scanner.kept_files import KeptFiles
-from agent.scanner.pack_cache import CachedEngine
-from agent.scanner.pack_notes import PackNote, PackNotes
+from agent.scanner.packs.deferred_pack import DeferredPack, PackEngine, prepare_pack
+from agent.scanner.packs.pack_notes import PackNote, PackNotes
 from tests.fakes.clock import FakeClock
 
 #: Files of a test have rested for a long time by this clock.

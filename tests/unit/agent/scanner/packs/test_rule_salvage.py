@@ -4,8 +4,8 @@ import pytest
 
 from agent.scanner.engines.port import Engine, RuleSource
 from agent.scanner.engines.registry import ENGINE_NAMES, engine_named
+from agent.scanner.packs.rule_salvage import LeftOut, salvage
 from agent.scanner.routing.reading import read_rules
-from agent.scanner.rule_salvage import LeftOut, salvage
 
 GOOD = "rule good { condition: true }"
 BAD = "rule bad\n{\n  condition:\n    $missing }"

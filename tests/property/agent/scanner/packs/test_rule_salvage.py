@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from agent.scanner.engines.port import RuleSource
 from agent.scanner.engines.yara import YaraEngine
+from agent.scanner.packs.rule_salvage import salvage
 from agent.scanner.routing.reading import read_rules
-from agent.scanner.rule_salvage import salvage
 from tests.property.agent.scanner.routing.generated_packs import EXTERNALS, content, pack, texts_of
 
 _CONDITION = re.compile(r"condition:\n")
