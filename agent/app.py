@@ -50,9 +50,9 @@ from agent.realtime.selection import choose_source
 from agent.realtime.settings import RealtimeSettings, RealtimeState
 from agent.report.outbox import StoredIncidentLog
 from agent.report.sender import Sender
+from agent.scanner.costs.rule_finder import RuleFinder
 from agent.scanner.governor import ScanGovernor
 from agent.scanner.packs.rulepack import CompiledPack
-from agent.scanner.rule_finder import RuleFinder
 from agent.scanner.scheduled.requested import RequestedScans
 from agent.scanner.scheduled.scans import ScheduledScans
 from agent.scanner.service import ScannerService

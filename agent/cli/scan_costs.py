@@ -13,7 +13,7 @@ from agent.domain.counting import counted
 from agent.domain.exclusion_advice import Advice, advise
 
 if TYPE_CHECKING:
-    from agent.scanner.rule_costs import GroupCost, RuleCosts
+    from agent.scanner.costs.rule_costs import GroupCost, RuleCosts
 
 _US_PER_MS = 1_000
 _US_PER_S = 1_000_000

@@ -72,7 +72,7 @@ class GovernedScanner(GovernedWorkers, Protocol):
 
 
 class Finder(Protocol):
-    """Finds out which rule made a file costly: `agent.scanner.rule_finder.RuleFinder`."""
+    """Finds out which rule made a file costly: `agent.scanner.costs.rule_finder.RuleFinder`."""
 
     def suspect(self, path: str) -> None:
         """It was costly."""

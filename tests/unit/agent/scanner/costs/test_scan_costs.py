@@ -1,5 +1,5 @@
 from agent.domain.facts import Cost, ScanFacts
-from agent.scanner.scan_costs import SLOW_MS, CostTally, SlowFile, slow_record, slow_text
+from agent.scanner.costs.scan_costs import SLOW_MS, CostTally, SlowFile, slow_record, slow_text
 
 
 def facts(elapsed_ms: float, *costs: Cost) -> ScanFacts:

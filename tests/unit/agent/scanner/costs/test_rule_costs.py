@@ -3,9 +3,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from agent.scanner.costs.rule_costs import DividedPack, RuleCosts, RuleUnit, costliest_rules
 from agent.scanner.engines.port import RuleSource
 from agent.scanner.engines.yara import YaraEngine
-from agent.scanner.rule_costs import DividedPack, RuleCosts, RuleUnit, costliest_rules
 
 PACK = (
     RuleSource(

@@ -1,7 +1,8 @@
 """Timing rules: some files scanned again, by a worker like any other, with parts of the rules.
 
-As a program, `python -I -m agent.scanner.rule_timing ORDER`, it times the rules in one file and says on its standard
-output which of them costs most: compiling parts of a pack takes memory and time that the agent itself shall not spend.
+As a program, `python -I -m agent.scanner.costs.rule_timing ORDER`, it times the rules in one file and says on its
+standard output which of them costs most: compiling parts of a pack takes memory and time that the agent itself shall
+not spend.
 """
 
 import asyncio
@@ -20,11 +21,11 @@ from agent.platform.clock import SystemClock
 from agent.platform.priority import step_back
 from agent.platform.process_costs import usage_of
 from agent.platform.regular_files import open_regular
+from agent.scanner.costs.rule_costs import DividedPack, Enough, GroupCost, RuleCosts, costliest_rules, never_enough
 from agent.scanner.engines.port import RuleSource
 from agent.scanner.limits import Limits
 from agent.scanner.packs.rule_files import builtin_signatures
 from agent.scanner.packs.rulepack import RulePack, compile_pack, load_rules
-from agent.scanner.rule_costs import DividedPack, Enough, GroupCost, RuleCosts, costliest_rules, never_enough
 from agent.scanner.service import ScannerService
 from agent.scanner.settings import ScannerSettings
 

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from agent.domain.blame import Blame
+from agent.scanner.costs.rule_finder import RuleFinder, time_in_another_process
+from agent.scanner.costs.rule_timing import TimingOrder, decode_order, encode_order
 from agent.scanner.limits import Limits
-from agent.scanner.rule_finder import RuleFinder, time_in_another_process
-from agent.scanner.rule_timing import TimingOrder, decode_order, encode_order
 from tests.fakes.waiting import until
 
 FOUND = Blame("rule ns.slow", 3.0, 4.0)

@@ -18,7 +18,7 @@ import structlog
 from agent.domain.blame import Blame
 from agent.domain.files import FileIdentity
 from agent.platform.regular_files import identity_of
-from agent.scanner.rule_timing import TimingOrder, encode_order
+from agent.scanner.costs.rule_timing import TimingOrder, encode_order
 
 log = structlog.get_logger(__name__)
 
@@ -148,7 +148,7 @@ def _remember(book: OrderedDict[_Key, _Value], key: _Key, value: _Value) -> None
 
 
 async def time_in_another_process(order: TimingOrder, told: Callable[[int | None], None]) -> Blame:
-    """Run `agent.scanner.rule_timing` and read its answer.
+    """Run `agent.scanner.costs.rule_timing` and read its answer.
 
     Args:
         order: What to time.
@@ -158,7 +158,7 @@ async def time_in_another_process(order: TimingOrder, told: Callable[[int | None
         OSError: It cannot be started.
     """
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-m", "agent.scanner.rule_timing", encode_order(order)),
+        *(sys.executable, "-I", "-m", "agent.scanner.costs.rule_timing", encode_order(order)),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
