@@ -42,7 +42,7 @@ from agent.observed import resource_facts, schedule_facts
 from agent.platform.data_dir import prepare_data_dir
 from agent.platform.interpreter import files_allowed, settle_in
 from agent.platform.lock import AgentLock
-from agent.platform.service_notice import ServiceNotice
+from agent.platform.services.service_notice import ServiceNotice
 from agent.platform.watch_register import register_folder, watching
 from agent.quarantine.upkeep import VaultUpkeep
 from agent.realtime.runner import RealtimeProtection

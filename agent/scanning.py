@@ -10,7 +10,7 @@ from agent.domain.costs import BACKGROUND, CostBook
 from agent.domain.facts import ScanFacts
 from agent.domain.files import FileIdentity
 from agent.platform.local_zone import local_zone
-from agent.platform.priority import on_battery
+from agent.platform.processes.priority import on_battery
 from agent.report.outbox import StoredIncidentLog
 from agent.scanner.consequences import Consequences
 from agent.scanner.costs.rule_finder import BUDGET_S, RuleFinder, time_in_another_process

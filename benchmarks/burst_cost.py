@@ -19,7 +19,7 @@ import structlog
 
 from agent.platform.clock import SystemClock
 from agent.platform.fanotify import permitted
-from agent.platform.process_costs import usage_of
+from agent.platform.processes.costs import usage_of
 from agent.platform.randomness import SystemRandomness
 from agent.quarantine.vault import Vault, VaultSettings
 from agent.realtime.runner import RealtimeProtection

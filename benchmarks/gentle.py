@@ -21,7 +21,7 @@ from pathlib import Path
 from agent.domain.facts import ScanFacts
 from agent.domain.policy import Policy
 from agent.platform.clock import SystemClock
-from agent.platform.process_memory import ProcessFacts
+from agent.platform.processes.memory import ProcessFacts
 from agent.platform.randomness import SystemRandomness
 from agent.scanner.consequences import Consequences
 from agent.scanner.limits import Limits

@@ -250,7 +250,7 @@ def _look_at_agent(locations: "Locations") -> AgentSeen:
 
 
 def _look_at_service() -> "ServiceStatus":
-    from agent.platform.services import service_supervisor
+    from agent.platform.services.supervisor import service_supervisor
 
     return service_supervisor().status()
 

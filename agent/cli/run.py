@@ -38,7 +38,7 @@ def run(
     from agent.cli.log import announce, configure_log
     from agent.config import load_config
     from agent.locations import Overrides
-    from agent.platform.service_notice import ServiceNotice
+    from agent.platform.services.service_notice import ServiceNotice
 
     notice = ServiceNotice.from_environment(os.environ)
     common = common_options(context, output, data_dir, config)

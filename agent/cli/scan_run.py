@@ -15,7 +15,7 @@ from agent.cli.scan_request import ScanRequest, ScanWiring, Selection
 from agent.domain.errors import ExitStatus
 from agent.domain.facts import ScanFacts
 from agent.domain.policy import Action, decide
-from agent.platform.priority import step_back
+from agent.platform.processes.priority import step_back
 from agent.scanner.scan_report import Closing, ScannedFile, ScannedProcess, Tally, exit_status
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from agent.domain.files import FileIdentity
     from agent.domain.ports import Clock, Quarantine
-    from agent.platform.process_memory import ProcessFacts
+    from agent.platform.processes.memory import ProcessFacts
     from agent.scanner.cache import ScanCache
     from agent.scanner.consequences import Consequences
     from agent.scanner.packs.deferred_pack import Pack, PackEngine

@@ -10,7 +10,7 @@ from agent.cli.interruption import Interruption
 from agent.cli.scan_ground import PathExclusions
 from agent.cli.scan_request import ScanRequest, ScanWiring
 from agent.cli.until_interrupted import until_interrupted
-from agent.platform.cpu_time import CpuTime
+from agent.platform.processes.cpu_time import CpuTime
 from agent.scanner.cache import ScanCache
 from agent.scanner.on_demand import Receivers, scan_found
 from agent.scanner.pacing import CpuBudget, Pace, PacedScanner

@@ -17,7 +17,7 @@ from agent.domain.files import FileEvent, FileIdentity
 from agent.domain.health import HealthIssue
 from agent.domain.policy import Mode, Policy, granted_mode
 from agent.domain.ports import Clock, EventSource, IncidentLog, Quarantine, Randomness, Scanner, Store
-from agent.platform.process_names import ProcessNames
+from agent.platform.processes.names import ProcessNames
 from agent.realtime.causes import Causes
 from agent.realtime.commands import (
     Answer,

@@ -17,7 +17,7 @@ from agent.domain.facts import ScanFacts
 from agent.domain.governor import GovernorState, ResourceLimits, ResourceUse, Stage, WorkerUse, govern
 from agent.domain.ports import Clock
 from agent.platform.allocator import give_back_freed_memory
-from agent.platform.process_costs import CostMeter
+from agent.platform.processes.costs import CostMeter
 
 log = structlog.get_logger(__name__)
 

@@ -12,7 +12,7 @@ of many rules ask for that at offset 0.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from agent.platform.process_memory import ProcessFacts, Region, Span
+from agent.platform.processes.memory import ProcessFacts, Region, Span
 
 #: Bytes of one piece: what parent and worker hold of a process at a time.
 PIECE_BYTES = 64 * 1024 * 1024

@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from agent.domain.facts import Cost, Finding, Incomplete, Severity
-from agent.platform.sandbox import MissingLayer, SandboxReport
+from agent.platform.sandbox.hardening import MissingLayer, SandboxReport
 from agent.scanner.limits import DEPTH_CEILING, Limits
 
 FRAME_HEADER_BYTES = 4

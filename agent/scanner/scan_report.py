@@ -10,7 +10,7 @@ from agent.scanner.costs.scan_costs import SLOW_MS, SLOW_SHOWN, CostTally, slow_
 
 if TYPE_CHECKING:
     from agent.platform.file_systems import SkippedFolder
-    from agent.platform.process_memory import ProcessFacts
+    from agent.platform.processes.memory import ProcessFacts
 
 #: Between the names of a member path.
 _MEMBER_SEPARATOR = "!"

@@ -21,9 +21,9 @@ from collections.abc import Callable
 from agent.domain.facts import Finding, Incomplete, Severity
 from agent.platform.accounts import account_name, local_accounts
 from agent.platform.allocator import give_back_freed_memory, keep_freed_memory
-from agent.platform.priority import step_back
-from agent.platform.sandbox import harden
-from agent.platform.sandbox_plan import ParentGoneError, SandboxPlan
+from agent.platform.processes.priority import step_back
+from agent.platform.sandbox.hardening import harden
+from agent.platform.sandbox.plan import ParentGoneError, SandboxPlan
 from agent.scanner import protocol
 from agent.scanner.containers import libarchive_reader, seven_zip_library
 from agent.scanner.containers.budget import Budget

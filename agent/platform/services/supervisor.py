@@ -3,9 +3,9 @@
 import sys
 
 from agent.domain.ports import ServiceSupervisor
-from agent.platform.services_linux import Systemd
-from agent.platform.services_macos import Launchd
-from agent.platform.services_windows import WindowsServices
+from agent.platform.services.linux import Systemd
+from agent.platform.services.macos import Launchd
+from agent.platform.services.windows import WindowsServices
 
 
 def service_supervisor() -> ServiceSupervisor:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.platform.autostart import autostart_files, autostart_targets, programs_named_in
+from agent.platform.autostart.targets import autostart_files, autostart_targets, programs_named_in
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the places of Linux")
 

@@ -4,7 +4,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from agent.domain.errors import BucklerError
-from agent.platform.services_windows import WindowsServices, host_file
+from agent.platform.services.windows import WindowsServices, host_file
 from tests.fakes.supervisors import FakeSc, no_pause, started
 
 

@@ -13,5 +13,5 @@ def shipped(folder: str, name: str) -> str:
         name: Its file.
     """
     installed = _HERE / "service_definitions" / folder / name
-    checked_out = _HERE.parents[1] / "deploy" / folder / name
+    checked_out = _HERE.parents[2] / "deploy" / folder / name
     return (installed if installed.is_file() else checked_out).read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
 import plistlib
 from pathlib import Path
 
-from agent.platform.services_macos import Launchd, job_file
+from agent.platform.services.macos import Launchd, job_file
 from tests.fakes.supervisors import FakeLaunchctl, started
 
 

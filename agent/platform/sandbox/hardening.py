@@ -15,7 +15,7 @@ Layers, each applied as far as the system has it and named in the report, in for
 import sys
 from dataclasses import dataclass
 
-from agent.platform.sandbox_plan import SandboxPlan
+from agent.platform.sandbox.plan import SandboxPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ def die_with_parent(parent_pid: int) -> None:
         ParentGoneError: It has ended already.
     """
     if sys.platform == "linux":
-        from agent.platform import sandbox_linux
+        from agent.platform.sandbox import linux
 
-        sandbox_linux.die_with_parent(parent_pid)
+        linux.die_with_parent(parent_pid)
 
 
 def harden(plan: SandboxPlan) -> SandboxReport:
@@ -53,9 +53,9 @@ def harden(plan: SandboxPlan) -> SandboxReport:
         ParentGoneError: See there.
     """
     if sys.platform == "linux":
-        from agent.platform.sandbox_linux import LAYERS
+        from agent.platform.sandbox.linux import LAYERS
     else:
-        from agent.platform.sandbox_portable import LAYERS
+        from agent.platform.sandbox.portable import LAYERS
     in_force: list[str] = []
     missing: list[MissingLayer] = []
     for layer, apply in LAYERS:

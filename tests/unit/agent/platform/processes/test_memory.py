@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.platform.process_memory import (
+from agent.platform.processes.memory import (
     ProcessHandle,
     Region,
     pages_in_use,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.platform.service_notice import ServiceNotice
+from agent.platform.services.service_notice import ServiceNotice
 
 
 @pytest.fixture(name="ear")

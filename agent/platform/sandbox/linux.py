@@ -1,4 +1,4 @@
-"""The layers of `agent.platform.sandbox` on Linux, in the order they have to be applied."""
+"""The layers of `agent.platform.sandbox.hardening` on Linux, in the order they have to be applied."""
 
 import ctypes
 import os
@@ -7,10 +7,10 @@ import resource
 from collections.abc import Callable
 from pathlib import Path
 
-from agent.platform.landlock_linux import forbid_file_access
 from agent.platform.libc_linux import LIBC, check
-from agent.platform.sandbox_plan import MAX_DESCRIPTORS, NOBODY, ParentGoneError, SandboxPlan
-from agent.platform.seccomp_linux import filter_program, install_filter
+from agent.platform.sandbox.landlock import forbid_file_access
+from agent.platform.sandbox.plan import MAX_DESCRIPTORS, NOBODY, ParentGoneError, SandboxPlan
+from agent.platform.sandbox.seccomp import filter_program, install_filter
 
 # include/uapi/linux/prctl.h
 _PR_SET_PDEATHSIG = 1

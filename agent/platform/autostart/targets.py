@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from agent.platform import autostart_linux, autostart_macos, autostart_windows
+from agent.platform.autostart import linux, macos, windows
 from agent.platform.regular_files import open_regular
 
 #: What a file that starts something is read of; the largest on real machines have a few thousand bytes.
@@ -40,7 +40,7 @@ def autostart_files(homes: Iterable[str], top: Path = Path("/")) -> Iterator[str
         homes: Home folders.
         top: Where the file system begins.
     """
-    rules = {"linux": autostart_linux, "darwin": autostart_macos, "win32": autostart_windows}.get(sys.platform)
+    rules = {"linux": linux, "darwin": macos, "win32": windows}.get(sys.platform)
     if rules is None:
         return
     for pattern in rules.SYSTEM_PATTERNS:
@@ -55,7 +55,7 @@ def autostart_targets(homes: Iterable[str], top: Path = Path("/")) -> Iterator[s
     for file in autostart_files(homes, top):
         yield file
         yield from _programs(_beginning_of(file))
-    for command in autostart_windows.run_key_commands():
+    for command in windows.run_key_commands():
         yield from _programs(command)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.platform.process_names import ProcessNames
+from agent.platform.processes.names import ProcessNames
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")

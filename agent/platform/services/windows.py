@@ -14,8 +14,8 @@ from pathlib import Path
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.services import DefinitionState, ServiceState, ServiceStatus, exit_reason
 from agent.platform.files import replace_whole
-from agent.platform.process_age import started_at
-from agent.platform.service_definitions import shipped
+from agent.platform.processes.age import started_at
+from agent.platform.services.shipped_definitions import shipped
 from agent.platform.system_tools import RunTool, is_root, need_root, refused, run_tool
 
 NAME = "Buckler"

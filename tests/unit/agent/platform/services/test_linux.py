@@ -5,7 +5,7 @@ import pytest
 
 from agent.domain.errors import BucklerError
 from agent.domain.services import DefinitionState, ServiceState
-from agent.platform.services_linux import Systemd, exit_of_journal, status_of, unit_text
+from agent.platform.services.linux import Systemd, exit_of_journal, status_of, unit_text
 from agent.platform.system_tools import Ran
 from tests.fakes.supervisors import FakeSystemctl
 

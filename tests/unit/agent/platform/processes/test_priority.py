@@ -6,12 +6,12 @@ import types
 import psutil
 import pytest
 
-from agent.platform import priority
-from agent.platform.cpu_time import CpuTime
+from agent.platform.processes.cpu_time import CpuTime
+from agent.platform.processes import priority
 
 _TELL = """
 import os, psutil
-from agent.platform.priority import step_back
+from agent.platform.processes.priority import step_back
 step_back()
 step_back()
 print(os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0), int(psutil.Process().ionice().ioclass))

@@ -1,7 +1,7 @@
 import subprocess
 import sys
 
-from agent.platform.process_costs import CostMeter
+from agent.platform.processes.costs import CostMeter
 
 HOLD = "block = bytearray(64 << 20)\nprint('ready', flush=True)\ninput()"
 

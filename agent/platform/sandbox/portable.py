@@ -1,11 +1,11 @@
-"""The layers of `agent.platform.sandbox` on systems other than Linux: what plain POSIX has."""
+"""The layers of `agent.platform.sandbox.hardening` on systems other than Linux: what plain POSIX has."""
 
 import errno
 import os
 import sys
 from collections.abc import Callable
 
-from agent.platform.sandbox_plan import MAX_DESCRIPTORS, NOBODY, SandboxPlan
+from agent.platform.sandbox.plan import MAX_DESCRIPTORS, NOBODY, SandboxPlan
 
 
 def _become_nobody(_plan: SandboxPlan) -> None:
