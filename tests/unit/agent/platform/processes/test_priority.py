@@ -6,8 +6,8 @@ import types
 import psutil
 import pytest
 
-from agent.platform.processes.cpu_time import CpuTime
 from agent.platform.processes import priority
+from agent.platform.processes.cpu_time import CpuTime
 
 _TELL = """
 import os, psutil
