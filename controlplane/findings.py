@@ -26,9 +26,9 @@ from controlplane.devices.standings import Standings
 from controlplane.devices.threats import ActiveThreats
 from controlplane.licensing.ports import Notice, NoticeKind, Notices
 from controlplane.runtime.clock import Clock
+from controlplane.runtime.network.server import Register
 from controlplane.runtime.principal import current_actor
 from controlplane.runtime.randomness import Randomness
-from controlplane.runtime.server import Register
 from controlplane.storage.database import Database, UnitOfWork
 from controlplane.webhooks.ports import Sender
 from controlplane.webhooks.rpc import WebhookRpc

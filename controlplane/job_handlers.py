@@ -18,8 +18,8 @@ from controlplane.notices.service import DELIVER_NOTICE
 from controlplane.retention.rules import Periods
 from controlplane.retention.service import FORGET, Retention
 from controlplane.runtime.attempts import forget_full
-from controlplane.runtime.job_runner import JobRunner
-from controlplane.runtime.jobs import Handler, Job, ensure_recurring
+from controlplane.runtime.jobs.queue import Handler, Job, ensure_recurring
+from controlplane.runtime.jobs.runner import JobRunner
 from controlplane.runtime.randomness import new_id
 from controlplane.subscriptions.charging import DROP_PURCHASE, NEXT_STEP
 from controlplane.webhooks.service import DELIVER

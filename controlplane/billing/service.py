@@ -43,7 +43,7 @@ from controlplane.billing.payments import COLLECT_INVOICE, Payments, Transfer
 from controlplane.billing.ports import Outside, ProviderError, ProviderRefund, ProviderUncertainError, RefundOutcome
 from controlplane.billing.refunds import Refund, Refunds
 from controlplane.runtime.clock import Clock
-from controlplane.runtime.jobs import schedule
+from controlplane.runtime.jobs.queue import schedule
 from controlplane.runtime.paging import Page
 from controlplane.runtime.tenant_time import TenantTimes
 from controlplane.storage.database import Database, UnitOfWork

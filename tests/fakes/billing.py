@@ -29,7 +29,7 @@ from controlplane.billing.model import (
 from controlplane.billing.money import Money
 from controlplane.billing.ports import Announcement, PaymentProvider
 from controlplane.job_handlers import billing_jobs
-from controlplane.runtime.job_runner import JobRunner
+from controlplane.runtime.jobs.runner import JobRunner
 from controlplane.runtime.paging import Page
 from controlplane.runtime.randomness import SystemRandomness
 from controlplane.runtime.tenant_time import TenantTimes

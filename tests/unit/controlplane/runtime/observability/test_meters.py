@@ -1,7 +1,7 @@
 import pytest
 from prometheus_client import CollectorRegistry
 
-from controlplane.runtime.meters import JobMeters
+from controlplane.runtime.observability.meters import JobMeters
 from tests.fakes.jobs import job_of_kind
 
 

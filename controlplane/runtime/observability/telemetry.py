@@ -19,10 +19,10 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from sqlalchemy import Engine, event
 
-from controlplane.runtime.call_log import Entered
-from controlplane.runtime.jobs import Job
+from controlplane.runtime.jobs.queue import Job
+from controlplane.runtime.observability.call_log import Entered
+from controlplane.runtime.observability.tracing import Metadata
 from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal
-from controlplane.runtime.tracing import Metadata
 
 #: Of the trace context; a longer one is not even parsed.
 MAX_HEADER_CHARACTERS: Final = 512

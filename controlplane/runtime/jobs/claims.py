@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import ColumnElement, Row, Select, delete, or_, select, update
 
 from controlplane.runtime.clock import Clock
-from controlplane.runtime.jobs import Failure, Job, next_due, retry_delay
+from controlplane.runtime.jobs.queue import Failure, Job, next_due, retry_delay
 from controlplane.runtime.lease import LeaseTimes
 from controlplane.runtime.tables import jobs
 from controlplane.storage.database import Database

@@ -12,8 +12,8 @@ import structlog
 from sqlalchemy import BigInteger, ColumnElement, exists, select, type_coerce
 
 from controlplane.runtime.clock import Clock
-from controlplane.runtime.job_claims import CLAIM_TIMES, JobClaims
-from controlplane.runtime.jobs import Handler, Job, failure_of
+from controlplane.runtime.jobs.claims import CLAIM_TIMES, JobClaims
+from controlplane.runtime.jobs.queue import Handler, Job, failure_of
 from controlplane.runtime.lease import LeaseTimes, held
 from controlplane.runtime.tables import jobs, sandbox_clocks
 from controlplane.runtime.tenant_time import TenantTimes

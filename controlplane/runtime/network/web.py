@@ -11,9 +11,9 @@ from typing import Final
 import structlog
 from aiohttp import web
 
+from controlplane.runtime.network.server import STOP_GRACE_S, Address, cannot_listen
 from controlplane.runtime.randomness import Randomness, new_id
 from controlplane.runtime.refusal import Kind, Refusal
-from controlplane.runtime.server import STOP_GRACE_S, Address, cannot_listen
 
 #: A sender that is slower than this holds a connection for nothing.
 BODY_S: Final = 10.0

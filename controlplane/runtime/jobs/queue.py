@@ -1,6 +1,6 @@
 """Durable jobs: work that happens at its own instant, once, whichever replica is alive then.
 
-What a job is, when it is due and what becomes of one that fails; `job_claims` says who has it, `job_runner` runs it.
+What a job is, when it is due and what becomes of one that fails; `claims` says who has it, `runner` runs it.
 """
 
 from collections.abc import Awaitable, Callable

@@ -1,6 +1,6 @@
 from datetime import timedelta
 
-from controlplane.runtime.jobs import (
+from controlplane.runtime.jobs.queue import (
     LONGEST_RETRY,
     MAX_SENTENCE,
     PARKED_AFTER,

@@ -14,9 +14,9 @@ import grpc
 import structlog
 
 from controlplane.runtime.interceptors import peer_address
-from controlplane.runtime.proxy_protocol import HEAD_BYTES, NotProxied, client_of, read_head
+from controlplane.runtime.network.proxy_protocol import HEAD_BYTES, NotProxied, client_of, read_head
+from controlplane.runtime.network.server import Address, Listener, RunningServer, cannot_listen, start_server
 from controlplane.runtime.refusal import Kind, Refusal
-from controlplane.runtime.server import Address, Listener, RunningServer, cannot_listen, start_server
 
 Network = IPv4Network | IPv6Network
 #: A balancer writes its header at once.

@@ -1,7 +1,7 @@
 import pytest
 
+from controlplane.runtime.network.server import Address, parse_address
 from controlplane.runtime.refusal import Refusal
-from controlplane.runtime.server import Address, parse_address
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import grpc
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from controlplane.runtime.interceptors import Context, Continuation, Stream, Unary, Wrapped
-from controlplane.runtime.jobs import Job
+from controlplane.runtime.jobs.queue import Job
 
 #: Seconds; from what an idle machine needs to the time-out of an agent's call (20 s).
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)

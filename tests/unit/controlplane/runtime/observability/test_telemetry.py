@@ -11,10 +11,10 @@ from opentelemetry.trace import SpanKind, StatusCode
 from sqlalchemy import text
 
 from controlplane.connecting import tracing_of
-from controlplane.runtime.call_log import Entered
+from controlplane.runtime.observability.call_log import Entered
+from controlplane.runtime.observability.telemetry import MAX_HEADER_CHARACTERS, Telemetry, telemetry
+from controlplane.runtime.observability.tracing import Metadata, NoTracing, Tracing
 from controlplane.runtime.principal import DevicePrincipal
-from controlplane.runtime.telemetry import MAX_HEADER_CHARACTERS, Telemetry, telemetry
-from controlplane.runtime.tracing import Metadata, NoTracing, Tracing
 from controlplane.storage.database import Database
 from tests.fakes.jobs import job_of_kind
 

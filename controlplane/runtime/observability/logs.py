@@ -11,7 +11,7 @@ from typing import Any, Final, TextIO
 
 import structlog
 
-from controlplane.runtime.log_format import LogFormat
+from controlplane.runtime.observability.log_format import LogFormat
 from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, current_principal, current_request_id
 
 #: These come first, in this order; the others as they were given.

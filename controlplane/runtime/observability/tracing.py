@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
-from controlplane.runtime.call_log import Entered
-from controlplane.runtime.jobs import Job
+from controlplane.runtime.jobs.queue import Job
+from controlplane.runtime.observability.call_log import Entered
 
 #: Names and values as a caller sent them.
 Metadata = Iterable[tuple[str, str | bytes]]

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import structlog
 
-from controlplane.runtime.call_log import SLOW_S, CallLog, Entered, tell_failed, tell_refused
-from controlplane.runtime.log_format import LogFormat
-from controlplane.runtime.logs import FIRST_FIELDS, WITHHELD, LibraryHandler, area_of, configure_logs
+from controlplane.runtime.observability.call_log import SLOW_S, CallLog, Entered, tell_failed, tell_refused
+from controlplane.runtime.observability.log_format import LogFormat
+from controlplane.runtime.observability.logs import FIRST_FIELDS, WITHHELD, LibraryHandler, area_of, configure_logs
 from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal, Role, calling
 from controlplane.runtime.refusal import Kind, Refusal
 

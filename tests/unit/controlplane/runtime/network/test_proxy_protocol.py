@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controlplane.runtime.proxy_protocol import HEAD_BYTES, MAX_REST_BYTES, NotProxied, client_of, read_head
+from controlplane.runtime.network.proxy_protocol import HEAD_BYTES, MAX_REST_BYTES, NotProxied, client_of, read_head
 
 SIGNATURE = bytes.fromhex("0d0a0d0a000d0a515549540a")
 

@@ -13,8 +13,8 @@ from controlplane.keys.authority import CertificateAuthority, requested_key
 from controlplane.keys.authority_root import FILE_NAME as ROOT_KEY
 from controlplane.keys.certificates import server_certificate
 from controlplane.runtime.clock import SystemClock
+from controlplane.runtime.network.renewed_tls import TlsIdentity, renewed_credentials
 from controlplane.runtime.randomness import SystemRandomness
-from controlplane.runtime.renewed_tls import TlsIdentity, renewed_credentials
 from tests.fakes.certificate_requests import DeviceKey
 
 METHOD = "/test.Echo/Say"

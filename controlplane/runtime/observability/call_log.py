@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import structlog
 
-from controlplane.runtime.logs import about
+from controlplane.runtime.observability.logs import about
 from controlplane.runtime.principal import Principal
 from controlplane.runtime.refusal import Refusal
 
