@@ -24,7 +24,7 @@ from controlplane.runtime.randomness import new_id
 from controlplane.subscriptions.charging import DROP_PURCHASE, NEXT_STEP
 from controlplane.webhooks.service import DELIVER
 
-#: Finishes entitlements that a crash left planned; DESIGN section 4, step 4.
+#: Signs entitlements that a crash left planned: step 6 of docs/paths/activation.md.
 SWEEP_ENTITLEMENTS: Final = "licensing.sweep_entitlements"
 SWEEP_EVERY: Final = timedelta(minutes=1)
 #: Compares the provider's charges with ours; ADR 21.

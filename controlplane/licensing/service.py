@@ -1,4 +1,4 @@
-"""How devices get their seats. `LicensingService.activate` is the path of DESIGN section 4, steps 3 and 4."""
+"""How devices get their seats. `LicensingService.activate` is steps 4 to 6 of docs/paths/activation.md."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
