@@ -45,6 +45,7 @@ from agent.platform.lock import AgentLock
 from agent.platform.services.service_notice import ServiceNotice
 from agent.platform.watch_register import register_folder, watching
 from agent.quarantine.upkeep import VaultUpkeep
+from agent.realtime.neighbours import Neighbours
 from agent.realtime.runner import RealtimeProtection
 from agent.realtime.selection import choose_source
 from agent.realtime.settings import RealtimeSettings, RealtimeState
@@ -161,13 +162,7 @@ def build_agent(
     restarts, costs = Counter[str](), CostBook(clock.monotonic_ns())
     realtime = RealtimeProtection(
         _realtime_settings(config, own_folders),
-        source,
-        governor,
-        device.vault,
-        StoredIncidentLog(store),
-        store,
-        clock,
-        randomness,
+        Neighbours(source, governor, device.vault, StoredIncidentLog(store), store, clock, randomness),
         book.current,
         keeper.access,
         on_proven=lambda: _proven(_proven_line(realtime.state()), device, announce, life_signs.proven),
