@@ -151,16 +151,6 @@ def encode_request(size_hint: int, owner: int, path: str) -> bytes:
     return numbers + os.fsencode(path)[:MAX_PATH_BYTES]
 
 
-def receive_frame(channel: socket.socket) -> bytes:
-    """In the worker: one message without descriptors.
-
-    Raises:
-        ConnectionError: The parent hung up.
-    """
-    header = _receive_exactly(channel, FRAME_HEADER_BYTES)
-    return _receive_exactly(channel, int.from_bytes(header, "big"))
-
-
 def receive_request(channel: socket.socket) -> Request | None:
     """In the worker: the next file; None when the parent hung up."""
     try:
