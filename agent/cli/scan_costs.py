@@ -35,7 +35,7 @@ def scan_costs(
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Tell what scanning has cost, by program, folder, format and step, and which exclusion would help at what risk.
+    """Show where scanning spends its time. By program, folder, format and step, with advice on exclusions and their risks.
 
     Times are wall time in scan workers. Only the agent's own scans are counted, not those of `buckler scan`.
     """
