@@ -35,7 +35,7 @@ def scan_costs(
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Show where scanning spends its time. By program, folder, format and step, with advice on exclusions and their risks.
+    """Show where scanning spends its time. By program, folder, format and step, with advice on exclusions.
 
     Times are wall time in scan workers. Only the agent's own scans are counted, not those of `buckler scan`.
     """
