@@ -86,6 +86,9 @@ def pieces(stretches: Iterable[Stretch], piece_bytes: int = PIECE_BYTES) -> Iter
     Args:
         stretches: What to read.
         piece_bytes: Most bytes of a piece; more than twice `OVERLAP_BYTES`.
+
+    Raises:
+        ValueError: It is not.
     """
     if piece_bytes <= 2 * OVERLAP_BYTES:
         raise ValueError("a piece must be larger than what it shares with its neighbours")

@@ -69,7 +69,11 @@ class WindowsServices:
         return DefinitionState.CURRENT if same else DefinitionState.DIFFERENT
 
     def install(self, command: Sequence[str]) -> None:
-        """Write the host's definition, make the service known, and have it start with the machine."""
+        """Write the host's definition, make the service known, and have it start with the machine.
+
+        Raises:
+            BucklerError: `SERVICE_HOST_MISSING`, or as the port says.
+        """
         need_root("install", self._is_root)
         host = Path(command[0]).with_name(HOST)
         if not host.is_file():
