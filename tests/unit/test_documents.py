@@ -63,3 +63,9 @@ def test_every_room_is_on_the_map(side: str) -> None:
     rooms = [f"{room.parent.name}/" for room in (TOP / side).glob("*/__init__.py")]
     files = [file.name for file in (TOP / side).glob("*.py") if file.stem != "__init__"]
     assert [name for name in rooms + files if not re.search(rf"(?<![\w/]){re.escape(name)}", drawn)] == []
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    linked = {(TOP / link).resolve() for link in _LINK.findall((TOP / "README.md").read_text(encoding="utf-8"))}
+    pages = {page for page in TOP.glob("docs/**/*.md") if page.parent.name != "adr"}
+    assert pages - linked == set()
