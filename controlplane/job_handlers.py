@@ -10,8 +10,8 @@ from controlplane.billing.refunds import SUBMIT_REFUND
 from controlplane.catalog.service import VERSION_APPLIED
 from controlplane.commands.campaigns import TAKE_TURN
 from controlplane.commands.service import END_OVERDUE
-from controlplane.devices.counters import SETTLE_FLEETS
-from controlplane.devices.expiry import EXPIRE
+from controlplane.devices.fleet.counters import SETTLE_FLEETS
+from controlplane.devices.fleet.expiry import EXPIRE
 from controlplane.diagnostics.service import DESTROY_EXPIRED
 from controlplane.licensing.allotments import SETTLE_SURPLUS
 from controlplane.notices.service import DELIVER_NOTICE

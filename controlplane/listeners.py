@@ -12,7 +12,7 @@ from controlplane.billing.webhook import payment_hook
 from controlplane.commands.rpc import CommandExchangeRpc, CommandRpc
 from controlplane.detections.ports import Intake
 from controlplane.detections.rpc import DetectionRpc
-from controlplane.devices.check_in_desk import CheckInDesk, Pace
+from controlplane.devices.check_ins.desk import CheckInDesk, Pace
 from controlplane.devices.rpc import DeviceRpc, FleetRpc
 from controlplane.devices.stream import DeviceStreams
 from controlplane.diagnostics.rpc import DiagnosticsRpc, DiagnosticUploadsRpc

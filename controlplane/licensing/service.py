@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 from controlplane.accounts.audit import AuditLog
 from controlplane.catalog.model import AccessLevel
-from controlplane.devices.evidence import Resemblance
-from controlplane.devices.identity import CertificateRequest, read_certificate_request
+from controlplane.devices.identity.certificate_request import CertificateRequest, read_certificate_request
+from controlplane.devices.identity.evidence import Resemblance
 from controlplane.devices.model import Device, FingerprintComponent, Platform
 from controlplane.devices.registry import NewDevice, Registered
 from controlplane.licensing.attempts import Guessing, guesses, refuse_guessing

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from controlplane.devices.evidence import (
+from controlplane.devices.identity.evidence import (
     QUIET_BEFORE_REBIND,
     REBINDS_ALLOWED,
     Resemblance,

@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, ColumnElement, Select, and_, cast, func, literal, select, type_coerce, update
 
 from controlplane.accounts.audit import AuditLog
-from controlplane.devices.standings import AT_ONCE, Standings
+from controlplane.devices.fleet.standings import AT_ONCE, Standings
 from controlplane.devices.tables import device_standings, device_statuses, fleet_settings
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.fields import invalid

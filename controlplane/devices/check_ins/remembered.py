@@ -4,13 +4,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
 
-from controlplane.devices.check_ins import CheckedIn
-from controlplane.devices.freshness import Freshness
-from controlplane.devices.lineage import followed
+from controlplane.devices.check_ins.freshness import Freshness
+from controlplane.devices.check_ins.nonces import ContactNonces
+from controlplane.devices.check_ins.quiet import Said, Told, same_again, turn_of
+from controlplane.devices.check_ins.recall import Look, RecallBook
+from controlplane.devices.check_ins.service import CheckedIn
+from controlplane.devices.identity.lineage import followed
 from controlplane.devices.model import DeviceReport
-from controlplane.devices.nonces import ContactNonces
-from controlplane.devices.quiet import Said, Told, same_again, turn_of
-from controlplane.devices.recall import Look, RecallBook
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.principal import DevicePrincipal
 

@@ -15,11 +15,11 @@ import structlog
 from sqlalchemy import BigInteger, LargeBinary, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from controlplane.devices.lineage import NOTHING_SHOWN, Shown, is_overtaken
+from controlplane.devices.check_ins.quiet import Contact
+from controlplane.devices.fleet.standing import Standing
+from controlplane.devices.fleet.standings import Standings
+from controlplane.devices.identity.lineage import NOTHING_SHOWN, Shown, is_overtaken
 from controlplane.devices.model import OFFLINE_AFTER
-from controlplane.devices.quiet import Contact
-from controlplane.devices.standing import Standing
-from controlplane.devices.standings import Standings
 from controlplane.devices.tables import device_statuses
 from controlplane.storage.database import Database
 from controlplane.storage.outages import worth_a_traceback

@@ -2,10 +2,10 @@
 
 from datetime import timedelta
 
-from controlplane.devices.lineage import NOTHING_SHOWN
+from controlplane.devices.check_ins.quiet import Known, Said, Told
+from controlplane.devices.check_ins.recall import LASTS, RecallBook
+from controlplane.devices.identity.lineage import NOTHING_SHOWN
 from controlplane.devices.model import Device, DeviceStatus, Platform
-from controlplane.devices.quiet import Known, Said, Told
-from controlplane.devices.recall import LASTS, RecallBook
 from controlplane.storage.news import EVERYONE
 from tests.fakes.clock import SOME_MONDAY
 from tests.unit.controlplane.devices.test_clones import REPORT

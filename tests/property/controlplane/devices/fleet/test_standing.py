@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controlplane.catalog.model import AccessLevel
+from controlplane.devices.fleet.standing import changes_at, codes_of, condition_of, state_of
 from controlplane.devices.model import DeviceStatus, ScanStanding, licence_reasons_of, protection
-from controlplane.devices.standing import changes_at, codes_of, condition_of, state_of
 from tests.property.controlplane.devices.test_model import NOW, levels, statuses
 
 moments = st.timedeltas(timedelta(0), timedelta(days=400)).map(lambda later: NOW + later)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from controlplane.devices.freshness import WRITE_EVERY
+from controlplane.devices.check_ins.freshness import WRITE_EVERY
 from controlplane.devices.model import OFFLINE_AFTER, HealthIssue, ProtectionState
 from controlplane.runtime.principal import DevicePrincipal
 from controlplane.storage.database import Database, UnitOfWork

@@ -2,8 +2,8 @@ from datetime import timedelta
 
 import pytest
 
-from controlplane.devices.expiry import DEFAULT_DAYS, FEWEST_DAYS, ExpirySetting
-from controlplane.devices.fleet import DeviceFilter
+from controlplane.devices.fleet.expiry import DEFAULT_DAYS, FEWEST_DAYS, ExpirySetting
+from controlplane.devices.fleet.overview import DeviceFilter
 from controlplane.devices.model import ProtectionState
 from controlplane.runtime.paging import Page
 from controlplane.runtime.principal import DevicePrincipal

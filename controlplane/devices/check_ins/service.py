@@ -10,14 +10,16 @@ from typing import Any
 from sqlalchemy import and_, case, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from controlplane.devices import holds
+from controlplane.devices.check_ins.freshness import Freshness
+from controlplane.devices.check_ins.nonces import ContactNonces
+from controlplane.devices.check_ins.quiet import Contact, Known, quiet_contact
 from controlplane.devices.errors import device_cloned, device_not_found
-from controlplane.devices.freshness import Freshness
-from controlplane.devices.lineage import NOTHING_SHOWN, Shown, followed
+from controlplane.devices.fleet.standing import condition_of
+from controlplane.devices.fleet.standings import Standings
+from controlplane.devices.identity import holds
+from controlplane.devices.identity.lineage import NOTHING_SHOWN, Shown, followed
 from controlplane.devices.model import Device, DeviceReport
-from controlplane.devices.nonces import ContactNonces
 from controlplane.devices.ports import CloneAlarm, Licences
-from controlplane.devices.quiet import Contact, Known, quiet_contact
 from controlplane.devices.registry import DeviceRegistry, usable
 from controlplane.devices.rows import (
     STATUS_COLUMNS,
@@ -28,8 +30,6 @@ from controlplane.devices.rows import (
     status_of,
     with_status,
 )
-from controlplane.devices.standing import condition_of
-from controlplane.devices.standings import Standings
 from controlplane.devices.tables import device_standings, device_statuses, devices
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.principal import DevicePrincipal

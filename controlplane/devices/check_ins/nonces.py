@@ -4,7 +4,7 @@ import hmac
 import struct
 from typing import Final
 
-from controlplane.devices.lineage import Nonce, Shown
+from controlplane.devices.identity.lineage import Nonce, Shown
 from controlplane.devices.ports import ContactSeal
 from controlplane.runtime.randomness import Randomness
 

@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controlplane.catalog.model import AccessLevel
 from controlplane.devices.errors import device_not_found
+from controlplane.devices.fleet.standing import codes_of, state_of
+from controlplane.devices.fleet.standings import AT_ONCE, Group, Standings, count_due, counts_of
 from controlplane.devices.model import (
     WORST_FIRST,
     Device,
@@ -24,8 +26,6 @@ from controlplane.devices.model import (
 from controlplane.devices.ports import Licences
 from controlplane.devices.revocation import Revocation, revocation_of
 from controlplane.devices.rows import STATUS_COLUMNS, device_of, status_of, with_status
-from controlplane.devices.standing import codes_of, state_of
-from controlplane.devices.standings import AT_ONCE, Group, Standings, count_due, counts_of
 from controlplane.devices.tables import device_standings, devices
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.paging import KeyPart, Page

@@ -8,9 +8,9 @@ from there if it says the same again; whatever else could change the answer is n
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from controlplane.devices.lineage import Shown
+from controlplane.devices.fleet.standing import changes_in_contact_at, condition_of
+from controlplane.devices.identity.lineage import Shown
 from controlplane.devices.model import Device, DeviceReport, DeviceStatus
-from controlplane.devices.standing import changes_in_contact_at, condition_of
 
 
 @dataclass(frozen=True, slots=True)

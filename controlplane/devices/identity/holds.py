@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import update
 
-from controlplane.devices.standings import Standings
+from controlplane.devices.fleet.standings import Standings
 from controlplane.devices.tables import device_statuses
 from controlplane.storage.database import UnitOfWork
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from zlib import crc32
 
-from controlplane.devices.quiet import Told
+from controlplane.devices.check_ins.quiet import Told
 from controlplane.storage.news import EVERYONE
 
 #: Devices of one process; some 2.5 KB each. The one unheard of for longest is forgotten first.

@@ -9,7 +9,7 @@ from sqlalchemy import Column, Table, distinct, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controlplane.devices.errors import device_revoked
-from controlplane.devices.evidence import (
+from controlplane.devices.identity.evidence import (
     FEWEST_MATCHES,
     REBIND_WINDOW,
     Resemblance,

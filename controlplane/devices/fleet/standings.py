@@ -14,9 +14,9 @@ from typing import Any
 from sqlalchemy import Row, bindparam, delete, func, insert, select, tuple_, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from controlplane.devices.fleet.standing import NO_SUBSCRIPTION, Standing, standing_of
 from controlplane.devices.model import Device, DeviceStatus
 from controlplane.devices.rows import STATUS_COLUMNS, status_of
-from controlplane.devices.standing import NO_SUBSCRIPTION, Standing, standing_of
 from controlplane.devices.tables import device_standings, device_statuses, fleet_changes, fleet_counts
 from controlplane.runtime.randomness import Randomness, new_id
 from controlplane.storage.database import UnitOfWork

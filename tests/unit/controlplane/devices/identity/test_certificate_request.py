@@ -4,7 +4,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from controlplane.devices.identity import MAX_REQUEST_BYTES, read_certificate_request
+from controlplane.devices.identity.certificate_request import MAX_REQUEST_BYTES, read_certificate_request
 from controlplane.runtime.refusal import Refusal
 from tests.fakes.certificate_requests import DeviceKey
 

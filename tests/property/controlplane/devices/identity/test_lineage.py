@@ -6,7 +6,7 @@ from itertools import count
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from controlplane.devices.lineage import NOTHING_SHOWN, Nonce, Shown, followed
+from controlplane.devices.identity.lineage import NOTHING_SHOWN, Nonce, Shown, followed
 
 #: What may happen at a contact besides that it works: the answer is lost, or the server crashes before it is written.
 mishaps = st.lists(st.sampled_from(["", "", "lost", "forgotten"]), max_size=30)

@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from controlplane.devices.fleet import ATTENTION_LIMIT, DeviceFilter
+from controlplane.devices.fleet.overview import ATTENTION_LIMIT, DeviceFilter
 from controlplane.devices.model import OFFLINE_AFTER, DeviceReport, ProtectionState
 from controlplane.runtime.paging import Page
 from controlplane.runtime.principal import DevicePrincipal

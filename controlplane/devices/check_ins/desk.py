@@ -4,11 +4,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from controlplane.devices.check_ins import CheckedIn, CheckIns
+from controlplane.devices.check_ins.quiet import Said
+from controlplane.devices.check_ins.remembered import Remembered
+from controlplane.devices.check_ins.service import CheckedIn, CheckIns
 from controlplane.devices.ports import CheckInCalls
-from controlplane.devices.quiet import Said
 from controlplane.devices.reading import read_report, read_serial
-from controlplane.devices.remembered import Remembered
 from controlplane.runtime.principal import DevicePrincipal
 from controlplane.storage.types import to_microseconds
 from wire.v1 import device_pb2

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from controlplane.devices.standings import AT_ONCE, Standings, organisations_due
+from controlplane.devices.fleet.standings import AT_ONCE, Standings, organisations_due
 from controlplane.runtime.clock import Clock
 from controlplane.storage.database import Database
 

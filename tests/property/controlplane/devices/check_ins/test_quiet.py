@@ -6,13 +6,13 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controlplane.devices.lineage import Shown
+from controlplane.devices.check_ins.quiet import Known, Said, quiet_contact, same_again, turn_of
+from controlplane.devices.fleet.standing import condition_of
+from controlplane.devices.identity.lineage import Shown
 from controlplane.devices.model import EVENTS_LOST_SHOWN_FOR, SIGNATURES_OLD_AFTER, DeviceReport, HealthIssue
-from controlplane.devices.quiet import Known, Said, quiet_contact, same_again, turn_of
-from controlplane.devices.standing import condition_of
 from tests.fakes.clock import SOME_MONDAY
+from tests.unit.controlplane.devices.check_ins.test_recall import TOLD
 from tests.unit.controlplane.devices.test_clones import REPORT
-from tests.unit.controlplane.devices.test_recall import TOLD
 
 SHOWN = Shown(3, bytes(16))
 AGES = st.timedeltas(timedelta(0), EVENTS_LOST_SHOWN_FOR + SIGNATURES_OLD_AFTER)
