@@ -42,17 +42,18 @@ from agent.observed import resource_facts, schedule_facts
 from agent.platform.data_dir import prepare_data_dir
 from agent.platform.interpreter import files_allowed, settle_in
 from agent.platform.lock import AgentLock
-from agent.platform.service_notice import ServiceNotice
+from agent.platform.services.service_notice import ServiceNotice
 from agent.platform.watch_register import register_folder, watching
 from agent.quarantine.upkeep import VaultUpkeep
+from agent.realtime.neighbours import Neighbours
 from agent.realtime.runner import RealtimeProtection
 from agent.realtime.selection import choose_source
 from agent.realtime.settings import RealtimeSettings, RealtimeState
 from agent.report.outbox import StoredIncidentLog
 from agent.report.sender import Sender
+from agent.scanner.costs.rule_finder import RuleFinder
 from agent.scanner.governor import ScanGovernor
-from agent.scanner.rule_finder import RuleFinder
-from agent.scanner.rulepack import CompiledPack
+from agent.scanner.packs.rulepack import CompiledPack
 from agent.scanner.scheduled.requested import RequestedScans
 from agent.scanner.scheduled.scans import ScheduledScans
 from agent.scanner.service import ScannerService
@@ -161,13 +162,7 @@ def build_agent(
     restarts, costs = Counter[str](), CostBook(clock.monotonic_ns())
     realtime = RealtimeProtection(
         _realtime_settings(config, own_folders),
-        source,
-        governor,
-        device.vault,
-        StoredIncidentLog(store),
-        store,
-        clock,
-        randomness,
+        Neighbours(source, governor, device.vault, StoredIncidentLog(store), store, clock, randomness),
         book.current,
         keeper.access,
         on_proven=lambda: _proven(_proven_line(realtime.state()), device, announce, life_signs.proven),

@@ -21,7 +21,7 @@ from agent.platform.program import app_version
 from agent.platform.system_facts import SystemFacts, read_system_facts
 from agent.realtime.runner import RealtimeProtection
 from agent.realtime.settings import RealtimeState
-from agent.scanner.rulepack import CompiledPack
+from agent.scanner.packs.rulepack import CompiledPack
 from agent.scanner.scheduled.scans import ScheduledScans
 from agent.scanner.service import ScannerService
 

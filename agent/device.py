@@ -14,7 +14,7 @@ from agent.local_api.actions import DirectActions
 from agent.managed import Managed, open_managed
 from agent.platform.clock import SystemClock
 from agent.platform.data_dir import prepare_data_dir
-from agent.platform.processes import StoppedProcess, stop_processes
+from agent.platform.processes.ending import StoppedProcess, stop_processes
 from agent.platform.randomness import SystemRandomness
 from agent.quarantine.vault import Vault, VaultSettings
 from agent.storage.announcing import AnnouncingStore

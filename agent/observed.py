@@ -6,7 +6,7 @@ from dataclasses import asdict
 from agent.local_api.status import EngineFacts, RealtimeFacts, ResourceFacts, ScheduleFacts
 from agent.realtime.settings import RealtimeState
 from agent.scanner.governor import GovernorFacts
-from agent.scanner.rulepack import CompiledPack
+from agent.scanner.packs.rulepack import CompiledPack
 from agent.scanner.scheduled.scans import ScheduleState
 from agent.scanner.scheduled.settings import ScheduleSettings
 from agent.scanner.service import ScannerService

@@ -10,16 +10,16 @@ from agent.domain.costs import BACKGROUND, CostBook
 from agent.domain.facts import ScanFacts
 from agent.domain.files import FileIdentity
 from agent.platform.local_zone import local_zone
-from agent.platform.priority import on_battery
+from agent.platform.processes.priority import on_battery
 from agent.report.outbox import StoredIncidentLog
 from agent.scanner.consequences import Consequences
+from agent.scanner.costs.rule_finder import BUDGET_S, RuleFinder, time_in_another_process
+from agent.scanner.costs.rule_timing import TimingOrder
 from agent.scanner.engines.registry import engine_that_remembers
 from agent.scanner.governor import ScanGovernor
 from agent.scanner.machine_cache import scan_cache
-from agent.scanner.rule_files import builtin_signatures
-from agent.scanner.rule_finder import BUDGET_S, RuleFinder, time_in_another_process
-from agent.scanner.rule_timing import TimingOrder
-from agent.scanner.rulepack import CompiledPack, compile_pack, load_rules
+from agent.scanner.packs.rule_files import builtin_signatures
+from agent.scanner.packs.rulepack import CompiledPack, compile_pack, load_rules
 from agent.scanner.scheduled.ground import ground_of
 from agent.scanner.scheduled.requested import RequestedScans
 from agent.scanner.scheduled.scans import ScheduledScans, ScheduleParts

@@ -19,15 +19,15 @@ import structlog
 
 from agent.platform.clock import SystemClock
 from agent.platform.fanotify import permitted
-from agent.platform.process_costs import usage_of
+from agent.platform.processes.costs import usage_of
 from agent.platform.randomness import SystemRandomness
 from agent.quarantine.vault import Vault, VaultSettings
 from agent.realtime.runner import RealtimeProtection
 from agent.realtime.settings import RealtimeSettings
 from agent.realtime.sources.fanotify import FanotifySource
 from agent.scanner.engines.registry import engine_named
-from agent.scanner.rule_files import builtin_signatures
-from agent.scanner.rulepack import CompiledPack, compile_pack, load_rules
+from agent.scanner.packs.rule_files import builtin_signatures
+from agent.scanner.packs.rulepack import CompiledPack, compile_pack, load_rules
 from agent.scanner.service import ScannerService
 from agent.scanner.settings import ScannerSettings
 from agent.scanning import FILES_AHEAD

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 
 from agent.domain.costs import CostBook, CostWindow
 from agent.domain.facts import ScanFacts
-from agent.platform.process_names import ProcessNames
+from agent.platform.processes.names import ProcessNames
 
 _SCANS = 200_000
 _LOOKS = 20_000

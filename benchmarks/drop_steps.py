@@ -34,8 +34,8 @@ from agent.realtime.self_test import EICAR
 from agent.realtime.settings import RealtimeSettings
 from agent.realtime.sources.fanotify import FanotifySource
 from agent.scanner.engines.registry import engine_named
-from agent.scanner.rule_files import builtin_signatures
-from agent.scanner.rulepack import compile_pack, load_rules
+from agent.scanner.packs.rule_files import builtin_signatures
+from agent.scanner.packs.rulepack import compile_pack, load_rules
 from agent.scanner.service import ScannerService
 from agent.scanner.settings import ScannerSettings
 from agent.scanning import FILES_AHEAD

@@ -24,7 +24,7 @@ from agent.scanner.engines.boreal import BorealEngine
 from agent.scanner.engines.port import Engine, RuleSource
 from agent.scanner.engines.routed import RoutedEngine
 from agent.scanner.engines.yara import YaraEngine
-from agent.scanner.rulepack import load_rules
+from agent.scanner.packs.rulepack import load_rules
 from benchmarks.parts.rules import find_corpus
 from benchmarks.routing import samples
 

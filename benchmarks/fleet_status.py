@@ -22,7 +22,7 @@ from random import Random
 from sqlalchemy import text
 
 from controlplane.detections.service import DetectionFilter
-from controlplane.devices.fleet import DeviceFilter
+from controlplane.devices.fleet.overview import DeviceFilter
 from controlplane.devices.model import DeviceReport, ProtectionState
 from controlplane.runtime.paging import Page
 from controlplane.runtime.principal import DevicePrincipal

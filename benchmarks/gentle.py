@@ -21,14 +21,14 @@ from pathlib import Path
 from agent.domain.facts import ScanFacts
 from agent.domain.policy import Policy
 from agent.platform.clock import SystemClock
-from agent.platform.process_memory import ProcessFacts
+from agent.platform.processes.memory import ProcessFacts
 from agent.platform.randomness import SystemRandomness
 from agent.scanner.consequences import Consequences
 from agent.scanner.limits import Limits
 from agent.scanner.pacing import CpuBudget, Pace
+from agent.scanner.packs.rule_files import builtin_signatures
+from agent.scanner.packs.rulepack import compile_pack, load_rules
 from agent.scanner.process_scan import scan_processes
-from agent.scanner.rule_files import builtin_signatures
-from agent.scanner.rulepack import compile_pack, load_rules
 from agent.scanner.scheduled.agenda import ScanCounts
 from agent.scanner.scheduled.scan import BackgroundScan, Ground, ScanParts
 from agent.scanner.service import ScannerService

@@ -18,8 +18,8 @@ from pathlib import Path
 from agent.platform.clock import SystemClock
 from agent.scanner.engines.registry import engine_named
 from agent.scanner.limits import Limits
-from agent.scanner.rule_files import builtin_signatures
-from agent.scanner.rulepack import CompiledPack, compile_pack, load_rules
+from agent.scanner.packs.rule_files import builtin_signatures
+from agent.scanner.packs.rulepack import CompiledPack, compile_pack, load_rules
 from agent.scanner.service import ScannerService
 from agent.scanner.settings import ScannerSettings
 from agent.scanner.worker import scan_descriptor

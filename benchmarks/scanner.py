@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.domain.errors import BucklerError
-from agent.scanner.rule_files import builtin_signatures
+from agent.scanner.packs.rule_files import builtin_signatures
 from benchmarks.parts.contestant import Answer, Contestant, Missing
 from benchmarks.parts.contestants import contestants, one_yara
 from benchmarks.parts.measuring import Cost, ProgramFailedError, run_measured

@@ -28,12 +28,12 @@ from typing import Any
 
 from agent.domain.facts import Severity
 from agent.platform.allocator import keep_freed_memory
+from agent.scanner.costs.rule_costs import NO_RULES, DividedPack
 from agent.scanner.engines.port import Engine, RuleSource
 from agent.scanner.engines.routed import RoutedEngine
 from agent.scanner.engines.yara import YaraEngine
-from agent.scanner.rule_costs import NO_RULES, DividedPack
-from agent.scanner.rule_files import builtin_signatures
-from agent.scanner.rulepack import load_rules
+from agent.scanner.packs.rule_files import builtin_signatures
+from agent.scanner.packs.rulepack import load_rules
 from benchmarks.parts.targets import Target, report
 
 _SAMPLE = 400

@@ -15,9 +15,9 @@ from itertools import islice
 from pathlib import Path
 
 from agent.platform.clock import SystemClock
-from agent.platform.process_costs import usage_of
-from agent.scanner.rule_files import builtin_signatures
-from agent.scanner.rulepack import compile_pack, load_rules
+from agent.platform.processes.costs import usage_of
+from agent.scanner.packs.rule_files import builtin_signatures
+from agent.scanner.packs.rulepack import compile_pack, load_rules
 from agent.scanner.service import ScannerService
 from agent.scanner.settings import ScannerSettings
 from benchmarks.parts.measuring import MIB

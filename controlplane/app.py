@@ -37,9 +37,9 @@ from controlplane.config import BillingConfig, MailConfig
 from controlplane.connecting import pass_news_on
 from controlplane.devices.assembly import Fleet
 from controlplane.devices.contact import DeviceContacts
+from controlplane.devices.fleet.standings import Standings
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.devices.service import DeviceService
-from controlplane.devices.standings import Standings
 from controlplane.diagnostics.service import DiagnosticsService
 from controlplane.downloads.service import DownloadService
 from controlplane.findings import DeviceAlarms, Findings, WatchGround, build_findings, build_watch

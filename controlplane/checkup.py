@@ -15,7 +15,7 @@ from controlplane.billing.account import changed_documents
 from controlplane.config import DataDir, ServerConfig
 from controlplane.runtime.clock import Clock, SystemClock
 from controlplane.runtime.counting import counted
-from controlplane.runtime.job_board import parked_jobs
+from controlplane.runtime.jobs.board import parked_jobs
 from controlplane.runtime.refusal import Refusal
 from controlplane.runtime.tables import jobs
 from controlplane.serving import check_schema

@@ -10,9 +10,9 @@ from controlplane.runtime.bus.memory import MemoryBus
 from controlplane.runtime.bus.port import Bus, Hint
 from controlplane.runtime.bus.postgresql import postgresql_bus
 from controlplane.runtime.clock import Clock
+from controlplane.runtime.observability.tracing import NoTracing, Tracing
 from controlplane.runtime.randomness import Randomness
 from controlplane.runtime.refusal import Kind, Refusal
-from controlplane.runtime.tracing import NoTracing, Tracing
 from controlplane.storage.database import Database
 from controlplane.storage.news import News
 
@@ -68,7 +68,7 @@ def tracing_of(collector: str | None, database: Database) -> Tracing:
         return NoTracing()
     try:
         # Late: an optional library.
-        from controlplane.runtime.telemetry import telemetry
+        from controlplane.runtime.observability.telemetry import telemetry
     except ModuleNotFoundError as error:
         raise Refusal(
             Kind.ENVIRONMENT,

@@ -16,19 +16,19 @@ from controlplane.detections.outcomes import DetectionOutcomes
 from controlplane.detections.ports import Outlet
 from controlplane.detections.service import DetectionService
 from controlplane.devices.assembly import Fleet, build_fleet
-from controlplane.devices.expiry import HostExpiry
-from controlplane.devices.freshness import WRITE_EVERY
+from controlplane.devices.check_ins.freshness import WRITE_EVERY
+from controlplane.devices.check_ins.nonces import ContactNonces
+from controlplane.devices.fleet.expiry import HostExpiry
+from controlplane.devices.fleet.standings import Standings
 from controlplane.devices.model import Device
-from controlplane.devices.nonces import ContactNonces
 from controlplane.devices.ports import ContactSeal, Licences
 from controlplane.devices.registry import DeviceRegistry
-from controlplane.devices.standings import Standings
 from controlplane.devices.threats import ActiveThreats
 from controlplane.licensing.ports import Notice, NoticeKind, Notices
 from controlplane.runtime.clock import Clock
+from controlplane.runtime.network.server import Register
 from controlplane.runtime.principal import current_actor
 from controlplane.runtime.randomness import Randomness
-from controlplane.runtime.server import Register
 from controlplane.storage.database import Database, UnitOfWork
 from controlplane.webhooks.ports import Sender
 from controlplane.webhooks.rpc import WebhookRpc

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from controlplane.accounts.audit import AuditLog
 from controlplane.config import ServerConfig
 from controlplane.runtime.clock import SystemClock, TenantClock
-from controlplane.runtime.job_board import JobEntry, JobKey, JobQuery, jobs_on_board, retry_job, retry_parked
+from controlplane.runtime.jobs.board import JobEntry, JobKey, JobQuery, jobs_on_board, retry_job, retry_parked
 from controlplane.runtime.principal import OPERATOR_ACTOR, acting_as
 from controlplane.runtime.randomness import SystemRandomness
 from controlplane.runtime.tenant_time import TenantTimes

@@ -10,21 +10,21 @@ from controlplane.billing.refunds import SUBMIT_REFUND
 from controlplane.catalog.service import VERSION_APPLIED
 from controlplane.commands.campaigns import TAKE_TURN
 from controlplane.commands.service import END_OVERDUE
-from controlplane.devices.counters import SETTLE_FLEETS
-from controlplane.devices.expiry import EXPIRE
+from controlplane.devices.fleet.counters import SETTLE_FLEETS
+from controlplane.devices.fleet.expiry import EXPIRE
 from controlplane.diagnostics.service import DESTROY_EXPIRED
 from controlplane.licensing.allotments import SETTLE_SURPLUS
 from controlplane.notices.service import DELIVER_NOTICE
 from controlplane.retention.rules import Periods
 from controlplane.retention.service import FORGET, Retention
 from controlplane.runtime.attempts import forget_full
-from controlplane.runtime.job_runner import JobRunner
-from controlplane.runtime.jobs import Handler, Job, ensure_recurring
+from controlplane.runtime.jobs.queue import Handler, Job, ensure_recurring
+from controlplane.runtime.jobs.runner import JobRunner
 from controlplane.runtime.randomness import new_id
 from controlplane.subscriptions.charging import DROP_PURCHASE, NEXT_STEP
 from controlplane.webhooks.service import DELIVER
 
-#: Finishes entitlements that a crash left planned; DESIGN section 4, step 4.
+#: Signs entitlements that a crash left planned: step 6 of docs/paths/activation.md.
 SWEEP_ENTITLEMENTS: Final = "licensing.sweep_entitlements"
 SWEEP_EVERY: Final = timedelta(minutes=1)
 #: Compares the provider's charges with ours; ADR 21.

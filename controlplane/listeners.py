@@ -12,7 +12,7 @@ from controlplane.billing.webhook import payment_hook
 from controlplane.commands.rpc import CommandExchangeRpc, CommandRpc
 from controlplane.detections.ports import Intake
 from controlplane.detections.rpc import DetectionRpc
-from controlplane.devices.check_in_desk import CheckInDesk, Pace
+from controlplane.devices.check_ins.desk import CheckInDesk, Pace
 from controlplane.devices.rpc import DeviceRpc, FleetRpc
 from controlplane.devices.stream import DeviceStreams
 from controlplane.diagnostics.rpc import DiagnosticsRpc, DiagnosticUploadsRpc
@@ -20,22 +20,22 @@ from controlplane.downloads.rpc import DownloadRpc
 from controlplane.licensing.rpc import EnrollmentRpc, EnrollmentSettings, EntitlementRpc, LicensingRpc, TrustAnchors
 from controlplane.notices.rpc import NoticeRpc
 from controlplane.policies.rpc import PolicyExchangeRpc, PolicyRpc
-from controlplane.runtime.balanced import Origins
-from controlplane.runtime.call_log import CallLog
 from controlplane.runtime.interceptors import CallEntry, CallInterceptor
-from controlplane.runtime.rate_limit import Rate, RateLimiter
-from controlplane.runtime.renewed_tls import TlsIdentity, renewed_credentials
-from controlplane.runtime.sandbox import SandboxDesk
-from controlplane.runtime.sandbox_rpc import SandboxRpc
-from controlplane.runtime.server import (
+from controlplane.runtime.network.balanced import Origins
+from controlplane.runtime.network.renewed_tls import TlsIdentity, renewed_credentials
+from controlplane.runtime.network.server import (
     MAX_DEVICE_MESSAGE_BYTES,
     MAX_PEOPLE_MESSAGE_BYTES,
     Address,
     Listener,
     Register,
 )
-from controlplane.runtime.tracing import Tracing
-from controlplane.runtime.web import Hook
+from controlplane.runtime.network.web import Hook
+from controlplane.runtime.observability.call_log import CallLog
+from controlplane.runtime.observability.tracing import Tracing
+from controlplane.runtime.rate_limit import Rate, RateLimiter
+from controlplane.runtime.sandbox import SandboxDesk
+from controlplane.runtime.sandbox_rpc import SandboxRpc
 from controlplane.subscriptions.rpc import SubscriptionRpc
 from wire.v1.account_pb2_grpc import add_AccountServiceServicer_to_server
 from wire.v1.billing_pb2_grpc import add_BillingServiceServicer_to_server

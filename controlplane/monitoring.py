@@ -21,8 +21,8 @@ from controlplane.devices.connections import Connections
 from controlplane.retention.service import RuleStanding
 from controlplane.runtime.bus.port import Bus
 from controlplane.runtime.clock import Clock
-from controlplane.runtime.meters import CallMeters, JobMeters
-from controlplane.runtime.web import Page, Shown
+from controlplane.runtime.network.web import Page, Shown
+from controlplane.runtime.observability.meters import CallMeters, JobMeters
 from controlplane.storage.database import PoolUse
 
 #: What the database is asked for stays good for so long.

@@ -21,17 +21,17 @@ from controlplane.licensing.rpc import EnrollmentSettings
 from controlplane.monitoring import Backlog, Monitor, ServerFigures
 from controlplane.retention.rules import Periods
 from controlplane.retention.service import standings_of
-from controlplane.runtime.balanced import Network, Origins, start_balanced
-from controlplane.runtime.call_log import CallLog
-from controlplane.runtime.job_board import lag
-from controlplane.runtime.job_runner import JobRunner, RunReport
-from controlplane.runtime.meters import MeterInterceptor
+from controlplane.runtime.jobs.board import lag
+from controlplane.runtime.jobs.runner import JobRunner, RunReport
+from controlplane.runtime.network.balanced import Network, Origins, start_balanced
+from controlplane.runtime.network.server import Address, start_server
+from controlplane.runtime.network.web import Hook, Page, start_web
+from controlplane.runtime.observability.call_log import CallLog
+from controlplane.runtime.observability.meters import MeterInterceptor
+from controlplane.runtime.observability.tracing import Tracing
 from controlplane.runtime.randomness import new_id
 from controlplane.runtime.refusal import Kind, Refusal
 from controlplane.runtime.sandbox import SandboxDesk
-from controlplane.runtime.server import Address, start_server
-from controlplane.runtime.tracing import Tracing
-from controlplane.runtime.web import Hook, Page, start_web
 from controlplane.storage.database import Database
 from controlplane.storage.schema import current_revision, newest_revision
 

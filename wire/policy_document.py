@@ -76,11 +76,6 @@ class PolicyDocument:
     settings: Mapping[str, SettingValue] = field(default_factory=dict)
     exclusions: tuple[PolicyExclusion, ...] = ()
 
-    @property
-    def is_empty(self) -> bool:
-        """It sets nothing."""
-        return not self.settings and not self.exclusions
-
     def canonical(self) -> bytes:
         """The document as canonical JSON: sorted, without white space, ASCII."""
         document = {

@@ -48,7 +48,7 @@ def activate(  # noqa: PLR0913 -- each is an option of the command
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Activate this device with an activation key, read from standard input or a file.
+    """Activate this device with an activation key. The key is read from standard input or a file.
 
     Safe to repeat: a device that holds a seat keeps it.
     """

@@ -22,7 +22,7 @@ def deactivate(
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Give the seat back; detection and quarantine go on."""
+    """Give the seat of this device back. Detection and quarantine go on."""
     from agent.requests import deactivate_device
 
     common = common_options(context, output, data_dir, config)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from agent.support.diagnostics.bundle import Bundle
 
 diagnostics_app = typer.Typer(
-    help="Gather evidence for support; secrets and names are taken out.", no_args_is_help=True
+    help="Gather evidence for support. Secrets and names are taken out.", no_args_is_help=True
 )
 
 
@@ -39,7 +39,7 @@ def create(
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Gather logs, status, settings, scan costs, crash reports and versions into a zip; works without an agent.
+    """Gather logs, status, settings, scan costs, crash reports and versions into a zip. Works without an agent.
 
     What cannot be had is told in the bundle, and the rest is there; the exit status is 3 then.
     """

@@ -41,7 +41,7 @@ def doctor(
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Look for what is wrong, and say what to do; the exit status is 1 when something fails.
+    """Look for what is wrong, and say what to do. The exit status is 1 when a check-up fails.
 
     Works without a network, an agent or an activation, and changes nothing unless --fix is given.
     """

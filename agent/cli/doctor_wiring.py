@@ -250,7 +250,7 @@ def _look_at_agent(locations: "Locations") -> AgentSeen:
 
 
 def _look_at_service() -> "ServiceStatus":
-    from agent.platform.services import service_supervisor
+    from agent.platform.services.supervisor import service_supervisor
 
     return service_supervisor().status()
 
@@ -301,8 +301,8 @@ def _scan_test_file(config: "AgentConfig", clock: "Clock") -> ScanSeen:
     from agent.domain.facts import ScanFacts
     from agent.platform.anonymous_file import anonymous_file
     from agent.realtime.self_test import EICAR
-    from agent.scanner.rule_files import builtin_signatures
-    from agent.scanner.rulepack import compile_pack, load_rules
+    from agent.scanner.packs.rule_files import builtin_signatures
+    from agent.scanner.packs.rulepack import compile_pack, load_rules
     from agent.scanner.service import ScannerService
 
     pack = compile_pack(load_rules([builtin_signatures()]), config.scanner.engine)

@@ -15,7 +15,7 @@ from agent.platform.clock import SystemClock
 if TYPE_CHECKING:
     from agent.domain.exclusions import Exclusion
 
-exclusion_app = typer.Typer(help="List, add or remove what is left alone.", no_args_is_help=True)
+exclusion_app = typer.Typer(help="List, add or remove exclusions.", no_args_is_help=True)
 
 
 @exclusion_app.command("list")
@@ -25,7 +25,7 @@ def list_exclusions(
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """List the exclusions added here and those your organisation sets; those of the configuration are in its file."""
+    """List exclusions added here or set by your organisation. Those of the configuration are in its file."""
     common = common_options(context, output, data_dir, config)
     exclusions = ask_owner_actions(common, lambda actions: actions.exclusions())
     if common.as_json:
@@ -75,7 +75,7 @@ def remove(
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Look at it again."""
+    """Remove an exclusion: what it named is no longer left alone."""
     common = common_options(context, output, data_dir, config)
     ask_owner_actions(common, lambda actions: actions.remove_exclusion(exclusion_id))
     if common.as_json:

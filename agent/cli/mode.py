@@ -12,12 +12,14 @@ from agent.domain.policy import Mode
 
 def mode(
     context: typer.Context,
-    wanted: Annotated[Mode, typer.Argument(metavar="notify|block", help="notify, or block.")],
+    wanted: Annotated[
+        Mode, typer.Argument(metavar="notify|block", help="notify: they open it at once; block: they wait.")
+    ],
     output: OutputOption = None,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Choose what happens to somebody who opens a file; blocking needs a plan that includes it."""
+    """Let files be opened at once, or only after their scan. Blocking needs a plan that includes it."""
     common = common_options(context, output, data_dir, config)
     chosen = ask_owner_actions(common, lambda actions: actions.set_mode(wanted))
     if common.as_json:

@@ -11,10 +11,10 @@ from agent.cli.printing import say, say_lines
 from agent.domain.errors import ExitStatus
 
 if TYPE_CHECKING:
-    from agent.scanner.rule_listing import Listing
-    from agent.scanner.rulepack import RulePack
+    from agent.scanner.packs.rule_listing import Listing
+    from agent.scanner.packs.rulepack import RulePack
 
-rules_app = typer.Typer(help="Look into rules of your own before scanning with them.", no_args_is_help=True)
+rules_app = typer.Typer(help="Check rules of your own before scanning with them.", no_args_is_help=True)
 
 
 @rules_app.command()
@@ -26,10 +26,10 @@ def check(
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> int:
-    """Compile rules and say what does not; nothing is scanned and nothing is kept."""
+    """Compile rules, and say which do not compile. Nothing is scanned and nothing is kept."""
     from agent.scanner.engines.registry import engine_named
-    from agent.scanner.rule_listing import list_rules
-    from agent.scanner.rulepack import load_rules
+    from agent.scanner.packs.rule_listing import list_rules
+    from agent.scanner.packs.rulepack import load_rules
 
     pack = load_rules(paths)
     listing = list_rules(pack.sources, engine_named(engine))

@@ -22,15 +22,18 @@ def run(
         list[Path] | None,
         typer.Option("--rules", metavar="FILE|DIR|ZIP", help="Use these rules beside the installed ones; repeatable."),
     ] = None,
-    mode: Annotated[Mode | None, typer.Option("--mode", help="For this run: notify, or block openers.")] = None,
+    mode: Annotated[
+        Mode | None,
+        typer.Option("--mode", help="For this run: let programs open files at once, or hold them until the verdict."),
+    ] = None,
     log_format: Annotated[
-        LogFormat | None, typer.Option("--log-format", help="Of the log; else as in the configuration.")
+        LogFormat | None, typer.Option("--log-format", help="How the log is written; default: as configured.")
     ] = None,
     output: OutputOption = None,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Protect this device until stopped; works without an activation.
+    """Protect this device until stopped. Works without an activation.
 
     Prints `protected roots=… source=…` to standard error once protection has been proven.
     """
@@ -38,7 +41,7 @@ def run(
     from agent.cli.log import announce, configure_log
     from agent.config import load_config
     from agent.locations import Overrides
-    from agent.platform.service_notice import ServiceNotice
+    from agent.platform.services.service_notice import ServiceNotice
 
     notice = ServiceNotice.from_environment(os.environ)
     common = common_options(context, output, data_dir, config)

@@ -17,7 +17,7 @@ from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.policy import Action
 from agent.platform.clock import SystemClock
 from agent.platform.randomness import SystemRandomness
-from agent.scanner.rule_files import builtin_signatures
+from agent.scanner.packs.rule_files import builtin_signatures
 
 if TYPE_CHECKING:
     from agent.domain.ports import Quarantine

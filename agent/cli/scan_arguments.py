@@ -35,7 +35,11 @@ def named_paths(paths: Sequence[str]) -> tuple[str, ...]:
 
 
 def limits_with(defaults: Limits, **wanted: Any) -> Limits:
-    """The limits with those replaced that were asked for; None: not asked for."""
+    """The limits with those replaced that were asked for; None: not asked for.
+
+    Raises:
+        typer.BadParameter: One is out of its bounds.
+    """
     try:
         return replace(defaults, **{name: value for name, value in wanted.items() if value is not None})
     except ValueError as error:
@@ -43,7 +47,11 @@ def limits_with(defaults: Limits, **wanted: Any) -> Limits:
 
 
 def size_in_bytes(text: str, flag: str) -> int | None:
-    """`1048576`, `1M`; None: nothing was said."""
+    """`1048576`, `1M`; None: nothing was said.
+
+    Raises:
+        typer.BadParameter: It is no size; names the flag.
+    """
     if not text:
         return None
     unit = _SIZE_UNITS.get(text[-1].upper(), 1)

@@ -13,7 +13,7 @@ from agent.domain.counting import counted
 from agent.domain.exclusion_advice import Advice, advise
 
 if TYPE_CHECKING:
-    from agent.scanner.rule_costs import GroupCost, RuleCosts
+    from agent.scanner.costs.rule_costs import GroupCost, RuleCosts
 
 _US_PER_MS = 1_000
 _US_PER_S = 1_000_000
@@ -35,7 +35,7 @@ def scan_costs(
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Tell what scanning has cost, by program, folder, format and step, and which exclusion would help at what risk.
+    """Show where scanning spends its time. By program, folder, format and step, with advice on exclusions.
 
     Times are wall time in scan workers. Only the agent's own scans are counted, not those of `buckler scan`.
     """

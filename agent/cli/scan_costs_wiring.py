@@ -9,7 +9,7 @@ from agent.domain.errors import BucklerError, ExitStatus
 
 if TYPE_CHECKING:
     from agent.config import AgentConfig
-    from agent.scanner.rule_costs import RuleCosts
+    from agent.scanner.costs.rule_costs import RuleCosts
 
 #: Files that are scanned again for the rules.
 _FILES_MEASURED = 3
@@ -47,9 +47,9 @@ def time_rules_of(config: "AgentConfig", report: CostReport) -> "RuleCosts | Non
     """
     from agent.platform.clock import SystemClock
     from agent.platform.regular_files import open_regular
-    from agent.scanner.rule_files import builtin_signatures
-    from agent.scanner.rule_timing import time_rules
-    from agent.scanner.rulepack import load_rules
+    from agent.scanner.costs.rule_timing import time_rules
+    from agent.scanner.packs.rule_files import builtin_signatures
+    from agent.scanner.packs.rulepack import load_rules
 
     paths: list[str] = []
     for file in report.slowest:

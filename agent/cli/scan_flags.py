@@ -15,9 +15,9 @@ Quick = Annotated[
         help="What runs, what starts by itself, downloads and temporary folders.",
     ),
 ]
-Full = Annotated[bool, typer.Option("--full", help="All local file systems.")]
+Full = Annotated[bool, typer.Option("--full", help="Every file of every local file system.")]
 NetworkFileSystems = Annotated[
-    bool, typer.Option("--network-filesystems", help="With --full: those of other machines too.")
+    bool, typer.Option("--network-filesystems", help="With --full: network file systems too.")
 ]
 Processes = Annotated[bool, typer.Option("--processes", help="The memory of running processes (Linux).")]
 Rules = Annotated[
@@ -30,7 +30,7 @@ SkipBrokenRules = Annotated[
     bool, typer.Option("--skip-broken-rules", help="Leave out rules that do not compile, and say which.")
 ]
 EngineName = Annotated[str, typer.Option("--engine", help="Signature engine: yara or boreal.")]
-Quarantine = Annotated[bool, typer.Option("--quarantine", help="Take what is infected to the vault.")]
+Quarantine = Annotated[bool, typer.Option("--quarantine", help="Move infected files to the vault.")]
 Background = Annotated[
     bool,
     typer.Option(
@@ -41,10 +41,10 @@ Background = Annotated[
 Jobs = Annotated[int, typer.Option(min=0, max=256, help="Workers; 0: one per core.")]
 NoCache = Annotated[
     bool,
-    typer.Option("--no-cache", help="Neither believe an earlier scan nor remember this one."),
+    typer.Option("--no-cache", help="Use no results of earlier scans, and remember none of this one."),
 ]
-MaxFileSize = Annotated[str, typer.Option(help="Bytes of a file or a member; K, M, G allowed.")]
-MaxDepth = Annotated[int | None, typer.Option(min=0, help="Containers inside one another.")]
+MaxFileSize = Annotated[str, typer.Option(help="Largest file or member that is scanned, in bytes; K, M, G allowed.")]
+MaxDepth = Annotated[int | None, typer.Option(min=0, help="How deep containers may lie inside one another.")]
 MaxMembers = Annotated[int | None, typer.Option(min=0, help="Members of one file, all depths.")]
 MaxExpandedSize = Annotated[
     str,

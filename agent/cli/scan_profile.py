@@ -8,13 +8,13 @@ from agent.cli.scan_output import ScanOutput
 from agent.cli.scan_request import ScanRequest, Selection
 from agent.cli.until_interrupted import until_interrupted
 from agent.domain.ports import Clock
-from agent.scanner.rule_costs import GroupCost, RuleCosts
-from agent.scanner.rule_timing import time_rules
-from agent.scanner.scan_costs import SlowFile, cost_record, slow_record, slow_text
+from agent.scanner.costs.rule_costs import GroupCost, RuleCosts
+from agent.scanner.costs.rule_timing import time_rules
+from agent.scanner.costs.scan_costs import SlowFile, cost_record, slow_record, slow_text
 from agent.scanner.scan_report import Tally, printable
 
 if TYPE_CHECKING:
-    from agent.scanner.rulepack import RulePack
+    from agent.scanner.packs.rulepack import RulePack
 
 #: Files that are listed, and those that are scanned again for the rules.
 _FILES_SHOWN = 10

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from agent.domain.ports import Clock, Quarantine, Randomness
     from agent.platform.file_systems import SkippedFolder
     from agent.scanner.cache import ScanCache
-    from agent.scanner.deferred_pack import Pack, PackEngine
+    from agent.scanner.packs.deferred_pack import Pack, PackEngine
 
 
 class Output(Enum):
@@ -59,8 +59,8 @@ class ScanPlace:
 
 def engine_here(_place: ScanPlace, name: str) -> "PackEngine":
     """For a machine with nothing but the program: all rules are compiled each time."""
-    from agent.scanner.deferred_pack import PackEngine
     from agent.scanner.engines.registry import engine_label, engine_named
+    from agent.scanner.packs.deferred_pack import PackEngine
 
     return PackEngine(engine_label(name), None, lambda: engine_named(name))
 

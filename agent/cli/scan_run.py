@@ -15,7 +15,7 @@ from agent.cli.scan_request import ScanRequest, ScanWiring, Selection
 from agent.domain.errors import ExitStatus
 from agent.domain.facts import ScanFacts
 from agent.domain.policy import Action, decide
-from agent.platform.priority import step_back
+from agent.platform.processes.priority import step_back
 from agent.scanner.scan_report import Closing, ScannedFile, ScannedProcess, Tally, exit_status
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
     from agent.domain.files import FileIdentity
     from agent.domain.ports import Clock, Quarantine
-    from agent.platform.process_memory import ProcessFacts
+    from agent.platform.processes.memory import ProcessFacts
     from agent.scanner.cache import ScanCache
     from agent.scanner.consequences import Consequences
-    from agent.scanner.deferred_pack import Pack, PackEngine
-    from agent.scanner.rulepack import RulePack
+    from agent.scanner.packs.deferred_pack import Pack, PackEngine
+    from agent.scanner.packs.rulepack import RulePack
     from agent.scanner.tree import FoundFile, KnownFiles, OpenedFile, UnopenedFile
 
 #: What `--quarantine` does about a process: ending one is not for a scanner to decide.
@@ -163,11 +163,11 @@ def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: "Quarantine |
 def _prepared(request: ScanRequest, engine: "PackEngine", clock: "Clock") -> "tuple[Pack, int]":
     """Compile if need be; with the number of rules that were left out, each of which is told."""
     if not request.skip_broken_rules:
-        from agent.scanner.deferred_pack import prepare_pack
         from agent.scanner.machine_cache import untrusted_here
+        from agent.scanner.packs.deferred_pack import prepare_pack
 
         return prepare_pack(request.rules, engine, clock, untrusted_here()), 0
-    from agent.scanner.rulepack import compile_sound_rules
+    from agent.scanner.packs.rulepack import compile_sound_rules
 
     compiled, left_out = compile_sound_rules(_texts(request), engine.load())
     for item in left_out:
@@ -176,7 +176,7 @@ def _prepared(request: ScanRequest, engine: "PackEngine", clock: "Clock") -> "tu
 
 
 def _texts(request: ScanRequest) -> "RulePack":
-    from agent.scanner.rulepack import load_rules
+    from agent.scanner.packs.rulepack import load_rules
 
     return load_rules(request.rules)
 

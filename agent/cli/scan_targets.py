@@ -66,7 +66,7 @@ def find_targets(selection: Selection, paths: Sequence[str], defaults: ScanDefau
 
 
 def _check_processes() -> None:
-    from agent.platform.process_memory import can_read_processes
+    from agent.platform.processes.memory import can_read_processes
 
     if not can_read_processes():
         raise BucklerError(

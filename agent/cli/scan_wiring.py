@@ -14,7 +14,7 @@ from agent.platform.lock import holder_of
 from agent.platform.program import app_version
 from agent.platform.randomness import SystemRandomness
 from agent.scanner.limits import Limits
-from agent.scanner.rule_files import builtin_signatures
+from agent.scanner.packs.rule_files import builtin_signatures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agent.device import Device
     from agent.domain.ports import Quarantine
     from agent.scanner.cache import ScanCache
-    from agent.scanner.deferred_pack import Pack, PackEngine
+    from agent.scanner.packs.deferred_pack import Pack, PackEngine
 
 _KINDS = {Selection.QUICK: ScanKind.QUICK, Selection.FULL: ScanKind.FULL}
 
@@ -97,10 +97,10 @@ def _locations(place: ScanPlace) -> Locations:
 def _engine(place: ScanPlace, name: str) -> "PackEngine":
     """The engine, with what it compiled before; a scan must not fail because there can be no place to keep it."""
     from agent.platform.data_dir import prepare_data_dir
-    from agent.scanner.deferred_pack import PackEngine
+    from agent.scanner.engines.kept_files import KeptFiles
     from agent.scanner.engines.registry import engine_label, engine_named, engine_that_remembers
-    from agent.scanner.kept_files import KeptFiles
-    from agent.scanner.pack_notes import PackNotes
+    from agent.scanner.packs.deferred_pack import PackEngine
+    from agent.scanner.packs.pack_notes import PackNotes
 
     label = engine_label(name)
     data_dir = _locations(place).data_dir

@@ -4,13 +4,13 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from agent.cli.interruption import Interruption
 from agent.cli.scan_ground import PathExclusions
 from agent.cli.scan_request import ScanRequest, ScanWiring
 from agent.cli.until_interrupted import until_interrupted
-from agent.platform.cpu_time import CpuTime
+from agent.platform.processes.cpu_time import CpuTime
 from agent.scanner.cache import ScanCache
 from agent.scanner.on_demand import Receivers, scan_found
 from agent.scanner.pacing import CpuBudget, Pace, PacedScanner
@@ -18,9 +18,25 @@ from agent.scanner.service_on_demand import ServiceOnDemand
 from agent.scanner.tree import FoundFile
 
 if TYPE_CHECKING:
-    from agent.cli.scan_run import ScanRun
+    from agent.domain.facts import ScanFacts
+    from agent.domain.files import FileIdentity
     from agent.domain.ports import Scanner
-    from agent.scanner.deferred_pack import Pack
+    from agent.platform.processes.memory import ProcessFacts
+    from agent.scanner.packs.deferred_pack import Pack
+    from agent.scanner.tree import KnownFiles, UnopenedFile
+
+
+class Receiver(Protocol):
+    """Takes what a scan finds; `agent.cli.scan_run.ScanRun`."""
+
+    async def receive(self, path: str, identity: "FileIdentity", facts: "ScanFacts") -> None:
+        """One file has been scanned."""
+
+    def pass_by(self, found: "KnownFiles | UnopenedFile", cache: ScanCache | None) -> None:
+        """Files are known to be clean, or one could not be opened."""
+
+    async def receive_process(self, process: "ProcessFacts", facts: "ScanFacts") -> None:
+        """The memory of one process has been looked at, or could not be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +47,13 @@ class WorkerScan:
         request: What was asked for.
         wiring: Clock.
         pack: Rules.
-        run: Takes what is found.
+        receiver: Takes what is found.
     """
 
     request: ScanRequest
     wiring: ScanWiring
     pack: "Pack"
-    run: "ScanRun"
+    receiver: Receiver
 
 
 async def scan_files(scan: WorkerScan, found: Iterator[FoundFile], cache: ScanCache | None) -> Interruption:
@@ -49,7 +65,7 @@ async def scan_files(scan: WorkerScan, found: Iterator[FoundFile], cache: ScanCa
     settings = scan.request.settings
 
     async def work(start: "Callable[[], Awaitable[Scanner]]", pace: Pace | None) -> None:
-        receivers = Receivers(scan.run.receive, scan.run.pass_by, _give_way if pace is None else pace.keep)
+        receivers = Receivers(scan.receiver.receive, scan.receiver.pass_by, _give_way if pace is None else pace.keep)
         at_once = settings.worker_count() * (1 + settings.files_ahead)
         await scan_found(found, start, at_once, receivers, cache=cache)
 
@@ -72,7 +88,7 @@ async def scan_memory(scan: WorkerScan, excluded: PathExclusions) -> Interruptio
             request.settings.limits,
             (os.getpid(), *request.own_pids),
             excluded.leaves_out,
-            scan.run.receive_process,
+            scan.receiver.receive_process,
             at_once=request.settings.worker_count(),
         )
 

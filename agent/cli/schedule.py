@@ -12,14 +12,14 @@ from agent.cli.printing import say, say_json
 if TYPE_CHECKING:
     from agent.local_api.steering import ScanAction
 
-schedule_app = typer.Typer(help="Scheduled scans: how they stand; pause, resume or cancel them.", no_args_is_help=True)
+schedule_app = typer.Typer(help="Show, pause, resume or cancel scheduled scans.", no_args_is_help=True)
 
 
 @schedule_app.command()
 def status(
     context: typer.Context, output: OutputOption = None, data_dir: DataDirOption = None, config: ConfigOption = None
 ) -> None:
-    """Tell what is scanned now, what holds it, and what is due when."""
+    """Show what is scanned now, what holds it up, and what is due when."""
     from agent.local_api.steering import ScanAction
 
     _steer(common_options(context, output, data_dir, config), ScanAction.TELL)
@@ -29,7 +29,7 @@ def status(
 def pause(
     context: typer.Context, output: OutputOption = None, data_dir: DataDirOption = None, config: ConfigOption = None
 ) -> None:
-    """Scan nothing by schedule until `resume`, across restarts; what has begun goes on then."""
+    """Scan nothing by schedule until `resume`. Holds across restarts; a scan that has begun goes on after it."""
     from agent.local_api.steering import ScanAction
 
     _steer(common_options(context, output, data_dir, config), ScanAction.PAUSE)
@@ -39,7 +39,7 @@ def pause(
 def resume(
     context: typer.Context, output: OutputOption = None, data_dir: DataDirOption = None, config: ConfigOption = None
 ) -> None:
-    """Go on after `pause`."""
+    """Take scheduled scans up again after `pause`."""
     from agent.local_api.steering import ScanAction
 
     _steer(common_options(context, output, data_dir, config), ScanAction.RESUME)
@@ -49,7 +49,7 @@ def resume(
 def cancel(
     context: typer.Context, output: OutputOption = None, data_dir: DataDirOption = None, config: ConfigOption = None
 ) -> None:
-    """Give up the scan that has begun; the next one comes at its time."""
+    """Give up the scan that has begun. The next one starts when it is due."""
     from agent.local_api.steering import ScanAction
 
     _steer(common_options(context, output, data_dir, config), ScanAction.CANCEL)

@@ -12,7 +12,7 @@ from agent.domain.errors import ExitStatus
 if TYPE_CHECKING:
     from agent.domain.services import ServiceStatus
 
-service_app = typer.Typer(help="The agent in the background: install, start, stop and remove it.", no_args_is_help=True)
+service_app = typer.Typer(help="Install, start, stop or remove the background service.", no_args_is_help=True)
 
 
 @service_app.command()
@@ -24,7 +24,7 @@ def install(
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Have the agent start with the machine and now; ends once protection is proven."""
+    """Start the agent now and with the machine. Returns once protection is proven."""
     common = common_options(context, output, data_dir, config)
     desk = open_desk(common)
     done = desk.install()
@@ -51,7 +51,7 @@ def uninstall(
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Stop the agent and have it not start any more; what it keeps stays, unless --purge is given."""
+    """Stop the agent and start it no more. Its data folder stays, unless --purge is given."""
     common = common_options(context, output, data_dir, config)
     if discard_quarantine and not purge:
         raise typer.BadParameter("--discard-quarantine says what --purge may destroy, and needs it")
@@ -75,7 +75,7 @@ def uninstall(
 def start(
     context: typer.Context, output: OutputOption = None, data_dir: DataDirOption = None, config: ConfigOption = None
 ) -> None:
-    """Start the agent; ends once protection is proven."""
+    """Start the agent. Returns once protection is proven."""
     common = common_options(context, output, data_dir, config)
     proof = open_desk(common).start()
     if common.as_json:
@@ -88,7 +88,7 @@ def start(
 def stop(
     context: typer.Context, output: OutputOption = None, data_dir: DataDirOption = None, config: ConfigOption = None
 ) -> None:
-    """Stop the agent until it is started again, or the machine is."""
+    """Stop the agent. It starts again with the machine, or when it is told to."""
     common = common_options(context, output, data_dir, config)
     ran = open_desk(common).stop()
     if common.as_json:
@@ -103,7 +103,7 @@ def stop(
 def status(
     context: typer.Context, output: OutputOption = None, data_dir: DataDirOption = None, config: ConfigOption = None
 ) -> None:
-    """Tell how the service is; the exit status is 0 only when it runs."""
+    """Show how the service is. The exit status is 0 only when it runs."""
     common = common_options(context, output, data_dir, config)
     found = open_desk(common).status()
     shown = service_record(found)

@@ -20,7 +20,7 @@ _HELD = frozenset({CaptureState.PLANNED, CaptureState.CAPTURED, CaptureState.STO
 def open_desk(common: Common) -> "ServiceDesk":
     """The desk, for the service of the configuration that the common options point to."""
     from agent.platform.program import program_path, program_risk
-    from agent.platform.services import service_supervisor
+    from agent.platform.services.supervisor import service_supervisor
     from agent.service.desk import DeskParts, ServiceDesk
 
     config = settings_of(common)

@@ -17,7 +17,7 @@ def status(
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Print how this device is; the exit status is 0 only when it is healthy."""
+    """Show whether this device is protected. The exit status is 0 only when it is."""
     common = common_options(context, output, data_dir, config)
     fields = ask_status(common)
     if field is not None and field not in fields:

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 
-from agent.control.command_runner import CommandRunner
 from agent.control.device_report import DeviceReport
 from agent.control.entitlements import EntitlementKeeper
 from agent.control.link import ControlLink
@@ -28,10 +27,3 @@ def ways_to_the_control_plane(
     link = ControlLink(settings, keeper, clock, randomness, report, in_contact)
     stream = ControlStream(link, settings.stream, randomness)
     return link, stream
-
-
-def attended(commands: CommandRunner, *ways: ControlLink | ControlStream) -> CommandRunner:
-    """Have commands come and reports go on each of them."""
-    for way in ways:
-        way.attend(commands)
-    return commands

@@ -47,7 +47,7 @@ class Feature(Enum):
     REMOTE_COMMANDS = "remote_commands"
 
 
-#: Never depends on a subscription: billing trouble does not switch protection off (DESIGN section 5).
+#: Never depends on a subscription: billing trouble does not switch protection off.
 FLOOR = frozenset({Feature.REAL_TIME_PROTECTION, Feature.LOCAL_SCANS, Feature.QUARANTINE})
 
 

@@ -30,9 +30,6 @@ class CaptureState(Enum):
     FAILED = "failed"
 
 
-FINAL_CAPTURES = frozenset({CaptureState.DONE, CaptureState.FAILED})
-
-
 class CaptureFailure(Enum):
     """Why a file was not taken; `detail` of a FAILED entry starts with the value, then `: ` and a sentence."""
 

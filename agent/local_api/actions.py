@@ -177,7 +177,11 @@ class DirectActions:
         return exclusion
 
     async def remove_exclusion(self, exclusion_id: str) -> None:
-        """Delete one exclusion."""
+        """Delete one exclusion.
+
+        Raises:
+            BucklerError: `EXCLUSION_UNKNOWN`, or what `check_removable` refuses.
+        """
         self.check_removable(exclusion_id)
         with self.store.transaction() as tables:
             known = tables.exclusions.remove(exclusion_id)

@@ -23,7 +23,7 @@ from agent.local_api.status import (
     VaultFacts,
     status_fields,
 )
-from agent.platform.process_costs import CostMeter
+from agent.platform.processes.costs import CostMeter
 from agent.platform.system_facts import competitors
 
 #: Looking through all processes costs milliseconds; it is done this often at most.

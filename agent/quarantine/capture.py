@@ -30,7 +30,7 @@ from agent.domain.errors import BucklerError
 from agent.domain.files import FileIdentity
 from agent.domain.ports import Randomness
 from agent.domain.quarantine import CaptureFailure, CaptureState, FileMetadata, QuarantineEntry
-from agent.platform.processes import StoppedProcess, StopProcesses
+from agent.platform.processes.ending import StoppedProcess, StopProcesses
 from agent.platform.secure_files import (
     PINNING_FLAGS,
     PlaceOfFile,

@@ -25,7 +25,7 @@ from agent.domain.quarantine import (
     Retained,
 )
 from agent.domain.retention import Because, PlannedDeletion, RetentionLimits, RetentionPlan, plan_retention
-from agent.platform.processes import StopProcesses, stop_none
+from agent.platform.processes.ending import StopProcesses, stop_none
 from agent.platform.work_threads import WorkThreads
 from agent.quarantine.capture import Captures, StagingOutOfReachError
 from agent.quarantine.failures import not_taken

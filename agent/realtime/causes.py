@@ -4,7 +4,7 @@ from agent.domain.costs import ENDED, UNKNOWN, WALK, CostBook
 from agent.domain.facts import ScanFacts
 from agent.domain.files import EventKind, FileEvent
 from agent.domain.ports import Clock
-from agent.platform.process_names import ProcessNames
+from agent.platform.processes.names import ProcessNames
 from agent.realtime.commands import Scan
 
 

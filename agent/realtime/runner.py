@@ -16,8 +16,7 @@ from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.files import FileEvent, FileIdentity
 from agent.domain.health import HealthIssue
 from agent.domain.policy import Mode, Policy, granted_mode
-from agent.domain.ports import Clock, EventSource, IncidentLog, Quarantine, Randomness, Scanner, Store
-from agent.platform.process_names import ProcessNames
+from agent.platform.processes.names import ProcessNames
 from agent.realtime.causes import Causes
 from agent.realtime.commands import (
     Answer,
@@ -37,6 +36,7 @@ from agent.realtime.commands import (
     Stopping,
     Walk,
 )
+from agent.realtime.neighbours import Neighbours
 from agent.realtime.pipeline import Pipeline, PipelineLimits
 from agent.realtime.reconcile import Reconciler
 from agent.realtime.self_test import SelfTest
@@ -58,13 +58,7 @@ class RealtimeProtection:
 
     Args:
         settings: What to watch.
-        source: Where events come from.
-        scanner: What a file contains.
-        quarantine: Takes infected files.
-        incidents: Findings that are only reported.
-        store: Life sign and names of self-tests.
-        clock: Time.
-        randomness: Names and jitter.
+        neighbours: Whom to ask and to tell.
         policy: What is wanted now; asked for each decision.
         access: What the entitlement allows now.
         on_proven: Called whenever the self-test came back from every root.
@@ -72,22 +66,17 @@ class RealtimeProtection:
         costs: Where it is written down what scans cost; None: nowhere that anybody reads.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 -- the composition root names each part once
+    def __init__(
         self,
         settings: RealtimeSettings,
-        source: EventSource,
-        scanner: Scanner,
-        quarantine: Quarantine,
-        incidents: IncidentLog,
-        store: Store,
-        clock: Clock,
-        randomness: Randomness,
+        neighbours: Neighbours,
         policy: Callable[[], Policy],
         access: Callable[[], Access],
         on_proven: Callable[[], None] = lambda: None,
         is_own: Callable[[str], bool] = lambda _: False,
         costs: CostBook | None = None,
     ) -> None:
+        source, store, clock, randomness = neighbours.source, neighbours.store, neighbours.clock, neighbours.randomness
         self._settings = settings
         self._clock = clock
         self._policy = policy
@@ -105,7 +94,7 @@ class RealtimeProtection:
         self._inbox: deque[Input] = deque()
         self._busy = False
         self._causes = Causes(costs or CostBook(clock.monotonic_ns()), clock, ProcessNames())
-        self._bench = Workbench(scanner, quarantine, incidents, clock, randomness, self._dispatch, self._causes.scanned)
+        self._bench = Workbench(neighbours, self._dispatch, self._causes.scanned)
         self._keeper = SourceKeeper(settings, source, randomness, self._dispatch, self._source_opened)
         self._reconciler = Reconciler(
             settings,

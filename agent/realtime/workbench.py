@@ -10,7 +10,7 @@ from agent.domain.errors import BucklerError
 from agent.domain.facts import ScanFacts
 from agent.domain.files import EventsLost, FileEvent
 from agent.domain.incident import Incident
-from agent.domain.ports import CAPTURE_UNFINISHED, Clock, IncidentLog, Quarantine, Randomness, Scanner
+from agent.domain.ports import CAPTURE_UNFINISHED
 from agent.platform.regular_files import identity_of, open_regular
 from agent.realtime.actions import not_taken, reported, take
 from agent.realtime.commands import (
@@ -27,6 +27,7 @@ from agent.realtime.commands import (
     ScanFinished,
     Stopping,
 )
+from agent.realtime.neighbours import Neighbours
 
 log = structlog.get_logger(__name__)
 
@@ -35,30 +36,22 @@ class Workbench:
     """Does jobs and says how they ended.
 
     Args:
-        scanner: Scans.
-        quarantine: Captures.
-        incidents: Reports.
-        clock: For incidents.
-        randomness: For incidents.
+        neighbours: Scan, capture and keep what is reported.
         done: Receives results, on the event loop's thread.
         scanned: Told what each scan came to.
     """
 
     def __init__(
         self,
-        scanner: Scanner,
-        quarantine: Quarantine,
-        incidents: IncidentLog,
-        clock: Clock,
-        randomness: Randomness,
+        neighbours: Neighbours,
         done: Callable[[Input], None],
         scanned: Callable[[Scan, ScanFacts], None],
     ) -> None:
-        self._scanner = scanner
-        self._quarantine = quarantine
-        self._incidents = incidents
-        self._clock = clock
-        self._randomness = randomness
+        self._scanner = neighbours.scanner
+        self._quarantine = neighbours.quarantine
+        self._incidents = neighbours.incidents
+        self._clock = neighbours.clock
+        self._randomness = neighbours.randomness
         self._done = done
         self._scanned = scanned
         self._tasks: asyncio.TaskGroup | None = None

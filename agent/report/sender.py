@@ -57,7 +57,7 @@ class SenderSettings:
 
 @dataclass(frozen=True, slots=True)
 class SenderState:
-    """For `status`: when rows last arrived (None: never since the start), and what stands in the way now."""
+    """When rows last arrived (None: never since the start), and what stands in the way now."""
 
     delivered_at: datetime | None = None
     failing_because: str = ""

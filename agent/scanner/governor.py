@@ -17,7 +17,7 @@ from agent.domain.facts import ScanFacts
 from agent.domain.governor import GovernorState, ResourceLimits, ResourceUse, Stage, WorkerUse, govern
 from agent.domain.ports import Clock
 from agent.platform.allocator import give_back_freed_memory
-from agent.platform.process_costs import CostMeter
+from agent.platform.processes.costs import CostMeter
 
 log = structlog.get_logger(__name__)
 
@@ -72,7 +72,7 @@ class GovernedScanner(GovernedWorkers, Protocol):
 
 
 class Finder(Protocol):
-    """Finds out which rule made a file costly: `agent.scanner.rule_finder.RuleFinder`."""
+    """Finds out which rule made a file costly: `agent.scanner.costs.rule_finder.RuleFinder`."""
 
     def suspect(self, path: str) -> None:
         """It was costly."""

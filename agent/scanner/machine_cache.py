@@ -10,8 +10,8 @@ from agent.platform.mountinfo import Mount, mounts
 from agent.platform.program import app_version
 from agent.scanner.cache import ScanCache, open_scan_cache, untrusted_devices
 from agent.scanner.cache_key import ScanIdentity
-from agent.scanner.deferred_pack import Pack
 from agent.scanner.limits import Limits
+from agent.scanner.packs.deferred_pack import Pack
 
 
 @contextmanager

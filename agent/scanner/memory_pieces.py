@@ -12,7 +12,7 @@ of many rules ask for that at offset 0.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from agent.platform.process_memory import ProcessFacts, Region, Span
+from agent.platform.processes.memory import ProcessFacts, Region, Span
 
 #: Bytes of one piece: what parent and worker hold of a process at a time.
 PIECE_BYTES = 64 * 1024 * 1024
@@ -86,6 +86,9 @@ def pieces(stretches: Iterable[Stretch], piece_bytes: int = PIECE_BYTES) -> Iter
     Args:
         stretches: What to read.
         piece_bytes: Most bytes of a piece; more than twice `OVERLAP_BYTES`.
+
+    Raises:
+        ValueError: It is not.
     """
     if piece_bytes <= 2 * OVERLAP_BYTES:
         raise ValueError("a piece must be larger than what it shares with its neighbours")

@@ -13,7 +13,8 @@ from typing import BinaryIO
 from agent.domain.facts import Finding, Incomplete, ScanFacts
 from agent.domain.ports import Scanner
 from agent.platform.anonymous_file import anonymous_file
-from agent.platform.process_memory import ProcessFacts, ProcessHandle, Region, Span, process_ids
+from agent.platform.processes.memory import ProcessFacts, ProcessHandle, Region, Span, process_ids
+from agent.scanner.costs.scan_costs import added_up
 from agent.scanner.limits import Limits
 from agent.scanner.memory_pieces import (
     GAP_BYTES,
@@ -27,7 +28,6 @@ from agent.scanner.memory_pieces import (
     shared_key,
     with_descendants,
 )
-from agent.scanner.scan_costs import added_up
 
 _HEAD_BYTES = max(map(len, PROGRAM_HEADS))
 _COPY_BYTES = 1024 * 1024

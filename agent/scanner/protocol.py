@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from agent.domain.facts import Cost, Finding, Incomplete, Severity
-from agent.platform.sandbox import MissingLayer, SandboxReport
+from agent.platform.sandbox.hardening import MissingLayer, SandboxReport
 from agent.scanner.limits import DEPTH_CEILING, Limits
 
 FRAME_HEADER_BYTES = 4
@@ -149,16 +149,6 @@ def encode_request(size_hint: int, owner: int, path: str) -> bytes:
     """To the worker, with the descriptor beside it."""
     numbers = size_hint.to_bytes(_SIZE_BYTES, "big") + owner.to_bytes(_OWNER_BYTES, "big")
     return numbers + os.fsencode(path)[:MAX_PATH_BYTES]
-
-
-def receive_frame(channel: socket.socket) -> bytes:
-    """In the worker: one message without descriptors.
-
-    Raises:
-        ConnectionError: The parent hung up.
-    """
-    header = _receive_exactly(channel, FRAME_HEADER_BYTES)
-    return _receive_exactly(channel, int.from_bytes(header, "big"))
 
 
 def receive_request(channel: socket.socket) -> Request | None:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.platform.autostart import autostart_targets
+from agent.platform.autostart.targets import autostart_targets
 from agent.platform.people import download_folders, home_folders, temporary_folders
-from agent.platform.process_memory import ProcessHandle, process_ids
+from agent.platform.processes.memory import ProcessHandle, process_ids
 from agent.platform.regular_files import identity_of
 from agent.scanner.tree import OpenedFile
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 from agent.domain.errors import ExitStatus
 from agent.domain.facts import ScanFacts
 from agent.domain.policy import Decision, Verdict
-from agent.scanner.scan_costs import SLOW_MS, SLOW_SHOWN, CostTally, slow_record, slow_text
+from agent.scanner.costs.scan_costs import SLOW_MS, SLOW_SHOWN, CostTally, slow_record, slow_text
 
 if TYPE_CHECKING:
     from agent.platform.file_systems import SkippedFolder
-    from agent.platform.process_memory import ProcessFacts
+    from agent.platform.processes.memory import ProcessFacts
 
 #: Between the names of a member path.
 _MEMBER_SEPARATOR = "!"

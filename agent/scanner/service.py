@@ -15,10 +15,10 @@ from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.facts import Finding, Incomplete, ScanFacts
 from agent.domain.health import HealthIssue
 from agent.domain.ports import Clock
-from agent.platform.process_costs import usage_of
-from agent.platform.sandbox import SandboxReport
-from agent.scanner.credits import credit_of
-from agent.scanner.deferred_pack import Pack
+from agent.platform.processes.costs import usage_of
+from agent.platform.sandbox.hardening import SandboxReport
+from agent.scanner.packs.credits import credit_of
+from agent.scanner.packs.deferred_pack import Pack
 from agent.scanner.protocol import Answer, Hello, ProtocolError, WorkerOrders, decode_answer
 from agent.scanner.settings import ScannerSettings
 from agent.scanner.worker_process import WorkerProcess

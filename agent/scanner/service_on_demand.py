@@ -6,7 +6,7 @@ from agent.scanner.settings import ScannerSettings
 
 if TYPE_CHECKING:
     from agent.domain.ports import Clock
-    from agent.scanner.deferred_pack import Pack
+    from agent.scanner.packs.deferred_pack import Pack
     from agent.scanner.service import ScannerService
 
 

@@ -21,9 +21,9 @@ from collections.abc import Callable
 from agent.domain.facts import Finding, Incomplete, Severity
 from agent.platform.accounts import account_name, local_accounts
 from agent.platform.allocator import give_back_freed_memory, keep_freed_memory
-from agent.platform.priority import step_back
-from agent.platform.sandbox import harden
-from agent.platform.sandbox_plan import ParentGoneError, SandboxPlan
+from agent.platform.processes.priority import step_back
+from agent.platform.sandbox.hardening import harden
+from agent.platform.sandbox.plan import ParentGoneError, SandboxPlan
 from agent.scanner import protocol
 from agent.scanner.containers import libarchive_reader, seven_zip_library
 from agent.scanner.containers.budget import Budget
@@ -35,8 +35,8 @@ from agent.scanner.descriptor_reader import read_content
 from agent.scanner.engines.port import Matcher, MatchTimeoutError
 from agent.scanner.engines.registry import engine_named
 from agent.scanner.limits import Limits
+from agent.scanner.packs.rule_variables import variables_for
 from agent.scanner.protocol import Answer, WorkerOrders
-from agent.scanner.rule_variables import variables_for
 
 _SEVERITIES = {severity.value: severity for severity in Severity}
 #: Decoders that are asked for by name (by tarfile, email, olefile and us), when it is too late to load them.

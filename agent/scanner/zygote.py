@@ -12,8 +12,8 @@ import sys
 from dataclasses import replace
 
 from agent.platform.interpreter import collect_rarely
-from agent.platform.sandbox import die_with_parent
-from agent.platform.sandbox_plan import ParentGoneError
+from agent.platform.sandbox.hardening import die_with_parent
+from agent.platform.sandbox.plan import ParentGoneError
 from agent.scanner import protocol
 from agent.scanner.engines.port import Matcher
 from agent.scanner.protocol import WorkerOrders

@@ -40,7 +40,11 @@ class DataFolder:
         return self._held() if self._path.is_dir() else Held()
 
     def destroy(self) -> None:
-        """Remove what is ours, and the folder too if nothing else is in it."""
+        """Remove what is ours, and the folder too if nothing else is in it.
+
+        Raises:
+            BucklerError: `REMAINS_NOT_DESTROYED`, or `AGENT_RUNNING`.
+        """
         if not self._path.is_dir():
             return
         with AgentLock(self._lock):

@@ -17,7 +17,7 @@ _UNPROTECTED = frozenset({"real_time_off", "protection_unproven"})
 
 
 class Notice(Protocol):
-    """The way to the supervisor; `agent.platform.service_notice.ServiceNotice`."""
+    """The way to the supervisor; `agent.platform.services.service_notice.ServiceNotice`."""
 
     alive_within_s: float | None
 

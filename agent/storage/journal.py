@@ -139,7 +139,11 @@ class SqliteJournal:
         ]
 
     def announce_deletion(self, entry_id: str, at: datetime | None) -> None:
-        """Since when its owner has been told that a file will be deleted; None: it will not be."""
+        """Since when its owner has been told that a file will be deleted; None: it will not be.
+
+        Raises:
+            KeyError: There is no such entry.
+        """
         cursor = self._connection.execute(
             "UPDATE quarantine SET deletion_announced_at = ? WHERE id = ?", (_optional(at), entry_id)
         )

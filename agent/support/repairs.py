@@ -38,7 +38,11 @@ class LocalRepairs:
         return f"permissions taken away: {', '.join(filter(None, changed)) or 'none'}"
 
     def make_room(self) -> str:
-        """Delete what is made anew when it is needed."""
+        """Delete what is made anew when it is needed.
+
+        Raises:
+            BucklerError: `NOT_PERMITTED`; what went before is gone.
+        """
         freed = 0
         for path in self.place.disposable:
             freed += _size(path)

@@ -12,8 +12,8 @@ import grpc
 
 from controlplane.keys.authority import CertificateAuthority
 from controlplane.runtime.clock import SystemClock
+from controlplane.runtime.network.renewed_tls import TlsIdentity, renewed_credentials
 from controlplane.runtime.randomness import SystemRandomness
-from controlplane.runtime.renewed_tls import TlsIdentity, renewed_credentials
 
 METHOD = "/bench.Echo/Echo"
 

@@ -15,9 +15,9 @@ from controlplane.app import ControlPlane
 from controlplane.catalog.document import Catalog
 from controlplane.catalog.model import AccessLevel, Os, Plan, Term
 from controlplane.config import DataDir, read_config
+from controlplane.devices.fleet.standings import Standings
 from controlplane.devices.model import Platform
 from controlplane.devices.registry import DeviceRegistry, NewDevice
-from controlplane.devices.standings import Standings
 from controlplane.installation import initialise
 from controlplane.licensing.key_desk import KeyWish
 from controlplane.licensing.service import Activation

@@ -11,6 +11,7 @@ from agent.platform.clock import SystemClock
 from agent.platform.interpreter import settle_in
 from agent.platform.randomness import SystemRandomness
 from agent.quarantine.vault import Vault
+from agent.realtime.neighbours import Neighbours
 from agent.realtime.runner import RealtimeProtection
 from agent.realtime.settings import RealtimeSettings
 from agent.report.outbox import StoredIncidentLog
@@ -40,13 +41,15 @@ async def protecting(
     proven = asyncio.Event()
     realtime = RealtimeProtection(
         settings,
-        source,
-        scanner or service,
-        vault,
-        StoredIncidentLog(database),
-        database,
-        SystemClock(),
-        SystemRandomness(),
+        Neighbours(
+            source,
+            scanner or service,
+            vault,
+            StoredIncidentLog(database),
+            database,
+            SystemClock(),
+            SystemRandomness(),
+        ),
         Policy,
         lambda: NOT_ACTIVATED,
         on_proven=proven.set,

@@ -16,7 +16,7 @@ from typing import Any
 
 from agent.platform.accounts import account_name
 from agent.scanner.engines.port import EXTERNAL_VARIABLES
-from agent.scanner.rule_variables import variables_for
+from agent.scanner.packs.rule_variables import variables_for
 
 _CHUNK = 64
 #: Bytes that tell the type of a file.

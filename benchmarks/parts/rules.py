@@ -9,7 +9,7 @@ from pathlib import Path
 import yara
 
 from agent.scanner.engines.port import EXTERNAL_VARIABLES
-from agent.scanner.rulepack import load_rules
+from agent.scanner.packs.rulepack import load_rules
 
 _RULE = re.compile(r"^[ \t]*(?:(?:private|global)\s+)*rule\s+(\w+)", re.MULTILINE)
 _CONDITION = re.compile(r"\bcondition\s*:")

@@ -12,7 +12,7 @@ from controlplane.accounts.tables import audit
 from controlplane.commands.model import OPEN, CommandState
 from controlplane.commands.tables import commands
 from controlplane.detections.tables import detections, incident_devices, incidents
-from controlplane.devices.standings import counts_of
+from controlplane.devices.fleet.standings import counts_of
 from controlplane.devices.tables import device_standings
 from controlplane.licensing.ports import NoticeKind
 from controlplane.notices.tables import notices

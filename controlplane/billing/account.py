@@ -150,27 +150,27 @@ async def stored_document(connection: AsyncConnection, org_id: str, document_id:
     return None if row is None else (row.content, row.sha256)
 
 
-async def stored_chain(connection: AsyncConnection, org_id: str) -> list[tuple[bytes, bytes]]:
-    """Content and hash of every document of an organisation, in order; for `document.first_break`."""
-    columns = billing_documents.c
-    rows = await connection.execute(
-        select(columns.content, columns.sha256).where(columns.org_id == org_id).order_by(columns.chain_no)
-    )
-    return [(row.content, row.sha256) for row in rows]
-
-
 async def changed_documents(connection: AsyncConnection) -> list[str]:
     """The number of the first document of each organisation that is not what its hash says."""
     organisations = await connection.scalars(select(billing_accounts.c.org_id).order_by(billing_accounts.c.org_id))
     changed = []
     for org_id in organisations.all():
-        place = first_break(await stored_chain(connection, org_id))
+        place = first_break(await _stored_chain(connection, org_id))
         if place is not None:
             columns = billing_documents.c
             numbers = select(columns.number).where(columns.org_id == org_id).order_by(columns.chain_no)
             number = await connection.scalar(numbers.offset(place - 1).limit(1))
             changed.append(str(number))
     return changed
+
+
+async def _stored_chain(connection: AsyncConnection, org_id: str) -> list[tuple[bytes, bytes]]:
+    """Content and hash of every document of an organisation, in order."""
+    columns = billing_documents.c
+    rows = await connection.execute(
+        select(columns.content, columns.sha256).where(columns.org_id == org_id).order_by(columns.chain_no)
+    )
+    return [(row.content, row.sha256) for row in rows]
 
 
 # ---------------------------------------------------------------- the customer's money with us

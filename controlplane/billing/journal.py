@@ -1,12 +1,11 @@
-"""The books in the database: appended in the transaction of what happened, read back as balances."""
+"""The books in the database: appended in the transaction of what happened, and never changed."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import func, insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import insert
 
-from controlplane.billing.ledger import Account, Transfer
+from controlplane.billing.ledger import Transfer
 from controlplane.billing.tables import journal
 from controlplane.storage.database import UnitOfWork
 
@@ -41,19 +40,3 @@ async def book(
     ]
     if rows:
         await uow.connection.execute(insert(journal), rows)
-
-
-async def account_balances(connection: AsyncConnection, org_id: str) -> dict[tuple[Account, str], int]:
-    """Debits less credits, per account and currency; accounts that were never used are missing."""
-    result: dict[tuple[Account, str], int] = {}
-    for side, sign in ((journal.c.debit, 1), (journal.c.credit, -1)):
-        rows = await connection.execute(
-            select(side, journal.c.currency, func.sum(journal.c.amount))
-            .where(journal.c.org_id == org_id)
-            .group_by(side, journal.c.currency)
-        )
-        for account, currency, amount in rows:
-            key = (Account(account), currency)
-            # PostgreSQL sums a BIGINT as NUMERIC.
-            result[key] = result.get(key, 0) + sign * int(amount)
-    return result

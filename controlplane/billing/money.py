@@ -157,9 +157,12 @@ def split(minor: int, part: int, whole: int) -> tuple[int, int]:
     Rounding both sides by themselves would leak: 9.99 at 14 of 28 days is 5.00 and 5.00.
 
     Args:
-        minor: The amount.
+        minor: The amount, in minor units.
         part: 0 to `whole`, in any unit: days, seconds.
-        whole: At least 1.
+        whole: At least 1, in the unit of `part`.
+
+    Raises:
+        ValueError: There is no such part.
     """
     if not 0 <= part <= whole or whole < 1:
         raise ValueError(f"{part} of {whole} is no part")
@@ -171,8 +174,14 @@ def allocate(minor: int, weights: Sequence[int]) -> tuple[int, ...]:
     """Divide an amount by weights; what whole units leave over goes to the largest remainders, the first of equals.
 
     Args:
-        minor: The amount.
+        minor: The amount, in minor units.
         weights: Not negative, at least one of them above zero.
+
+    Returns:
+        A share for each weight, in their order; together the amount.
+
+    Raises:
+        ValueError: Weights of other kinds.
     """
     total = sum(weights)
     if total < 1 or min(weights) < 0:

@@ -51,7 +51,7 @@ from controlplane.billing.refunds import Refunds
 from controlplane.billing.tables import provider_events
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.idempotency import RequestKey, claim, remember, request_hash
-from controlplane.runtime.jobs import schedule
+from controlplane.runtime.jobs.queue import schedule
 from controlplane.runtime.principal import current_actor
 from controlplane.runtime.randomness import Randomness, new_id
 from controlplane.runtime.tenant_time import TenantTimes

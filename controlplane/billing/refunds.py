@@ -33,7 +33,7 @@ from controlplane.billing.ports import (
 from controlplane.billing.providers.manual import ManualProvider
 from controlplane.billing.tables import refunds
 from controlplane.runtime.clock import Clock
-from controlplane.runtime.jobs import schedule
+from controlplane.runtime.jobs.queue import schedule
 from controlplane.runtime.newest import newest_first
 from controlplane.runtime.paging import Page
 from controlplane.runtime.randomness import Randomness, new_id

@@ -24,9 +24,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controlplane.billing import invoices, payment_rows
 from controlplane.billing import refunds as refund_rows
-from controlplane.billing.account import credit_balance, set_place, stored_chain, stored_document
+from controlplane.billing.account import credit_balance, set_place, stored_document
 from controlplane.billing.attempts import Payment
-from controlplane.billing.document import Document, first_break, read_document
+from controlplane.billing.document import Document, read_document
 from controlplane.billing.double_charge import Books, Classification, SeenCharge, classify_double_charge
 from controlplane.billing.errors import (
     invoice_unknown,
@@ -43,7 +43,7 @@ from controlplane.billing.payments import COLLECT_INVOICE, Payments, Transfer
 from controlplane.billing.ports import Outside, ProviderError, ProviderRefund, ProviderUncertainError, RefundOutcome
 from controlplane.billing.refunds import Refund, Refunds
 from controlplane.runtime.clock import Clock
-from controlplane.runtime.jobs import schedule
+from controlplane.runtime.jobs.queue import schedule
 from controlplane.runtime.paging import Page
 from controlplane.runtime.tenant_time import TenantTimes
 from controlplane.storage.database import Database, UnitOfWork
@@ -288,10 +288,6 @@ class BillingService:
             raise invoice_unknown(document_id)
         content, sha256 = stored
         return read_document(content), content, sha256
-
-    async def verify_documents(self, connection: AsyncConnection, org_id: str) -> int | None:
-        """The place of the first document that was changed after it went out; None: none was."""
-        return first_break(await stored_chain(connection, org_id))
 
     async def explain(
         self, connection: AsyncConnection, org_id: str, invoice_id: str

@@ -5,7 +5,7 @@ from typing import Final
 
 from controlplane.billing.providers.signature import MAX_BODY_BYTES, SIGNATURE_HEADER
 from controlplane.billing.service import BillingService
-from controlplane.runtime.web import Hook
+from controlplane.runtime.network.web import Hook
 
 #: What is entered at the provider, after the name of the host.
 PATH: Final = "/hooks/payments"

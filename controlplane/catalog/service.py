@@ -14,7 +14,7 @@ from controlplane.catalog.errors import plan_unknown, version_in_use, version_ou
 from controlplane.catalog.model import ExistingCustomers, Plan
 from controlplane.catalog.tables import catalog_versions, plans
 from controlplane.runtime.clock import Clock
-from controlplane.runtime.jobs import schedule
+from controlplane.runtime.jobs.queue import schedule
 from controlplane.storage.database import UnitOfWork
 from controlplane.storage.upsert import insert_into
 

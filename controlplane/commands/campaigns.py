@@ -23,7 +23,7 @@ from controlplane.commands.model import (
 from controlplane.commands.service import CommandGround, CommandWish, check_role, derived_id, new_command
 from controlplane.commands.tables import campaigns
 from controlplane.runtime.idempotency import check_key
-from controlplane.runtime.jobs import schedule
+from controlplane.runtime.jobs.queue import schedule
 from controlplane.runtime.paging import KeyPart, Page
 from controlplane.runtime.principal import PersonPrincipal
 from controlplane.storage.database import UnitOfWork

@@ -3,17 +3,17 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from controlplane.devices.check_ins import CheckIns
-from controlplane.devices.counters import FleetCounters
-from controlplane.devices.fleet import FleetReader
-from controlplane.devices.freshness import WRITE_EVERY, Freshness
+from controlplane.devices.check_ins.freshness import WRITE_EVERY, Freshness
+from controlplane.devices.check_ins.nonces import ContactNonces
+from controlplane.devices.check_ins.recall import RecallBook
+from controlplane.devices.check_ins.remembered import Remembered
+from controlplane.devices.check_ins.service import CheckIns
+from controlplane.devices.fleet.counters import FleetCounters
+from controlplane.devices.fleet.overview import FleetReader
+from controlplane.devices.fleet.standings import Standings
 from controlplane.devices.news_watch import NewsWatch
-from controlplane.devices.nonces import ContactNonces
 from controlplane.devices.ports import CloneAlarm, Licences
-from controlplane.devices.recall import RecallBook
 from controlplane.devices.registry import DeviceRegistry
-from controlplane.devices.remembered import Remembered
-from controlplane.devices.standings import Standings
 from controlplane.runtime.clock import Clock
 from controlplane.storage.database import Database
 

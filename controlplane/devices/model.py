@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from controlplane.catalog.model import AccessLevel
-from controlplane.devices.lineage import NOTHING_SHOWN, Shown
+from controlplane.devices.identity.lineage import NOTHING_SHOWN, Shown
 from controlplane.runtime.counting import counted
 
 #: No contact for this long and we no longer say what state a device is in. Wazuh, with 15 minutes, and Fleet draw

@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from controlplane.devices.recall import RecallBook
+from controlplane.devices.check_ins.recall import RecallBook
 from controlplane.runtime.bus.port import Hint
 from controlplane.storage.database import Database
 from controlplane.storage.news import News, newest_news, news_since

@@ -8,13 +8,13 @@ from typing import Any
 from sqlalchemy import Select, case, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from controlplane.devices import holds
 from controlplane.devices.errors import device_deactivated, device_not_found, device_replaced, device_revoked
+from controlplane.devices.fleet.standing import NO_SUBSCRIPTION
+from controlplane.devices.fleet.standings import Standings
+from controlplane.devices.identity import holds
+from controlplane.devices.identity.recognition import Recognised, recognise, salt_of
 from controlplane.devices.model import Device, FingerprintComponent, Platform
-from controlplane.devices.recognition import Recognised, recognise, salt_of
 from controlplane.devices.rows import device_of, with_status
-from controlplane.devices.standing import NO_SUBSCRIPTION
-from controlplane.devices.standings import Standings
 from controlplane.devices.tables import device_fingerprints, device_statuses, devices
 from controlplane.runtime.principal import DevicePrincipal
 from controlplane.runtime.randomness import Randomness, new_id

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Join, Row, and_, func, literal, select
 
-from controlplane.devices.lineage import NOTHING_SHOWN, Shown
+from controlplane.devices.identity.lineage import NOTHING_SHOWN, Shown
 from controlplane.devices.model import Device, DeviceReport, DeviceStatus, HealthIssue, Platform, ScanStanding
 from controlplane.devices.tables import active_threats, device_statuses, devices
 from controlplane.storage.types import Instant

@@ -9,9 +9,9 @@ from typing import Any
 import grpc
 
 from controlplane.catalog.wire_names import ACCESS_LEVEL_ON_THE_WIRE
-from controlplane.devices.check_in_desk import CheckInDesk
-from controlplane.devices.expiry import ExpirySetting, HostExpiry
-from controlplane.devices.fleet import DEVICE_KEY, DeviceFilter, DeviceView, FleetReader
+from controlplane.devices.check_ins.desk import CheckInDesk
+from controlplane.devices.fleet.expiry import ExpirySetting, HostExpiry
+from controlplane.devices.fleet.overview import DEVICE_KEY, DeviceFilter, DeviceView, FleetReader
 from controlplane.devices.model import ProtectionState
 from controlplane.devices.ports import DetectionCalls, DiagnosticCalls, EntitlementCalls
 from controlplane.devices.revocation import Revocation

@@ -5,7 +5,7 @@ Or is given up: whoever manages it can revoke its identity.
 
 from controlplane.accounts.audit import AuditLog
 from controlplane.devices.errors import bad_certificate_request
-from controlplane.devices.identity import read_certificate_request
+from controlplane.devices.identity.certificate_request import read_certificate_request
 from controlplane.devices.ports import CertificateAuthority, Licences, OpenCommands, RevocationAlarm
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.devices.revocation import REVOKED

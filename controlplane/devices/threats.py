@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import delete, select, update
 
-from controlplane.devices.standings import Standings
+from controlplane.devices.fleet.standings import Standings
 from controlplane.devices.tables import active_threats, device_standings
 from controlplane.storage.database import UnitOfWork
 from controlplane.storage.upsert import insert_into

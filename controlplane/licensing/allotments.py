@@ -20,7 +20,7 @@ from controlplane.licensing.ports import Notice, NoticeKind, Notices
 from controlplane.licensing.seat_rules import CHOICE_WINDOW
 from controlplane.licensing.tables import seat_allotments
 from controlplane.licensing.tables import seats as seat_slots
-from controlplane.runtime.jobs import schedule
+from controlplane.runtime.jobs.queue import schedule
 from controlplane.storage.database import UnitOfWork
 from controlplane.storage.upsert import insert_into
 

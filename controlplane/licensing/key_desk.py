@@ -71,7 +71,11 @@ class KeyDesk:
         return issued
 
     async def issue_within(self, uow: UnitOfWork, org_id: str, wish: KeyWish) -> IssuedKey:
-        """`issue` as part of a larger change."""
+        """`issue` as part of a larger change.
+
+        Raises:
+            Refusal: As `issue`, but for the idempotency key.
+        """
         now = self._clock.now()
         if wish.expires_at is not None and wish.expires_at <= now:
             raise invalid("expires_at_us", "is not in the future")

@@ -7,12 +7,11 @@ from hashlib import sha256
 
 from controlplane.catalog.model import AccessLevel
 
-#: A device asks for a new statement after this: the short end of the 6 to 24 hours in DESIGN section 4.7; the device
-#: adds its jitter.
+#: A device asks for a new statement once this one is so old, with its next check-in.
 REFRESH_AFTER = timedelta(hours=12)
 #: A statement is stale after this without contact; Keygen's licence files default to one month as well.
 LIFETIME = timedelta(days=30)
-#: How long a device without contact keeps everything beyond that (DESIGN section 5).
+#: How long a device without contact keeps everything beyond that.
 GRACE = timedelta(days=14)
 
 #: The longest and the usual life of a statement for a device that reaches no control plane: a year, and a little more

@@ -1,12 +1,12 @@
-"""How devices get their seats. `LicensingService.activate` is the path of DESIGN section 4, steps 3 and 4."""
+"""How devices get their seats. `LicensingService.activate` is steps 4 to 6 of docs/paths/activation.md."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from controlplane.accounts.audit import AuditLog
 from controlplane.catalog.model import AccessLevel
-from controlplane.devices.evidence import Resemblance
-from controlplane.devices.identity import CertificateRequest, read_certificate_request
+from controlplane.devices.identity.certificate_request import CertificateRequest, read_certificate_request
+from controlplane.devices.identity.evidence import Resemblance
 from controlplane.devices.model import Device, FingerprintComponent, Platform
 from controlplane.devices.registry import NewDevice, Registered
 from controlplane.licensing.attempts import Guessing, guesses, refuse_guessing

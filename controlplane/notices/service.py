@@ -17,7 +17,7 @@ from controlplane.notices.mail import Mail, MailDelayedError, MailRefusedError
 from controlplane.notices.model import Notice, NoticeKind, NoticeOrder, NoticeState, announces, retry_at
 from controlplane.notices.rendering import render
 from controlplane.runtime.clock import Clock
-from controlplane.runtime.jobs import schedule
+from controlplane.runtime.jobs.queue import schedule
 from controlplane.runtime.paging import Page
 from controlplane.runtime.randomness import Randomness, new_id
 from controlplane.storage.database import Database, UnitOfWork

@@ -16,17 +16,17 @@ from typing import Any, Protocol, cast
 
 import grpc
 
-from controlplane.runtime.call_log import CallLog, Entered, tell_failed, tell_gone, tell_refused
 from controlplane.runtime.call_statuses import STATUS
-from controlplane.runtime.certificates import DeviceCertificates
 from controlplane.runtime.clock import Clock
+from controlplane.runtime.network.certificates import DeviceCertificates
+from controlplane.runtime.observability.call_log import CallLog, Entered, tell_failed, tell_gone, tell_refused
+from controlplane.runtime.observability.tracing import NoTracing, Tracing
 from controlplane.runtime.permissions import PERMISSIONS, Caller, authorise
 from controlplane.runtime.principal import PersonPrincipal, Principal, calling
 from controlplane.runtime.randomness import Randomness, new_id
 from controlplane.runtime.rate_limit import RateLimiter
 from controlplane.runtime.refusal import Kind, Refusal
 from controlplane.runtime.rpc_errors import error_detail, internal_detail, refusal_of
-from controlplane.runtime.tracing import NoTracing, Tracing
 from wire.entitlement_codec import ERROR_DETAIL_METADATA, REQUEST_ID_METADATA
 
 #: A longer bearer token is not even hashed.

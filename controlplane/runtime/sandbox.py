@@ -16,8 +16,8 @@ from typing import Final
 from sqlalchemy import func, or_, select, update
 
 from controlplane.runtime.clock import Clock, running_ahead
-from controlplane.runtime.job_claims import CLAIM_TIMES
-from controlplane.runtime.job_runner import JobRunner
+from controlplane.runtime.jobs.claims import CLAIM_TIMES
+from controlplane.runtime.jobs.runner import JobRunner
 from controlplane.runtime.lease import LeaseTimes, held
 from controlplane.runtime.principal import SYSTEM_ACTOR, acting_as
 from controlplane.runtime.refusal import Kind, Refusal

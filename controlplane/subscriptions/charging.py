@@ -17,7 +17,7 @@ from controlplane.catalog.model import Plan
 from controlplane.catalog.service import CatalogService
 from controlplane.notices.service import NoticeService
 from controlplane.runtime.clock import Clock
-from controlplane.runtime.jobs import schedule
+from controlplane.runtime.jobs.queue import schedule
 from controlplane.runtime.refusal import Refusal
 from controlplane.storage.database import Database, UnitOfWork
 from controlplane.subscriptions import purchases, repository, telling

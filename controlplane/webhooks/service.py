@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from controlplane.accounts.audit import AuditLog
 from controlplane.accounts.ports import Sealer
 from controlplane.runtime.clock import Clock
-from controlplane.runtime.jobs import schedule
+from controlplane.runtime.jobs.queue import schedule
 from controlplane.runtime.newest import newest_first
 from controlplane.runtime.paging import KeyPart, Page
 from controlplane.runtime.principal import PersonPrincipal

@@ -9,9 +9,9 @@ import pytest
 from agent.domain.errors import BucklerError
 from agent.domain.ports import ServiceSupervisor
 from agent.domain.services import DefinitionState, ServiceState
-from agent.platform.services_linux import Systemd
-from agent.platform.services_macos import Launchd
-from agent.platform.services_windows import WindowsServices
+from agent.platform.services.linux import Systemd
+from agent.platform.services.macos import Launchd
+from agent.platform.services.windows import WindowsServices
 from tests.fakes.supervisors import (
     PID,
     SINCE,

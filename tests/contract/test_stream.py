@@ -11,7 +11,7 @@ import pytest
 from agent.control.command_runner import CommandRunner
 from agent.control.link_settings import LinkSettings, StreamTimes
 from agent.control.stream_pace import StreamState
-from agent.control.ways import attended, ways_to_the_control_plane
+from agent.control.ways import ways_to_the_control_plane
 from tests.contract.test_activation import KEY
 from tests.fakes.commands import Worker
 from tests.fakes.control_plane import FakeControlPlane, serving
@@ -43,8 +43,9 @@ class Connected:
         )
         self.worker = Worker()
         self.worker.release.set()
-        runner = CommandRunner(device.store, [self.worker], keeper.access, device.clock, self.stream.tell)
-        self.runner = attended(runner, self.link, self.stream)
+        self.runner = CommandRunner(device.store, [self.worker], keeper.access, device.clock, self.stream.tell)
+        for way in (self.link, self.stream):
+            way.attend(self.runner)
         self.expires_at_us = to_us(device.clock.now() + timedelta(hours=1))
 
     def command(self, command_id: str) -> command_pb2.Command:

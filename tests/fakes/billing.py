@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controlplane.accounts.audit import AuditLog
@@ -15,7 +16,6 @@ from controlplane.app import Clocks, Commerce, build_billing
 from controlplane.billing.attempts import Payment
 from controlplane.billing.calculation import ListPrice, TaxOn
 from controlplane.billing.document import Party
-from controlplane.billing.journal import account_balances
 from controlplane.billing.ledger import Account
 from controlplane.billing.model import (
     BilledPeriod,
@@ -28,8 +28,9 @@ from controlplane.billing.model import (
 )
 from controlplane.billing.money import Money
 from controlplane.billing.ports import Announcement, PaymentProvider
+from controlplane.billing.tables import journal
 from controlplane.job_handlers import billing_jobs
-from controlplane.runtime.job_runner import JobRunner
+from controlplane.runtime.jobs.runner import JobRunner
 from controlplane.runtime.paging import Page
 from controlplane.runtime.randomness import SystemRandomness
 from controlplane.runtime.tenant_time import TenantTimes
@@ -199,6 +200,22 @@ class BillingWorld:
         mine = {account: amount for (account, code), amount in found.items() if code == currency and amount}
         assert sum(mine.values()) == 0
         return mine
+
+
+async def account_balances(connection: AsyncConnection, org_id: str) -> dict[tuple[Account, str], int]:
+    """Debits less credits, per account and currency; accounts that were never used are missing."""
+    result: dict[tuple[Account, str], int] = {}
+    for side, sign in ((journal.c.debit, 1), (journal.c.credit, -1)):
+        rows = await connection.execute(
+            select(side, journal.c.currency, func.sum(journal.c.amount))
+            .where(journal.c.org_id == org_id)
+            .group_by(side, journal.c.currency)
+        )
+        for account, currency, amount in rows:
+            key = (Account(account), currency)
+            # PostgreSQL sums a BIGINT as NUMERIC.
+            result[key] = result.get(key, 0) + sign * int(amount)
+    return result
 
 
 @asynccontextmanager

@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from controlplane.runtime.job_runner import JobRunner, RunReport
-from controlplane.runtime.jobs import Job
+from controlplane.runtime.jobs.queue import Job
+from controlplane.runtime.jobs.runner import JobRunner, RunReport
 from controlplane.runtime.tables import jobs
 from tests.fakes.clock import SOME_MONDAY, FakeClock
 

@@ -21,7 +21,7 @@ from controlplane.notices.mail import MailDelayedError, MailRefusedError
 from controlplane.notices.model import Notice
 from controlplane.notices.service import NoticeService
 from controlplane.runtime.clock import TenantClock, run_ahead
-from controlplane.runtime.job_runner import JobRunner
+from controlplane.runtime.jobs.runner import JobRunner
 from controlplane.runtime.paging import Page
 from controlplane.runtime.principal import Role
 from controlplane.runtime.randomness import Randomness

@@ -10,6 +10,7 @@ from agent.domain.entitlement import NOT_ACTIVATED, Access
 from agent.domain.policy import Policy
 from agent.domain.ports import EventSource, Store
 from agent.platform.clock import SystemClock
+from agent.realtime.neighbours import Neighbours
 from agent.realtime.runner import RealtimeProtection
 from agent.realtime.settings import BlockSettings, RealtimeSettings
 from tests.fakes.event_source import FakeEventSource
@@ -65,13 +66,15 @@ class ProtectedFolder:
         """Another life on the same disk and store, as after a crash."""
         self.protection = RealtimeProtection(
             self.settings,
-            self.source,
-            self.scanner,
-            self.quarantine,
-            self.incidents,
-            self.store,
-            self.clock,
-            SeededRandomness(),
+            Neighbours(
+                self.source,
+                self.scanner,
+                self.quarantine,
+                self.incidents,
+                self.store,
+                self.clock,
+                SeededRandomness(),
+            ),
             lambda: self.policy,
             lambda: self.access,
             self._proven,

@@ -20,10 +20,10 @@ from controlplane.catalog.service import CatalogService
 from controlplane.commands.campaigns import Campaigns
 from controlplane.commands.service import CommandGround, CommandService
 from controlplane.connecting import pass_news_on
+from controlplane.devices.fleet.standings import Standings
 from controlplane.devices.model import FingerprintComponent, Platform
 from controlplane.devices.registry import DeviceRegistry
 from controlplane.devices.service import DeviceService
-from controlplane.devices.standings import Standings
 from controlplane.diagnostics.service import DiagnosticsService
 from controlplane.findings import DeviceAlarms, WatchGround, build_findings, build_watch
 from controlplane.keys import root

@@ -6,11 +6,11 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from agent.scanner.deferred_pack import PackEngine
+from agent.scanner.engines.kept_files import FOLDER
 from agent.scanner.engines.registry import engine_label, engine_that_remembers
-from agent.scanner.kept_files import FOLDER
-from agent.scanner.rule_files import builtin_signatures
-from agent.scanner.rulepack import CompiledPack, compile_pack, load_rules
+from agent.scanner.packs.deferred_pack import PackEngine
+from agent.scanner.packs.rule_files import builtin_signatures
+from agent.scanner.packs.rulepack import CompiledPack, compile_pack, load_rules
 from tests.fakes.made_once import folder_of_templates
 
 

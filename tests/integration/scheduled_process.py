@@ -25,8 +25,8 @@ from agent.report.outbox import StoredIncidentLog
 from agent.scanner.consequences import Consequences
 from agent.scanner.engines.registry import engine_that_remembers
 from agent.scanner.machine_cache import scan_cache
-from agent.scanner.rule_files import builtin_signatures
-from agent.scanner.rulepack import CompiledPack, compile_pack, load_rules
+from agent.scanner.packs.rule_files import builtin_signatures
+from agent.scanner.packs.rulepack import CompiledPack, compile_pack, load_rules
 from agent.scanner.scheduled.agenda import baseline_setting
 from agent.scanner.scheduled.scan import Ground
 from agent.scanner.scheduled.scans import ScheduledScans, ScheduleParts

@@ -17,7 +17,7 @@ from agent.device import direct_actions, open_device
 from agent.domain.errors import BucklerError
 from agent.domain.policy import Mode
 from agent.locations import Overrides
-from agent.platform.service_notice import ServiceNotice
+from agent.platform.services.service_notice import ServiceNotice
 from agent.requests import activate_device, read_status
 from tests.integration.controlplane.served import Served, served_control_plane
 from wire.v1 import policy_pb2

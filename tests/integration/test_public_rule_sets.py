@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.scanner.rulepack import compile_pack, load_rules
+from agent.scanner.packs.rulepack import compile_pack, load_rules
 
 #: Beside this checkout, or beside the main one for a worktree in a sibling folder.
 _BESIDE = [Path(__file__).parents[depth] / "shared" / "corpus" for depth in (3, 4)]

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the layers of L
 #: Runs after `harden`; everything it needs is imported before. Each attempt reports its errno, or 0 if it worked.
 _PRISONER = """
 import ctypes, json, mmap, os, resource, socket, sys
-from agent.platform.sandbox import harden
-from agent.platform.sandbox_plan import SandboxPlan
+from agent.platform.sandbox.hardening import harden
+from agent.platform.sandbox.plan import SandboxPlan
 libc = ctypes.CDLL(None, use_errno=True)
 def call(*arguments):
     return ctypes.get_errno() if libc.syscall(*arguments) == -1 else 0

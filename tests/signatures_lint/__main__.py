@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from agent.scanner.rule_files import builtin_signatures
+from agent.scanner.packs.rule_files import builtin_signatures
 from tests.signatures_lint.checks import complaints
 from tests.signatures_lint.pack import Pack
 

@@ -12,8 +12,8 @@ import yara
 
 from agent.scanner.engines.port import EXTERNAL_VARIABLES, Matcher
 from agent.scanner.engines.yara import YaraEngine
+from agent.scanner.packs.rulepack import load_rules
 from agent.scanner.routing.analysis import AnalysedRule, RuleText, analyse
-from agent.scanner.rulepack import load_rules
 
 OVERLAPS = "overlaps.toml"
 KINDS = ("positive", "negative")

@@ -54,3 +54,18 @@ def test_every_symbol_is_in_the_file_that_is_named(document: Path) -> None:
         text = (TOP / path).read_text(encoding="utf-8")
         for symbol in re.findall(r"`(\w+)(?:\.\w+)?`", symbols):
             assert symbol in text, f"{symbol} is not in {path}"
+
+
+@pytest.mark.parametrize("side", ["agent", "controlplane"])
+def test_every_room_is_on_the_map(side: str) -> None:
+    page = (TOP / "docs/ARCHITECTURE.md").read_text(encoding="utf-8")
+    (drawn,) = [block for block in _FENCE.findall(page) if f"\n{side}/ " in block]
+    rooms = [f"{room.parent.name}/" for room in (TOP / side).glob("*/__init__.py")]
+    files = [file.name for file in (TOP / side).glob("*.py") if file.stem != "__init__"]
+    assert [name for name in rooms + files if not re.search(rf"(?<![\w/]){re.escape(name)}", drawn)] == []
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    linked = {(TOP / link).resolve() for link in _LINK.findall((TOP / "README.md").read_text(encoding="utf-8"))}
+    pages = {page for page in TOP.glob("docs/**/*.md") if page.parent.name != "adr"}
+    assert pages - linked == set()

@@ -38,7 +38,11 @@ class QuarantineHandler:
         self._randomness = randomness
 
     async def run(self, command: RemoteCommand) -> CommandOutcome:
-        """Take one file; one that is gone already is as good as taken."""
+        """Take one file; one that is gone already is as good as taken.
+
+        Raises:
+            BucklerError: `FILE_CHANGED`, `ARGUMENT_INVALID`, or why the vault did not take it.
+        """
         path, sha256, finding = _read(command)
         found = await asyncio.to_thread(_digest, path)
         if found is None:

@@ -22,7 +22,11 @@ class ScanHandler:
         self._scans = scans
 
     async def run(self, command: RemoteCommand) -> CommandOutcome:
-        """Scan."""
+        """Scan what was asked for, and count what was found.
+
+        Raises:
+            BucklerError: `ARGUMENT_INVALID`.
+        """
         what, path = command.arguments.get("what", ""), command.arguments.get("path", "")
         if what in _KINDS:
             counts = await self._scans.scan(_KINDS[what])

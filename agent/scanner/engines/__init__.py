@@ -1,1 +1,1 @@
-"""Signature engines behind one port."""
+"""Signature engines behind one port, and the compiled rules that are kept between starts."""

@@ -46,9 +46,9 @@ def engine_that_remembers(name: str, data_dir: Path) -> Engine:
     Raises:
         BucklerError: As `engine_named`.
     """
+    from agent.scanner.engines.compiled_cache import CachedEngine
+    from agent.scanner.engines.kept_files import KeptFiles
     from agent.scanner.engines.routed import image_format
-    from agent.scanner.kept_files import KeptFiles
-    from agent.scanner.pack_cache import CachedEngine
 
     return CachedEngine(engine_named(name), image_format(), KeptFiles(data_dir))
 

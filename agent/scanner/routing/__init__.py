@@ -6,6 +6,6 @@ Beside it what a content must hold: `needles` of strings → `evidence` of condi
 `refutation` of rules that need no strings.
 Nothing here imports a YARA engine: in go sources, out come sources and a pure selector.
 
-The invariant, proven by `tests/property/scanner/routing`: the set of (namespace, rule) that match a file equals that
-of the unpartitioned rules.
+The invariant, proven by `tests/property/agent/scanner/routing`: the set of (namespace, rule) that match a file equals
+that of the unpartitioned rules.
 """

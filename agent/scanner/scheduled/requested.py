@@ -10,7 +10,7 @@ import structlog
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.ports import Clock, Store
 from agent.domain.schedule import ScanKind, finished_setting
-from agent.platform.cpu_time import CpuTime
+from agent.platform.processes.cpu_time import CpuTime
 from agent.scanner.pacing import CpuBudget, Pace
 from agent.scanner.scheduled.agenda import ScanCounts
 from agent.scanner.scheduled.scan import BackgroundScan, Ground, ScanParts

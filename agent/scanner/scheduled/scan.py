@@ -23,7 +23,7 @@ from agent.domain.facts import ScanFacts
 from agent.domain.files import FileIdentity
 from agent.domain.policy import Decision, Policy, decide
 from agent.domain.ports import Clock, Scanner
-from agent.platform.cpu_time import of_this_thread
+from agent.platform.processes.cpu_time import of_this_thread
 from agent.scanner.cache import ScanCache
 from agent.scanner.consequences import Consequences
 from agent.scanner.pacing import Pace

@@ -16,7 +16,7 @@ from agent.domain.files import FileIdentity
 from agent.domain.policy import Policy
 from agent.domain.ports import Clock, Randomness, Scanner, Store
 from agent.domain.schedule import ScanKind, finished_setting, next_due, sound_baseline
-from agent.platform.cpu_time import CpuTime
+from agent.platform.processes.cpu_time import CpuTime
 from agent.scanner.cache import ScanCache
 from agent.scanner.consequences import Consequences
 from agent.scanner.pacing import CpuBudget, Pace

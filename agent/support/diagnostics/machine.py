@@ -107,7 +107,11 @@ def own_processes() -> Json:
 
 
 def data_folder(folder: Path) -> Json:
-    """What lies in the data folder: names, sizes, owners and permissions, one level deep; no content."""
+    """What lies in the data folder: names, sizes, owners and permissions, one level deep; no content.
+
+    Raises:
+        NotHereError: There is none.
+    """
     if not folder.is_dir():
         raise NotHereError(f"there is no folder {folder}")
     listed = [folder, *sorted(folder.iterdir())[:_MOST_FILES]]
@@ -132,6 +136,9 @@ def crash_reports(folders: Iterable[Path]) -> str:
 
     Args:
         folders: Where they are; folders that are not there count as empty.
+
+    Raises:
+        NotHereError: There are no reports.
     """
     found = sorted(_reports(folders), key=lambda item: -item[0])[:_MOST_CRASHES]
     if not found:
@@ -176,7 +183,11 @@ LOG_COMMAND = ("journalctl", "--unit=buckler.service", f"--lines={_LOG_LINES}", 
 
 
 def service_log() -> str:
-    """What the service has logged last, as far as this system keeps it."""
+    """What the service has logged last, as far as this system keeps it.
+
+    Raises:
+        NotHereError: It keeps nothing, or not for this user.
+    """
     if sys.platform != "linux":
         raise NotHereError("on this system the service's log is a file of its supervisor; attach it by hand")
     ran = run_tool(LOG_COMMAND)

@@ -154,7 +154,7 @@ def _show_one(row: dict[str, Any]) -> None:
 def cancel_command(
     command_id: CommandArgument, config_dir: ConfigDirOption, *, output: OutputOption = Output.TEXT
 ) -> None:
-    """Give a command up; one that a device has begun is cancelled by the device, if it still can."""
+    """Cancel a command. One that a device has begun is cancelled by the device, if it still can."""
     with reporting(output):
         from controlplane.cli.ctl.connection import connected
         from controlplane.cli.ctl.session import load_session

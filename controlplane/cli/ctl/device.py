@@ -244,7 +244,7 @@ def rename_device(
 
 @device.command("release-hold")
 def release_hold(device_id: DeviceArgument, config_dir: ConfigDirOption, *, output: OutputOption = Output.TEXT) -> None:
-    """Hold a device no longer that was copied, once the copy was activated anew or is gone."""
+    """Stop holding a device that was copied, once the copy was activated anew or is gone."""
     with reporting(output):
         from controlplane.cli.ctl.connection import connected
         from controlplane.cli.ctl.session import load_session
@@ -332,7 +332,7 @@ def restart_device(
     idempotency_key: IdempotencyKeyOption = "",
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Have the agent of a device end and start again."""
+    """Restart the agent of a device."""
     _ask(config_dir, Ask(device_id, "restart", {}, reason, idempotency_key, wait), output)
 
 
@@ -363,7 +363,7 @@ def allow_on_device(  # noqa: PLR0913 -- options of a command line
     idempotency_key: IdempotencyKeyOption = "",
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Have a device leave something alone."""
+    """Have a device leave a file, folder, content or rule alone."""
     arguments = {"what": what.value, "value": value, **({"days": str(days)} if days else {})}
     _ask(config_dir, Ask(device_id, "allow", arguments, reason, idempotency_key, wait), output)
 

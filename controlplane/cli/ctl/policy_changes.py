@@ -53,7 +53,7 @@ def apply_policy(  # noqa: PLR0913 -- options of a command line
     idempotency_key: IdempotencyKeyOption = "",
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Give a policy another document; without --all, --label or --device it stays for whom it was."""
+    """Give a policy a new document. Without --all, --label or --device it stays for the devices it was for."""
     with reporting(output):
         from controlplane.cli.ctl.connection import connected
         from controlplane.cli.ctl.session import load_session

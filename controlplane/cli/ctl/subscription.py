@@ -43,7 +43,7 @@ def show_subscription(
 def list_consents(
     config_dir: ConfigDirOption, subscription_id: SubscriptionArgument = "", *, output: OutputOption = Output.TEXT
 ) -> None:
-    """What was agreed to, by whom and when, whenever it began to renew by itself."""
+    """What was agreed to, by whom and when, each time renewal was turned on."""
     with reporting(output):
         from controlplane.cli.ctl.connection import connected
         from controlplane.cli.ctl.moments import local

@@ -91,7 +91,7 @@ def resume(
     idempotency_key: IdempotencyKeyOption = "",
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Come back: with the same devices and settings. While the paid period still runs, renewal is turned on."""
+    """Come back, with the same devices and settings. While the paid period still runs, renewal is turned on."""
     with reporting(output):
         from controlplane.cli.ctl.connection import connected
         from controlplane.cli.ctl.session import load_session

@@ -41,7 +41,7 @@ def restore(
     ] = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Make an installation of a back-up, where there is none. Devices go on with it as they are."""
+    """Restore an installation from a back-up, into a folder that holds none. Devices need not be changed."""
     with reporting(output):
         from controlplane.backup import restore as restore_installation
         from controlplane.storage.schema import newest_revision

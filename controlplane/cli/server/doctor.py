@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def doctor(data_dir: DataDirOption, *, output: OutputOption = Output.TEXT) -> None:
-    """Check database, schema, keys, certificates, clock and jobs. Exit status 1: something failed."""
+    """Check database, schema, keys, certificates, clock, jobs and documents. Exit status 1: something failed."""
     with reporting(output):
         from controlplane.checkup import Verdict, check_up
 

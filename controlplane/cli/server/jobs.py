@@ -10,7 +10,7 @@ from controlplane.cli.server.options import DataDirOption
 from controlplane.cli.server.output import ExitStatus, Output, OutputOption, reporting, show
 from controlplane.config import read_config
 from controlplane.runtime.counting import counted
-from controlplane.runtime.job_board import JobEntry, JobQuery, JobState, read_job_key
+from controlplane.runtime.jobs.board import JobEntry, JobQuery, JobState, read_job_key
 from controlplane.runtime.refusal import Kind, Refusal
 
 jobs = typer.Typer(no_args_is_help=True, help="Work that falls due.")

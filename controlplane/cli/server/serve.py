@@ -11,7 +11,7 @@ import typer
 from controlplane.cli.server.options import DataDirOption
 from controlplane.cli.server.output import Output, reporting
 from controlplane.config import ServerConfig, read_config
-from controlplane.runtime.log_format import LogFormat
+from controlplane.runtime.observability.log_format import LogFormat
 
 if TYPE_CHECKING:
     from controlplane.serving import ServeOptions, Serving
@@ -63,9 +63,9 @@ def serve(  # noqa: PLR0913 -- options of a command line
 ) -> None:
     """Serve until SIGTERM or Ctrl-C; says `serving tls=HOST:PORT mtls=HOST:PORT` on stderr when all ports answer."""
     with reporting(Output.TEXT):
-        from controlplane.runtime.balanced import parse_balancers
-        from controlplane.runtime.logs import configure_logs
-        from controlplane.runtime.server import parse_address, parse_announced
+        from controlplane.runtime.network.balanced import parse_balancers
+        from controlplane.runtime.network.server import parse_address, parse_announced
+        from controlplane.runtime.observability.logs import configure_logs
         from controlplane.serving import ServeOptions
 
         config = read_config(data_dir.absolute())

@@ -135,7 +135,7 @@ def build(
     ] = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Build a bundle that `buckler scan --rules` and `[scanner] rules` take."""
+    """Build a bundle for `buckler scan --rules` and for `rules` in the configuration of agents."""
     with reporting(output):
         from controlplane.runtime.clock import SystemClock
 

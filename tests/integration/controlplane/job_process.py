@@ -10,8 +10,8 @@ import os
 import sys
 from datetime import timedelta
 
-from controlplane.runtime.job_runner import JobRunner
-from controlplane.runtime.jobs import Job
+from controlplane.runtime.jobs.queue import Job
+from controlplane.runtime.jobs.runner import JobRunner
 from controlplane.runtime.tenant_time import TenantTimes
 from controlplane.storage.database import Database
 from tests.fakes.clock import SOME_MONDAY, FakeClock

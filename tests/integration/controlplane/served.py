@@ -15,8 +15,8 @@ from controlplane.catalog.model import Term
 from controlplane.config import DataDir, ServerConfig, read_config
 from controlplane.devices.connections import StreamSettings
 from controlplane.installation import Customer, FirstCustomer, initialise
+from controlplane.runtime.network.server import Address
 from controlplane.runtime.randomness import SystemRandomness
-from controlplane.runtime.server import Address
 from controlplane.serving import ServeOptions, Serving, serve
 from tests.fakes.certificate_requests import DeviceKey
 from tests.fakes.made_once import folder_of_templates

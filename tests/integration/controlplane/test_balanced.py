@@ -12,12 +12,12 @@ import pytest
 
 from controlplane.app import create_keys
 from controlplane.config import DataDir
-from controlplane.runtime.balanced import BalancedServer, Network, Origins, parse_balancers, start_balanced
+from controlplane.runtime.network.balanced import BalancedServer, Network, Origins, parse_balancers, start_balanced
+from controlplane.runtime.network.renewed_tls import TlsIdentity, renewed_credentials
+from controlplane.runtime.network.server import Address, Listener
 from controlplane.runtime.refusal import Refusal
-from controlplane.runtime.renewed_tls import TlsIdentity, renewed_credentials
-from controlplane.runtime.server import Address, Listener
 from tests.fakes.waiting import until
-from tests.unit.controlplane.runtime.test_proxy_protocol import header
+from tests.unit.controlplane.runtime.network.test_proxy_protocol import header
 
 LOOPBACK = ip_network("127.0.0.0/8")
 LAST_WORDS = b"!" * 300_000

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from controlplane.runtime.jobs import schedule
+from controlplane.runtime.jobs.queue import schedule
 from controlplane.runtime.tables import jobs
 from controlplane.storage.database import Database
 from tests.fakes.clock import SOME_MONDAY

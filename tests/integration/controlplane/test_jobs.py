@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import select, update
 
-from controlplane.runtime.job_board import (
+from controlplane.runtime.jobs.board import (
     JobEntry,
     JobQuery,
     JobState,
@@ -17,9 +17,17 @@ from controlplane.runtime.job_board import (
     retry_job,
     retry_parked,
 )
-from controlplane.runtime.job_claims import CLAIM_TIMES, JobClaims
-from controlplane.runtime.job_runner import JobRunner
-from controlplane.runtime.jobs import LONGEST_RETRY, PARKED_AFTER, Failure, Handler, Job, ensure_recurring, schedule
+from controlplane.runtime.jobs.claims import CLAIM_TIMES, JobClaims
+from controlplane.runtime.jobs.queue import (
+    LONGEST_RETRY,
+    PARKED_AFTER,
+    Failure,
+    Handler,
+    Job,
+    ensure_recurring,
+    schedule,
+)
+from controlplane.runtime.jobs.runner import JobRunner
 from controlplane.runtime.refusal import Refusal
 from controlplane.runtime.tables import jobs
 from controlplane.runtime.tenant_time import TenantTimes

@@ -15,7 +15,7 @@ from controlplane.detections.dead_reports import DeadReport, DeadReports
 from controlplane.detections.incidents import IncidentView
 from controlplane.detections.model import Finding, IncidentStatus, ReportedIncident
 from controlplane.detections.tables import detections
-from controlplane.devices.fleet import DeviceFilter
+from controlplane.devices.fleet.overview import DeviceFilter
 from controlplane.retention.rules import RULES, periods_of
 from controlplane.retention.service import PASS_EVERY, Retention
 from controlplane.runtime.clock import TenantClock

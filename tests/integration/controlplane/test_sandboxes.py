@@ -11,9 +11,9 @@ from sqlalchemy import update
 
 from controlplane.runtime import sandbox as moving
 from controlplane.runtime.clock import TenantClock
-from controlplane.runtime.job_claims import CLAIM_TIMES
-from controlplane.runtime.job_runner import JobRunner
-from controlplane.runtime.jobs import LONGEST_RETRY, PARKED_AFTER, Handler, Job, schedule
+from controlplane.runtime.jobs.claims import CLAIM_TIMES
+from controlplane.runtime.jobs.queue import LONGEST_RETRY, PARKED_AFTER, Handler, Job, schedule
+from controlplane.runtime.jobs.runner import JobRunner
 from controlplane.runtime.refusal import Refusal
 from controlplane.runtime.sandbox import MAX_ADVANCE, MAX_AHEAD, SandboxDesk
 from controlplane.runtime.tables import sandbox_clocks

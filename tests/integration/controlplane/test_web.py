@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import ClientSession
 
+from controlplane.runtime.network.server import Address
+from controlplane.runtime.network.web import Hook, start_web
 from controlplane.runtime.randomness import SystemRandomness
 from controlplane.runtime.refusal import Kind, Refusal
-from controlplane.runtime.server import Address
-from controlplane.runtime.web import Hook, start_web
 
 ANY_PORT = Address("127.0.0.1", 0)
 

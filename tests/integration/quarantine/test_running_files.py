@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from agent.domain.quarantine import CaptureState
-from agent.platform import processes
-from agent.platform.processes import ProcessEnd, stop_processes
+from agent.platform.processes import ending
+from agent.platform.processes.ending import ProcessEnd, stop_processes
 from agent.quarantine.steps import Step
 from tests.integration.quarantine.running_from import running_copy, stubborn_copy
 from tests.unit.agent.quarantine.scene import Scene, identity_of, scanned
@@ -22,7 +22,7 @@ from tests.unit.agent.quarantine.scene import Scene, identity_of, scanned
 #: A program that ends what runs from a file and says what became of it.
 STOP = """
 import sys
-from agent.platform.processes import stop_processes
+from agent.platform.processes.ending import stop_processes
 from tests.unit.agent.quarantine.scene import identity_of
 print(*(one.end.value for one in stop_processes(identity_of(sys.argv[1]), sys.argv[1])))
 """
@@ -58,7 +58,7 @@ async def test_its_process_is_ended_if_policy_says_so_and_the_incident_tells(tmp
 
 
 async def test_a_process_that_does_not_want_to_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(ending, "PATIENCE_S", 0.2)
     scene = stopping(tmp_path)
     path = scene.home / "evil"
     with stubborn_copy(path) as process:

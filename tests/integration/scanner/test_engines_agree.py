@@ -13,9 +13,9 @@ import pytest
 
 from agent.scanner.engines.port import Matcher, RuleSource
 from agent.scanner.engines.registry import ENGINE_NAMES, engine_named
-from agent.scanner.rule_files import builtin_signatures
-from agent.scanner.rule_variables import file_type
-from agent.scanner.rulepack import load_rules
+from agent.scanner.packs.rule_files import builtin_signatures
+from agent.scanner.packs.rule_variables import file_type
+from agent.scanner.packs.rulepack import load_rules
 from tests.fakes.archives import zip_of
 from tests.fakes.eicar import EICAR
 from tests.integration.scanner.routing.corpora import public_rules

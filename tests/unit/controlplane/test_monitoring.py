@@ -3,7 +3,7 @@ from datetime import timedelta
 from controlplane.devices.connections import Connections, StreamSettings
 from controlplane.monitoring import FRESH_FOR, Backlog, Monitor, ServerFigures
 from controlplane.runtime.bus.memory import MemoryBus
-from controlplane.runtime.web import Shown
+from controlplane.runtime.network.web import Shown
 from controlplane.storage.database import PoolUse
 from tests.fakes.clock import SOME_MONDAY, FakeClock
 from tests.fakes.randomness import SeededRandomness

@@ -75,7 +75,7 @@ def test_only_the_balancer_is_reached_from_outside(compose: Any, balancer: str) 
 
 def test_the_servers_are_alike_and_their_options_are_those_of_the_program(compose: Any) -> None:
     from controlplane.cli.buckler_server import app
-    from controlplane.runtime.balanced import parse_balancers
+    from controlplane.runtime.network.balanced import parse_balancers
 
     first, second = (compose["services"][name] for name in SERVERS)
     assert first == second
@@ -110,7 +110,7 @@ def test_the_balancer_sends_to_every_server_and_asks_each_whether_it_is_ready(co
 
 
 def test_a_server_has_time_to_stop(compose: Any) -> None:
-    from controlplane.runtime.server import STOP_GRACE_S
+    from controlplane.runtime.network.server import STOP_GRACE_S
 
     server = compose["services"]["server-1"]
     [drain] = [float(option.partition("=")[2]) for option in server["command"] if option.startswith("--drain=")]

@@ -8,7 +8,7 @@ from sysconfig import get_path
 import pytest
 
 from agent.domain.facts import Severity
-from agent.scanner.rule_files import builtin_signatures
+from agent.scanner.packs.rule_files import builtin_signatures
 from tests.signatures_lint.checks import PACK_CHECKS, RULE_CHECKS, of_rules
 from tests.signatures_lint.pack import LintedRule, Pack
 

@@ -81,7 +81,7 @@ async def test_numbers_have_no_gaps_however_many_are_written_at_once_and_whoever
         assert [number[-5:] for number in numbers] == [f"{place:05d}" for place in range(1, len(numbers) + 1)]
         assert len({number[:10] for number in numbers}) == 1
     async with world.database.reading() as connection:
-        assert await world.service.verify_documents(connection, org_id) is None
+        assert await changed_documents(connection) == []
 
 
 async def test_what_went_out_cannot_be_changed_or_deleted(world: BillingWorld) -> None:
@@ -196,7 +196,6 @@ async def test_a_changed_document_is_found_even_without_the_triggers(world: Bill
         )
         await uow.connection.exec_driver_sql(with_again)
     async with world.database.reading() as connection:
-        assert await world.service.verify_documents(connection, org_id) == 2
         (number,) = await changed_documents(connection)
     assert number.endswith("-00002")
 
@@ -231,7 +230,7 @@ async def test_the_balance_pays_the_next_invoice_and_void_gives_it_back(world: B
         await world.service.void(uow, org_id, second.invoice_id, "not wanted")
     async with world.database.reading() as connection:
         assert (await world.service.balance(connection, org_id, "EUR")).minor == 5_000
-        assert await world.service.verify_documents(connection, org_id) is None
+        assert await changed_documents(connection) == []
     assert (await world.books(org_id))[Account.CREDIT_BALANCE] == -5_000
 
 

@@ -15,8 +15,8 @@ from sqlalchemy import text
 
 from controlplane.detections.incidents import incident_id_of
 from controlplane.detections.model import IncidentStatus
-from controlplane.devices.fleet import DeviceFilter
-from controlplane.devices.freshness import WRITE_EVERY
+from controlplane.devices.check_ins.freshness import WRITE_EVERY
+from controlplane.devices.fleet.overview import DeviceFilter
 from controlplane.devices.model import (
     EVENTS_LOST_SHOWN_FOR,
     OFFLINE_AFTER,

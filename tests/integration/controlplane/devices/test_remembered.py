@@ -8,8 +8,8 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from controlplane.commands.rpc import CommandExchangeRpc
-from controlplane.devices.check_in_desk import CheckInDesk, Pace
-from controlplane.devices.freshness import WRITE_EVERY
+from controlplane.devices.check_ins.desk import CheckInDesk, Pace
+from controlplane.devices.check_ins.freshness import WRITE_EVERY
 from controlplane.policies.model import Assignment, Stage
 from controlplane.policies.rpc import PolicyExchangeRpc
 from controlplane.policies.service import Change, PolicyService

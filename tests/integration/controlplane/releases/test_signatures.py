@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.domain.errors import BucklerError
-from agent.scanner.rulepack import load_rules
+from agent.scanner.packs.rulepack import load_rules
 from controlplane.releases.judging import ScannerJudge
 from controlplane.runtime.refusal import Refusal
 from tests.integration.server_process import installed, run

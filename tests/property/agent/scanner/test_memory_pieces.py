@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.platform.process_memory import Span
+from agent.platform.processes.memory import Span
 from agent.scanner.memory_pieces import OVERLAP_BYTES, Stretch, pieces
 
 PAGE = 4096

@@ -52,7 +52,7 @@ def test_a_full_scan_names_what_it_leaves_out_our_own_folder_included(tmp_path: 
 
 
 def test_where_memory_cannot_be_read_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.platform.process_memory.can_read_processes", lambda: False)
+    monkeypatch.setattr("agent.platform.processes.memory.can_read_processes", lambda: False)
     with pytest.raises(BucklerError, match="Linux only") as refused:
         find_targets(Selection.PROCESSES, (), ScanDefaults(), network=False)
     assert (refused.value.code, refused.value.exit_status) == ("PROCESSES_UNAVAILABLE", ExitStatus.ENVIRONMENT)

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from agent.platform.allocator import give_back_freed_memory, keep_freed_memory
-from agent.platform.process_costs import usage_of
+from agent.platform.processes.costs import usage_of
 
 
 def test_it_may_be_called_anywhere_and_again() -> None:

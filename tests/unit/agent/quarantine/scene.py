@@ -15,7 +15,7 @@ from agent.domain.incident import Incident, Origin
 from agent.domain.ports import CaptureRequest, Store
 from agent.domain.quarantine import CaptureState, HistoryEvent, QuarantineEntry
 from agent.domain.retention import RetentionLimits
-from agent.platform.processes import StopProcesses, stop_none
+from agent.platform.processes.ending import StopProcesses, stop_none
 from agent.quarantine.steps import AfterStep, Step, nothing_after
 from agent.quarantine.vault import Vault, VaultSettings
 from tests.fakes.clock import SOME_MONDAY, FakeClock

@@ -3,7 +3,7 @@
 from agent.domain.costs import ENDED, UNKNOWN, WALK, CostBook, CostKind, CostWindow
 from agent.domain.facts import ScanFacts
 from agent.domain.files import EventKind
-from agent.platform.process_names import ProcessNames
+from agent.platform.processes.names import ProcessNames
 from agent.realtime.causes import Causes
 from agent.realtime.commands import Scan
 from tests.fakes.clock import FakeClock

@@ -1,6 +1,6 @@
 import pytest
 
-from agent.platform.process_memory import ProcessFacts, Region, Span
+from agent.platform.processes.memory import ProcessFacts, Region, Span
 from agent.scanner.memory_pieces import (
     OVERLAP_BYTES,
     Piece,

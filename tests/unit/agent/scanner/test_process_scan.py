@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from agent.domain.facts import Finding, ScanFacts, Severity
-from agent.platform.process_memory import ProcessFacts
+from agent.platform.processes.memory import ProcessFacts
 from agent.scanner.limits import MIB, Limits
 from agent.scanner.process_scan import scan_processes
 from tests.fakes.eicar import EICAR

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from agent.domain.facts import Cost, Finding, Incomplete, Severity
-from agent.platform.sandbox import MissingLayer, SandboxReport
+from agent.platform.sandbox.hardening import MissingLayer, SandboxReport
 from agent.scanner import protocol
 from agent.scanner.limits import Limits
 from agent.scanner.protocol import Answer, Hello, ProtocolError, WorkerOrders, decode_answer, decode_hello

@@ -78,6 +78,12 @@ def test_a_file_over_the_limit_is_not_looked_at() -> None:
     assert matcher.seen == []
 
 
+def answer_on(channel: socket.socket) -> protocol.Answer:
+    """The next answer, as a parent reads it."""
+    header = channel.recv(protocol.FRAME_HEADER_BYTES, socket.MSG_WAITALL)
+    return protocol.decode_answer(channel.recv(int.from_bytes(header, "big"), socket.MSG_WAITALL))
+
+
 def test_a_worker_answers_file_by_file_until_its_parent_hangs_up() -> None:
     ours, theirs = socket.socketpair()
     worker = threading.Thread(target=Worker(theirs, FakeMatcher(), Limits()).serve)
@@ -89,7 +95,7 @@ def test_a_worker_answers_file_by_file_until_its_parent_hangs_up() -> None:
         for _ in range(2):
             request = protocol.frame(protocol.encode_request(68, 0, "/tmp/e\udcff.com"))
             socket.send_fds(ours, [request], [file.fileno()])
-            answers.append(protocol.decode_answer(protocol.receive_frame(ours)))
+            answers.append(answer_on(ours))
     worker.join(timeout=10)
     theirs.close()
     assert not worker.is_alive()
@@ -106,7 +112,7 @@ def test_where_the_time_went_is_told_of_slow_files_or_when_it_is_asked_for(itemi
         file.flush()
         request = protocol.frame(protocol.encode_request(0, 0, "/a.zip"))
         socket.send_fds(ours, [request], [file.fileno()])
-        answer = protocol.decode_answer(protocol.receive_frame(ours))
+        answer = answer_on(ours)
     worker.join(timeout=10)
     theirs.close()
     # This file takes no quarter of a second, unless the machine is very busy.

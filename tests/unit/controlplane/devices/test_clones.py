@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from controlplane.devices.freshness import WRITE_EVERY
+from controlplane.devices.check_ins.freshness import WRITE_EVERY
+from controlplane.devices.check_ins.nonces import NONCE_BYTES
+from controlplane.devices.check_ins.quiet import Said
 from controlplane.devices.model import DeviceReport, ProtectionState, ScanStanding
-from controlplane.devices.nonces import NONCE_BYTES
-from controlplane.devices.quiet import Said
 from controlplane.licensing.ports import NoticeKind
 from controlplane.runtime.principal import DevicePrincipal
 from controlplane.runtime.randomness import SystemRandomness, new_id

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from controlplane.devices.check_ins.recall import RecallBook
 from controlplane.devices.news_watch import BELIEVED_S, NewsWatch
-from controlplane.devices.recall import RecallBook
 from controlplane.runtime.bus.port import Hint
 from controlplane.storage.database import Database
 from controlplane.storage.news import EVERYONE, News
 from tests.fakes.migrated import migrated_sqlite
-from tests.unit.controlplane.devices.test_recall import TOLD
+from tests.unit.controlplane.devices.check_ins.test_recall import TOLD
 
 
 class Server:

@@ -8,9 +8,9 @@ import pytest
 from controlplane.accounts.audit import AuditEntry, AuditFilter, newest_entries
 from controlplane.commands.model import Command, CommandReport, CommandState
 from controlplane.commands.rows import CommandFilter
-from controlplane.devices.freshness import WRITE_EVERY
+from controlplane.devices.check_ins.freshness import WRITE_EVERY
+from controlplane.devices.check_ins.quiet import Said
 from controlplane.devices.model import ProtectionState
-from controlplane.devices.quiet import Said
 from controlplane.devices.revocation import Revocation
 from controlplane.licensing.ports import NoticeKind
 from controlplane.licensing.seat_rules import Change

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from controlplane.detections.incidents import incident_id_of
 from controlplane.detections.model import IncidentStatus, left_behind
-from controlplane.devices.fleet import DeviceFilter
+from controlplane.devices.fleet.overview import DeviceFilter
 from controlplane.runtime.paging import Page
 from controlplane.runtime.principal import DevicePrincipal
 from tests.fakes.world import Customer, World, principal_of

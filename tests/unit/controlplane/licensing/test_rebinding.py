@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from controlplane.devices.evidence import REBINDS_ALLOWED
+from controlplane.devices.identity.evidence import REBINDS_ALLOWED
 from controlplane.devices.model import FingerprintComponent
 from controlplane.licensing.ports import NoticeKind
 from controlplane.licensing.seat_rules import Change

@@ -6,8 +6,8 @@ import grpc
 import pytest
 
 from controlplane.devices.errors import device_cloned
-from controlplane.runtime.certificates import device_from_certificate
 from controlplane.runtime.interceptors import CallEntry, CallInterceptor, peer_address
+from controlplane.runtime.network.certificates import device_from_certificate
 from controlplane.runtime.principal import DevicePrincipal, PersonPrincipal
 from controlplane.runtime.randomness import SystemRandomness
 from controlplane.runtime.rate_limit import RateLimiter

@@ -6,7 +6,7 @@ from hashlib import sha256
 import pytest
 
 from controlplane.detections.model import IncidentStatus
-from controlplane.runtime.job_runner import JobRunner
+from controlplane.runtime.jobs.runner import JobRunner
 from controlplane.runtime.paging import Page
 from controlplane.runtime.refusal import Refusal
 from controlplane.webhooks.model import MAX_ATTEMPTS, MAX_WEBHOOKS
