@@ -31,10 +31,10 @@ class DyingDatabase(Database):
         self._transactions = 0
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[UnitOfWork]:
+    async def transaction(self, *, bulk: bool = False) -> AsyncIterator[UnitOfWork]:
         self._transactions += 1
         number = self._transactions
-        async with super().transaction() as uow:
+        async with super().transaction(bulk=bulk) as uow:
             yield uow
             if self._step == f"commit:{number}:before":
                 _die()

@@ -44,8 +44,8 @@ class WatchedDatabase(Database):
         self.commits = 0
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[UnitOfWork]:
-        async with super().transaction() as uow:
+    async def transaction(self, *, bulk: bool = False) -> AsyncIterator[UnitOfWork]:
+        async with super().transaction(bulk=bulk) as uow:
             yield uow
             await _check(uow)
             self.commits += 1

@@ -27,11 +27,11 @@ class CountingDatabase(Database):
         self.meanwhile: Callable[[], None] = lambda: None
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[UnitOfWork]:
+    async def transaction(self, *, bulk: bool = False) -> AsyncIterator[UnitOfWork]:
         self.transactions += 1
         if self.away:
             raise ConnectionError("the database is away")
-        async with super().transaction() as uow:
+        async with super().transaction(bulk=bulk) as uow:
             self.meanwhile()
             yield uow
 
