@@ -82,7 +82,8 @@ sys.exit(status)
 
 def test_a_scan_of_known_files_loads_no_more_than_that_takes(tmp_path: Path) -> None:
     place = device_folder(tmp_path / "data")
-    order = (sys.executable, "-c", _LOADED, "scan", json.__file__, "--data-dir", place)
+    flags = ("--jobs", "2", "--timeout", "9.5", "--output", "text")
+    order = (sys.executable, "-c", _LOADED, "scan", json.__file__, "--data-dir", place, *flags)
     subprocess.run(order, capture_output=True, check=True)
     said = subprocess.run(order, capture_output=True, text=True, check=True).stdout.splitlines()
     assert "cached : 1" in said
