@@ -46,7 +46,7 @@ UNTRUSTED_FILE_SYSTEMS = frozenset(
         "smb3", "udf", "vfat",
     }
 )  # fmt: skip
-#: Answers are written in batches of this many: some 20 ms each.
+#: Answers are written in batches of this many, or more: some 20 ms each.
 _BATCH = 5_000
 #: A folder that is still met is marked as used when its mark is this many scans old; marking it each time would turn
 #: every look-up into a write.
@@ -188,6 +188,7 @@ class ScanCache:
         self._pending: dict[bytes, dict[str, bytes]] = {}
         self._unmet: dict[bytes, set[str]] = {}
         self._pending_answers = 0
+        self._batch = _BATCH
         self._stored = 0
         self._marks: list[tuple[int, int, bytes]] = []
         self._flushed: list[FlushReason] = []
@@ -284,7 +285,7 @@ class ScanCache:
         folder, _, name = path.rpartition(_BETWEEN)
         self._pending.setdefault(_place(folder), {})[name] = identity + bytes.fromhex(facts.sha256)
         self._pending_answers += 1
-        if self._pending_answers >= _BATCH:
+        if self._pending_answers >= self._batch:
             self._flush()
 
     def close(self) -> None:
@@ -314,23 +315,30 @@ class ScanCache:
             return
         try:
             self._connection.executemany(_MARK, marks)
-            for place in {*pending, *unmet}:
+            sizes = [
                 self._merge(self._connection, place, unmet.get(place, set()), pending.get(place, {}))
+                for place in {*pending, *unmet}
+            ]
             self._connection.execute("COMMIT")
             self._connection.execute("BEGIN")
         except sqlite3.Error as error:
             self._give_up(error)
+            return
+        # A row is written as a whole, so those of very large folders are written less often.
+        self._batch = max(_BATCH, max(sizes, default=0) // 4)
 
-    def _merge(self, connection: sqlite3.Connection, place: bytes, unmet: set[str], new: dict[str, bytes]) -> None:
+    def _merge(self, connection: sqlite3.Connection, place: bytes, unmet: set[str], new: dict[str, bytes]) -> int:
+        """Write a folder's row anew; how many answers it has now."""
         row: _Row | None = connection.execute(_LOOK_UP, (self._scan_id, place)).fetchone()
         answers = {} if row is None else dict(zip(_names(row), _ANSWER.iter_unpack(row[1]), strict=True))
         kept = {name: b"".join(answer) for name, answer in answers.items() if name not in unmet} | new
         names = list(kept)[:_MOST_IN_A_FOLDER]
         if not names:
             connection.execute(_DROP, (self._scan_id, place))
-            return
+            return 0
         joined = b"".join([kept[name] for name in names])
         connection.execute(_STORE, (self._scan_id, place, os.fsencode(_BETWEEN.join(names)), joined, self._generation))
+        return len(names)
 
     def _give_up(self, error: sqlite3.Error) -> None:
         """Go on without: neither a full disk nor a damaged file may cost a scan."""
