@@ -3,6 +3,7 @@
 Typer has Pydantic convert every parameter, given or not; loading it takes longer than most commands run.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from typer.core import TyperArgument, TyperOption
 
 if TYPE_CHECKING:
     from typer.core import _TyperParameter
+
+#: Numbers that need no thought; other spellings are left to Typer.
+_PLAIN_NUMBERS = {int: re.compile(r"[0-9]{1,18}"), float: re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,15})?")}
 
 
 def convert_plainly(parameters: Iterable[Parameter]) -> None:
@@ -55,4 +59,12 @@ class _PlainFirst(RuntimeParam):
         if isinstance(annotation, type) and isinstance(value, annotation):
             # Text, and defaults.
             return value
+        if annotation in {int, float} and isinstance(value, str) and _PLAIN_NUMBERS[annotation].fullmatch(value):
+            return self._in_range(annotation(value))
         raise _NotPlainError
+
+    def _in_range(self, number: float) -> float:
+        least, most = self.parameter_info.min, self.parameter_info.max
+        if (least is not None and number < least) or (most is not None and number > most):
+            raise _NotPlainError
+        return number

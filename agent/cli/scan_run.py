@@ -86,11 +86,11 @@ class ScanRun:
             self._tell_unscanned(found.path, ScanFacts("", 0, error=found.error), cached=False)
         elif self._counts_known:
             self.tally.add_known(len(found.files), found.size_bytes)
-            self._progress.advance(found.files[-1][0], self.tally)
+            self._progress.advance(f"{found.folder}/{found.files[-1][0]}", self.tally)
         else:
             assert cache is not None, "whoever knows files has them from there"
-            for path, size_bytes, digest in found.files:
-                self._tell_unscanned(path, cache.facts(size_bytes, digest), cached=True)
+            for name, size_bytes, digest in found.files:
+                self._tell_unscanned(f"{found.folder}/{name}", cache.facts(size_bytes, digest), cached=True)
 
     def _tell_unscanned(self, path: str, facts: ScanFacts, *, cached: bool) -> None:
         if facts.error == "vanished":
@@ -195,7 +195,7 @@ def _scan(
 ) -> Interruption:
     found: Iterator[FoundFile] = iter(())
     if request.targets.selection is not Selection.PROCESSES:
-        found = walk(request, excluded, None if cache is None else cache.recall)
+        found = walk(request, excluded, None if cache is None else cache.folder)
         if request.cpu_percent is None:
             with noticing_interruption() as interruption:
                 first = _first_to_scan(found, run, cache, interruption)

@@ -6,13 +6,15 @@ costs time and nothing else: a damaged one is thrown away and made anew, an unus
 Nothing is remembered on file systems whose change times prove nothing (`UNTRUSTED_FILE_SYSTEMS`).
 """
 
+import hashlib
 import os
 import sqlite3
 import stat
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,13 +28,17 @@ if TYPE_CHECKING:
     from agent.domain.ports import Clock
 
 _SHA256_BYTES = 32
-#: Which file: device and inode; a name may follow.
-_PLACE = struct.Struct(">QQ")
-#: Which version of it: size, modification time and change time. Times beyond the year 2262 do not fit.
-_VERSION = struct.Struct(">qqq")
-_ANSWER_BYTES = _VERSION.size + _SHA256_BYTES
-#: A row takes some 110 bytes of disk.
-MAX_ROWS = 1_000_000
+#: A file in one version: device, inode, size, modification time and change time. Times beyond the year 2262 do not fit.
+_IDENTITY = struct.Struct(">QQqqq")
+#: It, and the SHA-256 of its content.
+_ANSWER = struct.Struct(f"{_IDENTITY.size}s{_SHA256_BYTES}s")
+#: Between the names of the files in a folder; no name has it.
+_BETWEEN = "/"
+_PLACE_BYTES = 16
+#: An answer takes some 100 bytes of disk.
+MAX_ANSWERS = 1_000_000
+#: Of one folder, which is held in memory while it is walked: some 200 bytes each.
+_MOST_IN_A_FOLDER = 250_000
 #: FAT keeps no change time and invents inodes; what a server, a user's program or another system keeps is its own word.
 UNTRUSTED_FILE_SYSTEMS = frozenset(
     {
@@ -40,48 +46,53 @@ UNTRUSTED_FILE_SYSTEMS = frozenset(
         "smb3", "udf", "vfat",
     }
 )  # fmt: skip
-#: Answers are written in batches of this many rows: some 20 ms each.
+#: Answers are written in batches of this many, or more: some 20 ms each.
 _BATCH = 5_000
-#: A row that still answers is marked as used when its mark is this many scans old; marking it each time would turn
+#: A folder that is still met is marked as used when its mark is this many scans old; marking it each time would turn
 #: every look-up into a write.
 _MARK_EVERY = 16
 #: Another scan holds the file for its whole duration; waiting for it is no use. Seconds.
 _BUSY_TIMEOUT_S = 0.1
-#: Look-ups follow the tree, not the inodes: half a million rows fit, so that no page is read twice.
+#: Look-ups follow the tree, not the disk: half a million answers fit, so that no page is read twice.
 _PAGE_CACHE_KIB = 64 * 1024
-#: After so many look-ups that succeed, and no less than one for each so many rows, all rows of a scan are read at once,
-#: which takes a quarter of the time of looking them up: this is a tree that was scanned before.
-_BEFORE_READING_ALL = 100
-_ROWS_PER_SUCCESS = 40
-#: Unless there are more: each takes some 250 bytes of memory.
-_MOST_READ_AT_ONCE = 200_000
+#: After so many look-ups that succeed, and no less than one for each so many folders, all folders of a scan are read at
+#: once, which takes a tenth of the time of looking them up: this is a tree that was scanned before.
+_BEFORE_READING_ALL = 20
+_FOLDERS_PER_SUCCESS = 40
+#: Unless there is more.
+_MOST_BYTES_READ_AT_ONCE = 32 << 20
 _FOREIGN_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _SCHEMA = """
 BEGIN EXCLUSIVE;
 CREATE TABLE scan (id INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE);
-CREATE TABLE clean (
-  scan INTEGER NOT NULL, place BLOB NOT NULL, answer BLOB NOT NULL, generation INTEGER NOT NULL,
+CREATE TABLE folder (
+  scan INTEGER NOT NULL, place BLOB NOT NULL, names BLOB NOT NULL, answers BLOB NOT NULL, generation INTEGER NOT NULL,
   PRIMARY KEY (scan, place)
 ) WITHOUT ROWID;
 CREATE TABLE generation (newest INTEGER NOT NULL);
 INSERT INTO generation VALUES (0);
 PRAGMA application_id = 0x426B6C72;
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 COMMIT;
 """
 #: What the schema above says of itself; the first number is "Bklr": a database of somebody else is not ours to fill.
-_OURS = (0x426B6C72, 2)
-_LOOK_UP = "SELECT answer, generation FROM clean WHERE scan = ? AND place = ?"
-_COUNT = "SELECT count(*) FROM clean WHERE scan = ?"
-_READ_ALL = "SELECT place, answer, generation FROM clean WHERE scan = ?"
-_STORE = "INSERT OR REPLACE INTO clean VALUES (?, ?, ?, ?)"
+_OURS = (0x426B6C72, 3)
+_LOOK_UP = "SELECT names, answers, generation FROM folder WHERE scan = ? AND place = ?"
+_AMOUNT = "SELECT count(*), coalesce(sum(length(names) + length(answers)), 0) FROM folder WHERE scan = ?"
+_READ_ALL = "SELECT place, names, answers, generation FROM folder WHERE scan = ?"
+_STORE = "INSERT OR REPLACE INTO folder VALUES (?, ?, ?, ?, ?)"
+_DROP = "DELETE FROM folder WHERE scan = ? AND place = ?"
+_MARK = "UPDATE folder SET generation = ? WHERE scan = ? AND place = ?"
 _TRIM = """
-DELETE FROM clean WHERE (scan, place) IN
-  (SELECT scan, place FROM clean ORDER BY generation LIMIT max(0, (SELECT count(*) FROM clean) - ?))
+DELETE FROM folder WHERE (scan, place) IN (
+  SELECT scan, place FROM (
+    SELECT scan, place, sum(length(answers)) OVER (ORDER BY generation DESC, scan, place) AS bytes FROM folder
+  ) WHERE bytes > ?
+)
 """
 
-#: Scan, place, answer, generation; an answer is a version and the SHA-256 that its content has.
-Row = tuple[int, bytes, bytes, int]
+#: Names, answers, generation, unless the file is damaged; an answer is an identity and the SHA-256 of the content.
+_Row = tuple[Any, Any, int]
 
 
 class FlushReason(Enum):
@@ -95,6 +106,55 @@ class FlushReason(Enum):
     FULL = "full"
 
 
+class KnownFolder:
+    """What earlier scans found clean in one folder; asked for each of its files while they are listed.
+
+    Args:
+        names: Of the files.
+        answers: For each of them, in the same order.
+        untrusted: `st_dev` of file systems nothing is believed of.
+        unmet: Told at the end which names no file had, or one in another version.
+    """
+
+    __slots__ = ("_answers", "_places", "_unmet", "_untrusted")
+
+    def __init__(
+        self, names: list[str], answers: bytes, untrusted: frozenset[int], unmet: Callable[[Collection[str]], None]
+    ) -> None:
+        self._places = dict(zip(names, range(0, len(answers), _ANSWER.size), strict=True))
+        self._answers = answers
+        self._untrusted = untrusted
+        self._unmet = unmet
+
+    def recall(self, name: str, status: os.stat_result) -> bytes | None:
+        """The SHA-256 of a file, if a scan of it is known to find nothing; to be asked once for each.
+
+        `status` may come from `lstat`: opening the file first would prove nothing more. The answer is about a version
+        of an inode, and `fstat` of a fresh descriptor would give the same five numbers from the same inode. A file
+        that changes between our look and an opening could as well change right after the opening. Whoever may no
+        longer read the file learns no more than that it was clean when they could: a change of permissions
+        changes the change time.
+        """
+        place = self._places.get(name)
+        if place is None:
+            return None
+        try:
+            identity = _IDENTITY.pack(
+                status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+            )
+        except struct.error:
+            return None
+        if not self._answers.startswith(identity, place) or status.st_dev in self._untrusted:
+            return None
+        del self._places[name]
+        return self._answers[place + _IDENTITY.size : place + _ANSWER.size]
+
+    def all_asked(self) -> None:
+        """Every file of the folder has been asked for: what is left is of no use any more."""
+        if self._places:
+            self._unmet(self._places)
+
+
 class ScanCache:
     """Wholly clean files of earlier scans. Made by `open_scan_cache`; used by one thread.
 
@@ -103,7 +163,7 @@ class ScanCache:
         connection: To it, exclusively ours, with the schema.
         scan: How files are scanned in this run.
         clock: Tells when a scan begins.
-        max_rows: Bound.
+        max_answers: Bound.
         untrusted_devices: `st_dev` of file systems nothing is remembered on.
     """
 
@@ -114,7 +174,7 @@ class ScanCache:
         scan: ScanIdentity,
         clock: "Clock",
         *,
-        max_rows: int = MAX_ROWS,
+        max_answers: int = MAX_ANSWERS,
         untrusted_devices: frozenset[int] = frozenset(),
     ) -> None:
         self._path = path
@@ -122,16 +182,20 @@ class ScanCache:
         self._scan = scan
         self._engine = f"{scan.engine} {scan.engine_version}"
         self._clock = clock
-        self._max_rows = max_rows
+        self._max_answers = max_answers
         self._untrusted = untrusted_devices
-        self._pending: list[Row] = []
+        #: By place: new answers by name, and names whose answers are of no use any more.
+        self._pending: dict[bytes, dict[str, bytes]] = {}
+        self._unmet: dict[bytes, set[str]] = {}
+        self._pending_answers = 0
+        self._batch = _BATCH
         self._stored = 0
+        self._marks: list[tuple[int, int, bytes]] = []
         self._flushed: list[FlushReason] = []
-        #: Answers by place: all of this scan, once they have been read; and those that need a new mark apart.
-        self._answers: dict[bytes, bytes] = {}
-        self._unmarked: dict[bytes, bytes] | None = None
+        #: All folders of this scan, once they have been read.
+        self._rows: dict[bytes, _Row] | None = None
         self._succeeded = 0
-        self._look_at_rows_after = _BEFORE_READING_ALL
+        self._look_at_amount_after = _BEFORE_READING_ALL
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("INSERT OR IGNORE INTO scan (identity) VALUES (?)", (scan.text,))
         connection.execute("UPDATE generation SET newest = newest + 1")
@@ -150,69 +214,48 @@ class ScanCache:
         """Wall time in nanoseconds since 1970, for `remember`."""
         return int(self._clock.now().timestamp() * 1_000_000_000)
 
-    def recall(self, path: str, status: os.stat_result) -> bytes | None:
-        """The SHA-256 of a file, if a scan of it is known to find nothing.
+    def folder(self, path: str) -> KnownFolder | None:
+        """What is known of the files in a folder, which is named as the part of their paths before the last slash.
 
-        `status` may come from `lstat`: opening the file first would prove nothing more. The answer is about a version
-        of an inode, and `fstat` of a fresh descriptor would give the same five numbers from the same inode. A file
-        that changes between our look and an opening could as well change right after the opening. Whoever may no
-        longer read the file learns no more than that it was clean when they could: a change of permissions
-        changes the change time.
+        None: nothing is.
         """
-        if self._connection is None or status.st_dev in self._untrusted:
+        if self._connection is None:
             return None
-        # `CacheKey`, part by part: building one for every file of a walk would take as long as asking SQLite.
+        place = _place(path)
         try:
-            place = _PLACE.pack(status.st_dev, status.st_ino) + self._scan.name_of(path)
-            version = _VERSION.pack(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-        except struct.error:
-            return None
-        answer = self._answers.get(place)
-        if answer is None:
-            answer = self._looked_up(self._connection, place, version)
-        return answer[_VERSION.size :] if answer is not None and answer.startswith(version) else None
-
-    def facts(self, size_bytes: int, digest: bytes) -> ScanFacts:
-        """What a scan of a file would find whose digest `recall` gave."""
-        return ScanFacts(digest.hex(), size_bytes, engine=self._engine, signatures_version=self._scan.pack)
-
-    def _looked_up(self, connection: sqlite3.Connection, place: bytes, version: bytes) -> bytes | None:
-        """An answer that is not at hand; marked as used if it is about that version."""
-        try:
-            answer, generation = self._row(connection, place)
+            row = self._row(self._connection, place)
+            if row is None:
+                return None
+            names = _names(row)
         except sqlite3.Error as error:
             self._give_up(error)
             return None
-        if answer is None or not answer.startswith(version):
-            return None
-        if generation <= self._generation - _MARK_EVERY:
-            self._store((self._scan_id, place, answer, self._generation))
-        return answer
+        if row[2] <= self._generation - _MARK_EVERY:
+            self._marks.append((self._generation, self._scan_id, place))
+        return KnownFolder(names, row[1], self._untrusted, partial(self._forget, place))
 
-    def _row(self, connection: sqlite3.Connection, place: bytes) -> tuple[bytes | None, int]:
-        if self._unmarked is not None:
-            return self._unmarked.get(place), 0
-        row: tuple[Any, int] | None = connection.execute(_LOOK_UP, (self._scan_id, place)).fetchone()
-        if row is None:
-            return None, 0
-        _check(row[0])
-        self._succeeded += 1
-        if self._succeeded == self._look_at_rows_after:
-            self._read_all(connection)
+    def facts(self, size_bytes: int, digest: bytes) -> ScanFacts:
+        """What a scan of a file would find whose digest is known."""
+        return ScanFacts(digest.hex(), size_bytes, engine=self._engine, signatures_version=self._scan.pack)
+
+    def _row(self, connection: sqlite3.Connection, place: bytes) -> _Row | None:
+        if self._rows is not None:
+            return self._rows.get(place)
+        row: _Row | None = connection.execute(_LOOK_UP, (self._scan_id, place)).fetchone()
+        if row is not None:
+            self._succeeded += 1
+            if self._succeeded == self._look_at_amount_after:
+                self._read_all(connection)
         return row
 
     def _read_all(self, connection: sqlite3.Connection) -> None:
-        count = connection.execute(_COUNT, (self._scan_id,)).fetchone()[0]
-        if count > _MOST_READ_AT_ONCE:
+        folders, size = connection.execute(_AMOUNT, (self._scan_id,)).fetchone()
+        if size > _MOST_BYTES_READ_AT_ONCE:
             return
-        if count > self._succeeded * _ROWS_PER_SUCCESS:
-            self._look_at_rows_after = -(-count // _ROWS_PER_SUCCESS)
+        if folders > self._succeeded * _FOLDERS_PER_SUCCESS:
+            self._look_at_amount_after = -(-folders // _FOLDERS_PER_SUCCESS)
             return
-        self._unmarked = {}
-        unmarked_until = self._generation - _MARK_EVERY
-        for place, answer, generation in connection.execute(_READ_ALL, (self._scan_id,)):
-            _check(answer)
-            (self._answers if generation > unmarked_until else self._unmarked)[place] = answer
+        self._rows = {row[0]: row[1:] for row in connection.execute(_READ_ALL, (self._scan_id,))}
 
     def remember(self, path: str, descriptor: int, before: FileIdentity, facts: ScanFacts, begun_at_ns: int) -> None:
         """Keep an answer if that is sound; see `agent.scanner.cache_key.may_remember`.
@@ -232,13 +275,18 @@ class ScanCache:
             return
         if not may_remember(before, after, facts, begun_at_ns):
             return
-        key = self._scan.key(path, before)
+        # More than the bound in one scan would only push out what this very scan has stored.
+        if self._stored + self._pending_answers >= self._max_answers:
+            return
         try:
-            place = _PLACE.pack(before.device, before.inode) + key.name
-            version = _VERSION.pack(before.size_bytes, before.mtime_ns, before.ctime_ns)
+            identity = _IDENTITY.pack(before.device, before.inode, before.size_bytes, before.mtime_ns, before.ctime_ns)
         except struct.error:
             return
-        self._store((self._scan_id, place, version + bytes.fromhex(facts.sha256), self._generation))
+        folder, _, name = path.rpartition(_BETWEEN)
+        self._pending.setdefault(_place(folder), {})[name] = identity + bytes.fromhex(facts.sha256)
+        self._pending_answers += 1
+        if self._pending_answers >= self._batch:
+            self._flush()
 
     def close(self) -> None:
         """Write what is pending, drop what is too much, let go of the file. Safe to repeat."""
@@ -246,41 +294,58 @@ class ScanCache:
         if self._connection is None:
             return
         try:
-            if self._stored and self._connection.execute(_TRIM, (self._max_rows,)).rowcount > 0:
+            if self._stored and self._connection.execute(_TRIM, (self._max_answers * _ANSWER.size,)).rowcount > 0:
                 self._flushed.append(FlushReason.FULL)
-                self._connection.execute("DELETE FROM scan WHERE id NOT IN (SELECT scan FROM clean)")
+                self._connection.execute("DELETE FROM scan WHERE id NOT IN (SELECT scan FROM folder)")
             self._connection.execute("COMMIT")
             self._connection.close()
             self._connection = None
         except sqlite3.Error as error:
             self._give_up(error)
 
-    def _store(self, row: Row) -> None:
-        # More than the bound in one scan would only push out what this very scan has stored.
-        if self._stored + len(self._pending) >= self._max_rows:
-            return
-        self._pending.append(row)
-        if len(self._pending) >= _BATCH:
-            self._flush()
+    def _forget(self, place: bytes, names: Collection[str]) -> None:
+        self._unmet.setdefault(place, set()).update(names)
 
     def _flush(self) -> None:
-        rows, self._pending = self._pending, []
-        if self._connection is None or not rows:
+        pending, self._pending = self._pending, {}
+        unmet, self._unmet = self._unmet, {}
+        marks, self._marks = self._marks, []
+        self._stored, self._pending_answers = self._stored + self._pending_answers, 0
+        if self._connection is None or not (pending or unmet or marks):
             return
         try:
-            self._connection.executemany(_STORE, rows)
+            self._connection.executemany(_MARK, marks)
+            sizes = [
+                self._merge(self._connection, place, unmet.get(place, set()), pending.get(place, {}))
+                for place in {*pending, *unmet}
+            ]
             self._connection.execute("COMMIT")
             self._connection.execute("BEGIN")
         except sqlite3.Error as error:
             self._give_up(error)
             return
-        self._stored += len(rows)
+        # A row is written as a whole, so those of very large folders are written less often.
+        self._batch = max(_BATCH, max(sizes, default=0) // 4)
+
+    def _merge(self, connection: sqlite3.Connection, place: bytes, unmet: set[str], new: dict[str, bytes]) -> int:
+        """Write a folder's row anew; how many answers it has now."""
+        row: _Row | None = connection.execute(_LOOK_UP, (self._scan_id, place)).fetchone()
+        answers = {} if row is None else dict(zip(_names(row), _ANSWER.iter_unpack(row[1]), strict=True))
+        kept = {name: b"".join(answer) for name, answer in answers.items() if name not in unmet} | new
+        names = list(kept)[:_MOST_IN_A_FOLDER]
+        if not names:
+            connection.execute(_DROP, (self._scan_id, place))
+            return 0
+        joined = b"".join([kept[name] for name in names])
+        connection.execute(_STORE, (self._scan_id, place, os.fsencode(_BETWEEN.join(names)), joined, self._generation))
+        return len(names)
 
     def _give_up(self, error: sqlite3.Error) -> None:
         """Go on without: neither a full disk nor a damaged file may cost a scan."""
         _close(self._connection)
         self._connection = None
         self._pending.clear()
+        self._unmet.clear()
         if _is_damage(error):
             self._flushed.append(FlushReason.DAMAGED)
             _discard(self._path)
@@ -291,7 +356,7 @@ def open_scan_cache(
     scan: ScanIdentity,
     clock: "Clock",
     *,
-    max_rows: int = MAX_ROWS,
+    max_answers: int = MAX_ANSWERS,
     mounts: Callable[[], tuple[Mount, ...]] = tuple,
 ) -> ScanCache | None:
     """Open the cache, making it if it is not there or cannot be used as it is.
@@ -300,7 +365,7 @@ def open_scan_cache(
         path: The file; its folder must be there.
         scan: How files will be scanned.
         clock: Tells when a scan begins.
-        max_rows: Bound.
+        max_answers: Bound.
         mounts: What is mounted now.
 
     Returns:
@@ -316,7 +381,7 @@ def open_scan_cache(
         try:
             connection = _connect(path)
             if _is_current(connection):
-                cache = ScanCache(path, connection, scan, clock, max_rows=max_rows, untrusted_devices=devices)
+                cache = ScanCache(path, connection, scan, clock, max_answers=max_answers, untrusted_devices=devices)
                 cache._flushed.extend(flushed)  # noqa: SLF001 -- same file; what happened before it existed
                 return cache
             flushed.append(FlushReason.OTHER_FORMAT)
@@ -332,9 +397,24 @@ def open_scan_cache(
     return None
 
 
-def _check(answer: Any) -> None:
-    if not isinstance(answer, bytes) or len(answer) != _ANSWER_BYTES:
-        raise sqlite3.DatabaseError("an answer that is none")
+def _place(folder: str) -> bytes:
+    """Under which name a folder is kept."""
+    return hashlib.blake2b(os.fsencode(folder), digest_size=_PLACE_BYTES).digest()
+
+
+def _names(row: _Row) -> list[str]:
+    """Of the files that a row is about.
+
+    Raises:
+        sqlite3.DatabaseError: It is none of ours.
+    """
+    names, answers, _ = row
+    if not isinstance(names, bytes) or not isinstance(answers, bytes):
+        raise sqlite3.DatabaseError("answers that are none")
+    found = os.fsdecode(names).split(_BETWEEN)
+    if len(answers) != len(found) * _ANSWER.size:
+        raise sqlite3.DatabaseError("not as many answers as names")
+    return found
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -1,10 +1,6 @@
 """What a remembered answer depends on, as values. No input, no output."""
 
-import hashlib
 import json
-import os
-import re
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from agent.domain.facts import ScanFacts
@@ -15,11 +11,6 @@ from agent.scanner.limits import Limits
 #: within one tick of the kernel's clock (at most 10 ms; 2 s are the coarsest stamps any file system keeps) would leave
 #: every number of its identity as it was: what git calls a racy entry.
 RACY_NS = 2_000_000_000
-#: External variables that come from a path; `filetype` follows from the content, `owner` changes the change time.
-_NAMES = re.compile(r"\b(?:filename|filepath|extension)\b")
-#: One of these is in every one of them.
-_IN_NAMES = ("filename", "filepath", "extension")
-_PATH_HASH_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +23,6 @@ class ScanIdentity:
         engine: Name of the engine.
         engine_version: Of its library.
         limits: A lower limit could have stopped the scan.
-        names_matter: Some rule asks for the name of a file, so an answer holds for one path only.
     """
 
     program: str
@@ -40,42 +30,11 @@ class ScanIdentity:
     engine: str
     engine_version: str
     limits: Limits
-    names_matter: bool
 
     @property
     def text(self) -> str:
         """All of it, in one spelling; equal texts mean equal identities."""
         return json.dumps(asdict(self), sort_keys=True)
-
-    def key(self, path: str, file: FileIdentity) -> "CacheKey":
-        """The key of a file at a path."""
-        return CacheKey(self, file, self.name_of(path))
-
-    def name_of(self, path: str) -> bytes:
-        """The part of the key that stands for a path."""
-        return hashlib.blake2b(os.fsencode(path), digest_size=_PATH_HASH_BYTES).digest() if self.names_matter else b""
-
-
-@dataclass(frozen=True, slots=True)
-class CacheKey:
-    """Everything a remembered answer depends on; if one part differs, nothing is known.
-
-    Attributes:
-        scan: How.
-        file: Which file in which version. A copy has another inode; an inode that is used again, and a file that was
-            changed and back-dated, have another change time, which no program can set.
-        name: Hash of the path if rules ask for names, else empty.
-    """
-
-    scan: ScanIdentity
-    file: FileIdentity
-    name: bytes
-
-
-def asks_for_names(texts: Iterable[str]) -> bool:
-    """Whether a rule may depend on what a file is called. Comments and strings count too: a mistake costs time only."""
-    # Looking for fixed pieces is many times as fast, and most texts have none.
-    return any(any(name in text for name in _IN_NAMES) and _NAMES.search(text) for text in texts)
 
 
 def may_remember(before: FileIdentity, after: FileIdentity, facts: ScanFacts, begun_at_ns: int) -> bool:

@@ -26,7 +26,6 @@ def scan_cache(path: Path, pack: Pack, limits: Limits) -> Iterator[ScanCache | N
         engine=pack.engine,
         engine_version=pack.engine_version,
         limits=limits,
-        names_matter=pack.names_matter,
     )
     cache = open_scan_cache(path, identity, SystemClock(), mounts=_mounts)
     try:

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from agent.domain.files import FileIdentity
 
@@ -42,28 +43,46 @@ class UnopenedFile:
     error: str
 
 
-#: A file that was not opened because a scan of it would find nothing: path, bytes, SHA-256.
+#: A file that was not opened because a scan of it would find nothing: name, bytes, SHA-256.
 KnownFile = tuple[str, int, bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class KnownFiles:
-    """Some files of a folder that were not opened: in a tree that did not change, all there are."""
+    """Some files of a folder that were not opened: in a tree that did not change, all there are.
 
+    Attributes:
+        folder: Its path; that of a file is this, a slash and its name.
+        files: At least one.
+    """
+
+    folder: str
     files: tuple[KnownFile, ...]
 
     @property
     def size_bytes(self) -> int:
         """Of all of them."""
-        return sum(size for _, size, _ in self.files)
+        return sum([size for _, size, _ in self.files])
 
 
 FoundFile = OpenedFile | UnopenedFile | KnownFiles
 
 #: Whether an absolute path is to be left alone, with everything below it; None: nothing is.
 IsExcluded = Callable[[str], bool] | None
-#: Gives the SHA-256 of a file that is known to be clean by its path and its status, else None. None: nothing is known.
-Recall = Callable[[str, os.stat_result], bytes | None] | None
+
+
+class Known(Protocol):
+    """What is known of the files in one folder."""
+
+    def recall(self, name: str, status: os.stat_result) -> bytes | None:
+        """The SHA-256 of a file that is known to be clean, by its name and its status, else None."""
+
+    def all_asked(self) -> None:
+        """Called when that has been asked for every file of the folder."""
+
+
+#: Gives what is known of a folder by its path, which ends without a slash. None: nothing is.
+Recall = Callable[[str], Known | None] | None
 
 
 def resolve_named(path: str) -> str | None:
@@ -88,7 +107,7 @@ def find_files(named: str, is_excluded: IsExcluded = None, recall: Recall = None
     Args:
         named: A file or folder, as `resolve_named` gave it.
         is_excluded: What is left alone.
-        recall: Asked before a file is opened; what it knows is not opened.
+        recall: Asked for each folder; a file that is known is not opened.
     """
     try:
         status = os.lstat(named)
@@ -103,8 +122,10 @@ def find_files(named: str, is_excluded: IsExcluded = None, recall: Recall = None
             return
         yield from _walk(descriptor, named, is_excluded, recall)
         return
-    digest = recall(named, status) if recall is not None and stat.S_ISREG(status.st_mode) else None
-    yield _open(named, named, None) if digest is None else KnownFiles(((named, status.st_size, digest),))
+    folder, _, name = named.rpartition("/")
+    known = recall(folder) if recall is not None and stat.S_ISREG(status.st_mode) else None
+    digest = None if known is None else known.recall(name, status)
+    yield _open(named, named, None) if digest is None else KnownFiles(folder, ((name, status.st_size, digest),))
 
 
 def _walk(folder: int, path: str, is_excluded: IsExcluded, recall: Recall) -> Iterator[FoundFile]:
@@ -145,41 +166,42 @@ class _Folder:
 
 def _files_in(folder: _Folder, is_excluded: IsExcluded, recall: Recall) -> Iterator[FoundFile]:
     # For each known file of a tree this loop runs once, and little else does.
-    known: list[KnownFile] = []
+    met: list[KnownFile] = []
+    known = None if recall is None else recall(folder.path)
     try:
         with os.scandir(folder.descriptor) as entries:
             for entry in entries:
-                path = f"{folder.path}/{entry.name}"
-                if is_excluded is not None and is_excluded(path):
+                name = entry.name
+                if is_excluded is not None and is_excluded(f"{folder.path}/{name}"):
                     continue
                 if entry.is_file(follow_symlinks=False):
-                    file = None if recall is None else _known(entry, path, recall)
+                    file = None if known is None else _known(entry, name, known)
                     if file is None:
-                        yield _open(entry.name, path, folder.descriptor)
+                        yield _open(name, f"{folder.path}/{name}", folder.descriptor)
                         continue
-                    known.append(file)
-                    if len(known) == _KNOWN_AT_ONCE:
-                        yield KnownFiles(tuple(known))
-                        known.clear()
+                    met.append(file)
+                    if len(met) == _KNOWN_AT_ONCE:
+                        yield KnownFiles(folder.path, tuple(met))
+                        met.clear()
                 elif entry.is_dir(follow_symlinks=False):
-                    folder.below.append(entry.name)
+                    folder.below.append(name)
+        if known is not None:
+            known.all_asked()
     except OSError as error:
         yield _unopened(folder.path or "/", error)
-    if known:
-        yield KnownFiles(tuple(known))
+    if met:
+        yield KnownFiles(folder.path, tuple(met))
 
 
-def _known(
-    entry: os.DirEntry[str], path: str, recall: Callable[[str, os.stat_result], bytes | None]
-) -> KnownFile | None:
+def _known(entry: os.DirEntry[str], name: str, known: Known) -> KnownFile | None:
     try:
         status = entry.stat(follow_symlinks=False)
     except OSError:
         # Opening it will tell why.
         return None
     # A listing says what a name was; by now it may be something else.
-    digest = recall(path, status) if stat.S_ISREG(status.st_mode) else None
-    return None if digest is None else (path, status.st_size, digest)
+    digest = known.recall(name, status) if stat.S_ISREG(status.st_mode) else None
+    return None if digest is None else (name, status.st_size, digest)
 
 
 def _open(name: str, path: str, folder: int | None) -> FoundFile:

@@ -50,8 +50,8 @@ def _buckler(name: str, rules: SharedRules, processes: int, data_dir: Path, *fla
         lambda trees: [[*fixed, *map(str, trees)]],
         _read_buckler,
         good=_SCANNED,
-        # Neither this machine's cache nor its exclusions have a say.
-        env={"BUCKLER_DATA_DIR": str(data_dir)},
+        # Neither this machine's cache nor its exclusions have a say; and what is installed has its bytecode beside it.
+        env={"BUCKLER_DATA_DIR": str(data_dir), "PYTHONDONTWRITEBYTECODE": ""},
         prepare="--no-cache" not in flags,
     )
 

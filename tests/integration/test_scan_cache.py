@@ -33,7 +33,7 @@ from agent.scanner.cache_key import ScanIdentity
 from agent.scanner.limits import Limits
 from tests.fakes.clock import FakeClock
 place, name = Path(sys.argv[1]), sys.argv[2]
-scan = ScanIdentity("1", "1", "yara", "4", Limits(), names_matter=True)
+scan = ScanIdentity("1", "1", "yara", "4", Limits())
 cache = open_scan_cache(place, scan, FakeClock(datetime(2090, 1, 1, tzinfo=UTC)))
 file = os.open(name, os.O_RDONLY)
 identity = identity_of(os.fstat(file))
@@ -82,7 +82,8 @@ sys.exit(status)
 
 def test_a_scan_of_known_files_loads_no_more_than_that_takes(tmp_path: Path) -> None:
     place = device_folder(tmp_path / "data")
-    order = (sys.executable, "-c", _LOADED, "scan", json.__file__, "--data-dir", place)
+    flags = ("--jobs", "2", "--timeout", "9.5", "--output", "text")
+    order = (sys.executable, "-c", _LOADED, "scan", json.__file__, "--data-dir", place, *flags)
     subprocess.run(order, capture_output=True, check=True)
     said = subprocess.run(order, capture_output=True, text=True, check=True).stdout.splitlines()
     assert "cached : 1" in said
@@ -113,7 +114,7 @@ def test_a_writer_that_is_killed_leaves_a_file_that_opens(tmp_path: Path) -> Non
     folder.mkdir(mode=0o711)
     place, file = folder / "scan-cache.db", tmp_path / "file"
     file.write_text("x")
-    scan_identity = ScanIdentity("1", "1", "yara", "4", Limits(), names_matter=True)
+    scan_identity = ScanIdentity("1", "1", "yara", "4", Limits())
     for _ in range(3):
         with subprocess.Popen([sys.executable, "-c", _WRITER, place, file], stdout=subprocess.PIPE) as writer:
             assert writer.stdout is not None
@@ -122,5 +123,7 @@ def test_a_writer_that_is_killed_leaves_a_file_that_opens(tmp_path: Path) -> Non
         cache = open_scan_cache(place, scan_identity, FakeClock(datetime(2090, 1, 1, tzinfo=UTC)))
         assert cache is not None
         assert cache.flushed == ()
-        assert cache.recall(f"{file}0", file.lstat()) is not None
+        known = cache.folder(str(tmp_path))
+        assert known is not None
+        assert known.recall("file0", file.lstat()) is not None
         cache.close()

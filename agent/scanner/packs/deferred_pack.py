@@ -33,8 +33,6 @@ class Pack(Protocol):
     @property
     def engine_label(self) -> str: ...  # noqa: D102 -- as above
     @property
-    def names_matter(self) -> bool: ...  # noqa: D102 -- as above
-    @property
     def credits(self) -> tuple[Credit, ...]: ...  # noqa: D102 -- as above
     @property
     def image(self) -> int: ...  # noqa: D102 -- as above
@@ -56,7 +54,6 @@ class DeferredPack:
         self.engine = engine.name
         self.engine_version = engine.version
         self.engine_label = str(engine)
-        self.names_matter = note.names_matter
         self._fetch = fetch
         self._image: int | None = None
 
@@ -122,7 +119,7 @@ def _compiled(sources: Sequence[Path], engine: Engine, notes: PackNotes | None, 
     compiled = compile_pack(rules, engine)
     if notes is not None and listing is not None and isinstance(engine, CachedEngine):
         image = engine.name_of(rules.sources)
-        notes.put(listing, PackNote(compiled.version, compiled.names_matter, compiled.credits, image, engine.made_by))
+        notes.put(listing, PackNote(compiled.version, compiled.credits, image, engine.made_by))
     return compiled
 
 

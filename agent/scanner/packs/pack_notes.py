@@ -33,14 +33,12 @@ class PackNote:
 
     Attributes:
         version: Of the pack.
-        names_matter: See `agent.scanner.cache_key.asks_for_names`.
         credits: Of the pack.
         image: Under which name its compiled rules were kept.
         made_by: See `agent.scanner.engines.compiled_cache.CachedEngine`.
     """
 
     version: str
-    names_matter: bool
     credits: tuple[Credit, ...]
     image: str
     made_by: str

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from agent.domain.errors import BucklerError
 from agent.platform.anonymous_file import anonymous_file
-from agent.scanner.cache_key import asks_for_names
 from agent.scanner.engines.port import Engine, RuleCompileError, RuleSource
 from agent.scanner.engines.registry import engine_named
 from agent.scanner.packs.bundle_reading import Bundle, namespace_of, read_bundle
@@ -65,7 +64,6 @@ class CompiledPack:
         rule_count: Rules, private ones included.
         made_at: Of the pack.
         image: Descriptor of the compiled rules, an anonymous file; open until `close`.
-        names_matter: Some rule may ask what a file is called.
         credits: Of the pack.
     """
 
@@ -75,7 +73,6 @@ class CompiledPack:
     rule_count: int
     made_at: datetime
     image: int
-    names_matter: bool = True
     credits: tuple[Credit, ...] = ()
 
     @property
@@ -177,10 +174,7 @@ def _compiled(pack: RulePack, engine: Engine) -> CompiledPack:
         rule_count = engine.compile(pack.sources, file)
 
     image = anonymous_file("buckler-rules", write_image)
-    names_matter = asks_for_names(source.text for source in pack.sources)
-    return CompiledPack(
-        pack.version, engine.name, engine.version, rule_count, pack.made_at, image, names_matter, pack.credits
-    )
+    return CompiledPack(pack.version, engine.name, engine.version, rule_count, pack.made_at, image, pack.credits)
 
 
 def _read_manifest(path: Path) -> tuple[str, datetime]:

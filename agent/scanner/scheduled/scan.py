@@ -153,7 +153,7 @@ class BackgroundScan:
         if self._is_left_out(path):
             return iter(())
         cache = self._parts.cache
-        return find_files(path, self._is_left_out, None if cache is None else cache.recall)
+        return find_files(path, self._is_left_out, None if cache is None else cache.folder)
 
     def _is_left_out(self, path: str) -> bool:
         if path in self._ground.not_entered:

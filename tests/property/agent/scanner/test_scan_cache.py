@@ -20,7 +20,7 @@ _NAMES = ("a", "b", "c")
 #: Same lengths, so that size alone gives nothing away.
 _CONTENTS = (EICAR, b"x" * len(EICAR), b"y" * len(EICAR), b"")
 _LATE = FakeClock(datetime(2090, 1, 1, tzinfo=UTC))
-_SCAN = ScanIdentity("1", "1", "fake", "1", Limits(), names_matter=False)
+_SCAN = ScanIdentity("1", "1", "fake", "1", Limits())
 _STEPS = st.one_of(
     st.tuples(st.just("write"), st.sampled_from(_NAMES), st.sampled_from(_CONTENTS)),
     st.tuples(st.just("write_back_dated"), st.sampled_from(_NAMES), st.sampled_from(_CONTENTS)),
@@ -98,7 +98,8 @@ class _World:
         wrong: list[str] = []
         for name in _NAMES:
             path = self.folder / name
-            if path.exists() and (known := self.cache.recall(str(path), path.lstat())) is not None:
+            folder = self.cache.folder(str(self.folder))
+            if folder and path.exists() and (known := folder.recall(name, path.lstat())) is not None:
                 descriptor = os.open(path, os.O_RDONLY)
                 try:
                     if (

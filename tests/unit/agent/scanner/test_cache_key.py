@@ -4,10 +4,10 @@ import pytest
 
 from agent.domain.facts import Finding, Incomplete, ScanFacts, Severity
 from agent.domain.files import FileIdentity
-from agent.scanner.cache_key import RACY_NS, ScanIdentity, asks_for_names, may_remember
+from agent.scanner.cache_key import RACY_NS, ScanIdentity, may_remember
 from agent.scanner.limits import Limits
 
-SCAN = ScanIdentity("1", "pack", "yara", "4", Limits(), names_matter=False)
+SCAN = ScanIdentity("1", "pack", "yara", "4", Limits())
 FILE = FileIdentity(1, 2, 3, 4, 5)
 FACTS = ScanFacts("ab" * 32, 3)
 LATER = FILE.ctime_ns + RACY_NS
@@ -48,27 +48,5 @@ def test_every_part_of_how_a_file_was_scanned_is_in_the_key() -> None:
         replace(SCAN, engine="other"),
         replace(SCAN, engine_version="5"),
         replace(SCAN, limits=Limits(max_depth=1)),
-        replace(SCAN, names_matter=True),
     ]
     assert len({scan.text for scan in (SCAN, *others)}) == 1 + len(others)
-    assert len({scan.key("/a", FILE) for scan in (SCAN, *others)}) == 1 + len(others)
-
-
-def test_names_count_only_when_rules_ask_for_them() -> None:
-    assert SCAN.key("/a", FILE) == SCAN.key("/b", FILE)
-    by_name = replace(SCAN, names_matter=True)
-    assert by_name.key("/a", FILE) != by_name.key("/b", FILE)
-    assert by_name.key("/\udcff", FILE) != by_name.key("/\udcfe", FILE)
-
-
-@pytest.mark.parametrize(
-    ("text", "asks"),
-    [
-        ('condition: filename contains "x"', True),
-        ("condition: filepath matches /x/", True),
-        ('condition: extension==".exe"', True),
-        ("condition: filesize < 1MB and file_name and owner", False),
-    ],
-)
-def test_rules_that_ask_for_names_are_recognised(text: str, asks: bool) -> None:  # noqa: FBT001 -- a table of cases
-    assert asks_for_names(["condition: true", text]) is asks

@@ -1,6 +1,7 @@
 import os
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -114,23 +115,62 @@ def test_nothing_and_a_link_to_nothing_are_nothing(tmp_path: Path) -> None:
     assert resolve_named(str(tmp_path / "link")) is None
 
 
+@dataclass
+class FakeKnown:
+    """Files of one folder that are known by their size; None: all of them."""
+
+    digest: bytes
+    size: int | None = None
+    asked: int = 0
+    was_walked: bool = False
+
+    def recall(self, name: str, status: os.stat_result) -> bytes | None:
+        assert "/" not in name
+        assert not self.was_walked
+        self.asked += 1
+        return self.digest if self.size in {None, status.st_size} else None
+
+    def all_asked(self) -> None:
+        self.was_walked = True
+
+
 def test_what_is_known_is_not_opened(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("one")
     (tmp_path / "b").write_text("three")
     digest = b"\xab" * 32
-    known = KnownFiles(((f"{tmp_path}/a", 3, digest),))
-    opened, told = find_files(str(tmp_path), None, lambda _path, status: digest if status.st_size == 3 else None)
+    known = KnownFiles(str(tmp_path), (("a", 3, digest),))
+    folders = {str(tmp_path): FakeKnown(digest, 3)}
+    opened, told = find_files(str(tmp_path), None, folders.get)
     assert isinstance(opened, OpenedFile)
     os.close(opened.descriptor)
     assert (opened.path, told) == (f"{tmp_path}/b", known)
-    assert list(find_files(f"{tmp_path}/a", None, lambda _path, _status: digest)) == [known]
+    assert folders[str(tmp_path)].was_walked
+    folders = {str(tmp_path): FakeKnown(digest)}
+    assert list(find_files(f"{tmp_path}/a", None, folders.get)) == [known]
+    assert (folders[str(tmp_path)].asked, folders[str(tmp_path)].was_walked) == (1, False)
+
+
+def test_a_folder_of_which_nothing_is_known_is_opened_and_one_that_is_left_is_not_called_walked(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for number in range(2):
+            (tmp_path / name / str(number)).write_text("x")
+    folders = {f"{tmp_path}/a": FakeKnown(b"x", size=9)}
+    found = find_files(str(tmp_path), None, folders.get)
+    for file in found:
+        assert isinstance(file, OpenedFile)
+        os.close(file.descriptor)
+        if file.path.startswith(f"{tmp_path}/a/"):
+            break
+    found.close()  # type: ignore[attr-defined]  # a generator, which callers need not know
+    assert (folders[f"{tmp_path}/a"].asked, folders[f"{tmp_path}/a"].was_walked) == (1, False)
 
 
 def test_the_known_files_of_a_large_folder_are_told_in_parts_and_each_once(tmp_path: Path) -> None:
     for number in range(600):
         (tmp_path / str(number)).write_bytes(b"12")
-    parts = list(find_files(str(tmp_path), None, lambda _path, _status: b"x"))
+    parts = list(find_files(str(tmp_path), None, lambda _folder: FakeKnown(b"x")))
     files = [file for part in parts if isinstance(part, KnownFiles) for file in part.files]
     assert len(parts) == 3
-    assert {path for path, _, _ in files} == {f"{tmp_path}/{number}" for number in range(600)}
+    assert {name for name, _, _ in files} == {str(number) for number in range(600)}
     assert sum(part.size_bytes for part in parts if isinstance(part, KnownFiles)) == 1200

@@ -69,7 +69,7 @@ def test_a_link_among_the_rules_is_no_file_whose_version_could_be_told(rules: Pa
 
 
 def test_a_note_survives_being_written() -> None:
-    note = PackNote("1-abc", True, (Credit("a/", "by A"),), "ff" * 32, "[]")  # noqa: FBT003 -- in the order of the fields
+    note = PackNote("1-abc", (Credit("a/", "by A"),), "ff" * 32, "[]")
     assert PackNote.from_json(note.to_json()) == note
 
 
