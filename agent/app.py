@@ -152,6 +152,7 @@ def build_agent(
     source = choose_source(
         config.realtime.source,
         excluded=own_folders,
+        locked=[str(path) for path in config.locations.locked],
         own_pids=lambda: scan_processes(scanner, scheduled, requested) | finder.process_ids() | {os.getpid()},
         clock=clock,
         block=config.realtime.block,
