@@ -153,6 +153,7 @@ def build_agent(
     source = choose_source(
         config.realtime.source,
         excluded=own_folders,
+        locked=[str(path) for path in config.locations.locked],
         own_pids=lambda: scan_processes(scanner, scheduled, requested) | finder.process_ids() | {os.getpid()},
         clock=clock,
         block=config.realtime.block,
@@ -185,7 +186,7 @@ def build_agent(
     watch = AccessWatch(keeper.access, lambda: _access_changed(device, realtime, sender))
     link, stream = ways_to_the_control_plane(config.link, keeper, clock, randomness, reporter(board), watch.wake)
     actions = direct_actions(device, lambda mode: _switch_mode(mode, realtime, book))
-    handlers = _command_handlers(device, actions, requested, link, restart)
+    handlers = _command_handlers(device, actions, requested, link, watch, restart)
     commands = CommandRunner(store, handlers, keeper.access, clock, stream.tell)
     for way in (link, stream):
         way.attend(commands)
@@ -231,8 +232,17 @@ def _follow_policy(
 
 
 def _command_handlers(
-    device: Device, actions: OwnerActions, scans: RequestedScans, link: ControlLink, restart: Callable[[], None]
+    device: Device,
+    actions: OwnerActions,
+    scans: RequestedScans,
+    link: ControlLink,
+    watch: AccessWatch,
+    restart: Callable[[], None],
 ) -> Sequence[CommandHandler]:
+    async def give_seat_back(reason: str) -> None:
+        await link.deactivate(reason)
+        _reload(device, link, watch)
+
     return (
         ScanHandler(scans),
         QuarantineHandler(device.vault, device.clock, device.randomness),
@@ -240,7 +250,7 @@ def _command_handlers(
         DeleteHandler(device.vault),
         AllowHandler(lambda *what: actions.add_exclusion(NewExclusion(*what)), device.clock),
         RestartHandler(restart),
-        DeactivateHandler(link.deactivate),
+        DeactivateHandler(give_seat_back),
         DiagnosticsHandler(device.config.diagnostics, lambda hide: _bundle(device.config, hide_paths=hide), link),
     )
 
@@ -290,7 +300,7 @@ def _switch_mode(mode: Mode, realtime: RealtimeProtection, book: PolicyBook) -> 
 
 
 def _reload(device: Device, link: ControlLink, watch: AccessWatch) -> None:
-    """Another process activated or deactivated this device."""
+    """This device was activated or deactivated, by another process or as the control plane asked."""
     device.keeper.reload()
     device.managed.keeper.settle()
     link.wake()

@@ -66,6 +66,11 @@ class Locations:
         return self.data_dir / "scan-cache.db"
 
     @property
+    def locked(self) -> tuple[Path, ...]:
+        """On what a running agent holds SQLite's locks: its databases, and what the first shares among processes."""
+        return self.database, self.database.with_name(f"{self.database.name}-shm"), self.scan_cache
+
+    @property
     def lock(self) -> Path:
         """Held while an agent runs."""
         return self.data_dir / "agent.lock"

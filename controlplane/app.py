@@ -451,7 +451,7 @@ def _build_licensing(
         seating=Seating(allotments=allotments, seats=seats, notices=notices, **usual),
         terms=terms,
         issuer=issuer,
-        licences=DeviceLicences(seats=seats, terms=terms, issuer=issuer, clock=usual["clock"]),
+        licences=DeviceLicences(seats=seats, terms=terms, issuer=issuer, audit=usual["audit"], clock=usual["clock"]),
         notices=notices,
     )
 

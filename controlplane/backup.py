@@ -25,7 +25,13 @@ from sqlalchemy.engine import make_url
 from controlplane.config import DATABASE_URL_VARIABLE, DataDir, ServerConfig, check_database_url
 from controlplane.installation import claim_data_dir
 from controlplane.runtime.clock import SystemClock
-from controlplane.runtime.private_files import make_private_folder, read_private, write_private, write_public
+from controlplane.runtime.private_files import (
+    make_durable,
+    make_private_folder,
+    read_private,
+    write_private,
+    write_public,
+)
 from controlplane.runtime.refusal import Kind, Refusal
 from controlplane.storage.database import Database
 from controlplane.storage.schema import current_revision, newest_revision
@@ -189,7 +195,7 @@ async def restore(folder: Path, data_dir: DataDir, database_url: str | None = No
     claim_data_dir(data_dir)
     if url is None:
         data_dir.database.touch(mode=0o600)
-        await asyncio.to_thread(shutil.copyfile, folder / _SQLITE, data_dir.database)
+        await asyncio.to_thread(_bring_sqlite, folder / _SQLITE, data_dir.database)
     else:
         options = ("--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction", str(folder / _DUMP))
         await _run("pg_restore", options, make_url(url))
@@ -202,6 +208,12 @@ async def restore(folder: Path, data_dir: DataDir, database_url: str | None = No
     write_private(data_dir.settings, (with_url(settings, database_url) if database_url else settings).encode())
     data_dir.unfinished.unlink()
     return manifest
+
+
+def _bring_sqlite(source: Path, target: Path) -> None:
+    shutil.copyfile(source, target)
+    make_durable(target)
+    make_durable(target.parent)
 
 
 def with_url(settings: str, url: str) -> str:

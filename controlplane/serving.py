@@ -250,7 +250,7 @@ async def _start_web(
 def _monitor(plane: app.ControlPlane, connections: Connections, periods: Periods) -> Monitor:
     async def backlog() -> Backlog:
         async with plane.database.reading() as connection:
-            waited = await lag(connection, plane.clocks.business.now())
+            waited = await lag(connection, plane.clocks.business.now(), plane.clocks.wall.now())
             rules = await standings_of(connection, periods)
             commands, dead = await open_counts(connection), await count_dead(connection)
             return Backlog(waited.total_seconds(), commands, rules, dead)

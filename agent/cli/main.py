@@ -15,14 +15,13 @@ from agent.cli.commands_on_demand import CommandsOnDemand
 from agent.cli.invocation import Common, ConfigOption, DataDirOption, OutputOption
 from agent.cli.printing import note_error, note_lines, say
 from agent.cli.standard_streams import prepare_streams
+from agent.cli.start import EXIT_INTERRUPTED
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.platform.clock import SystemClock
 from agent.platform.interpreter import look_rarely
 
 #: BSD's sysexits.h EX_SOFTWARE: our fault, not the caller's.
 EXIT_INTERNAL = 70
-#: 128 + SIGINT, as shells report it.
-EXIT_INTERRUPTED = 130
 #: Commands that log nothing before they set the log up themselves: loading it takes longer than a small scan.
 _SILENT = frozenset({"scan"})
 

@@ -8,7 +8,7 @@ import typer
 from agent.cli.asking import ask_owner_actions
 from agent.cli.invocation import Common, ConfigOption, DataDirOption, OutputOption, common_options
 from agent.cli.printing import note_error, say, say_json, say_table
-from agent.domain.errors import BucklerError, ExitStatus
+from agent.domain.errors import BucklerError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -58,12 +58,9 @@ def show(
     files = ask_owner_actions(common, lambda actions: actions.quarantined())
     file = next((file for file in files if file.id == entry_id), None)
     if file is None:
-        raise BucklerError(
-            "QUARANTINE_UNKNOWN",
-            f"there is no quarantined file {entry_id}",
-            next_step="list them with `buckler quarantine list`",
-            exit_status=ExitStatus.NEGATIVE,
-        )
+        from agent.domain.quarantine import quarantine_unknown
+
+        raise quarantine_unknown(entry_id)
     if common.as_json:
         say_json(_as_json(file))
         return

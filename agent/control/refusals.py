@@ -11,7 +11,7 @@ from wire.v1.common_pb2 import ErrorDetail
 #: Status codes that say nothing about the request: the way there, or the server's moment, was bad.
 TRANSIENT = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
 #: Refusals that a later, identical request may not meet.
-_BUSY = frozenset({"RATE_LIMITED", "SERVER_BUSY"})
+BUSY = frozenset({"RATE_LIMITED"})
 
 
 def error_detail(error: grpc.aio.AioRpcError) -> ErrorDetail | None:
@@ -29,7 +29,7 @@ def is_transient(error: grpc.aio.AioRpcError) -> bool:
     """Whether the same call may well succeed later; a refusal with an explanation is final unless it says when."""
     detail = error_detail(error)
     if detail is not None:
-        return detail.retry_after_s > 0 or detail.reason in _BUSY
+        return detail.retry_after_s > 0 or detail.reason in BUSY
     return error.code() in TRANSIENT or error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
@@ -50,7 +50,7 @@ def refusal_from_rpc(error: grpc.aio.AioRpcError) -> BucklerError:
     facts.update(detail.facts)
     if detail.retry_after_s:
         facts["retry_after_s"] = str(detail.retry_after_s)
-    code = "SERVER_BUSY" if detail.reason in _BUSY else detail.reason
+    code = "SERVER_BUSY" if detail.reason in BUSY else detail.reason
     return BucklerError(
         code,
         detail.message + _holders(detail, facts),

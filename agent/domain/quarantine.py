@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import Enum
 from uuid import UUID
 
+from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.facts import Finding
 from agent.domain.files import FileIdentity
 from agent.domain.incident import Origin
@@ -158,3 +159,13 @@ class RestoreReceipt:
 
     path: str
     exclusion_id: str
+
+
+def quarantine_unknown(entry_id: str) -> BucklerError:
+    """What every command says that is given an id of no quarantined file."""
+    return BucklerError(
+        "QUARANTINE_UNKNOWN",
+        f"there is no quarantined file {entry_id}",
+        next_step="list them with `buckler quarantine list`",
+        exit_status=ExitStatus.NEGATIVE,
+    )

@@ -63,7 +63,8 @@ class LocalApi:
         settings: Where.
         actions: What the owner may do.
         status: The fields of the status now.
-        reload_enrolment: Called after another process activated or deactivated this device.
+        reload_enrolment: Called after another process activated or deactivated this device, or may have done so while
+            nobody listened.
         steer_scans: What the owner may do about scheduled scans.
         scan_costs: What scanning has cost.
     """
@@ -80,6 +81,7 @@ class LocalApi:
         self._settings = settings
         self._status = _StatusServicer(status)
         self._control = _ControlServicer(actions, reload_enrolment, steer_scans, scan_costs)
+        self._reload = reload_enrolment
 
     async def run(self) -> None:
         """Serve until cancelled.
@@ -93,6 +95,9 @@ class LocalApi:
         add_LocalStatusServiceServicer_to_server(self._status, reading)
         _bind(changing, self._settings.control_socket, CONTROL_SOCKET_MODE)
         _bind(reading, self._settings.status_socket, STATUS_SOCKET_MODE)
+        # Until this moment an activation that changed could be told to nobody; from here on it is, and nobody is
+        # answered before.
+        self._reload()
         try:
             await _start(changing, reading)
             await asyncio.Event().wait()

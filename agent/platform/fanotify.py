@@ -63,6 +63,8 @@ class MarkFlag(IntFlag):
     REMOVE = 0x02
     DONT_FOLLOW = 0x04
     IGNORED_MASK = 0x20
+    #: What is ignored stays so when the file is modified.
+    IGNORED_SURVIVES = 0x40
     FLUSH = 0x80
     #: The mark does not keep the inode in memory (Linux 5.19).
     EVICTABLE = 0x200

@@ -14,7 +14,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from agent.domain.errors import BucklerError, ExitStatus
-from agent.domain.quarantine import CaptureState, FileMetadata, QuarantineEntry, RestoreReceipt
+from agent.domain.quarantine import (
+    CaptureState,
+    FileMetadata,
+    QuarantineEntry,
+    RestoreReceipt,
+    quarantine_unknown,
+)
 from agent.platform.secure_files import (
     PlaceOfFile,
     open_regular,
@@ -189,9 +195,7 @@ class Restores:
     def _entry(self, entry_id: str) -> QuarantineEntry:
         entry = self._journal.get(entry_id)
         if entry is None:
-            raise _error(
-                "QUARANTINE_UNKNOWN", f"there is no quarantine entry {entry_id}", "list them: buckler quarantine list"
-            )
+            raise quarantine_unknown(entry_id)
         return entry
 
 

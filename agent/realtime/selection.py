@@ -15,13 +15,20 @@ Wanted = Literal["auto", "fanotify", "watchdog"]
 
 
 def choose_source(
-    wanted: str, *, excluded: Sequence[str], own_pids: Callable[[], frozenset[int]], clock: Clock, block: BlockSettings
+    wanted: str,
+    *,
+    excluded: Sequence[str],
+    locked: Sequence[str],
+    own_pids: Callable[[], frozenset[int]],
+    clock: Clock,
+    block: BlockSettings,
 ) -> EventSource:
     """Choose.
 
     Args:
         wanted: `auto`: the kernel's own fanotify where we may use it, the watchdog library otherwise.
         excluded: Our own folders (data, vault); nothing in them is ever reported.
+        locked: Files on which this process holds locks; no event may open them here.
         own_pids: This agent's processes, workers included; what they write is not reported.
         clock: Passed on.
         block: How openers are held, where they can be.
@@ -39,5 +46,5 @@ def choose_source(
     if wanted == "fanotify" and not may_use_fanotify:
         raise not_permitted("it needs Linux and root (CAP_SYS_ADMIN)")
     if may_use_fanotify:
-        return FanotifySource(excluded=excluded, own_pids=own_pids, clock=clock, block=block)
+        return FanotifySource(excluded=excluded, locked=locked, own_pids=own_pids, clock=clock, block=block)
     return WatchdogSource(excluded=excluded, clock=clock)

@@ -49,9 +49,9 @@ ON_THE_WAY = ("clock", "proxy", "dns", "port", "tls", "http2", "server", "versio
 OF_THE_ACCOUNT = ("clock", "device_key", "certificate", "entitlement")
 OF_THE_MACHINE = ("build", "disk_space", "data_folder", "database", "device_key")
 
-_WAY_CODES = frozenset({"SERVER_UNKNOWN", "SERVER_UNREACHABLE", "SERVER_NOT_TRUSTED", "SERVER_BUSY", "SERVER_ERROR"})
+WAY_CODES = frozenset({"SERVER_UNKNOWN", "SERVER_UNREACHABLE", "SERVER_NOT_TRUSTED", "SERVER_BUSY", "SERVER_ERROR"})
 #: The answer says everything by itself, and looking further would only bury it.
-_PLAIN = frozenset(
+PLAIN = frozenset(
     {
         "KEY_MISTYPED", "KEY_FILE_UNREADABLE", "SERVER_MISSING", "SERVER_ADDRESS_INVALID", "CA_FILE_INVALID", "USAGE",
         "CONFIG_INVALID", "CONFIG_UNREADABLE", "LICENCE_FILE_INVALID", "REQUEST_FILE_UNWRITABLE",
@@ -62,9 +62,9 @@ _MACHINE_CODES = ("DATA_DIR_", "DATABASE_", "DEVICE_KEY_")
 
 def checks_after(code: str) -> tuple[str, ...]:
     """Names of the check-ups that can explain why an activation ended with a code; none: it explains itself."""
-    if code in _PLAIN:
+    if code in PLAIN:
         return ()
-    if code in _WAY_CODES:
+    if code in WAY_CODES:
         return ON_THE_WAY
     if code.startswith(_MACHINE_CODES):
         return OF_THE_MACHINE

@@ -52,5 +52,5 @@ app.command()(doctor)
 
 
 def main() -> None:
-    """The entry point of the installed program."""
+    """Run one command and end the process with its exit status."""
     end_with_program(app, "buckler-server", sys.argv[1:])

@@ -76,5 +76,5 @@ app.add_typer(sandbox, name="sandbox")
 
 
 def main() -> None:
-    """The entry point of the installed program."""
+    """Run one command and end the process with its exit status."""
     end_with_program(app, "bucklerctl", sys.argv[1:])

@@ -2,7 +2,7 @@
 
 import sys
 from itertools import pairwise
-from typing import Final, NoReturn
+from typing import NoReturn
 
 import typer
 
@@ -12,10 +12,8 @@ from typer._click.exceptions import ClickException, NoArgsIsHelpError, UsageErro
 from controlplane.cli.exit_status import ExitStatus
 from controlplane.cli.failures import Output, tell_failure
 from controlplane.cli.standard_streams import prepare_streams
+from controlplane.cli.start import EXIT_INTERRUPTED
 from controlplane.runtime.refusal import Kind, Refusal
-
-#: 128 + SIGINT, as shells report it.
-EXIT_INTERRUPTED: Final = 130
 
 
 def end_with_program(app: typer.Typer, name: str, arguments: list[str]) -> NoReturn:

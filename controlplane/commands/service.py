@@ -155,11 +155,16 @@ class CommandService:
         Raises:
             Refusal: `COMMAND_NOT_FOUND`.
         """
+        command = await self.find(org_id, command_id)
+        if command is None:
+            raise command_not_found()
+        return command
+
+    async def find(self, org_id: str, command_id: str) -> NamedCommand | None:
+        """One command; None: there is none of that id in the organisation."""
         async with self._database.reading() as connection:
             command = await rows.find(connection, org_id, command_id)
-            if command is None:
-                raise command_not_found()
-            return (await self._named(connection, org_id, [command]))[0]
+            return None if command is None else (await self._named(connection, org_id, [command]))[0]
 
     async def lock_under_way(self, uow: UnitOfWork, principal: DevicePrincipal, command_id: str) -> Command | None:
         """A command that this device has and has not finished, locked; None: there is no such.

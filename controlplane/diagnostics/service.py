@@ -175,8 +175,8 @@ class DiagnosticsService:
         Raises:
             Refusal: `BUNDLE_NOT_FOUND`, `BUNDLE_NOT_READY`.
         """
-        asked = await self._commands.get(person.org_id, command_id)
-        if asked.command.kind != KIND:
+        asked = await self._commands.find(person.org_id, command_id)
+        if asked is None or asked.command.kind != KIND:
             raise bundle_not_found()
         async with self._database.transaction() as uow:
             bundle = await _find(uow.connection, person.org_id, command_id)

@@ -167,7 +167,10 @@ class CertificateAuthority:
         issuers = self._current()
         certificate, chain, key = _stored_identity(self._folder / SERVER_IDENTITY)
         near_end = now >= certificate.not_valid_after_utc - RENEWED_BEFORE_END
-        if near_end or not _is_from(certificate, issuers.for_servers(now)):
+        issuing = issuers.for_servers(now)
+        # One that ends with its issuer cannot be given a later end before there is another issuer.
+        near_end = near_end and certificate.not_valid_after_utc < issuing.issuer.certificate.not_valid_after_utc
+        if near_end or not _is_from(certificate, issuing):
             self._issue_server(server_names(certificate))
             certificate, chain, key = _stored_identity(self._folder / SERVER_IDENTITY)
         accepted = b"".join(_pem(issuing.issuer.certificate) for issuing in issuers.accepted(now))

@@ -73,10 +73,11 @@ def issuer_certificate(
 def server_certificate(
     public: ec.EllipticCurvePublicKey, issuer: Issuer, *, names: Sequence[str], serial: bytes, now: datetime
 ) -> x509.Certificate:
-    """For a server that answers under these host names and addresses."""
+    """For a server that answers under these host names and addresses; it ends with its issuer at the latest."""
+    lifetime = max(timedelta(0), min(SERVER_LIFETIME, issuer.certificate.not_valid_after_utc - now))
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
     return _leaf(
-        _builder(subject, issuer.certificate.subject, public, serial, now, SERVER_LIFETIME),
+        _builder(subject, issuer.certificate.subject, public, serial, now, lifetime),
         issuer,
         [general_name(name) for name in names],
         ExtendedKeyUsageOID.SERVER_AUTH,

@@ -71,7 +71,8 @@ class Seating:
             await self._allotments.lock(uow, device.org_id, subscription_id)
         for seat in leaving:
             moved = SeatChange(change.actor, f"moved to {terms.subscription_id}", change.at)
-            await self._seats.release(uow, seat, moved)
+            if await self._seats.release(uow, seat, moved):
+                await self._record(uow, seat, Change.RELEASED, moved.reason)
         await self.refuse_rotation(uow, terms, device.device_id, change.at)
         free = await self.take_free(uow, device, terms, change)
         if free is None and await self._reclaim_one(uow, terms, device, change.at):
@@ -140,9 +141,14 @@ class Seating:
     ) -> bool:
         if not await self._seats.release(uow, seat, SeatChange(SYSTEM_ACTOR, reason, now), how):
             return False
+        facts = await self._record(uow, seat, how, reason)
+        await self._notices.tell_owner(uow, Notice(seat.org_id, kind, seat.seat_id, facts))
+        return True
+
+    async def _record(self, uow: UnitOfWork, seat: Seat, how: Change, reason: str) -> dict[str, str]:
+        """Write into the audit who lost a seat; what it says of it."""
         facts = {"device_id": seat.device_id or "", "reason": reason}
         await self._audit.record(
             uow, org_id=seat.org_id, action=f"seat.{how.value}", subject=seat.seat_id, details=facts
         )
-        await self._notices.tell_owner(uow, Notice(seat.org_id, kind, seat.seat_id, facts))
-        return True
+        return facts

@@ -1,6 +1,7 @@
 """Files with secrets: written whole or not at all, for their owner only, refused when somebody else could read them."""
 
 import os
+import tempfile
 from pathlib import Path
 
 from controlplane.runtime.refusal import Kind, Refusal
@@ -64,18 +65,30 @@ def make_private_folder(path: Path) -> None:
 
 
 def _replace(path: Path, content: bytes, mode: int) -> None:
-    draft = path.with_name(f".{path.name}.new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        # The process's umask may have taken bits away.
-        os.fchmod(file.fileno(), mode)
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    # A name of its own: two servers that share the folder may replace one file at the same moment.
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
+    draft = Path(name)
     try:
-        os.fsync(folder)
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    make_durable(path.parent)
+
+
+def make_durable(path: Path) -> None:
+    """Return once a file's content, or the names in a folder, survive a loss of power.
+
+    Raises:
+        OSError: The disk does not say so.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)

@@ -4,9 +4,21 @@ import os
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Final
 
 #: A supervisor that reads nothing must not hold the server up.
 _PATIENCE_S = 1.0
+#: What stopping may take without any drain, in seconds: the unit's `TimeoutStopSec`.
+STOP_S: Final = 60.0
+
+
+def stopping(drain_s: float) -> tuple[str, str]:
+    """What a server says that begins to stop: systemd kills it once the time is over, and the drain comes on top.
+
+    Args:
+        drain_s: Seconds for which it serves on.
+    """
+    return "STOPPING=1", f"EXTEND_TIMEOUT_USEC={round((drain_s + STOP_S) * 1e6)}"
 
 
 def tell_supervisor(*lines: str, environment: Mapping[str, str] = os.environ) -> None:

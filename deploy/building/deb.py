@@ -25,16 +25,16 @@ _HERE = Path(__file__).parents[1]
 _OPT = "opt/buckler"
 _REVISION = "1"
 _ENTRY_POINTS = {
-    "buckler": "agent.cli.main",
-    "bucklerctl": "controlplane.cli.bucklerctl",
-    "buckler-server": "controlplane.cli.buckler_server",
+    "buckler": ("agent.cli.start", "buckler"),
+    "bucklerctl": ("controlplane.cli.start", "bucklerctl"),
+    "buckler-server": ("controlplane.cli.start", "buckler_server"),
 }
 #: Isolated: neither the caller's environment nor the current folder may change what root runs.
 _SCRIPT = """\
 #!/opt/buckler/bin/python3 -I
-from {module} import main
+from {module} import {function}
 
-main()
+{function}()
 """
 #: What pip leaves that names this machine or says what pip may do here; nobody but dpkg manages this folder.
 _LEFT_BY_PIP = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
@@ -100,9 +100,9 @@ def _clean_environment(environment: Path) -> None:
     shutil.rmtree(environment / "bin")
     (environment / "bin").mkdir()
     (environment / "bin/python3").symlink_to(f"/usr/bin/python{_python_version()}")
-    for name, module in _ENTRY_POINTS.items():
+    for name, (module, function) in _ENTRY_POINTS.items():
         script = environment / "bin" / name
-        script.write_text(_SCRIPT.format(module=module), encoding="utf-8")
+        script.write_text(_SCRIPT.format(module=module, function=function), encoding="utf-8")
         script.chmod(0o755)
     (environment / "pyvenv.cfg").write_text("home = /usr/bin\ninclude-system-site-packages = false\n", encoding="utf-8")
     for info in environment.glob("lib/*/site-packages/*.dist-info"):

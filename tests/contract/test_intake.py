@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from nats import connect
 from sqlalchemy import select
 
 from controlplane.accounts.tables import audit
@@ -79,6 +81,15 @@ async def intake(world: World, queue: DurableQueue | None) -> AsyncIterator[Inta
         yield through
         task.cancel()
     assert through.counts.straight == 0
+
+
+@asynccontextmanager
+async def working(queue: JetStreamQueue) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(queue.run())
+        await until(lambda: queue.is_connected)
+        yield
+        task.cancel()
 
 
 async def settled(intake: Intake) -> None:
@@ -159,6 +170,24 @@ async def test_replicas_share_a_buffer_which_outlives_its_server(world: World, n
             task.cancel()
     assert await stored(world, device.org_id) == list(range(20))
     assert min(here.counts.stored, there.counts.stored) > 0
+
+
+async def test_a_consumer_of_an_older_server_hands_out_as_this_one_wants_it(nats_server: NatsServer) -> None:
+    queue = JetStreamQueue(nats_server.url, "TEST", retry_s=0.05)
+    client = await connect(nats_server.url)
+    stream = client.jetstream()
+    try:
+        async with working(queue):
+            await queue.put("rep_1", b"report")
+            made = (await stream.consumer_info("TEST", "writers")).config
+        assert made.max_deliver == -1
+        older = made.evolve(max_deliver=5, ack_wait=7.0, max_waiting=None)
+        await stream.add_consumer("TEST", older)
+        async with working(queue):
+            assert [taken.body for taken in await queue.take(1)] == [b"report"]
+            assert (await stream.consumer_info("TEST", "writers")).config == made
+    finally:
+        await client.close()
 
 
 async def test_a_server_without_jetstream_is_refused(tmp_path: Path) -> None:

@@ -302,7 +302,7 @@ async def test_a_report_to_a_server_that_is_gone_may_be_tried_again(enrolled: En
     enrolled.plane.seats.clear()
     with pytest.raises(UplinkError) as failed:
         await enrolled.link.report([incident(1)], {})
-    assert (failed.value.code, failed.value.permanent) == ("DEVICE_UNKNOWN", True)
+    assert (failed.value.code, failed.value.permanent) == ("DEVICE_NOT_FOUND", True)
 
 
 async def test_a_revoked_device_says_so_goes_on_as_it_was_granted_and_asks_seldom(enrolled: Enrolled) -> None:

@@ -107,3 +107,12 @@ def test_a_device_gives_its_seat_back_when_it_is_told_to(home: Home) -> None:
     wait_until(lambda: home.device.field("access") == "unlicensed", "the device knows")
     assert home.states() == [("deactivate", "succeeded")]
     assert home.device.field("real_time_protection_enabled") == "true"
+
+
+@pytest.mark.timeout(180)
+def test_a_running_agent_follows_what_the_device_itself_gives_back_and_gets(office: Office, home: Home) -> None:
+    for _ in range(2):
+        home.device.buckler("deactivate").expect()
+        assert (home.device.field("licensed"), home.device.field("device_id")) == ("false", "")
+        again = home.device.activate(office.key).expect().json()
+        assert (home.device.field("licensed"), home.device.field("device_id")) == ("true", again["device_id"])

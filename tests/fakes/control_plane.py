@@ -370,7 +370,7 @@ class FakeControlPlane(EnrollmentServiceServicer, DeviceServiceServicer):
             await refuse(context, "DEVICE_REVOKED", "this device's identity has been revoked")
         seat = self.seats.get(device_id)
         if seat is None:
-            await refuse(context, "DEVICE_UNKNOWN", "this device holds no seat")
+            await refuse(context, "DEVICE_NOT_FOUND", "there is no such device")
         return seat
 
     def signed_key_set(self) -> SignedKeySet:

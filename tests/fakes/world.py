@@ -139,7 +139,9 @@ class World:
         terms = TermsReader(self.subscriptions)
         self.keys = ActivationKeys(randomness)
         self.issuer = EntitlementIssuer(self.database, self.signer, self.clock)
-        self.licences = DeviceLicences(seats=self.seats, terms=terms, issuer=self.issuer, clock=self.clock)
+        self.licences = DeviceLicences(
+            seats=self.seats, terms=terms, issuer=self.issuer, audit=self.audit, clock=self.clock
+        )
         self.seating = Seating(
             database=self.database,
             allotments=self.allotments,

@@ -42,20 +42,30 @@ def documented() -> dict[str, set[int]]:
     return found
 
 
-def raised_in(file: Path) -> Iterator[tuple[str, int]]:
-    """Codes that a file refuses with, and the exit status of each, as far as both are written out there."""
+def _refusals_in(file: Path) -> Iterator[tuple[str, str, ast.Call]]:
+    """Calls with a code that is written out: what is called, the code, and the call itself."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
             continue
         code = next((each for each in map(_constant, node.args) if each and _CODE.fullmatch(each)), None)
-        if code is None:
-            continue
-        if node.func.id == "BucklerError":
+        if code is not None:
+            yield node.func.id, code, node
+
+
+def codes_in(file: Path) -> Iterator[str]:
+    """Codes that a file refuses with, whatever their exit status."""
+    return (code for called, code, _ in _refusals_in(file) if called in {"BucklerError", "Refusal"})
+
+
+def raised_in(file: Path) -> Iterator[tuple[str, int]]:
+    """Codes that a file refuses with, and the exit status of each, as far as both are written out there."""
+    for called, code, node in _refusals_in(file):
+        if called == "BucklerError":
             given = next((word.value for word in node.keywords if word.arg == "exit_status"), None)
             name = given.attr if isinstance(given, ast.Attribute) else "BAD_INPUT" if given is None else None
             if name is not None:
                 yield code, int(ExitStatus[name])
-        elif node.func.id == "Refusal" and isinstance(node.args[0], ast.Attribute):
+        elif called == "Refusal" and isinstance(node.args[0], ast.Attribute):
             yield code, int(EXIT_STATUS_OF[Kind[node.args[0].attr]])
 
 

@@ -5,6 +5,10 @@ Two groups, because one cannot do both: *contents* hands over a descriptor of ea
 mounts and containers' mount namespaces are seen too; what is not under a root is dropped here, and so is what this
 agent and its workers do themselves.
 
+The kernel opens a file for every event that has a descriptor, and POSIX takes all locks of a process on a file away
+when that process closes any descriptor of it. So events of files on which this process holds locks are not asked for:
+its database would go on without them, and be taken from under it by the next command that closes it.
+
 A name tells less than a descriptor: it is looked up again through its folder's handle and opened without following
 links. A plain creation is looked at only after a moment, and only if no write to the same file was closed meanwhile:
 nearly every creation is followed by a write that the other group reports, except hard links. So names are not read at
@@ -16,6 +20,7 @@ import asyncio
 import errno
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from agent.domain.errors import BucklerError
@@ -31,7 +36,7 @@ from agent.domain.files import (
 )
 from agent.domain.health import HealthIssue
 from agent.domain.ports import Clock
-from agent.platform.fanotify import BUFFER_BYTES, EVENT_SIZE, EventMask, Group, InitFlag, MarkScope, Notice
+from agent.platform.fanotify import BUFFER_BYTES, EVENT_SIZE, EventMask, Group, InitFlag, MarkFlag, MarkScope, Notice
 from agent.platform.file_handles import FileSystemId, file_system_id, handle_of, open_handle
 from agent.platform.mountinfo import Mount, MountWatch, mount_of, mounts
 from agent.platform.regular_files import identity_of
@@ -87,6 +92,7 @@ class FanotifySource:
 
     Args:
         excluded: Our own folders; nothing in them is ever reported.
+        locked: Files on which this process holds POSIX locks, or will; those that are missing are looked for again.
         own_pids: This agent's processes, asked before each batch of events.
         clock: For the time of reading.
         block: Blocking mode: which openers are held, and how long even if this whole process stands still.
@@ -96,11 +102,13 @@ class FanotifySource:
         self,
         *,
         excluded: Sequence[str],
+        locked: Sequence[str] = (),
         own_pids: Callable[[], frozenset[int]],
         clock: Clock,
         block: BlockSettings = _BLOCK,
     ) -> None:
         self._excluded = tuple(os.path.realpath(path) for path in excluded)
+        self._locked = tuple(locked)
         self._own_pids = own_pids
         self._clock = clock
         self._block = block
@@ -143,6 +151,7 @@ class FanotifySource:
         )
         self._session = session
         try:
+            self._spare_locks(session)
             self._mark(session, announce=False)
             for root in resolved:
                 names.mark(root.path, EventMask.DELETE_SELF | EventMask.MOVE_SELF | EventMask.ONDIR, MarkScope.INODE)
@@ -358,6 +367,12 @@ class FanotifySource:
                 session.deliver(FolderAppeared(mount.point))
         session.marked &= {mount.id for mount in known}
 
+    def _spare_locks(self, session: _Session) -> None:
+        flags = MarkFlag.ADD | MarkFlag.DONT_FOLLOW | MarkFlag.IGNORED_MASK | MarkFlag.IGNORED_SURVIVES
+        for path in self._locked:
+            with suppress(FileNotFoundError):
+                session.contents.mark(path, EventMask.CLOSE_WRITE, MarkScope.INODE, flags)
+
     def _mark_mount(self, session: _Session, mount: Mount, anchor: str) -> None:
         try:
             session.contents.mark(anchor, EventMask.CLOSE_WRITE, MarkScope.FILESYSTEM)
@@ -393,6 +408,8 @@ class FanotifySource:
         session = self._session
         if session is not None:
             self._check_roots(session)
+            with suppress(OSError):
+                self._spare_locks(session)
             session.check = session.loop.call_later(ROOT_CHECK_S, self._check_again)
 
     def _check_roots(self, session: _Session) -> None:

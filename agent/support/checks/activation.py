@@ -5,7 +5,7 @@ from agent.support.checkup import STILL_PROTECTED, CheckResult, Fixer, failing, 
 from agent.support.surroundings import Surroundings
 
 #: Refusals by who can do something about them; the others are the owner's.
-_FIXERS = {
+FIXERS = {
     "KEY_MISTYPED": Fixer.USER,
     "SERVER_BUSY": Fixer.OPERATOR,
     "SERVER_ERROR": Fixer.OPERATOR,
@@ -33,7 +33,7 @@ def look(around: Surroundings) -> CheckResult:
             refusal.code,
             f"the activation of {refusal.at:%Y-%m-%d %H:%M} UTC was refused: {refusal.message}",
             effect=f"{STILL_PROTECTED}; what the plan adds is missing",
-            fixer=_FIXERS.get(refusal.code, Fixer.OWNER),
+            fixer=FIXERS.get(refusal.code, Fixer.OWNER),
             next_step=refusal.next_step,
         )
     if refusal is not None:
@@ -41,7 +41,7 @@ def look(around: Surroundings) -> CheckResult:
             refusal.code,
             f"another activation, of {refusal.at:%Y-%m-%d %H:%M} UTC, was refused: {refusal.message}",
             effect=STILL_PROTECTED,
-            fixer=_FIXERS.get(refusal.code, Fixer.OWNER),
+            fixer=FIXERS.get(refusal.code, Fixer.OWNER),
             next_step=refusal.next_step,
         )
     if not device.activated:

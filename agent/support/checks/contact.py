@@ -7,12 +7,11 @@ from agent.support.checkup import NO_CONTACT_EFFECT, CheckResult, Fixer, failing
 from agent.support.surroundings import Surroundings
 
 #: The control plane itself said no to this device; everything else is the network's or the server's trouble.
-_REFUSED = frozenset(
-    {
-        "DEVICE_REVOKED", "DEVICE_DEACTIVATED", "DEVICE_REPLACED", "DEVICE_UNKNOWN", "CERTIFICATE_EXPIRED",
-        "SEAT_RELEASED", "ENTITLEMENT_REFUSED",
-    }
-)  # fmt: skip
+REFUSED_BY_SERVER = frozenset(
+    {"DEVICE_REVOKED", "DEVICE_DEACTIVATED", "DEVICE_REPLACED", "DEVICE_NOT_FOUND", "DEVICE_CLONED"}
+)
+#: What the agent says itself when the two no longer trust each other.
+REFUSED_HERE = frozenset({"CERTIFICATE_EXPIRED", "ENTITLEMENT_REFUSED"})
 
 
 def look(around: Surroundings) -> CheckResult:
@@ -24,7 +23,7 @@ def look(around: Surroundings) -> CheckResult:
     if not code:
         last = agent.text("last_check_in")
         return passing(f"the last check-in was at {last}") if last else unknown("this device checks in nowhere")
-    refused = code in _REFUSED
+    refused = code in REFUSED_BY_SERVER | REFUSED_HERE
     result = failing(
         code,
         message,

@@ -9,7 +9,7 @@ from agent.support.surroundings import DeviceSeen, EntitlementSeen, Surroundings
 
 _FLOOR = f"{STILL_PROTECTED}; blocking mode, schedules and remote commands are off"
 #: Reasons that the owner of the account has to settle, each told under its own code.
-_PAYMENT = frozenset({"PAYMENT_OVERDUE", "PAYMENT_FAILED", "PAYMENT_DISPUTED", "PURCHASE_INCOMPLETE"})
+PAYMENT = frozenset({"PAYMENT_OVERDUE", "PAYMENT_FAILED", "PAYMENT_DISPUTED", "PURCHASE_INCOMPLETE"})
 
 
 def look(around: Surroundings) -> CheckResult:
@@ -88,7 +88,7 @@ def _explained(seen: EntitlementSeen, *, stale: bool, agent_runs: bool) -> Check
 
 def _grace(seen: EntitlementSeen) -> CheckResult:
     until = f" until {seen.until:%Y-%m-%d}" if seen.until else ""
-    why = "a payment is open" if seen.reason in _PAYMENT else seen.reason
+    why = "a payment is open" if seen.reason in PAYMENT else seen.reason
     return warning(
         seen.reason,
         f"access is grace{until}: {why}",

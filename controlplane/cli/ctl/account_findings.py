@@ -26,6 +26,9 @@ _RANK = {standing: rank for rank, standing in enumerate(Standing)}
 _TWICE = frozenset({"DUPLICATE_CAPTURE", "OVERLAPPING_SUBSCRIPTIONS"})
 #: Why a charge was another one than before.
 _ANOTHER_PRICE = frozenset({"PLAN_CHANGE", "PRICE_CHANGE", "TAX_OR_CURRENCY"})
+#: What the server calls the provider of a bank transfer.
+_BY_TRANSFER = "manual"
+_TRANSFER = "Pay it by bank transfer with its number as the reference: bucklerctl invoice show"
 _UNDER_WAY = frozenset({"init", "pending", "unknown"})
 
 
@@ -84,7 +87,7 @@ def _access(account: Account) -> Iterator[AccountFinding]:
         yield AccountFinding(Standing.PASSING, "ACCESS_FULL", evidence)
         return
     named = paid.open_invoice_id or next((invoice.number for invoice in account.invoices if _is_open(invoice)), "")
-    pay = f"bucklerctl invoice pay {named}" if named else "bucklerctl subscription renew"
+    pay = _pay(account, named) if named else "bucklerctl subscription renew"
     standing = Standing.WARNING if level == "grace" else Standing.FAILING
     yield AccountFinding(standing, paid.access_reason, evidence, pay)
 
@@ -96,15 +99,23 @@ def _payments(account: Account) -> Iterator[AccountFinding]:
             continue
         tries = [payment for payment in account.payments if payment.invoice_id == invoice.invoice_id]
         last = max(tries, key=lambda payment: payment.attempt, default=None)
-        yield _open(invoice.number, last)
+        yield _open(invoice.number, last, _pay(account, invoice.number))
 
 
 def _is_open(invoice: Invoice) -> bool:
     return invoice.state == "finalised" and bool(invoice.due.minor)
 
 
-def _open(number: str, last: Payment | None) -> AccountFinding:
-    pay = f"bucklerctl invoice pay {number}"
+def _pays_by_transfer(account: Account) -> bool:
+    """Whether money came by bank the last time, and there is nothing else to charge."""
+    return not account.methods and bool(account.payments) and account.payments[0].provider == _BY_TRANSFER
+
+
+def _pay(account: Account, number: str) -> str:
+    return f"{_TRANSFER} {number}" if _pays_by_transfer(account) else f"bucklerctl invoice pay {number}"
+
+
+def _open(number: str, last: Payment | None, pay: str) -> AccountFinding:
     if last is None:
         return AccountFinding(Standing.WARNING, "INVOICE_OPEN", f"invoice {number} is not paid", pay)
     seen = f"the last payment of invoice {number} is {last.state.replace('_', ' ')}"
@@ -131,9 +142,14 @@ def _methods(account: Account, today: date) -> Iterator[AccountFinding]:
         return
     charged_on = _day(paid.period_end_at_us) or today
     default = next((method for method in account.methods if method.is_default), None)
-    if default is None:
+    if _pays_by_transfer(account):
+        evidence = f"the last payment came by bank transfer, and so is the next one expected on {charged_on}"
+        yield AccountFinding(Standing.PASSING, "PAID_BY_TRANSFER", evidence)
+    elif default is None:
         evidence = f"there is nothing to charge on {charged_on}"
-        yield AccountFinding(Standing.WARNING, "METHOD_MISSING", evidence, "bucklerctl payment-method add TOKEN")
+        # Whether this control plane keeps cards at all, it says only when one is added.
+        add = "bucklerctl payment-method add TOKEN; where money comes by bank transfer, wait for the invoice"
+        yield AccountFinding(Standing.WARNING, "METHOD_MISSING", evidence, add)
     elif default.expires_year and (default.expires_year, default.expires_month) < (charged_on.year, charged_on.month):
         evidence = (
             f"{default.brand} …{default.last4} expires {default.expires_year}-{default.expires_month:02}, "

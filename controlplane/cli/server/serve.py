@@ -86,13 +86,13 @@ def serve(  # noqa: PLR0913 -- options of a command line
 
 
 async def _serve(config: ServerConfig, options: "ServeOptions", say: Callable[[str], None]) -> None:
-    from controlplane.runtime.service_notice import tell_supervisor
+    from controlplane.runtime.service_notice import stopping, tell_supervisor
     from controlplane.serving import serve as serve_until
 
     stop = asyncio.Event()
 
     def end() -> None:
-        tell_supervisor("STOPPING=1")
+        tell_supervisor(*stopping(options.drain_s))
         stop.set()
 
     def ready(serving: "Serving") -> None:

@@ -138,11 +138,26 @@ async def parked_jobs(connection: AsyncConnection) -> Sequence[tuple[str, str, i
     return [(kind, error or "", how_many) for kind, error, how_many in rows]
 
 
-async def lag(connection: AsyncConnection, now: datetime) -> timedelta:
-    """How long the oldest job that is due and not parked has waited; none: no time at all."""
-    waiting = (jobs.c.due_at <= now, jobs.c.parked_at.is_(None))
-    oldest = (await connection.execute(select(func.min(jobs.c.due_at)).where(*waiting))).scalar_one()
-    return timedelta(0) if oldest is None else now - oldest
+async def lag(connection: AsyncConnection, now: datetime, wall_now: datetime) -> timedelta:
+    """How long the job that waits longest has been due and neither parked nor resting; none: no time at all.
+
+    A job that failed rests, and waits from the end of its rest on.
+
+    Args:
+        connection: A reading one.
+        now: Business time, by which jobs are due.
+        wall_now: Wall time, by which they rest.
+    """
+    due, until = jobs.c.due_at, jobs.c.claimed_until
+    rested = and_(until.is_not(None), jobs.c.claimed_by.is_(None))
+    waiting = (due <= now, jobs.c.parked_at.is_(None))
+    never_rested = (await connection.execute(select(func.min(due)).where(*waiting, ~rested))).scalar_one()
+    ends = select(func.min(until)).where(*waiting, rested, until <= wall_now)
+    end_of_rest = (await connection.execute(ends)).scalar_one()
+    return max(
+        timedelta(0) if never_rested is None else now - never_rested,
+        timedelta(0) if end_of_rest is None else wall_now - end_of_rest,
+    )
 
 
 async def retry_job(uow: UnitOfWork, key: JobKey) -> None:

@@ -55,6 +55,16 @@ def test_a_bundle_is_previewed_written_once_and_its_items_are_named(
     assert [path.name for path in tmp_path.iterdir()] == ["b.zip"]
 
 
+def test_every_command_says_alike_that_nothing_is_quarantined_under_an_id(capfd: pytest.CaptureFixture[str]) -> None:
+    said = set()
+    for command in ("show", "restore", "delete"):
+        assert run_command(["quarantine", command, "q_none"]) == ExitStatus.NEGATIVE
+        said.add(capfd.readouterr().err)
+    assert said == {
+        "QUARANTINE_UNKNOWN: there is no quarantined file q_none\nnext: list them with `buckler quarantine list`\n"
+    }
+
+
 def test_what_scans_cost_is_asked_of_an_agent(capfd: pytest.CaptureFixture[str]) -> None:
     assert run_command(["scan-costs"]) == ExitStatus.ENVIRONMENT
     assert "AGENT_NOT_RUNNING" in capfd.readouterr().err

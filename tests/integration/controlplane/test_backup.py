@@ -19,6 +19,7 @@ from controlplane.config import DATABASE_URL_VARIABLE, DataDir, ServerConfig, re
 from controlplane.detections.tables import detections
 from controlplane.devices.connections import StreamSettings
 from controlplane.installation import initialise
+from controlplane.runtime.private_files import make_durable
 from controlplane.runtime.randomness import SystemRandomness
 from controlplane.runtime.refusal import Refusal
 from controlplane.serving import opened
@@ -139,8 +140,21 @@ async def rehearse(folder: Path, url: str | None, new_url: str | None) -> None:
         assert (await again.activate("another")).activated.device_id != device.activated.device_id
 
 
-async def test_sqlite_is_backed_up_while_it_serves_and_devices_go_on_after_its_loss(tmp_path: Path) -> None:
+async def test_sqlite_is_backed_up_while_it_serves_and_devices_go_on_after_its_loss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    durable: list[tuple[str, int]] = []
+
+    def note(path: Path) -> None:
+        durable.append((path.name, path.stat().st_size))
+        make_durable(path)
+
+    monkeypatch.setattr("controlplane.backup.make_durable", note)
     await rehearse(tmp_path, None, None)
+    # The whole database first, then the folder with its name.
+    database, folder = durable
+    assert database == ("server.db", (tmp_path / "backup/database.db").stat().st_size)
+    assert (tmp_path / folder[0] / "server.db").exists()
     private = {path: path.stat().st_mode & 0o777 for path in (tmp_path / "backup").rglob("*")}
     assert {mode for path, mode in private.items() if path.is_file()} == {0o600}
     assert {mode for path, mode in private.items() if path.is_dir()} == {0o700}

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from typer.testing import CliRunner
 from controlplane.cli.buckler_server import app
 from controlplane.config import DataDir, read_config
 from controlplane.installation import initialise
+from controlplane.runtime.job_board import lag
 from controlplane.runtime.randomness import SystemRandomness
 from controlplane.runtime.tables import jobs
 from controlplane.storage.database import Database
 from tests.fakes.clock import SOME_MONDAY
 
+NOW = SOME_MONDAY + timedelta(minutes=30)
 PARKED = {
     "org_id": "org_1",
     "kind": "notices.deliver",
@@ -70,3 +73,22 @@ def test_a_job_that_is_not_there_is_not_woken(data_dir: Path) -> None:
         (["org_1/notices.deliver/none"], "JOB_NOT_FOUND"),
     ):
         assert run(data_dir, "jobs", "retry", *arguments, status=2)["error"]["code"] == code
+
+
+@pytest.mark.parametrize(
+    ("given", "minutes"),
+    [
+        ({}, 30),
+        ({"claimed_until": NOW + timedelta(minutes=5)}, 0),
+        ({"claimed_until": NOW - timedelta(minutes=2)}, 2),
+        ({"claimed_until": NOW + timedelta(minutes=5), "claimed_by": "server-1"}, 30),
+        ({"parked_at": SOME_MONDAY}, 0),
+        ({"due_at": NOW + timedelta(minutes=1)}, 0),
+    ],
+    ids=["due", "resting", "rested", "running", "parked", "later"],
+)
+async def test_only_what_is_due_now_lags(database: Database, given: dict[str, Any], minutes: int) -> None:
+    job = {"org_id": "org_1", "kind": "notices.deliver", "subject": "ntc_1", "due_at": SOME_MONDAY, **given}
+    async with database.transaction() as uow:
+        await uow.connection.execute(insert(jobs).values(**job))
+        assert await lag(uow.connection, NOW, NOW) == timedelta(minutes=minutes)

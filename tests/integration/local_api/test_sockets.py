@@ -31,13 +31,13 @@ from wire.v1.local_pb2_grpc import LocalControlServiceStub
 
 
 @asynccontextmanager
-async def served(folder: Path, *, fails: bool = False) -> AsyncIterator[tuple[LocalApiSettings, list[str]]]:
+async def served(folder: Path, *, fails: bool = False) -> AsyncIterator[tuple[LocalApiSettings, list[bool]]]:
     settings = LocalApiSettings(folder / "agent.sock", folder / "status.sock")
     store, clock, randomness = MemoryStore(), FakeClock(), SeededRandomness()
     book = PolicyBook(store, ConfiguredPolicy(), lambda: NOT_ACTIVATED, lambda: None)
     vault = Vault(VaultSettings(folder / "vault"), store, clock, randomness)
     actions = DirectActions(store, vault, clock, randomness, book.set_mode)
-    reloaded: list[str] = []
+    reloaded: list[bool] = []
 
     async def status() -> tuple[StatusField, ...]:
         if fails:
@@ -52,7 +52,12 @@ async def served(folder: Path, *, fails: bool = False) -> AsyncIterator[tuple[Lo
     costs = CostBook(0)
     costs.add("/srv/\udcff/a.zip", ScanFacts("", 1, elapsed_ms=2.5), "/usr/bin/cp", 0)
     api = LocalApi(
-        settings, actions, status, lambda: reloaded.append("again"), steer, lambda window: costs.report(window, 0)
+        settings,
+        actions,
+        status,
+        lambda: reloaded.append(agent_answers(settings.control_socket)),
+        steer,
+        lambda window: costs.report(window, 0),
     )
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(api.run())
@@ -86,7 +91,12 @@ async def test_the_reading_socket_changes_nothing(tmp_path: Path) -> None:
         with pytest.raises(BucklerError) as refused:
             await actions.reload_enrolment()
         assert refused.value.code == "AGENT_NOT_ANSWERING"
-        assert not reloaded
+        assert len(reloaded) == 1
+
+
+async def test_what_was_activated_before_it_listened_is_read_once_it_can_be_told(tmp_path: Path) -> None:
+    async with served(tmp_path) as (_, reloaded):
+        assert reloaded == [True]
 
 
 async def test_exclusions_are_added_listed_and_removed(tmp_path: Path) -> None:
@@ -133,7 +143,7 @@ async def test_a_bug_in_one_call_shows_none_of_its_insides(tmp_path: Path) -> No
         assert "Zero" not in failed.value.message
         async with remote_actions(settings.control_socket) as actions:
             await actions.reload_enrolment()
-        assert reloaded == ["again"]
+        assert reloaded == [True, True]
 
 
 async def test_a_socket_left_by_a_crash_is_no_agent_and_in_nobodys_way(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from agent.config import load_config
+from controlplane.runtime.service_notice import STOP_S
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
@@ -60,6 +61,8 @@ def test_the_control_plane_is_nobody_special() -> None:
     assert service["User"] == "buckler-server"
     assert service["CapabilityBoundingSet"] == ""
     assert service["ProtectSystem"] == "strict"
+    # What it says about its end is reckoned from that.
+    assert (service["Type"], service["TimeoutStopSec"]) == ("notify", f"{STOP_S:.0f}s")
 
 
 def test_launchd_and_windows_start_it_with_the_machine() -> None:

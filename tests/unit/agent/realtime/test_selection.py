@@ -8,7 +8,9 @@ from tests.fakes.clock import FakeClock
 
 
 def choose(wanted: str) -> str:
-    return choose_source(wanted, excluded=[], own_pids=frozenset, clock=FakeClock(), block=BlockSettings()).name
+    return choose_source(
+        wanted, excluded=[], locked=[], own_pids=frozenset, clock=FakeClock(), block=BlockSettings()
+    ).name
 
 
 def test_automatic_choice_takes_the_kernels_own_where_it_may() -> None:

@@ -6,7 +6,8 @@ import pytest
 import typer
 
 from controlplane.cli.bucklerctl import app as bucklerctl
-from controlplane.cli.program import EXIT_INTERRUPTED, run_program
+from controlplane.cli.program import run_program
+from controlplane.cli.start import EXIT_INTERRUPTED
 
 
 @pytest.mark.parametrize(

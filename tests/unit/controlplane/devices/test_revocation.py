@@ -39,9 +39,9 @@ async def _commands_of(world: World, org_id: str, device_id: str) -> list[Comman
     return [named.command for named in page.commands]
 
 
-async def _audited(world: World, org_id: str, subject: str) -> list[AuditEntry]:
+async def _audited(world: World, org_id: str, subject: str, action_prefix: str = "device.revoked") -> list[AuditEntry]:
     async with world.database.reading() as connection:
-        wanted = AuditFilter(subject=subject, action_prefix="device.revoked")
+        wanted = AuditFilter(subject=subject, action_prefix=action_prefix)
         return list(await newest_entries(connection, org_id, wanted, EVERYTHING))
 
 
@@ -72,6 +72,11 @@ async def test_nobody_counts_a_revoked_device_and_it_holds_nothing_any_more(worl
     ] * 3
     last = (await world.seat_desk.history(customer.org_id, seat, 1))[0]
     assert (last.change, last.why.actor, last.why.reason) == (Change.RELEASED, customer.person.actor, "stolen")
+    (released,) = await _audited(world, customer.org_id, seat, "seat.released")
+    assert (released.actor, released.details) == (
+        customer.person.actor,
+        {"device_id": device.device_id, "reason": "stolen"},
+    )
     assert world.notices.kinds == [NoticeKind.DEVICE_REVOKED]
     # And its seat is another's.
     await world.activate(customer, name="its successor")

@@ -112,8 +112,9 @@ async def test_only_the_device_that_was_asked_may_send_while_it_is_asked(world: 
         await world.diagnostics.receive(of.device, of.piece(0))
     assert await state(world, of) is BundleState.FAILED
     stranger = await world.customer()
-    with pytest.raises(Refusal, match="COMMAND_NOT_FOUND"):
-        await world.diagnostics.read(stranger.person, of.command_id, 0)
+    for person, command_id in ((stranger.person, of.command_id), (of.customer.person, "cmd_none")):
+        with pytest.raises(Refusal, match="BUNDLE_NOT_FOUND"):
+            await world.diagnostics.read(person, command_id, 0)
 
 
 async def test_a_bundle_that_was_made_anew_begins_anew_and_a_wrong_one_is_given_up(world: World) -> None:

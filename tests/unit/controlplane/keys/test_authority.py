@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from controlplane.keys.authority import CertificateAuthority, is_host_name, requested_key, server_names
-from controlplane.keys.certificates import DEVICE_LIFETIME, SERVER_LIFETIME
+from controlplane.keys.certificates import DEVICE_LIFETIME, ISSUER_LIFETIME, SERVER_LIFETIME
 from controlplane.runtime.refusal import Refusal
 from tests.fakes.certificate_requests import DeviceKey
 from tests.fakes.clock import SOME_MONDAY, FakeClock
@@ -119,3 +119,14 @@ def test_host_names_and_addresses_can_stand_in_a_certificate(name: str) -> None:
 @pytest.mark.parametrize("name", ["", "https://x", "a b", "x:443", "a..b", "ä.example", "a" * 64])
 def test_other_texts_cannot(name: str) -> None:
     assert not is_host_name(name)
+
+
+def test_a_server_certificate_ends_with_its_issuer_and_is_not_made_again_and_again(tmp_path: Path) -> None:
+    clock = FakeClock()
+    authority = create(tmp_path, clock)
+    clock.advance(ISSUER_LIFETIME - timedelta(days=40))
+    shown = authority.server_identity().certificate
+    server, issuer = x509.load_pem_x509_certificates(shown)
+    assert server.not_valid_after_utc == issuer.not_valid_after_utc == SOME_MONDAY + ISSUER_LIFETIME
+    clock.advance(timedelta(days=10))
+    assert authority.server_identity().certificate == shown

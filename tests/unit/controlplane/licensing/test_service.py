@@ -277,6 +277,9 @@ async def test_a_device_that_moves_to_another_subscription_gives_its_old_seat_ba
     moved = await world.licensing.activate(activation(issued.raw, device_key))
     assert decode_claims(moved.entitlement.claims).subscription_id == state.subscription.subscription_id
     assert await _taken(world, customer) == 0
+    async with world.database.reading() as connection:
+        actions = list((await connection.execute(select(audit.c.action))).scalars())
+    assert actions.count("seat.released") == 1
 
 
 async def test_keys_with_a_past_end_and_keys_of_ended_subscriptions_are_not_issued(world: World) -> None:

@@ -1,3 +1,5 @@
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -15,10 +17,31 @@ def test_a_secret_is_its_owners_alone_and_replaced_whole(tmp_path: Path) -> None
     assert [each.name for each in tmp_path.iterdir()] == ["key"]
 
 
-def test_a_draft_that_a_crash_left_does_not_disturb(tmp_path: Path) -> None:
-    (tmp_path / ".key.new").write_bytes(b"half")
-    write_private(tmp_path / "key", b"whole")
-    assert read_private(tmp_path / "key") == b"whole"
+def test_somebody_who_replaces_the_same_file_at_the_same_moment_is_not_disturbed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, others = tmp_path / "key", [b"theirs"]
+    sync = os.fsync
+
+    def meanwhile(descriptor: int) -> None:
+        sync(descriptor)
+        while others:
+            write_private(path, others.pop())
+
+    monkeypatch.setattr("os.fsync", meanwhile)
+    write_private(path, b"ours")
+    assert read_private(path) == b"ours"
+    assert [each.name for each in tmp_path.iterdir()] == ["key"]
+
+
+def test_a_file_that_cannot_be_written_leaves_no_draft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="full"):
+        write_private(tmp_path / "key", b"secret")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_secret_that_others_can_read_is_refused(tmp_path: Path) -> None:

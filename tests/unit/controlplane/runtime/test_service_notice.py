@@ -2,7 +2,7 @@ import os
 import socket
 from pathlib import Path
 
-from controlplane.runtime.service_notice import tell_supervisor
+from controlplane.runtime.service_notice import stopping, tell_supervisor
 
 
 def test_what_is_said_arrives(tmp_path: Path) -> None:
@@ -18,3 +18,8 @@ def test_where_nobody_listens_nothing_happens(tmp_path: Path) -> None:
     tell_supervisor("READY=1", environment={})
     tell_supervisor("READY=1", environment={"NOTIFY_SOCKET": str(tmp_path / "gone")})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_drains_is_given_that_time_on_top() -> None:
+    assert stopping(0.0) == ("STOPPING=1", "EXTEND_TIMEOUT_USEC=60000000")
+    assert stopping(600.0) == ("STOPPING=1", "EXTEND_TIMEOUT_USEC=660000000")

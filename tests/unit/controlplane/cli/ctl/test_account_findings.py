@@ -95,6 +95,22 @@ def test_a_card_that_will_not_live_to_the_next_charge_is_told() -> None:
     assert first(Account(subscription(renewal="off"))) == ("passing", "ACCESS_FULL")
 
 
+def test_whoever_pays_by_bank_transfer_is_asked_for_no_card() -> None:
+    paid = Payment(payment_id="pay_1", invoice_id="inv_0", attempt=1, state="captured", provider="manual")
+    by_bank = replace(HEALTHY, methods=[], payments=[paid])
+    found = {finding.code: finding for finding in account_findings(by_bank, TODAY)}
+    assert found["PAID_BY_TRANSFER"].standing is Standing.PASSING
+    assert "METHOD_MISSING" not in found
+    limited = subscription(access=common_pb2.ACCESS_LEVEL_LIMITED, access_reason="PAYMENT_OVERDUE")
+    owing = account_findings(replace(by_bank, subscription=limited, invoices=[OPEN]), TODAY)
+    pay = "Pay it by bank transfer with its number as the reference: bucklerctl invoice show INV-1"
+    assert {finding.next_step for finding in owing if finding.code in {"PAYMENT_OVERDUE", "INVOICE_OPEN"}} == {pay}
+    # A card counts, however the last payment came.
+    assert "PAID_BY_TRANSFER" not in {
+        finding.code for finding in account_findings(replace(by_bank, methods=[CARD]), TODAY)
+    }
+
+
 def test_renewal_cancellation_and_refund_are_confirmed_with_their_dates() -> None:
     def told(account: Account, code: str) -> str:
         return next(finding.evidence for finding in account_findings(account, TODAY) if finding.code == code)
