@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from controlplane.cli.buckler_server import app
 from controlplane.config import DataDir, read_config
 from controlplane.installation import initialise
-from controlplane.runtime.job_board import lag
+from controlplane.runtime.jobs.board import lag
 from controlplane.runtime.randomness import SystemRandomness
 from controlplane.runtime.tables import jobs
 from controlplane.storage.database import Database
