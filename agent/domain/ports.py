@@ -7,10 +7,10 @@ passed in; `tests/fakes` holds an honest fake for each, and both run under one s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
     from uuid import UUID
@@ -102,10 +102,11 @@ class EventSource(Protocol):
 class Scanner(Protocol):
     """Finds out what a file contains."""
 
-    async def scan(self, descriptor: int, path: str) -> ScanFacts:
+    def scan(self, descriptor: int, path: str) -> Coroutine[Any, Any, ScanFacts]:
         """Scan what a descriptor points to. The caller keeps the descriptor and closes it afterwards.
 
-        Never raises for anything a file contains or a worker does: that is told in the facts.
+        Whoever can be told at once is told by the call itself; what it returns has to be awaited in any case. Never
+        raises for anything a file contains or a worker does: that is told in the facts.
 
         Args:
             descriptor: Open and readable; read with `pread`, its offset does not matter.

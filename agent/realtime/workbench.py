@@ -2,13 +2,14 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import structlog
 
 from agent.domain.errors import BucklerError
 from agent.domain.facts import ScanFacts
-from agent.domain.files import EventsLost, FileEvent
+from agent.domain.files import EventsLost, FileEvent, FileIdentity
 from agent.domain.incident import Incident
 from agent.domain.ports import CAPTURE_UNFINISHED, Clock, IncidentLog, Quarantine, Randomness, Scanner
 from agent.platform.regular_files import identity_of, open_regular
@@ -94,7 +95,7 @@ class Workbench:
         assert self._tasks is not None, "jobs come after `open`"
         match command:
             case Scan():
-                self._tasks.create_task(self._scan(command))
+                self._begin_scan(command)
             case Capture() if command.job == self._ending:
                 self._following = command
             case Capture():
@@ -104,11 +105,23 @@ class Workbench:
             case _:
                 raise RuntimeError(f"no job: {command}")
 
-    async def _scan(self, command: Scan) -> None:
-        generation = self._generation
+    def _begin_scan(self, command: Scan) -> None:
+        """Now, not when the task has its turn: the file is with a worker while we do what else is due."""
+        assert self._tasks is not None, "as above"
         try:
             before = identity_of(os.fstat(command.descriptor))
-            facts = await self._scanner.scan(command.descriptor, command.path)
+            scanning = self._scanner.scan(command.descriptor, command.path)
+        except Exception:
+            log.exception("scan_failed", path=command.path)
+            self._done(JobAborted(command.job))
+            return
+        self._tasks.create_task(self._scan(command, before, scanning, self._generation))
+
+    async def _scan(
+        self, command: Scan, before: FileIdentity, scanning: Coroutine[Any, Any, ScanFacts], generation: int
+    ) -> None:
+        try:
+            facts = await scanning
             after = identity_of(os.fstat(command.descriptor))
         except asyncio.CancelledError:
             self._abort(command.job)

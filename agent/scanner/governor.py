@@ -6,9 +6,9 @@ It measures only while files are scanned and until the machine is calm again; on
 import asyncio
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 from weakref import WeakSet
 
 import structlog
@@ -129,11 +129,17 @@ class ScanGovernor:
             about = [_NO_SINGLE_FILE]
         return replace(self._facts, reason="; ".join((reason, *about)), costly_files=tuple(said.values()))
 
-    async def scan(self, descriptor: int, path: str) -> ScanFacts:
+    def scan(self, descriptor: int, path: str) -> Coroutine[Any, Any, ScanFacts]:
         """Scan, now or a little later; see `agent.domain.ports.Scanner.scan`."""
         self._begun.set()
         if self._state.stage is not Stage.THROTTLED or self._is_held():
-            return self.judge(path, await self._service.scan(descriptor, path))
+            return self._judged(path, self._service.scan(descriptor, path))
+        return self._scan_slowly(descriptor, path)
+
+    async def _judged(self, path: str, scanning: Coroutine[Any, Any, ScanFacts]) -> ScanFacts:
+        return self.judge(path, await scanning)
+
+    async def _scan_slowly(self, descriptor: int, path: str) -> ScanFacts:
         async with self._one_at_a_time:
             wait_s = (self._not_before_ns - self._clock.monotonic_ns()) / _NS_PER_S
             await asyncio.sleep(max(0.0, min(wait_s, LONGEST_WAIT_S)))
