@@ -448,23 +448,30 @@ class ScannerService:
             # Its heap is at the limit; the next file deserves a fresh one.
             worker.end("out of memory")
             return
-        if self._is_worn(place) and not self._has_successor(worker):
-            self._spawn(replaces=worker)
+        if place.files_done % self._settings.recycle_after_files == 0:
+            self._renew(worker)
+        loop = asyncio.get_running_loop()
+        if loop.time() >= place.usage_at + _USAGE_INTERVAL_S:
+            place.usage_at = loop.time()
+            # When who waits for the answer has gone on: a look into /proc takes as long as a small file.
+            loop.call_soon(self._renew_if_worn, place)
         self._free(place)
 
-    def _is_worn(self, place: _Place) -> bool:
-        """Whether a worker has done, gained or used so much that a fresh one should take its place."""
-        if place.files_done % self._settings.recycle_after_files == 0:
-            return True
-        now = asyncio.get_running_loop().time()
-        if now < place.usage_at + _USAGE_INTERVAL_S or place.worker.pid is None:
-            return False
-        place.usage_at = now
+    def _renew(self, worker: WorkerProcess) -> None:
+        """Have a fresh worker take its place."""
+        if not self._has_successor(worker):
+            self._spawn(replaces=worker)
+
+    def _renew_if_worn(self, place: _Place) -> None:
+        """If it has gained or used so much."""
+        if place.worker not in self._places or place.worker.pid is None:
+            return
         usage = usage_of(place.worker.pid)
         if usage is None:
-            return False
+            return
         grown = usage.resident_bytes - place.resident_at_start
-        return grown > self._settings.recycle_after_growth or usage.cpu_s > self._settings.cpu_limit_s() / 2
+        if grown > self._settings.recycle_after_growth or usage.cpu_s > self._settings.cpu_limit_s() / 2:
+            self._renew(place.worker)
 
     def died(self, worker: WorkerProcess, reason: str) -> None:
         """A worker is gone; see `WorkerListener`."""
