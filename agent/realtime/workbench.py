@@ -2,8 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 import structlog
 
@@ -11,7 +10,7 @@ from agent.domain.errors import BucklerError
 from agent.domain.facts import ScanFacts
 from agent.domain.files import EventsLost, FileEvent, FileIdentity
 from agent.domain.incident import Incident
-from agent.domain.ports import CAPTURE_UNFINISHED, Clock, IncidentLog, Quarantine, Randomness, Scanner
+from agent.domain.ports import CAPTURE_UNFINISHED, Clock, IncidentLog, Quarantine, Randomness, Scanner, Scanning
 from agent.platform.regular_files import identity_of, open_regular
 from agent.realtime.actions import not_taken, reported, take
 from agent.realtime.commands import (
@@ -115,11 +114,11 @@ class Workbench:
             log.exception("scan_failed", path=command.path)
             self._done(JobAborted(command.job))
             return
-        self._tasks.create_task(self._scan(command, before, scanning, self._generation))
+        task = self._tasks.create_task(self._scan(command, before, scanning, self._generation))
+        # A task that is cancelled before it begins awaits nothing.
+        task.add_done_callback(lambda _: scanning.close())
 
-    async def _scan(
-        self, command: Scan, before: FileIdentity, scanning: Coroutine[Any, Any, ScanFacts], generation: int
-    ) -> None:
+    async def _scan(self, command: Scan, before: FileIdentity, scanning: Scanning, generation: int) -> None:
         try:
             facts = await scanning
             after = identity_of(os.fstat(command.descriptor))
