@@ -46,9 +46,13 @@ async def test_the_scanner_is_asked_before_anything_else_has_its_turn(tmp_path: 
 async def test_a_scan_whose_task_never_begins_is_closed(tmp_path: Path) -> None:
     scanner = RememberingScanner()
     bench = bench_on(scanner, tmp_path, [])
-    with (tmp_path / "file").open("w+b") as file, pytest.raises(ExceptionGroup):
+
+    async def ask_and_fail(descriptor: int) -> None:
         async with asyncio.TaskGroup() as tasks:
             bench.open(tasks)
-            bench.start(Scan(1, file.fileno(), file.name, 0))
+            bench.start(Scan(1, descriptor, "file", 0))
             raise ValueError
+
+    with (tmp_path / "file").open("w+b") as file, pytest.raises(ExceptionGroup):
+        await ask_and_fail(file.fileno())
     assert [inspect.getcoroutinestate(scan) for scan in scanner.asked] == [inspect.CORO_CLOSED]
