@@ -14,10 +14,11 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -111,10 +112,13 @@ class StampedScanner:
     service: ScannerService
     stamps: Stamps
 
-    async def scan(self, descriptor: int, path: str) -> ScanFacts:
+    def scan(self, descriptor: int, path: str) -> Coroutine[Any, Any, ScanFacts]:
         """See the port."""
         self.stamps.stamp("the scanner is asked")
-        facts = await self.service.scan(descriptor, path)
+        return self._stamped(self.service.scan(descriptor, path))
+
+    async def _stamped(self, scanning: Coroutine[Any, Any, ScanFacts]) -> ScanFacts:
+        facts = await scanning
         self.stamps.stamp("the worker has answered")
         return facts
 

@@ -7,10 +7,10 @@ passed in; `tests/fakes` holds an honest fake for each, and both run under one s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
     from uuid import UUID
@@ -99,13 +99,24 @@ class EventSource(Protocol):
 # ---------------------------------------------------------------- scanning
 
 
+class Scanning(Protocol):
+    """A scan that has been asked for; every coroutine is one."""
+
+    def __await__(self) -> Generator[Any, Any, ScanFacts]:
+        """What the file contains."""
+
+    def close(self) -> None:
+        """Nobody will await it; after its end this does nothing."""
+
+
 class Scanner(Protocol):
     """Finds out what a file contains."""
 
-    async def scan(self, descriptor: int, path: str) -> ScanFacts:
+    def scan(self, descriptor: int, path: str) -> Scanning:
         """Scan what a descriptor points to. The caller keeps the descriptor and closes it afterwards.
 
-        Never raises for anything a file contains or a worker does: that is told in the facts.
+        Whoever can be told at once is told by the call itself; what it returns is to be awaited, or closed. Never
+        raises for anything a file contains or a worker does: that is told in the facts.
 
         Args:
             descriptor: Open and readable; read with `pread`, its offset does not matter.

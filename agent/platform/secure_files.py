@@ -203,6 +203,12 @@ def mount_of(descriptor: int) -> MountId:
     return MountId(os.fstat(descriptor).st_dev, number)
 
 
+def is_on_mount(descriptor: int, mount: MountId) -> bool:
+    """Whether an open folder is on a mount."""
+    # Most are told apart by the device alone, which takes a third of the time to learn.
+    return os.fstat(descriptor).st_dev == mount.device and mount_of(descriptor) == mount
+
+
 def _mount_number(descriptor: int) -> int:
     if _statx is not None:
         answer = ctypes.create_string_buffer(_STATX_BYTES)

@@ -142,7 +142,9 @@ class Captures:
                 except OSError as error:
                     refusal = error
                     continue
-                entry = self._plan(entry, metadata, folder, staging)
+                noted = self._note_way_back(entry, metadata, folder, staging)
+                if not noted:
+                    entry = self._plan(entry, metadata, folder)
                 self._after(entry.id, Step.PLANNED)
                 try:
                     with _unpinned(descriptor, metadata.inode_flags):
@@ -155,23 +157,25 @@ class Captures:
                     refusal = error
                     continue
                 self._staging.has_served(folder)
+                if noted:
+                    # Not before the move, which is what somebody waits for.
+                    entry = replace(entry, metadata=metadata, staged_path=f"{folder.path}/{entry.id}")
                 return self._finish(vault, entry, staging, place)
         raise refusal
 
-    def _plan(
+    def _note_way_back(
         self, entry: QuarantineEntry, metadata: FileMetadata, folder: StagingFolder, staging: int
-    ) -> QuarantineEntry:
-        """Make sure that a crash cannot lose where the file belongs: by a note, or by a row that is on the disk."""
-        noted = self._will_do_with_a_note(entry, metadata, folder)
-        if noted and way_back.note(staging, entry.id, entry.original_path):
-            return replace(entry, metadata=metadata, staged_path=f"{folder.path}/{entry.id}")
+    ) -> bool:
+        """Make sure by a note that a crash cannot lose where the file belongs; False: that takes a row."""
+        has_row = bool(entry.staged_path)
+        will_do = not has_row and not metadata.inode_flags and self._staging.is_registered(folder)
+        return will_do and way_back.note(staging, entry.id, entry.original_path)
+
+    def _plan(self, entry: QuarantineEntry, metadata: FileMetadata, folder: StagingFolder) -> QuarantineEntry:
+        """The same by a row that is on the disk."""
         planned = self._journal.plan(replace(entry, metadata=metadata), folder.path, for_once=folder.once)
         self._staging.register(folder)
         return planned
-
-    def _will_do_with_a_note(self, entry: QuarantineEntry, metadata: FileMetadata, folder: StagingFolder) -> bool:
-        has_row = bool(entry.staged_path)
-        return not has_row and not metadata.inode_flags and self._staging.is_registered(folder)
 
     # ------------------------------------------------------------ into the vault
 

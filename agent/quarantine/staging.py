@@ -29,6 +29,7 @@ from dataclasses import dataclass, field
 from agent.platform.secure_files import (
     MountId,
     folders_on_mount,
+    is_on_mount,
     make_private_folder,
     mount_of,
     open_folder,
@@ -88,7 +89,7 @@ class Staging:
             OSError: The folder cannot be opened without following a link.
         """
         mount = mount_of(folder)
-        if mount == mount_of(vault):
+        if is_on_mount(vault, mount):
             yield StagingFolder(self._vault_path, _IN_VAULT, mount)
         served = self._served.get(mount)
         if served is not None and f"{folder_path}/".startswith(f"{served.parent.rstrip('/')}/"):

@@ -420,10 +420,15 @@ class Pipeline:
             self._answer_all(successor, allow=False)
             self._release(successor)
             job.successor = None
-        if event.changed and job.successor is None and job.looks < MAX_LOOKS and not self._stopping:
-            job.paths = [path for path in job.paths if path not in event.taken] or job.paths
-            self._look_again(job)
-            return
+        if event.changed and not self._stopping:
+            left = [path for path in job.paths if path not in event.taken]
+            if job.successor is not None:
+                # It may not know the names that were not taken because of the change.
+                _add_names(job.successor, left)
+            elif job.looks < MAX_LOOKS:
+                job.paths = left or job.paths
+                self._look_again(job)
+                return
         self._finish(job)
 
     def _look_again(self, job: _Job) -> None:
@@ -438,6 +443,7 @@ class Pipeline:
                 self._waiting[token] = job.successor
             job.successor.tokens += job.tokens
             job.tokens = []
+            _add_names(job.successor, job.paths)
             self._finish(job)
             return
         self._queue_or_rest(job)
@@ -537,6 +543,11 @@ def lane_of(event: FileEvent) -> Lane:
     if name.endswith(_RISKY_SUFFIXES) or any(folder in name for folder in _RISKY_FOLDERS):
         return Lane.RISKY
     return Lane.ORDINARY
+
+
+def _add_names(job: _Job, names: list[str]) -> None:
+    """Older names, so they come before its own."""
+    job.paths = [*(name for name in names if name not in job.paths), *job.paths][-MAX_PATHS:]
 
 
 def _same_look_will_do(job: _Job, event: FileEvent) -> bool:

@@ -298,11 +298,14 @@ class RealtimeProtection:
         if isinstance(event, FileEvent) and event.token is None and self._is_own(event.path):
             os.close(event.descriptor)
             return
-        if isinstance(event, FileEvent):
-            self._causes.arrived(event)
         self._inbox.append(event)
-        if self._busy:
-            return
+        if not self._busy:
+            self._work_off_inbox()
+        if isinstance(event, FileEvent):
+            # A worker has its file by now.
+            self._causes.arrived(event)
+
+    def _work_off_inbox(self) -> None:
         self._busy = True
         try:
             while self._inbox:

@@ -8,9 +8,9 @@ import structlog
 
 from agent.domain.errors import BucklerError
 from agent.domain.facts import ScanFacts
-from agent.domain.files import EventsLost, FileEvent
+from agent.domain.files import EventsLost, FileEvent, FileIdentity
 from agent.domain.incident import Incident
-from agent.domain.ports import CAPTURE_UNFINISHED
+from agent.domain.ports import CAPTURE_UNFINISHED, Scanning
 from agent.platform.regular_files import identity_of, open_regular
 from agent.realtime.actions import not_taken, reported, take
 from agent.realtime.commands import (
@@ -87,7 +87,7 @@ class Workbench:
         assert self._tasks is not None, "jobs come after `open`"
         match command:
             case Scan():
-                self._tasks.create_task(self._scan(command))
+                self._begin_scan(command)
             case Capture() if command.job == self._ending:
                 self._following = command
             case Capture():
@@ -97,11 +97,23 @@ class Workbench:
             case _:
                 raise RuntimeError(f"no job: {command}")
 
-    async def _scan(self, command: Scan) -> None:
-        generation = self._generation
+    def _begin_scan(self, command: Scan) -> None:
+        """Now, not when the task has its turn: the file is with a worker while we do what else is due."""
+        assert self._tasks is not None, "as above"
         try:
             before = identity_of(os.fstat(command.descriptor))
-            facts = await self._scanner.scan(command.descriptor, command.path)
+            scanning = self._scanner.scan(command.descriptor, command.path)
+        except Exception:
+            log.exception("scan_failed", path=command.path)
+            self._done(JobAborted(command.job))
+            return
+        task = self._tasks.create_task(self._scan(command, before, scanning, self._generation))
+        # A task that is cancelled before it begins awaits nothing.
+        task.add_done_callback(lambda _: scanning.close())
+
+    async def _scan(self, command: Scan, before: FileIdentity, scanning: Scanning, generation: int) -> None:
+        try:
+            facts = await scanning
             after = identity_of(os.fstat(command.descriptor))
         except asyncio.CancelledError:
             self._abort(command.job)

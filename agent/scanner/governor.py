@@ -6,16 +6,16 @@ It measures only while files are scanned and until the machine is calm again; on
 import asyncio
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 from weakref import WeakSet
 
 import structlog
 
 from agent.domain.facts import ScanFacts
 from agent.domain.governor import GovernorState, ResourceLimits, ResourceUse, Stage, WorkerUse, govern
-from agent.domain.ports import Clock
+from agent.domain.ports import Clock, Scanning
 from agent.platform.allocator import give_back_freed_memory
 from agent.platform.processes.costs import CostMeter
 
@@ -129,11 +129,14 @@ class ScanGovernor:
             about = [_NO_SINGLE_FILE]
         return replace(self._facts, reason="; ".join((reason, *about)), costly_files=tuple(said.values()))
 
-    async def scan(self, descriptor: int, path: str) -> ScanFacts:
+    def scan(self, descriptor: int, path: str) -> Scanning:
         """Scan, now or a little later; see `agent.domain.ports.Scanner.scan`."""
         self._begun.set()
         if self._state.stage is not Stage.THROTTLED or self._is_held():
-            return self.judge(path, await self._service.scan(descriptor, path))
+            return _Judged(self, path, self._service.scan(descriptor, path))
+        return self._scan_slowly(descriptor, path)
+
+    async def _scan_slowly(self, descriptor: int, path: str) -> ScanFacts:
         async with self._one_at_a_time:
             wait_s = (self._not_before_ns - self._clock.monotonic_ns()) / _NS_PER_S
             await asyncio.sleep(max(0.0, min(wait_s, LONGEST_WAIT_S)))
@@ -222,3 +225,19 @@ class ScanGovernor:
         for pid, path in scanning.items():
             if path and self._seen.get(pid) == path and path not in self._costly:
                 self._suspect(path)
+
+
+@dataclass(slots=True)
+class _Judged:
+    """A scan that the governor takes note of when it ends."""
+
+    governor: ScanGovernor
+    path: str
+    scanning: Scanning
+
+    def __await__(self) -> Generator[Any, Any, ScanFacts]:
+        facts = yield from self.scanning.__await__()
+        return self.governor.judge(self.path, facts)
+
+    def close(self) -> None:
+        self.scanning.close()

@@ -8,8 +8,9 @@ import asyncio
 import os
 import stat
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.facts import Finding, Incomplete, ScanFacts
@@ -145,20 +146,33 @@ class ScannerService:
             ) from error
         self._free(place)
 
-    async def scan(self, descriptor: int, path: str) -> ScanFacts:
-        """Scan what a descriptor points to; see `agent.domain.ports.Scanner.scan`."""
+    def scan(self, descriptor: int, path: str) -> Coroutine[Any, Any, ScanFacts]:
+        """Scan what a descriptor points to; see `agent.domain.ports.Scanner.scan`.
+
+        A worker that can have the file has it when this returns.
+        """
         begun_ns = self._clock.monotonic_ns()
         try:
             before = os.fstat(descriptor)
         except OSError:
-            return self._facts(Answer("", 0, error="unreadable"), begun_ns)
+            return self._refused(Answer("", 0, error="unreadable"), begun_ns)
         if not stat.S_ISREG(before.st_mode):
-            return self._facts(Answer("", 0, error="not_a_regular_file"), begun_ns)
+            return self._refused(Answer("", 0, error="not_a_regular_file"), begun_ns)
         limit = self._settings.limits.max_file_size
         if before.st_size > limit:
             too_large = (Incomplete("max_file_size", limit),)
-            return self._facts(Answer("", before.st_size, incomplete=too_large), begun_ns)
-        answer, handed_ns = await self._ask(descriptor, before, path)
+            return self._refused(Answer("", before.st_size, incomplete=too_large), begun_ns)
+        place = self._take_place()
+        job = self._hand_over(place, descriptor, before, path) if place is not None else None
+        return self._scan(descriptor, path, before, begun_ns, job)
+
+    async def _refused(self, answer: Answer, begun_ns: int) -> ScanFacts:
+        return self._facts(answer, begun_ns)
+
+    async def _scan(
+        self, descriptor: int, path: str, before: os.stat_result, begun_ns: int, job: _Job | None
+    ) -> ScanFacts:
+        answer, handed_ns = await self._ask(descriptor, before, path, job)
         if not _unchanged(before, descriptor):
             changed = (*answer.incomplete, Incomplete("changed"))
             answer = replace(answer, incomplete=changed)
@@ -231,29 +245,26 @@ class ScannerService:
 
     # ------------------------------------------------------------ one file
 
-    async def _ask(self, descriptor: int, status: os.stat_result, path: str) -> tuple[Answer, int]:
+    async def _ask(self, descriptor: int, status: os.stat_result, path: str, job: _Job | None) -> tuple[Answer, int]:
         """The answer, and when its worker could begin with it (0: none could); waiting is no fault of the file's."""
         size = status.st_size
         attempts = 0
         while attempts < _ATTEMPTS:
-            try:
-                place = self._take_place() or await self._wait_for_place()
-            except _NoWorkerError as error:
-                return Answer("", size, error=error.code), 0
-            outcome: asyncio.Future[Answer | str] = asyncio.get_running_loop().create_future()
-            try:
-                place.worker.send(descriptor, size, status.st_uid, path)
-            except OSError as error:
-                place.worker.end(f"it cannot be reached: {error.strerror}")
+            if job is None:
+                try:
+                    place = self._take_place() or await self._wait_for_place()
+                except _NoWorkerError as error:
+                    return Answer("", size, error=error.code), 0
+                job = self._hand_over(place, descriptor, status, path)
+            if job is None:
                 attempts += 1
                 continue
-            job = _Job(path, outcome)
-            self._hand_over(place, job)
             # If our caller is cancelled here, the worker still finishes its file and frees its place by itself.
-            result = await outcome
+            result = await job.outcome
             if isinstance(result, Answer):
                 return result, job.begun_ns
             if result == _AGAIN:
+                job = None
                 continue
             if result == "scanner_closed":
                 return Answer("", size, error=result), 0
@@ -261,12 +272,20 @@ class ScannerService:
             return Answer("", size, incomplete=(Incomplete(result, limit),)), job.begun_ns
         return Answer("", size, error="scanner_unavailable"), 0
 
-    def _hand_over(self, place: _Place, job: _Job) -> None:
+    def _hand_over(self, place: _Place, descriptor: int, status: os.stat_result, path: str) -> _Job | None:
+        """Returns None if the worker turns out to be gone."""
+        try:
+            place.worker.send(descriptor, status.st_size, status.st_uid, path)
+        except OSError as error:
+            place.worker.end(f"it cannot be reached: {error.strerror}")
+            return None
+        job = _Job(path, asyncio.get_running_loop().create_future())
         place.jobs.append(job)
         if len(place.jobs) == 1:
             self._begin_first(place)
         if len(place.jobs) <= self._settings.files_ahead:
             self._offer(place, self._ahead)
+        return job
 
     def _begin_first(self, place: _Place) -> None:
         """Its time runs from when the worker can begin with it."""
@@ -429,23 +448,30 @@ class ScannerService:
             # Its heap is at the limit; the next file deserves a fresh one.
             worker.end("out of memory")
             return
-        if self._is_worn(place) and not self._has_successor(worker):
-            self._spawn(replaces=worker)
+        if place.files_done % self._settings.recycle_after_files == 0:
+            self._renew(worker)
+        loop = asyncio.get_running_loop()
+        if loop.time() >= place.usage_at + _USAGE_INTERVAL_S:
+            place.usage_at = loop.time()
+            # When who waits for the answer has gone on: a look into /proc takes as long as a small file.
+            loop.call_soon(self._renew_if_worn, place)
         self._free(place)
 
-    def _is_worn(self, place: _Place) -> bool:
-        """Whether a worker has done, gained or used so much that a fresh one should take its place."""
-        if place.files_done % self._settings.recycle_after_files == 0:
-            return True
-        now = asyncio.get_running_loop().time()
-        if now < place.usage_at + _USAGE_INTERVAL_S or place.worker.pid is None:
-            return False
-        place.usage_at = now
+    def _renew(self, worker: WorkerProcess) -> None:
+        """Have a fresh worker take its place."""
+        if not self._has_successor(worker):
+            self._spawn(replaces=worker)
+
+    def _renew_if_worn(self, place: _Place) -> None:
+        """If it has gained or used so much."""
+        if place.worker not in self._places or place.worker.pid is None:
+            return
         usage = usage_of(place.worker.pid)
         if usage is None:
-            return False
+            return
         grown = usage.resident_bytes - place.resident_at_start
-        return grown > self._settings.recycle_after_growth or usage.cpu_s > self._settings.cpu_limit_s() / 2
+        if grown > self._settings.recycle_after_growth or usage.cpu_s > self._settings.cpu_limit_s() / 2:
+            self._renew(place.worker)
 
     def died(self, worker: WorkerProcess, reason: str) -> None:
         """A worker is gone; see `WorkerListener`."""

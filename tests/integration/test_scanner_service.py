@@ -100,6 +100,16 @@ async def test_a_name_of_any_bytes_is_scanned(tmp_path: Path) -> None:
     assert facts.findings[-1].member_path == (path.name, "e\n.com")
 
 
+async def test_a_worker_that_rests_has_the_file_before_anybody_awaits_it(tmp_path: Path) -> None:
+    file = tmp_path / "eicar.com"
+    file.write_bytes(EICAR)
+    async with running_scanner(ONE) as service:
+        with file.open("rb") as opened:
+            scanning = service.scan(opened.fileno(), str(file))
+            assert service.current_files() == (str(file),)
+            assert (await scanning).findings
+
+
 async def test_what_is_no_regular_file_is_an_error(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     async with running_scanner() as service:

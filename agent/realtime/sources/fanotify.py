@@ -289,6 +289,10 @@ class FanotifySource:
         if session.gate is not None:
             self._read_names(session)
             return
+        # A small file that somebody has created is closed by now, and that is what matters about it.
+        self._read_contents()
+        if session is not self._session:
+            return
         session.loop.remove_reader(session.names.fileno())
         session.loop.call_later(NAMES_WAIT_S, self._names_have_waited, session)
 

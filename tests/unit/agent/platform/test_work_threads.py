@@ -53,3 +53,29 @@ def test_a_loop_that_is_closed_is_told_nothing() -> None:
     asyncio.run(give_up())
     go_on.set()
     assert ended.wait(10)
+
+
+async def test_orders_beyond_the_last_thread_wait_for_one_of_them() -> None:
+    threads, two_begun, go_on = WorkThreads("digging", most=2), threading.Semaphore(0), threading.Event()
+    begun: list[int] = []
+
+    def work(order: int) -> str:
+        begun.append(order)
+        two_begun.release()
+        go_on.wait(10)
+        return threading.current_thread().name
+
+    async with asyncio.TaskGroup() as tasks:
+        orders = [tasks.create_task(threads.do(work, order)) for order in range(4)]
+        for _ in range(2):
+            assert await asyncio.to_thread(two_begun.acquire, timeout=10)
+        assert sorted(begun) == [0, 1]
+        go_on.set()
+    assert (sorted(begun), len({order.result() for order in orders})) == ([0, 1, 2, 3], 2)
+
+
+async def test_the_thread_that_worked_last_works_next() -> None:
+    threads, both = WorkThreads("digging"), threading.Barrier(2, timeout=10)
+    await asyncio.gather(*(threads.do(lambda _: both.wait(), None) for _ in range(2)))
+    names = [await threads.do(lambda _: threading.current_thread().name, None) for _ in range(3)]
+    assert len(set(names)) == 1

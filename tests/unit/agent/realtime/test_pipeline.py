@@ -179,6 +179,27 @@ def test_a_file_that_changed_before_it_was_taken_is_looked_at_again() -> None:
     assert play(CaptureFinished(1, frozenset(), changed=True)) == [Scan(1, 7, "/r/a", 0)]
 
 
+def test_names_that_were_not_taken_because_of_another_name_are_taken_with_it() -> None:
+    play = Play()
+    play(seen(7))
+    play(scanned(1, INFECTED))
+    play(seen(8, "/r/b", version=2, kind=APPEARED))
+    assert play(CaptureFinished(1, frozenset(), changed=True)) == [Release(7), Scan(2, 8, "/r/b", 0)]
+    (capture,) = play(scanned(2, INFECTED, version=2))
+    assert isinstance(capture, Capture)
+    assert capture.paths == ("/r/a", "/r/b")
+
+
+def test_a_change_that_was_reported_is_looked_at_under_all_names() -> None:
+    play = Play()
+    play(seen(7))
+    play(seen(8, "/r/b", version=2, kind=APPEARED))
+    assert play(scanned(1, changed=True)) == [Release(7), Scan(2, 8, "/r/b", 0)]
+    (capture,) = play(scanned(2, INFECTED, version=2))
+    assert isinstance(capture, Capture)
+    assert capture.paths == ("/r/a", "/r/b")
+
+
 def test_an_excluded_path_is_released_at_once_and_its_opener_let_in() -> None:
     exclusion = Exclusion("exc_1", ExclusionKind.PATH, "/r/mine", "mine", SOME_MONDAY)
     play = Play(policy=Policy(exclusions=(exclusion,)))

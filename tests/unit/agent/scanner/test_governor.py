@@ -1,11 +1,13 @@
 """The shell of the governor on scanners that do as they are told."""
 
 import asyncio
+import inspect
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from agent.domain.facts import Incomplete, ScanFacts
 from agent.domain.governor import ResourceLimits
@@ -50,6 +52,18 @@ class FakeService(FakeScanner):
         assert pid == os.getppid()
         self.restarted.append(reason)
         return True
+
+
+class RememberingService(FakeService):
+    """Keeps what it returned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[Coroutine[Any, Any, ScanFacts]] = []
+
+    def scan(self, descriptor: int, path: str) -> Coroutine[Any, Any, ScanFacts]:
+        self.asked.append(super().scan(descriptor, path))
+        return self.asked[-1]
 
 
 class FakeFinder:
@@ -114,6 +128,13 @@ async def test_within_the_limits_files_are_scanned_side_by_side(tmp_path: Path) 
         await until(lambda: bench.governor.facts().memory_mb_peak > 0)
     assert bench.service.most_running == 5
     assert bench.governor.facts().stage == "normal"
+
+
+async def test_a_scan_that_nobody_awaits_is_closed_with_what_it_is_made_of(tmp_path: Path) -> None:
+    service = RememberingService()
+    with (tmp_path / "file").open("w+b") as file:
+        Bench(tmp_path, PLENTY, service=service).governor.scan(file.fileno(), file.name).close()
+    assert [inspect.getcoroutinestate(scan) for scan in service.asked] == [inspect.CORO_CLOSED]
 
 
 async def test_throttled_files_are_scanned_one_at_a_time(tmp_path: Path) -> None:
