@@ -1,10 +1,10 @@
 """A durable queue in NATS JetStream: a work queue on disk, read by all replicas through one durable consumer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 import nats.errors
 import structlog
@@ -30,8 +30,8 @@ MAX_BYTES: Final = 1 << 30
 #: Of a message, with its headers; the server's own default limit is 1 MiB.
 MOST_BYTES: Final = 900_000
 _CONSUMER: Final = "writers"
-#: How it hands out: again and again, since what cannot be stored is put aside by whoever tried.
-_DELIVERY: Final[Mapping[str, Any]] = {"ack_wait": GIVEN_BACK_AFTER_S, "max_deliver": -1, "max_ack_pending": 256}
+#: How often it hands out: again and again, since what cannot be stored is put aside by whoever tried.
+_MAX_DELIVER: Final = -1
 
 _log = structlog.get_logger(__name__)
 
@@ -177,21 +177,25 @@ class JetStreamQueue:
             stream = client.jetstream(timeout=TIMEOUT_S)
             await self._prepare(stream)
             await self._bring_up_to_date(stream)
-            config = ConsumerConfig(ack_policy=AckPolicy.EXPLICIT, **_DELIVERY)
+            config = ConsumerConfig(
+                ack_policy=AckPolicy.EXPLICIT,
+                ack_wait=GIVEN_BACK_AFTER_S,
+                max_deliver=_MAX_DELIVER,
+                max_ack_pending=256,
+            )
             taking = await stream.pull_subscribe(self._subject, _CONSUMER, self._name, config)
             yield _Connection(client, stream, taking)
         finally:
             await client.close()
 
     async def _bring_up_to_date(self, stream: JetStreamContext) -> None:
-        """A consumer that an older server made delivers as this one wants it; the rest is its operator's."""
+        """A consumer that an older server made gives nothing up any more; the rest is its operator's."""
         try:
             found = (await stream.consumer_info(self._name, _CONSUMER)).config
         except NotFoundError:
             return
-        wanted = found.evolve(**_DELIVERY)
-        if wanted != found:
-            await stream.add_consumer(self._name, wanted)
+        if found.max_deliver != _MAX_DELIVER:
+            await stream.add_consumer(self._name, found.evolve(max_deliver=_MAX_DELIVER))
 
     async def _prepare(self, stream: JetStreamContext) -> None:
         """Make the stream; one that is there stays as its operator wants it (replicas, size)."""
