@@ -56,7 +56,7 @@ from agent.scanner.governor import ScanGovernor
 from agent.scanner.packs.rulepack import CompiledPack
 from agent.scanner.scheduled.requested import RequestedScans
 from agent.scanner.scheduled.scans import ScheduledScans
-from agent.scanner.service import ScannerService
+from agent.scanner.workers.service import ScannerService
 from agent.scanning import FILES_AHEAD, background_parts, compiled_rules, rule_finder, scan_processes, waiting_files
 from agent.service.life_signs import LifeSigns
 from agent.storage.announcing import AnnouncingStore

@@ -23,7 +23,7 @@ from agent.realtime.runner import RealtimeProtection
 from agent.realtime.settings import RealtimeState
 from agent.scanner.packs.rulepack import CompiledPack
 from agent.scanner.scheduled.scans import ScheduledScans
-from agent.scanner.service import ScannerService
+from agent.scanner.workers.service import ScannerService
 
 
 def board_of_service(

@@ -303,7 +303,7 @@ def _scan_test_file(config: "AgentConfig", clock: "Clock") -> ScanSeen:
     from agent.realtime.self_test import EICAR
     from agent.scanner.packs.rule_files import builtin_signatures
     from agent.scanner.packs.rulepack import compile_pack, load_rules
-    from agent.scanner.service import ScannerService
+    from agent.scanner.workers.service import ScannerService
 
     pack = compile_pack(load_rules([builtin_signatures()]), config.scanner.engine)
     scanner = ScannerService(replace(config.scanner, workers=1), pack, clock)

@@ -19,7 +19,7 @@ def named_paths(paths: Sequence[str]) -> tuple[str, ...]:
     Raises:
         BucklerError: `PATH_NOT_FOUND`.
     """
-    from agent.scanner.tree import resolve_named
+    from agent.scanner.walk.tree import resolve_named
 
     targets: list[str] = []
     for path in paths:

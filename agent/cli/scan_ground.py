@@ -9,7 +9,7 @@ from agent.domain.exclusions import ExclusionKind
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from agent.scanner.tree import FoundFile, OpenedFile, Recall
+    from agent.scanner.walk.tree import FoundFile, OpenedFile, Recall
 
 
 class PathExclusions:
@@ -53,7 +53,7 @@ class PathExclusions:
 
 def walk(request: ScanRequest, excluded: PathExclusions, recall: "Recall") -> "Iterator[FoundFile]":
     """All files of a request, which is not one for processes."""
-    from agent.scanner.tree import find_files
+    from agent.scanner.walk.tree import find_files
 
     named = request.targets.paths
     if request.targets.selection is not Selection.PATHS:
@@ -67,6 +67,6 @@ def _nameless_programs(request: ScanRequest) -> "Iterator[OpenedFile]":
     """What runs although its file is gone belongs to what runs."""
     if request.targets.selection is not Selection.QUICK:
         return iter(())
-    from agent.scanner.quick_targets import open_nameless, running_files
+    from agent.scanner.walk.quick_targets import open_nameless, running_files
 
     return open_nameless(running_files())

@@ -10,7 +10,7 @@ from agent.scanner.scan_report import Tally, printable
 
 if TYPE_CHECKING:
     from agent.domain.ports import Clock
-    from agent.scanner.tree_count import Amount
+    from agent.scanner.walk.count import Amount
 
 #: Characters of the path that is shown; the rest of a line belongs to the numbers.
 _SHOWN_PATH = 50
@@ -48,7 +48,7 @@ def open_progress(named: Sequence[str], is_excluded: Callable[[str], bool], cloc
     from rich.progress import Progress as Bar
     from rich.table import Column
 
-    from agent.scanner.tree_count import Amount, TreeCount, seconds_left
+    from agent.scanner.walk.count import Amount, TreeCount, seconds_left
 
     bar = Bar(
         SpinnerColumn(),

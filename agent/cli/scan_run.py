@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from agent.scanner.consequences import Consequences
     from agent.scanner.packs.deferred_pack import Pack, PackEngine
     from agent.scanner.packs.rulepack import RulePack
-    from agent.scanner.tree import FoundFile, KnownFiles, OpenedFile, UnopenedFile
+    from agent.scanner.walk.tree import FoundFile, KnownFiles, OpenedFile, UnopenedFile
 
 #: What `--quarantine` does about a process: ending one is not for a scanner to decide.
 _LEFT_RUNNING = "left_running: end it with `kill {pid}`, then scan its program {executable} with --quarantine"
@@ -80,7 +80,7 @@ class ScanRun:
 
     def pass_by(self, found: "KnownFiles | UnopenedFile", cache: "ScanCache | None") -> None:
         """Files are known to be clean, or one could not be opened."""
-        from agent.scanner.tree import UnopenedFile
+        from agent.scanner.walk.tree import UnopenedFile
 
         if isinstance(found, UnopenedFile):
             self._tell_unscanned(found.path, ScanFacts("", 0, error=found.error), cached=False)
@@ -216,7 +216,7 @@ def _first_to_scan(
     found: "Iterator[FoundFile]", run: ScanRun, cache: "ScanCache | None", interruption: Interruption
 ) -> "OpenedFile | None":
     """Pass by what needs no scan. None: nothing does, or somebody asked to stop."""
-    from agent.scanner.tree import OpenedFile
+    from agent.scanner.walk.tree import OpenedFile
 
     for file in found:
         if isinstance(file, OpenedFile):

@@ -52,7 +52,7 @@ def find_targets(selection: Selection, paths: Sequence[str], defaults: ScanDefau
             return Targets(selection, named_paths(paths))
         case Selection.QUICK:
             from agent.platform.file_systems import skipped_own
-            from agent.scanner.quick_targets import quick_targets
+            from agent.scanner.walk.quick_targets import quick_targets
 
             return Targets(selection, quick_targets(), skipped_own(defaults.own_folders))
         case Selection.FULL:

@@ -12,10 +12,10 @@ from agent.cli.scan_request import ScanRequest, ScanWiring
 from agent.cli.until_interrupted import until_interrupted
 from agent.platform.processes.cpu_time import CpuTime
 from agent.scanner.cache import ScanCache
-from agent.scanner.on_demand import Receivers, scan_found
-from agent.scanner.pacing import CpuBudget, Pace, PacedScanner
-from agent.scanner.service_on_demand import ServiceOnDemand
-from agent.scanner.tree import FoundFile
+from agent.scanner.walk.on_demand import Receivers, scan_found
+from agent.scanner.walk.pacing import CpuBudget, Pace, PacedScanner
+from agent.scanner.walk.tree import FoundFile
+from agent.scanner.workers.service_on_demand import ServiceOnDemand
 
 if TYPE_CHECKING:
     from agent.domain.facts import ScanFacts
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from agent.domain.ports import Scanner
     from agent.platform.processes.memory import ProcessFacts
     from agent.scanner.packs.deferred_pack import Pack
-    from agent.scanner.tree import KnownFiles, UnopenedFile
+    from agent.scanner.walk.tree import KnownFiles, UnopenedFile
 
 
 class Receiver(Protocol):

@@ -90,7 +90,7 @@ def test_a_scan_of_known_files_loads_no_more_than_that_takes(tmp_path: Path) -> 
     loaded = set(said[-1].split())
     assert "agent.scanner.cache" in loaded
     libraries = {"asyncio", "pydantic", "pydantic_settings", "psutil", "grpc", "rich", "structlog", "zipfile"}
-    assert not loaded & (libraries | {"agent.config", "agent.scanner.service", "agent.scanner.packs.rulepack"})
+    assert not loaded & (libraries | {"agent.config", "agent.scanner.workers.service", "agent.scanner.packs.rulepack"})
 
 
 def test_no_cache_neither_reads_nor_writes_one(tmp_path: Path) -> None:

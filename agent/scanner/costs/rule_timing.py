@@ -26,8 +26,8 @@ from agent.scanner.engines.port import RuleSource
 from agent.scanner.limits import Limits
 from agent.scanner.packs.rule_files import builtin_signatures
 from agent.scanner.packs.rulepack import RulePack, compile_pack, load_rules
-from agent.scanner.service import ScannerService
 from agent.scanner.settings import ScannerSettings
+from agent.scanner.workers.service import ScannerService
 
 #: Scans with parts of the pack; each compiles that part first.
 _MEASUREMENTS = 40

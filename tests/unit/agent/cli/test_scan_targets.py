@@ -8,7 +8,7 @@ from agent.cli.scan_targets import choose_selection, find_targets
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.platform.file_systems import SkipReason
 from agent.scanner.scan_report import Tally
-from agent.scanner.tree_count import Amount
+from agent.scanner.walk.count import Amount
 
 
 def choose(

@@ -1,7 +1,7 @@
-"""The process that forks workers: `python -I -m agent.scanner.zygote SOCKET RULES ORDERS`, the first two inherited.
+"""The process that forks workers: `python -I -m agent.scanner.workers.zygote SOCKET RULES ORDERS`.
 
-It loads the rules, rehearses, and then forks a worker for each channel it is handed. It reads nothing but its parent's
-requests, and it dies with its parent, as its workers die with it.
+The first two are inherited descriptors. It loads the rules, rehearses, and then forks a worker for each channel it is
+handed. It reads nothing but its parent's requests, and it dies with its parent, as its workers die with it.
 """
 
 import os
@@ -14,10 +14,10 @@ from dataclasses import replace
 from agent.platform.interpreter import collect_rarely
 from agent.platform.sandbox.hardening import die_with_parent
 from agent.platform.sandbox.plan import ParentGoneError
-from agent.scanner import protocol
 from agent.scanner.engines.port import Matcher
-from agent.scanner.protocol import WorkerOrders
-from agent.scanner.worker import load_matcher, work
+from agent.scanner.workers import protocol
+from agent.scanner.workers.protocol import WorkerOrders
+from agent.scanner.workers.worker import load_matcher, work
 
 
 class Zygote:

@@ -1,4 +1,4 @@
-"""The weak child, forked by `agent.scanner.zygote` or `python -I -m agent.scanner.worker SOCKET RULES ORDERS`.
+"""The weak child, forked by the zygote or `python -I -m agent.scanner.workers.worker SOCKET RULES ORDERS`.
 
 It loads the rules, gives up everything `agent.platform.sandbox` can take from it, says hello, and from then on reads
 hostile bytes: one descriptor in, one bounded answer out, until its parent hangs up.
@@ -24,19 +24,19 @@ from agent.platform.allocator import give_back_freed_memory, keep_freed_memory
 from agent.platform.processes.priority import step_back
 from agent.platform.sandbox.hardening import harden
 from agent.platform.sandbox.plan import ParentGoneError, SandboxPlan
-from agent.scanner import protocol
 from agent.scanner.containers import libarchive_reader, seven_zip_library
 from agent.scanner.containers.budget import Budget
 from agent.scanner.containers.costs import MATCHING, READING
 from agent.scanner.containers.family import Content
 from agent.scanner.containers.registry import FORMATS, NO_FORMATS
 from agent.scanner.containers.walk import Walk
-from agent.scanner.descriptor_reader import read_content
 from agent.scanner.engines.port import Matcher, MatchTimeoutError
 from agent.scanner.engines.registry import engine_named
 from agent.scanner.limits import Limits
 from agent.scanner.packs.rule_variables import variables_for
-from agent.scanner.protocol import Answer, WorkerOrders
+from agent.scanner.workers import protocol
+from agent.scanner.workers.descriptor_reader import read_content
+from agent.scanner.workers.protocol import Answer, WorkerOrders
 
 _SEVERITIES = {severity.value: severity for severity in Severity}
 #: Decoders that are asked for by name (by tarfile, email, olefile and us), when it is too late to load them.

@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 
 from agent.domain.facts import ScanFacts
-from agent.scanner.pacing import BURST_S, CpuBudget, Pace, PacedScanner
+from agent.scanner.walk.pacing import BURST_S, CpuBudget, Pace, PacedScanner
 from tests.fakes.clock import FakeClock
 
 

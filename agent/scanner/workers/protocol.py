@@ -8,9 +8,9 @@ Every message is a frame: four bytes of length, big-endian, then that many bytes
 * worker → parent, per file: JSON of `Answer`; a shorter form of it (`_CLEAN`, `_FOUND_MARK`) of a file that is clean or
   itself matches rules, if nothing else is to be said: nearly all are clean, and with the others every moment counts.
 
-Between parent and zygote (`agent.scanner.zygote`), over a socket pair of their own: the parent sends `FORK` with the
-worker's end of a channel attached; the zygote answers each with the worker's process id and a descriptor of the
-process attached, or once with a reason before it ends.
+Between parent and zygote (`agent.scanner.workers.zygote`), over a socket pair of their own: the parent sends `FORK`
+with the worker's end of a channel attached; the zygote answers each with the worker's process id and a descriptor of
+the process attached, or once with a reason before it ends.
 
 The parent believes nothing: whoever took over a worker can send any bytes. `decode_answer` accepts exactly the shapes
 below, within bounds, or raises. What a hostile worker can do is lie about the one file it was given.

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent.scanner.descriptor_reader import read_content
+from agent.scanner.workers.descriptor_reader import read_content
 
 
 @pytest.fixture

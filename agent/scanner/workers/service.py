@@ -20,10 +20,10 @@ from agent.platform.processes.costs import usage_of
 from agent.platform.sandbox.hardening import SandboxReport
 from agent.scanner.packs.credits import credit_of
 from agent.scanner.packs.deferred_pack import Pack
-from agent.scanner.protocol import Answer, Hello, ProtocolError, WorkerOrders, decode_answer
 from agent.scanner.settings import ScannerSettings
-from agent.scanner.worker_process import WorkerProcess
-from agent.scanner.worker_starting import WorkerStarter, worker_starter
+from agent.scanner.workers.process import WorkerProcess
+from agent.scanner.workers.protocol import Answer, Hello, ProtocolError, WorkerOrders, decode_answer
+from agent.scanner.workers.starting import WorkerStarter, worker_starter
 
 #: The worker stops by itself at the deadline and tells what it found; it is killed this much later, in seconds.
 _KILL_GRACE_S = 1.0

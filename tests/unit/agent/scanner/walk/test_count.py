@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.scanner.tree_count import Amount, TreeCount, seconds_left
+from agent.scanner.walk.count import Amount, TreeCount, seconds_left
 from tests.fakes.clock import FakeClock
 from tests.fakes.waiting import until
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from agent.domain.facts import ScanFacts
 from agent.domain.files import FileIdentity
 from agent.scanner.cache import ScanCache
-from agent.scanner.tree import FoundFile, KnownFiles, OpenedFile, UnopenedFile
+from agent.scanner.walk.tree import FoundFile, KnownFiles, OpenedFile, UnopenedFile
 
 if TYPE_CHECKING:
     from agent.domain.ports import Scanner
@@ -52,7 +52,7 @@ async def scan_found(
     """Scan everything that is found.
 
     Args:
-        found: As `agent.scanner.tree.find_files` finds it.
+        found: As `agent.scanner.walk.tree.find_files` finds it.
         start: Gives what scans; called once, before the first file that has to be scanned: a tree that is wholly known
             needs no worker.
         workers: How many files it can scan at the same time.

@@ -10,7 +10,7 @@ from agent.platform.autostart.targets import autostart_targets
 from agent.platform.people import download_folders, home_folders, temporary_folders
 from agent.platform.processes.memory import ProcessHandle, process_ids
 from agent.platform.regular_files import identity_of
-from agent.scanner.tree import OpenedFile
+from agent.scanner.walk.tree import OpenedFile
 
 if TYPE_CHECKING:
     from agent.domain.files import FileIdentity

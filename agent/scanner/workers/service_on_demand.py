@@ -7,11 +7,11 @@ from agent.scanner.settings import ScannerSettings
 if TYPE_CHECKING:
     from agent.domain.ports import Clock
     from agent.scanner.packs.deferred_pack import Pack
-    from agent.scanner.service import ScannerService
+    from agent.scanner.workers.service import ScannerService
 
 
 class ServiceOnDemand:
-    """Holds an `agent.scanner.service.ScannerService` once it has been asked for one; arguments as there."""
+    """Holds an `agent.scanner.workers.service.ScannerService` once it has been asked for one; arguments as there."""
 
     def __init__(self, settings: ScannerSettings, pack: "Pack", clock: "Clock") -> None:
         self._settings = settings
@@ -22,7 +22,7 @@ class ServiceOnDemand:
     async def start(self) -> "ScannerService":
         """Start it, once; see `ScannerService.start`."""
         from agent.platform.interpreter import collect_rarely
-        from agent.scanner.service import ScannerService
+        from agent.scanner.workers.service import ScannerService
 
         # What preparing took goes; what is here by now stays.
         collect_rarely()

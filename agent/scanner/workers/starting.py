@@ -16,8 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent.scanner import protocol
-from agent.scanner.protocol import ProtocolError, WorkerOrders
+from agent.scanner.workers import protocol
+from agent.scanner.workers.protocol import ProtocolError, WorkerOrders
 
 #: A worker gets this instead of our environment; what is freed is kept as `agent.platform.allocator` says.
 _ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "MALLOC_ARENA_MAX": "1"}
@@ -96,7 +96,7 @@ class SpawningStarter:
         """Start one; see `WorkerStarter`."""
         with birth.channel:
             try:
-                process = _run("agent.scanner.worker", birth.channel, self._image, self._orders)
+                process = _run("agent.scanner.workers.worker", birth.channel, self._image, self._orders)
             except OSError as error:
                 birth.failed(error.strerror or str(error))
                 return
@@ -152,7 +152,7 @@ class ZygoteStarter:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                self._zygote = _run("agent.scanner.zygote", theirs, self._image, self._orders)
+                self._zygote = _run("agent.scanner.workers.zygote", theirs, self._image, self._orders)
             except OSError:
                 ours.close()
                 raise

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.scanner.tree import MAX_FOLDER_DEPTH, KnownFiles, OpenedFile, UnopenedFile, find_files, resolve_named
+from agent.scanner.walk.tree import MAX_FOLDER_DEPTH, KnownFiles, OpenedFile, UnopenedFile, find_files, resolve_named
 
 
 def nothing_excluded(_path: str) -> bool:

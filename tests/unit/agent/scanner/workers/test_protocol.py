@@ -5,9 +5,9 @@ import pytest
 
 from agent.domain.facts import Cost, Finding, Incomplete, Severity
 from agent.platform.sandbox.hardening import MissingLayer, SandboxReport
-from agent.scanner import protocol
 from agent.scanner.limits import Limits
-from agent.scanner.protocol import Answer, Hello, ProtocolError, WorkerOrders, decode_answer, decode_hello
+from agent.scanner.workers import protocol
+from agent.scanner.workers.protocol import Answer, Hello, ProtocolError, WorkerOrders, decode_answer, decode_hello
 
 ANSWER = Answer(
     "a" * 64,

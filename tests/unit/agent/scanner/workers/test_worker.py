@@ -10,10 +10,10 @@ import pytest
 
 from agent.domain.facts import Finding, Incomplete, Severity
 from agent.platform.clock import SystemClock
-from agent.scanner import protocol
 from agent.scanner.engines.port import MatchTimeoutError
 from agent.scanner.limits import Limits
-from agent.scanner.worker import FileScan, Worker, prepare_for_confinement, scan_descriptor
+from agent.scanner.workers import protocol
+from agent.scanner.workers.worker import FileScan, Worker, prepare_for_confinement, scan_descriptor
 from tests.fakes.archives import zip_of
 from tests.fakes.eicar import EICAR
 from tests.fakes.matcher import FakeMatcher

@@ -8,9 +8,9 @@ import asyncio
 import socket
 from typing import Protocol
 
-from agent.scanner import protocol
-from agent.scanner.protocol import Hello, ProtocolError
-from agent.scanner.worker_starting import Birth, ProcessHandle, WorkerStarter
+from agent.scanner.workers import protocol
+from agent.scanner.workers.protocol import Hello, ProtocolError
+from agent.scanner.workers.starting import Birth, ProcessHandle, WorkerStarter
 
 _RECEIVE = 64 * 1024
 
