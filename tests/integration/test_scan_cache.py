@@ -13,8 +13,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from agent.cli.scan import scan_command
-from agent.cli.scan_wiring import scan_wiring
+from agent.cli.scan.command import scan_command
+from agent.cli.scan.wiring import scan_wiring
 from agent.scanner.cache import open_scan_cache
 from agent.scanner.cache_key import ScanIdentity
 from agent.scanner.limits import Limits

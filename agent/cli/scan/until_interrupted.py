@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from agent.cli.interruption import SIGNALS, Interruption
+from agent.cli.scan.interruption import SIGNALS, Interruption
 
 
 @contextmanager

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from agent.cli.interruption import Interruption, noticing_interruption
 from agent.cli.printing import note
-from agent.cli.scan_ground import PathExclusions, walk
-from agent.cli.scan_output import ScanOutput
-from agent.cli.scan_progress import Progress, open_progress
-from agent.cli.scan_request import ScanRequest, ScanWiring, Selection
+from agent.cli.scan.ground import PathExclusions, walk
+from agent.cli.scan.interruption import Interruption, noticing_interruption
+from agent.cli.scan.output import ScanOutput
+from agent.cli.scan.progress import Progress, open_progress
+from agent.cli.scan.request import ScanRequest, ScanWiring, Selection
 from agent.domain.errors import ExitStatus
 from agent.domain.facts import ScanFacts
 from agent.domain.policy import Action, decide
@@ -153,7 +153,7 @@ def run_scan(request: ScanRequest, wiring: ScanWiring, quarantine: "Quarantine |
         interrupted=interruption.happened,
     )
     if texts_for_profile is not None and not interruption.happened:
-        from agent.cli.scan_profile import tell_profile
+        from agent.cli.scan.profile import tell_profile
 
         tell_profile(request, texts_for_profile, run.tally, wiring.clock, output)
     output.close(run.tally, closing)
@@ -204,7 +204,7 @@ def _scan(
             found = chain((first,), found)
     import asyncio
 
-    from agent.cli.scan_workers import WorkerScan, scan_files, scan_memory
+    from agent.cli.scan.workers import WorkerScan, scan_files, scan_memory
 
     scan = WorkerScan(request, wiring, pack, run)
     if request.targets.selection is Selection.PROCESSES:

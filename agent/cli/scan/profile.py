@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from agent.cli.scan_output import ScanOutput
-from agent.cli.scan_request import ScanRequest, Selection
-from agent.cli.until_interrupted import until_interrupted
+from agent.cli.scan.output import ScanOutput
+from agent.cli.scan.request import ScanRequest, Selection
+from agent.cli.scan.until_interrupted import until_interrupted
 from agent.domain.ports import Clock
 from agent.scanner.costs.rule_costs import GroupCost, RuleCosts
 from agent.scanner.costs.rule_timing import time_rules

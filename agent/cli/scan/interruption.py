@@ -1,6 +1,6 @@
 """Ctrl-C and SIGTERM as an orderly end, for what looks now and then whether it was told to stop.
 
-For what waits in an event loop there is `agent.cli.until_interrupted`.
+For what waits in an event loop there is `agent.cli.scan.until_interrupted`.
 """
 
 import signal

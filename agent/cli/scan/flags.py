@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.scan_request import Output
+from agent.cli.scan.request import Output
 
 Paths = Annotated[list[str] | None, typer.Argument(metavar="PATH...", help="Files and folders.", show_default=False)]
 Quick = Annotated[

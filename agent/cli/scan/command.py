@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from agent.cli import scan_flags as flags
-from agent.cli.scan_arguments import limits_with, size_in_bytes
-from agent.cli.scan_request import Output, ScanDefaults, ScanPlace, ScanRequest, ScanWiring, Selection
-from agent.cli.scan_run import run_scan
-from agent.cli.scan_targets import choose_selection, find_targets
+from agent.cli.scan import flags
+from agent.cli.scan.arguments import limits_with, size_in_bytes
+from agent.cli.scan.request import Output, ScanDefaults, ScanPlace, ScanRequest, ScanWiring, Selection
+from agent.cli.scan.run import run_scan
+from agent.cli.scan.targets import choose_selection, find_targets
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.policy import Action
 from agent.platform.clock import SystemClock

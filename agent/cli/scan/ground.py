@@ -3,7 +3,7 @@
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from agent.cli.scan_request import ScanRequest, ScanWiring, Selection
+from agent.cli.scan.request import ScanRequest, ScanWiring, Selection
 from agent.domain.exclusions import ExclusionKind
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from agent.cli.scan import scan_command
-from agent.cli.scan_request import ScanDefaults, ScanPlace, ScanWiring
+from agent.cli.scan.command import scan_command
+from agent.cli.scan.request import ScanDefaults, ScanPlace, ScanWiring
 from agent.domain.errors import BucklerError
 from tests.fakes.clock import FakeClock
 from tests.fakes.randomness import SeededRandomness

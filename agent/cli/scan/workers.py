@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from agent.cli.interruption import Interruption
-from agent.cli.scan_ground import PathExclusions
-from agent.cli.scan_request import ScanRequest, ScanWiring
-from agent.cli.until_interrupted import until_interrupted
+from agent.cli.scan.ground import PathExclusions
+from agent.cli.scan.interruption import Interruption
+from agent.cli.scan.request import ScanRequest, ScanWiring
+from agent.cli.scan.until_interrupted import until_interrupted
 from agent.platform.processes.cpu_time import CpuTime
 from agent.scanner.cache import ScanCache
 from agent.scanner.walk.on_demand import Receivers, scan_found
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Receiver(Protocol):
-    """Takes what a scan finds; `agent.cli.scan_run.ScanRun`."""
+    """Takes what a scan finds; `agent.cli.scan.run.ScanRun`."""
 
     async def receive(self, path: str, identity: "FileIdentity", facts: "ScanFacts") -> None:
         """One file has been scanned."""

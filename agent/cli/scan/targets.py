@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from agent.cli.scan_arguments import named_paths
-from agent.cli.scan_request import ScanDefaults, Selection, Targets
+from agent.cli.scan.arguments import named_paths
+from agent.cli.scan.request import ScanDefaults, Selection, Targets
 from agent.domain.errors import BucklerError, ExitStatus
 
 _SEE_HELP = "see `buckler scan --help`"

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli.scan_progress import counts_text
-from agent.cli.scan_request import ScanDefaults, Selection
-from agent.cli.scan_targets import choose_selection, find_targets
+from agent.cli.scan.progress import counts_text
+from agent.cli.scan.request import ScanDefaults, Selection
+from agent.cli.scan.targets import choose_selection, find_targets
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.platform.file_systems import SkipReason
 from agent.scanner.scan_report import Tally

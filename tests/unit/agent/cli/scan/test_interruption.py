@@ -2,7 +2,7 @@ import signal
 
 import pytest
 
-from agent.cli.interruption import SIGNALS, noticing_interruption
+from agent.cli.scan.interruption import SIGNALS, noticing_interruption
 
 
 @pytest.mark.parametrize("number", SIGNALS)

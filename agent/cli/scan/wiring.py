@@ -4,8 +4,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from agent.cli.scan import scan_command
-from agent.cli.scan_request import ScanDefaults, ScanPlace, ScanWiring, Selection
+from agent.cli.scan.command import scan_command
+from agent.cli.scan.request import ScanDefaults, ScanPlace, ScanWiring, Selection
 from agent.domain.errors import BucklerError
 from agent.domain.schedule import ScanKind, finished_setting
 from agent.locations import Locations, Overrides, find_locations, is_unconfigured
