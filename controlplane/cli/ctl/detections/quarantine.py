@@ -7,7 +7,13 @@ from uuid import UUID
 import typer
 
 from controlplane.cli.ctl.asking import Ask, ReasonOption, WaitOption, ask_device, show_asked
-from controlplane.cli.ctl.detection import DetectionArgument, detection, list_detections_with, read_uuid, shown_path
+from controlplane.cli.ctl.detections.detection import (
+    DetectionArgument,
+    detection,
+    list_detections_with,
+    read_uuid,
+    shown_path,
+)
 from controlplane.cli.ctl.output import (
     ConfigDirOption,
     IdempotencyKeyOption,

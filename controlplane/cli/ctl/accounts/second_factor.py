@@ -2,8 +2,8 @@
 
 import typer
 
+from controlplane.cli.ctl.accounts.secrets import read_secret
 from controlplane.cli.ctl.output import ConfigDirOption, Output, OutputOption, reporting, say, say_fields, say_json
-from controlplane.cli.ctl.secrets import read_secret
 
 second_factor = typer.Typer(no_args_is_help=True, help="A code of an authenticator app, besides the password.")
 

@@ -42,7 +42,7 @@ def list_invoices(
 ) -> None:
     """Every invoice, the newest first."""
     with reporting(output):
-        from controlplane.cli.ctl.amounts import invoice_row
+        from controlplane.cli.ctl.billing.amounts import invoice_row
         from controlplane.cli.ctl.connection import connected
         from controlplane.cli.ctl.moments import local
         from controlplane.cli.ctl.pages import first_rows
@@ -145,7 +145,7 @@ def pay_invoice(
 ) -> None:
     """Pay what is due now. Two commands at once pay once: a second payment waits until the first is settled."""
     with reporting(output):
-        from controlplane.cli.ctl.amounts import payment_row
+        from controlplane.cli.ctl.billing.amounts import payment_row
         from controlplane.cli.ctl.connection import connected
         from controlplane.cli.ctl.session import load_session
         from controlplane.runtime.randomness import SystemRandomness, new_id
@@ -237,7 +237,7 @@ def _write(document: bytes, file: Path | None, form: Format) -> None:
 
 
 def _show(answer: Any, output: Output) -> None:
-    from controlplane.cli.ctl.amounts import credit_note_row, invoice_row, payment_row
+    from controlplane.cli.ctl.billing.amounts import credit_note_row, invoice_row, payment_row
     from controlplane.cli.ctl.moments import local
 
     row = invoice_row(answer.invoice)

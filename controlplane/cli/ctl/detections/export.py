@@ -41,8 +41,8 @@ def export_detections(
 ) -> None:
     """Detections for a SIEM, the oldest first, one per line. What is younger than ten seconds comes with the next."""
     with reporting(Output.TEXT):
-        from controlplane.cli.ctl.cef import cef_line
         from controlplane.cli.ctl.connection import connected
+        from controlplane.cli.ctl.detections.cef import cef_line
         from controlplane.cli.ctl.session import load_session
         from controlplane.cli.ctl.views import detection_row
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from controlplane.cli.ctl.accounts.secrets import read_secret
 from controlplane.cli.ctl.output import (
     ConfigDirOption,
     Output,
@@ -16,7 +17,6 @@ from controlplane.cli.ctl.output import (
     say_fields,
     say_json,
 )
-from controlplane.cli.ctl.secrets import read_secret
 from controlplane.runtime.refusal import Kind, Refusal
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ def list_policies(config_dir: ConfigDirOption, *, output: OutputOption = Output.
     """Policies by name, each with its newest revision."""
     with reporting(output):
         from controlplane.cli.ctl.connection import connected
-        from controlplane.cli.ctl.policy_rows import policy_row, whom
+        from controlplane.cli.ctl.policies.rows import policy_row, whom
         from controlplane.cli.ctl.session import load_session
         from wire.v1.policy_pb2 import ListPoliciesRequest
         from wire.v1.policy_pb2_grpc import PolicyServiceStub
@@ -52,7 +52,7 @@ def show_policy(name: NameArgument, config_dir: ConfigDirOption, *, output: Outp
     """What a policy sets, for whom it is, and its history."""
     with reporting(output):
         from controlplane.cli.ctl.connection import connected
-        from controlplane.cli.ctl.policy_rows import policy_row, revision_row
+        from controlplane.cli.ctl.policies.rows import policy_row, revision_row
         from controlplane.cli.ctl.session import load_session
         from wire.v1.policy_pb2 import GetPolicyRequest
         from wire.v1.policy_pb2_grpc import PolicyServiceStub
@@ -70,7 +70,7 @@ def show_policy(name: NameArgument, config_dir: ConfigDirOption, *, output: Outp
 
 def _show_one(row: dict[str, Any]) -> None:
     from controlplane.cli.ctl.moments import ago
-    from controlplane.cli.ctl.policy_rows import document_lines, whom
+    from controlplane.cli.ctl.policies.rows import document_lines, whom
     from controlplane.runtime.clock import SystemClock
 
     now = SystemClock().now()
@@ -104,7 +104,7 @@ def show_device_policy(
     """What a device should have, and what it says it has."""
     with reporting(output):
         from controlplane.cli.ctl.connection import connected
-        from controlplane.cli.ctl.policy_rows import device_policy_row, document_lines
+        from controlplane.cli.ctl.policies.rows import device_policy_row, document_lines
         from controlplane.cli.ctl.session import load_session
         from wire.v1.policy_pb2 import GetDevicePolicyRequest
         from wire.v1.policy_pb2_grpc import PolicyServiceStub
@@ -175,7 +175,7 @@ def _steer(name: str, config_dir: ConfigDirOption, step: str, output: Output) ->
 
 def _show_rollout(answer: Any, output: Output) -> None:
     from controlplane.cli.ctl.moments import local
-    from controlplane.cli.ctl.policy_rows import rollout_row
+    from controlplane.cli.ctl.policies.rows import rollout_row
 
     row = rollout_row(answer)
     if output is Output.JSON:

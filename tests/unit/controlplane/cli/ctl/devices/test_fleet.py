@@ -1,6 +1,6 @@
 import pytest
 
-from controlplane.cli.ctl.fleet import headline, looking
+from controlplane.cli.ctl.devices.fleet import headline, looking
 from controlplane.cli.ctl.output import csv_cell, say_table
 
 

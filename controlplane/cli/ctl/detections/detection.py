@@ -8,7 +8,7 @@ from uuid import UUID
 
 import typer
 
-from controlplane.cli.ctl.detection_export import export_detections, since_of
+from controlplane.cli.ctl.detections.export import export_detections, since_of
 from controlplane.cli.ctl.output import (
     ConfigDirOption,
     LimitOption,

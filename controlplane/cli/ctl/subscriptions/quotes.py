@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from controlplane.cli.ctl.output import Output, say, say_fields, say_table
-from controlplane.cli.ctl.subscription_rows import show_row
+from controlplane.cli.ctl.subscriptions.rows import show_row
 
 if TYPE_CHECKING:
     from controlplane.cli.ctl.connection import Connection
@@ -34,7 +34,7 @@ def take_quote(
 
 def show_taken(answer: "ApplyQuoteResponse", output: Output) -> None:
     """The subscription afterwards, and what became of the payment."""
-    from controlplane.cli.ctl.amounts import invoice_row, payment_row
+    from controlplane.cli.ctl.billing.amounts import invoice_row, payment_row
     from controlplane.cli.ctl.views import subscription_row
 
     row = subscription_row(answer.subscription)

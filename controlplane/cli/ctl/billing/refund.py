@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from controlplane.cli.ctl.invoice import DEFAULT_LIMIT, InvoiceArgument
+from controlplane.cli.ctl.billing.invoice import DEFAULT_LIMIT, InvoiceArgument
 from controlplane.cli.ctl.output import (
     ConfigDirOption,
     LimitOption,
@@ -75,7 +75,7 @@ def request_refund(
     """Give an invoice back, as far as the policy allows."""
     with reporting(output):
         from controlplane.billing.money import parse_decimal
-        from controlplane.cli.ctl.amounts import refund_row
+        from controlplane.cli.ctl.billing.amounts import refund_row
         from controlplane.cli.ctl.connection import connected
         from controlplane.cli.ctl.money_rows import amount_row
         from controlplane.cli.ctl.session import load_session
@@ -107,7 +107,7 @@ def list_refunds(
 ) -> None:
     """Every refund, the newest first."""
     with reporting(output):
-        from controlplane.cli.ctl.amounts import refund_row
+        from controlplane.cli.ctl.billing.amounts import refund_row
         from controlplane.cli.ctl.connection import connected
         from controlplane.cli.ctl.moments import local
         from controlplane.cli.ctl.pages import first_rows

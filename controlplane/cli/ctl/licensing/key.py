@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from controlplane.cli.ctl.licensing.seat import SubscriptionOption
 from controlplane.cli.ctl.output import (
     ConfigDirOption,
     IdempotencyKeyOption,
@@ -17,7 +18,6 @@ from controlplane.cli.ctl.output import (
     say_table,
     wish_name,
 )
-from controlplane.cli.ctl.seat import SubscriptionOption
 from controlplane.runtime.refusal import Kind, Refusal
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from controlplane.cli.ctl.output import (
     say_json,
     wish_name,
 )
-from controlplane.cli.ctl.subscription_quotes import show_taken, take_quote
-from controlplane.cli.ctl.subscription_rows import SubscriptionArgument, show_row
+from controlplane.cli.ctl.subscriptions.quotes import show_taken, take_quote
+from controlplane.cli.ctl.subscriptions.rows import SubscriptionArgument, show_row
 
 subscription = typer.Typer(no_args_is_help=True, help="What is paid for, and until when.")
 

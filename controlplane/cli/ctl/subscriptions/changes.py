@@ -18,9 +18,9 @@ from controlplane.cli.ctl.output import (
     say_table,
     wish_name,
 )
-from controlplane.cli.ctl.subscription import subscription
-from controlplane.cli.ctl.subscription_quotes import quote_row, show_quote, show_taken, take_quote
-from controlplane.cli.ctl.subscription_rows import SubscriptionArgument, show_row
+from controlplane.cli.ctl.subscriptions.quotes import quote_row, show_quote, show_taken, take_quote
+from controlplane.cli.ctl.subscriptions.rows import SubscriptionArgument, show_row
+from controlplane.cli.ctl.subscriptions.subscription import subscription
 
 if TYPE_CHECKING:
     from wire.v1.subscription_pb2 import PreviewRequest

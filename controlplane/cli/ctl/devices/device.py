@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from controlplane.cli.ctl.asking import Ask, ReasonOption, WaitOption, ask_device, show_asked
-from controlplane.cli.ctl.fleet import reasons_of
+from controlplane.cli.ctl.devices.fleet import reasons_of
 from controlplane.cli.ctl.output import (
     ConfigDirOption,
     IdempotencyKeyOption,

@@ -53,7 +53,7 @@ def _change(
 ) -> None:
     with reporting(output):
         from controlplane.cli.ctl.connection import connected
-        from controlplane.cli.ctl.policy_rows import device_policy_row
+        from controlplane.cli.ctl.policies.rows import device_policy_row
         from controlplane.cli.ctl.session import load_session
         from wire.v1.policy_pb2 import SetDeviceLabelsRequest
         from wire.v1.policy_pb2_grpc import PolicyServiceStub

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from controlplane.cli.ctl.licensing.seat import SubscriptionOption
 from controlplane.cli.ctl.output import ConfigDirOption, Output, OutputOption, reporting, say, say_json
-from controlplane.cli.ctl.seat import SubscriptionOption
 from controlplane.runtime.refusal import Kind, Refusal
 
 if TYPE_CHECKING:

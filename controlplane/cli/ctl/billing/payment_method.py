@@ -21,7 +21,7 @@ payment_method = typer.Typer(no_args_is_help=True, help="What is charged.")
 def list_methods(config_dir: ConfigDirOption, *, output: OutputOption = Output.TEXT) -> None:
     """Every method, the default first."""
     with reporting(output):
-        from controlplane.cli.ctl.amounts import method_row
+        from controlplane.cli.ctl.billing.amounts import method_row
         from controlplane.cli.ctl.connection import connected
         from controlplane.cli.ctl.session import load_session
         from wire.v1.billing_pb2 import ListPaymentMethodsRequest
@@ -52,7 +52,7 @@ def add_method(
 ) -> None:
     """Charge this from now on. Invoices whose last payment failed are paid with it at once."""
     with reporting(output):
-        from controlplane.cli.ctl.amounts import method_row, payment_row
+        from controlplane.cli.ctl.billing.amounts import method_row, payment_row
         from controlplane.cli.ctl.connection import connected
         from controlplane.cli.ctl.session import load_session
         from controlplane.runtime.randomness import SystemRandomness, new_id
@@ -81,7 +81,7 @@ def remove_method(
 ) -> None:
     """Charge this no more; the payment provider forgets it too."""
     with reporting(output):
-        from controlplane.cli.ctl.amounts import method_row
+        from controlplane.cli.ctl.billing.amounts import method_row
         from controlplane.cli.ctl.connection import connected
         from controlplane.cli.ctl.session import load_session
         from wire.v1.billing_pb2 import RemovePaymentMethodRequest

@@ -16,7 +16,7 @@ from controlplane.cli.ctl.output import (
     say_json,
     wish_name,
 )
-from controlplane.cli.ctl.policy import NameArgument, policy
+from controlplane.cli.ctl.policies.policy import NameArgument, policy
 
 if TYPE_CHECKING:
     from wire.v1.policy_pb2 import PolicyAssignment, PolicyChange, RolloutStage
@@ -150,7 +150,7 @@ def remove_policy(
 
 
 def _show(answer: "PolicyChange", output: Output, *, preview: bool) -> None:
-    from controlplane.cli.ctl.policy_rows import policy_row, preview_row, show_preview, whom
+    from controlplane.cli.ctl.policies.rows import policy_row, preview_row, show_preview, whom
 
     if preview:
         show_preview(preview_row(answer), output)
