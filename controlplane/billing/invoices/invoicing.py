@@ -8,16 +8,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controlplane.accounts.audit import AuditLog
 from controlplane.accounts.service import AccountService
-from controlplane.billing import invoices, ledger
-from controlplane.billing.account import (
+from controlplane.billing import ledger
+from controlplane.billing.errors import invoice_has_payment, nothing_due, over_credited, period_unpaid
+from controlplane.billing.invoices import rows as invoices
+from controlplane.billing.invoices.account import (
     BillingAccount,
     change_balance,
     credit_balance,
     issue_document,
     lock_account,
 )
-from controlplane.billing.document import CreditNoteDocument, InvoiceDocument, Party
-from controlplane.billing.errors import invoice_has_payment, nothing_due, over_credited, period_unpaid
+from controlplane.billing.invoices.document import CreditNoteDocument, InvoiceDocument, Party
 from controlplane.billing.journal import book
 from controlplane.billing.model import (
     CreditReason,

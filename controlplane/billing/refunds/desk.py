@@ -8,14 +8,15 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from controlplane.billing import invoices, payment_rows
-from controlplane.billing import refunds as refund_rows
+from controlplane.billing import payment_rows
 from controlplane.billing.attempts import PaymentState
 from controlplane.billing.errors import over_credited, refund_not_eligible
-from controlplane.billing.invoicing import Invoicing
+from controlplane.billing.invoices import rows as invoices
+from controlplane.billing.invoices.invoicing import Invoicing
 from controlplane.billing.model import CreditReason, Invoice, Occasion
 from controlplane.billing.money import Money
-from controlplane.billing.refund_policy import (
+from controlplane.billing.refunds import refunds as refund_rows
+from controlplane.billing.refunds.policy import (
     Charge,
     Eligibility,
     Place,
@@ -23,7 +24,7 @@ from controlplane.billing.refund_policy import (
     RefundPolicy,
     best_eligibility,
 )
-from controlplane.billing.refunds import Refund, Refunds
+from controlplane.billing.refunds.refunds import Refund, Refunds
 from controlplane.billing.tables import billing_accounts
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.idempotency import RequestKey, claim, remember, request_hash

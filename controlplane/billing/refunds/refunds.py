@@ -14,11 +14,12 @@ from sqlalchemy import Row, Select, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controlplane.accounts.audit import AuditLog
-from controlplane.billing import invoices, ledger, payment_rows
-from controlplane.billing.account import change_balance
+from controlplane.billing import ledger, payment_rows
 from controlplane.billing.attempts import Payment, PaymentState, refund_key
 from controlplane.billing.errors import over_credited, refund_unknown
-from controlplane.billing.invoicing import CreditOrder, Invoicing
+from controlplane.billing.invoices import rows as invoices
+from controlplane.billing.invoices.account import change_balance
+from controlplane.billing.invoices.invoicing import CreditOrder, Invoicing
 from controlplane.billing.journal import book
 from controlplane.billing.model import CreditReason, CreditTo
 from controlplane.billing.money import Money

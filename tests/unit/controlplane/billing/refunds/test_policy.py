@@ -7,7 +7,7 @@ import pytest
 
 from controlplane.billing.model import Occasion, SoldBy
 from controlplane.billing.money import Money
-from controlplane.billing.refund_policy import (
+from controlplane.billing.refunds.policy import (
     Charge,
     Place,
     RefundDecision,
@@ -16,7 +16,7 @@ from controlplane.billing.refund_policy import (
     read_policies,
 )
 
-PUBLISHED = read_policies(resources.files("controlplane.billing").joinpath("refund_policies.toml").read_bytes())
+PUBLISHED = read_policies(resources.files("controlplane.billing.refunds").joinpath("refund_policies.toml").read_bytes())
 POLICY = PUBLISHED[-1]
 BERLIN = Place("DE", ZoneInfo("Europe/Berlin"))
 LONDON = Place("GB", ZoneInfo("Europe/London"))

@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from controlplane.billing.document import (
+from controlplane.billing.errors import balance_too_low
+from controlplane.billing.invoices.document import (
     CHAIN_START,
     CreditNoteDocument,
     Document,
@@ -22,7 +23,6 @@ from controlplane.billing.document import (
     document_bytes,
     first_break,
 )
-from controlplane.billing.errors import balance_too_low
 from controlplane.billing.tables import billing_accounts, billing_documents, credit_balances
 from controlplane.runtime.fields import invalid
 from controlplane.runtime.randomness import Randomness

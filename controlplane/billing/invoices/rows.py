@@ -9,8 +9,8 @@ from datetime import datetime
 from sqlalchemy import Row, Select, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from controlplane.billing.document import draft_from_json, draft_to_json
 from controlplane.billing.errors import invoice_unknown, period_billed
+from controlplane.billing.invoices.document import draft_from_json, draft_to_json
 from controlplane.billing.model import (
     Invoice,
     InvoiceDraft,
