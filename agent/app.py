@@ -24,10 +24,10 @@ from agent.control.commands.quarantine import QuarantineHandler
 from agent.control.commands.restart import RestartHandler
 from agent.control.commands.restore import RestoreHandler
 from agent.control.commands.scan import ScanHandler
-from agent.control.link import ControlLink
-from agent.control.policy_book import PolicyBook
-from agent.control.stream import ControlStream
-from agent.control.ways import ways_to_the_control_plane
+from agent.control.link.control_link import ControlLink
+from agent.control.link.stream import ControlStream
+from agent.control.link.ways import ways_to_the_control_plane
+from agent.control.policy.book import PolicyBook
 from agent.device import Device, direct_actions, open_device
 from agent.domain.costs import CostBook
 from agent.domain.errors import BucklerError, ExitStatus

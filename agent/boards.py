@@ -2,9 +2,9 @@
 
 from collections.abc import Awaitable, Callable
 
-from agent.control.device_report import DeviceReport
-from agent.control.enrolment import unfinished_attempt
-from agent.control.stream_pace import StreamState
+from agent.control.enrolment.enroller import unfinished_attempt
+from agent.control.link.device_report import DeviceReport
+from agent.control.link.stream_pace import StreamState
 from agent.device import Device
 from agent.domain.errors import BucklerError
 from agent.domain.health import HealthIssue, ProtectionFacts, health_issues

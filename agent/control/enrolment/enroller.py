@@ -19,10 +19,10 @@ from google.protobuf.message import DecodeError
 
 from agent.control.addresses import Address, device_address, parse_address
 from agent.control.channel import CALL_TIMEOUT_S, tls_channel
-from agent.control.entitlement_verifier import read_claims, verify_entitlement
-from agent.control.entitlements import ACTIVATION_ATTEMPT, write_mark
-from agent.control.identity import DeviceIdentity, fingerprint, load_or_create_identity, set_aside
-from agent.control.key_set import verify_key_set
+from agent.control.enrolment.entitlement_verifier import read_claims, verify_entitlement
+from agent.control.enrolment.entitlements import ACTIVATION_ATTEMPT, write_mark
+from agent.control.enrolment.identity import DeviceIdentity, fingerprint, load_or_create_identity, set_aside
+from agent.control.enrolment.key_set import verify_key_set
 from agent.control.refusals import TRANSIENT, error_detail, is_transient, refusal_from_rpc
 from agent.control.tls_probe import explain_unreachable
 from agent.domain.entitlement import Claims, EntitlementError, evaluation_time

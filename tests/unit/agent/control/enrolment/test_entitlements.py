@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.control.entitlement_verifier import read_claims
+from agent.control.enrolment.entitlement_verifier import read_claims
 from agent.domain.entitlement import AccessLevel, EntitlementError, EntitlementRefusal
 from agent.domain.ports import Enrolment, PinnedKey, TrustedKeys
 from tests.fakes.clock import SOME_MONDAY

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.control.renewal import NOT_AGAIN_FOR, CertificateRenewal
+from agent.control.enrolment.renewal import NOT_AGAIN_FOR, CertificateRenewal
 from agent.domain.errors import BucklerError, ExitStatus
 from tests.contract.test_activation import KEY
 from tests.fakes.control_plane import FakeControlPlane, serving

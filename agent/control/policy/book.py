@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from agent.control.managed_policy import ManagedPolicy, value_managed
-from agent.control.way_back import feature_refused
+from agent.control.policy.managed_policy import ManagedPolicy, value_managed
+from agent.control.policy.way_back import feature_refused
 from agent.domain.entitlement import Access, Claims, Feature
 from agent.domain.exclusions import Exclusion, ExclusionKind
 from agent.domain.health import HealthIssue

@@ -12,8 +12,8 @@ import structlog
 
 from agent.control.addresses import parse_address
 from agent.control.channel import CALL_TIMEOUT_S, tls_channel
-from agent.control.enrolment import certificate_is_ours
-from agent.control.identity import DeviceIdentity
+from agent.control.enrolment.enroller import certificate_is_ours
+from agent.control.enrolment.identity import DeviceIdentity
 from agent.control.refusals import refusal_from_rpc
 from agent.control.tls_probe import SILENT
 from agent.domain.errors import BucklerError

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from agent.control.link_settings import StreamTimes
+from agent.control.link.settings import StreamTimes
 from agent.domain.backoff import ceiling_after
 
 _JITTER = 0.1

@@ -1,6 +1,6 @@
 """Commands and reports about them, in the words of the wire."""
 
-from agent.control.device_report import clean_text
+from agent.control.link.device_report import clean_text
 from agent.domain.commands import CommandEntry, CommandStage, RemoteCommand
 from wire.instants import from_us
 from wire.v1 import command_pb2

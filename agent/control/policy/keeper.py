@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import structlog
 
-from agent.control.managed_policy import GivenPolicy, ManagedPolicy, PolicyRecord, needs_restart
+from agent.control.policy.managed_policy import GivenPolicy, ManagedPolicy, PolicyRecord, needs_restart
 from agent.domain.health import HealthIssue
 from agent.domain.ports import Store
 from wire.policy_document import PolicyDocumentError

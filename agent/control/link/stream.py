@@ -1,4 +1,4 @@
-"""The stream of hints and commands, beside the check-ins of `agent.control.link` and never instead of them.
+"""The stream of hints and commands, beside the check-ins of `control_link` and never instead of them.
 
 It makes commands arrive at once. Where it does not get through, the next check-in brings them: nothing here is needed
 for anything to be right, so every failure is waited out and told in `status`, and check-ins are not disturbed by it.
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Protocol
 import grpc
 import structlog
 
-from agent.control.command_wire import command_from_wire, report_to_wire
-from agent.control.link import CommandDesk, NoCommands
-from agent.control.link_settings import StreamTimes
+from agent.control.link.command_wire import command_from_wire, report_to_wire
+from agent.control.link.control_link import CommandDesk, NoCommands
+from agent.control.link.settings import StreamTimes
+from agent.control.link.stream_pace import Ended, Ending, StreamState, failures_after, state_of, wait_after
 from agent.control.refusals import error_detail, is_transient
 from agent.control.request_ids import new_request_id
-from agent.control.stream_pace import Ended, Ending, StreamState, failures_after, state_of, wait_after
 from agent.domain.errors import BucklerError
 from agent.domain.ports import Randomness
 from wire.entitlement_codec import REQUEST_ID_METADATA
@@ -38,7 +38,7 @@ _HEARTBEAT_RANGE_S = (1, 600)
 
 
 class Line(Protocol):
-    """The way to the control plane; see `agent.control.link.ControlLink`."""
+    """The way to the control plane; see `agent.control.link.control_link.ControlLink`."""
 
     @property
     def enrolled(self) -> bool:

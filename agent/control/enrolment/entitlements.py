@@ -5,9 +5,9 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from agent.control.entitlement_verifier import verify_entitlement
-from agent.control.identity import DeviceIdentity, load_identity
-from agent.control.key_set import verify_key_set
+from agent.control.enrolment.entitlement_verifier import verify_entitlement
+from agent.control.enrolment.identity import DeviceIdentity, load_identity
+from agent.control.enrolment.key_set import verify_key_set
 from agent.domain.entitlement import (
     Access,
     AccessLevel,

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from agent.control.entitlement_verifier import verify_entitlement
-from agent.control.key_set import verify_key_set
+from agent.control.enrolment.entitlement_verifier import verify_entitlement
+from agent.control.enrolment.key_set import verify_key_set
 from agent.domain.entitlement import AccessLevel, Claims, EntitlementError, EntitlementRefusal, Feature
 from agent.domain.errors import BucklerError
 from agent.domain.ports import PinnedKey, TrustedKeys

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from agent.control.identity import fingerprint, load_identity, load_or_create_identity
+from agent.control.enrolment.identity import fingerprint, load_identity, load_or_create_identity
 from agent.domain.errors import BucklerError
 from tests.fakes.device import FACTS
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from agent.control.managed_policy import GivenPolicy, ManagedPolicy, PolicyRecord, needs_restart, nothing_left
-from agent.control.policy_keeper import POLICY_RECORD, PolicyKeeper
+from agent.control.policy.keeper import POLICY_RECORD, PolicyKeeper
+from agent.control.policy.managed_policy import GivenPolicy, ManagedPolicy, PolicyRecord, needs_restart, nothing_left
 from tests.fakes.store import MemoryStore
 from wire.policy_document import read_toml
 

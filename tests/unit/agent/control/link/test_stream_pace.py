@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.control.link_settings import StreamTimes
-from agent.control.stream_pace import Ended, Ending, StreamState, failures_after, state_of, wait_after
+from agent.control.link.settings import StreamTimes
+from agent.control.link.stream_pace import Ended, Ending, StreamState, failures_after, state_of, wait_after
 from tests.fakes.randomness import SeededRandomness
 
 TIMES = StreamTimes()

@@ -3,9 +3,9 @@
 import grpc
 import pytest
 
-from agent.control.stream import ended_by
-from agent.control.stream_pace import Ended, Ending
-from tests.unit.agent.control.test_report_refused import failed
+from agent.control.link.stream import ended_by
+from agent.control.link.stream_pace import Ended, Ending
+from tests.unit.agent.control.link.test_report_refused import failed
 from wire.v1.common_pb2 import ErrorDetail
 
 

@@ -1,8 +1,8 @@
 import pytest
 
-from agent.control.managed_policy import ManagedPolicy
-from agent.control.policy_book import ConfiguredPolicy, PolicyBook
-from agent.control.way_back import way_back
+from agent.control.policy.book import ConfiguredPolicy, PolicyBook
+from agent.control.policy.managed_policy import ManagedPolicy
+from agent.control.policy.way_back import way_back
 from agent.domain.entitlement import NOT_ACTIVATED, Access, AccessLevel, Feature
 from agent.domain.errors import BucklerError
 from agent.domain.exclusions import Exclusion, ExclusionKind

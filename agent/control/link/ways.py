@@ -2,11 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 
-from agent.control.device_report import DeviceReport
-from agent.control.entitlements import EntitlementKeeper
-from agent.control.link import ControlLink
-from agent.control.link_settings import LinkSettings
-from agent.control.stream import ControlStream
+from agent.control.enrolment.entitlements import EntitlementKeeper
+from agent.control.link.control_link import ControlLink
+from agent.control.link.device_report import DeviceReport
+from agent.control.link.settings import LinkSettings
+from agent.control.link.stream import ControlStream
 from agent.domain.ports import Clock, Randomness
 
 

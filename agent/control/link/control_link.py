@@ -16,13 +16,13 @@ from cryptography import x509
 
 from agent.control.addresses import parse_address
 from agent.control.channel import CALL_TIMEOUT_S, mutual_tls_channel
-from agent.control.command_wire import command_from_wire, report_to_wire
-from agent.control.device_report import DeviceReport, batch_to_wire, is_worth_telling, status_to_wire
-from agent.control.entitlements import EntitlementKeeper
-from agent.control.link_settings import LinkSettings
-from agent.control.managed_policy import GivenPolicy
+from agent.control.enrolment.entitlements import EntitlementKeeper
+from agent.control.enrolment.renewal import CertificateRenewal
+from agent.control.link.command_wire import command_from_wire, report_to_wire
+from agent.control.link.device_report import DeviceReport, batch_to_wire, is_worth_telling, status_to_wire
+from agent.control.link.settings import LinkSettings
+from agent.control.policy.managed_policy import GivenPolicy
 from agent.control.refusals import TRANSIENT, error_detail, is_transient, refusal_from_rpc
-from agent.control.renewal import CertificateRenewal
 from agent.control.tls_probe import explain_unreachable
 from agent.domain.commands import CommandEntry, RemoteCommand
 from agent.domain.entitlement import EntitlementError
@@ -77,7 +77,7 @@ class NoCommands:
 
 
 class PolicyDesk(Protocol):
-    """Where policies go; see `agent.control.policy_keeper.PolicyKeeper`."""
+    """Where policies go; see `agent.control.policy.keeper.PolicyKeeper`."""
 
     @property
     def etag(self) -> str:

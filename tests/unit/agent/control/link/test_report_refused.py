@@ -4,7 +4,7 @@ import grpc
 import pytest
 from grpc.aio import AioRpcError, Metadata
 
-from agent.control.link import report_refused
+from agent.control.link.control_link import report_refused
 from wire.entitlement_codec import ERROR_DETAIL_METADATA
 from wire.v1.common_pb2 import ErrorDetail
 
