@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from agent.cli.scan.command import scan_command
 from agent.cli.scan.request import ScanDefaults, ScanPlace, ScanWiring, Selection
 from agent.domain.errors import BucklerError
-from agent.domain.schedule import ScanKind, finished_setting
 from agent.locations import Locations, Overrides, find_locations, is_unconfigured
 from agent.platform.clock import SystemClock
 from agent.platform.lock import holder_of
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from agent.domain.ports import Quarantine
     from agent.scanner.cache import ScanCache
     from agent.scanner.packs.deferred_pack import Pack, PackEngine
-
-_KINDS = {Selection.QUICK: ScanKind.QUICK, Selection.FULL: ScanKind.FULL}
 
 
 def scan_wiring() -> ScanWiring:
@@ -62,9 +59,11 @@ def _configured(place: ScanPlace, locations: Locations) -> ScanDefaults:
 
 def _note_finished(place: ScanPlace, selection: Selection) -> None:
     """For `buckler status`; a machine on which no agent ever ran has none, and nothing is created."""
-    kind = _KINDS.get(selection)
-    if kind is None or not _locations(place).database.is_file():
+    if selection not in {Selection.QUICK, Selection.FULL} or not _locations(place).database.is_file():
         return
+    from agent.domain.schedule import ScanKind, finished_setting
+
+    kind = ScanKind.QUICK if selection is Selection.QUICK else ScanKind.FULL
     with _device(place) as device, device.store.transaction() as tables:
         tables.settings.put(finished_setting(kind), device.clock.now().isoformat())
 
