@@ -40,8 +40,8 @@ from agent.local_api.steering import ScanAction
 from agent.managed import PolicyFollowers, follow
 from agent.observed import resource_facts, schedule_facts
 from agent.platform.data_dir import prepare_data_dir
+from agent.platform.files.lock import AgentLock
 from agent.platform.interpreter import files_allowed, settle_in
-from agent.platform.lock import AgentLock
 from agent.platform.services.service_notice import ServiceNotice
 from agent.platform.watch_register import register_folder, watching
 from agent.quarantine.upkeep import VaultUpkeep

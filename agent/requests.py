@@ -19,7 +19,7 @@ from agent.local_api.status import (
 )
 from agent.local_api.steering import ScanAction
 from agent.platform.data_dir import prepare_data_dir
-from agent.platform.lock import AgentLock
+from agent.platform.files.lock import AgentLock
 from agent.platform.program import app_version
 from agent.platform.system_facts import read_system_facts
 

@@ -283,7 +283,7 @@ def _contact(locations: "Locations") -> tuple[str, str]:
 
 
 def _rebuild(locations: "Locations", clock: "Clock") -> str:
-    from agent.platform.lock import AgentLock
+    from agent.platform.files.lock import AgentLock
     from agent.storage.rebuilding import rebuild
 
     with AgentLock(locations.lock):
@@ -299,7 +299,7 @@ def _rebuild(locations: "Locations", clock: "Clock") -> str:
 def _scan_test_file(config: "AgentConfig", clock: "Clock") -> ScanSeen:
     """In a worker of its own, with the built-in rules, from a file that exists in memory only."""
     from agent.domain.facts import ScanFacts
-    from agent.platform.anonymous_file import anonymous_file
+    from agent.platform.files.anonymous_file import anonymous_file
     from agent.realtime.self_test import EICAR
     from agent.scanner.packs.rule_files import builtin_signatures
     from agent.scanner.packs.rulepack import compile_pack, load_rules

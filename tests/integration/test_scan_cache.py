@@ -27,7 +27,7 @@ import os, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from agent.domain.facts import ScanFacts
-from agent.platform.regular_files import identity_of
+from agent.platform.files.regular_files import identity_of
 from agent.scanner.cache import open_scan_cache
 from agent.scanner.cache_key import ScanIdentity
 from agent.scanner.limits import Limits

@@ -9,7 +9,7 @@ from agent.cli.scan.request import ScanDefaults, ScanPlace, ScanWiring, Selectio
 from agent.domain.errors import BucklerError
 from agent.locations import Locations, Overrides, find_locations, is_unconfigured
 from agent.platform.clock import SystemClock
-from agent.platform.lock import holder_of
+from agent.platform.files.lock import holder_of
 from agent.platform.program import app_version
 from agent.platform.randomness import SystemRandomness
 from agent.scanner.limits import Limits

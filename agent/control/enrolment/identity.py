@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from agent.domain.errors import BucklerError, ExitStatus
-from agent.platform.files import create_whole
+from agent.platform.files.whole_files import create_whole
 from agent.platform.system_facts import SystemFacts
 
 #: X.509 allows 64 characters in a common name (RFC 5280, ub-common-name).

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.platform.autostart.targets import autostart_targets
+from agent.platform.files.regular_files import identity_of
 from agent.platform.people import download_folders, home_folders, temporary_folders
 from agent.platform.processes.memory import ProcessHandle, process_ids
-from agent.platform.regular_files import identity_of
 from agent.scanner.walk.tree import OpenedFile
 
 if TYPE_CHECKING:

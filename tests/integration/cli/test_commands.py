@@ -13,7 +13,7 @@ from agent.cli.scan.request import ScanPlace, Selection
 from agent.cli.scan.wiring import scan_wiring
 from agent.domain.errors import ExitStatus
 from agent.platform.clock import SystemClock
-from agent.platform.lock import AgentLock
+from agent.platform.files.lock import AgentLock
 from tests.fakes.clock import FakeClock
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.platform.regular_files import current_path, is_named, open_regular
+from agent.platform.files.regular_files import current_path, is_named, open_regular
 from tests.scratch_mounts import open_descriptors
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agent.domain.errors import BucklerError, ExitStatus
-from agent.platform.lock import AgentLock, holder_of
+from agent.platform.files.lock import AgentLock, holder_of
 
 
 def test_a_second_agent_on_the_same_folder_refuses_and_names_the_first(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.platform.linkless import walk
-from agent.platform.secure_files import (
+from agent.platform.files.linkless import walk
+from agent.platform.files.secure_files import (
     NotRegularFileError,
     PlaceOfFile,
     folders_on_mount,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.platform.files import create_whole, replace_whole
+from agent.platform.files.whole_files import create_whole, replace_whole
 
 
 def test_a_file_is_made_once_and_never_replaced(tmp_path: Path) -> None:

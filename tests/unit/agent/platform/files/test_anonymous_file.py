@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 import pytest
 
-from agent.platform.anonymous_file import anonymous_file
+from agent.platform.files.anonymous_file import anonymous_file
 
 
 def write_rules(file: BinaryIO) -> None:

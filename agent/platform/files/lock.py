@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from agent.domain.errors import BucklerError, ExitStatus
-from agent.platform.files import PRIVATE_MODE
+from agent.platform.files.whole_files import PRIVATE_MODE
 
 #: Locks that are held in this system; only Linux tells.
 _LOCKS = Path("/proc/locks")

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.platform.linkless import open_without_links
+from agent.platform.files.linkless import open_without_links
 
 IS_LINUX = sys.platform == "linux"
 

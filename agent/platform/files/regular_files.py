@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from agent.domain.files import FileIdentity
 
 if sys.platform.startswith("linux"):
-    from agent.platform.linkless import open_without_links
+    from agent.platform.files.linkless import open_without_links
 
 _O_NOATIME = getattr(os, "O_NOATIME", 0)
 _READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
