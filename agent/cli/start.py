@@ -3,10 +3,8 @@
 import os
 import signal
 from types import FrameType
-from typing import Final
 
-#: 128 + SIGINT, as shells report it.
-EXIT_INTERRUPTED: Final = 130
+from agent.cli.interrupted import EXIT_INTERRUPTED
 
 
 def buckler() -> None:

@@ -5,10 +5,8 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Final
 
-#: 128 + SIGINT, as shells report it.
-EXIT_INTERRUPTED: Final = 130
+from controlplane.cli.interrupted import EXIT_INTERRUPTED
 
 
 def bucklerctl() -> None:
