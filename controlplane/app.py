@@ -448,10 +448,12 @@ def _build_licensing(
         keys=ActivationKeys(randomness),
         allotments=allotments,
         seats=seats,
-        seating=Seating(allotments=allotments, seats=seats, notices=notices, **usual),
+        seating=Seating(
+            database=usual["database"], allotments=allotments, seats=seats, notices=notices, clock=usual["clock"]
+        ),
         terms=terms,
         issuer=issuer,
-        licences=DeviceLicences(seats=seats, terms=terms, issuer=issuer, audit=usual["audit"], clock=usual["clock"]),
+        licences=DeviceLicences(seats=seats, terms=terms, issuer=issuer, clock=usual["clock"]),
         notices=notices,
     )
 
@@ -499,7 +501,7 @@ def build(
     standings = Standings(randomness)
     registry = DeviceRegistry(randomness, standings)
     allotments = Allotments(notices)
-    seats = Seats(allotments, registry, randomness)
+    seats = Seats(allotments, registry, audit, randomness)
     subscriptions, lives = build_lives(
         database=database,
         clocks=clocks,
