@@ -13,7 +13,7 @@ from agent.platform.files.whole_files import create_whole, replace_whole
 #: Writes half of the file that it is told.
 WRITER_THAT_IS_KILLED = """
 import os, pathlib, signal, sys
-import agent.platform.files
+import agent.platform.files.whole_files
 
 os.fsync = lambda _descriptor: signal.raise_signal(signal.SIGKILL)
 agent.platform.files.whole_files.create_whole(pathlib.Path(sys.argv[1]), b"half")
