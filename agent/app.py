@@ -24,10 +24,10 @@ from agent.control.commands.quarantine import QuarantineHandler
 from agent.control.commands.restart import RestartHandler
 from agent.control.commands.restore import RestoreHandler
 from agent.control.commands.scan import ScanHandler
-from agent.control.link import ControlLink
-from agent.control.policy_book import PolicyBook
-from agent.control.stream import ControlStream
-from agent.control.ways import ways_to_the_control_plane
+from agent.control.link.control_link import ControlLink
+from agent.control.link.stream import ControlStream
+from agent.control.link.ways import ways_to_the_control_plane
+from agent.control.policy.book import PolicyBook
 from agent.device import Device, direct_actions, open_device
 from agent.domain.costs import CostBook
 from agent.domain.errors import BucklerError, ExitStatus
@@ -40,8 +40,8 @@ from agent.local_api.steering import ScanAction
 from agent.managed import PolicyFollowers, follow
 from agent.observed import resource_facts, schedule_facts
 from agent.platform.data_dir import prepare_data_dir
+from agent.platform.files.lock import AgentLock
 from agent.platform.interpreter import files_allowed, settle_in
-from agent.platform.lock import AgentLock
 from agent.platform.services.service_notice import ServiceNotice
 from agent.platform.watch_register import register_folder, watching
 from agent.quarantine.upkeep import VaultUpkeep
@@ -56,7 +56,7 @@ from agent.scanner.governor import ScanGovernor
 from agent.scanner.packs.rulepack import CompiledPack
 from agent.scanner.scheduled.requested import RequestedScans
 from agent.scanner.scheduled.scans import ScheduledScans
-from agent.scanner.service import ScannerService
+from agent.scanner.workers.service import ScannerService
 from agent.scanning import FILES_AHEAD, background_parts, compiled_rules, rule_finder, scan_processes, waiting_files
 from agent.service.life_signs import LifeSigns
 from agent.storage.announcing import AnnouncingStore

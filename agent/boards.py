@@ -3,9 +3,9 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from agent.control.device_report import DeviceReport
-from agent.control.enrolment import unfinished_attempt
-from agent.control.stream_pace import StreamState
+from agent.control.enrolment.enroller import unfinished_attempt
+from agent.control.link.device_report import DeviceReport
+from agent.control.link.stream_pace import StreamState
 from agent.device import Device
 from agent.domain.errors import BucklerError
 from agent.domain.health import HealthIssue, ProtectionFacts, health_issues
@@ -24,7 +24,7 @@ from agent.realtime.runner import RealtimeProtection
 from agent.realtime.settings import RealtimeState
 from agent.scanner.packs.rulepack import CompiledPack
 from agent.scanner.scheduled.scans import ScheduledScans
-from agent.scanner.service import ScannerService
+from agent.scanner.workers.service import ScannerService
 
 
 @dataclass(frozen=True, slots=True)

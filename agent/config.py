@@ -16,8 +16,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from agent.control.link_settings import LinkSettings
-from agent.control.policy_book import ConfiguredPolicy
+from agent.control.link.settings import LinkSettings
+from agent.control.policy.book import ConfiguredPolicy
 from agent.domain.consent import Consent
 from agent.domain.errors import BucklerError
 from agent.domain.governor import ResourceLimits

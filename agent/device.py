@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from agent.config import AgentConfig
-from agent.control.entitlements import EntitlementKeeper
-from agent.control.policy_book import PolicyBook
+from agent.control.enrolment.entitlements import EntitlementKeeper
+from agent.control.policy.book import PolicyBook
 from agent.domain.files import FileIdentity
 from agent.domain.policy import Mode
 from agent.domain.ports import Clock, Randomness

@@ -1,7 +1,7 @@
 """What the organisation sets, laid over the settings of this device; built before everything that works by them.
 
 Decides nothing of its own: what a policy may say is in `wire.policy_document`, whether it is taken in
-`agent.control.policy_keeper`. A folder that a policy names and that this device has not is left out and told of.
+`agent.control.policy.keeper`. A folder that a policy names and that this device has not is left out and told of.
 """
 
 from collections.abc import Callable
@@ -10,9 +10,9 @@ from datetime import timedelta
 from typing import TypeVar
 
 from agent.config import AgentConfig
-from agent.control.entitlements import EntitlementKeeper
-from agent.control.managed_policy import ManagedPolicy, nothing_left
-from agent.control.policy_keeper import PolicyKeeper
+from agent.control.enrolment.entitlements import EntitlementKeeper
+from agent.control.policy.keeper import PolicyKeeper
+from agent.control.policy.managed_policy import ManagedPolicy, nothing_left
 from agent.domain.consent import Consent
 from agent.domain.health import HealthIssue
 from agent.domain.ports import Store

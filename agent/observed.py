@@ -9,7 +9,7 @@ from agent.scanner.governor import GovernorFacts
 from agent.scanner.packs.rulepack import CompiledPack
 from agent.scanner.scheduled.scans import ScheduleState
 from agent.scanner.scheduled.settings import ScheduleSettings
-from agent.scanner.service import ScannerService
+from agent.scanner.workers.service import ScannerService
 
 
 def realtime_facts(state: RealtimeState) -> RealtimeFacts:

@@ -8,8 +8,8 @@ from agent.boards import board_without_service, reporter
 from agent.config import AgentConfig
 from agent.control.activation_memory import refusals_remembered
 from agent.control.channel import read_authorities
-from agent.control.enrolment import ActivationOrder, ActivationOutcome, Enroller
-from agent.control.link import ControlLink, not_activated
+from agent.control.enrolment.enroller import ActivationOrder, ActivationOutcome, Enroller
+from agent.control.link.control_link import ControlLink, not_activated
 from agent.device import Device, direct_actions, open_device
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.local_api.actions import OwnerActions
@@ -19,7 +19,7 @@ from agent.local_api.status import (
 )
 from agent.local_api.steering import ScanAction
 from agent.platform.data_dir import prepare_data_dir
-from agent.platform.lock import AgentLock
+from agent.platform.files.lock import AgentLock
 from agent.platform.program import app_version
 from agent.platform.system_facts import read_system_facts
 
@@ -44,7 +44,7 @@ async def owner_actions(config: AgentConfig) -> AsyncIterator[OwnerActions]:
 async def activate_device(
     config: AgentConfig, key: str, server: str, ca_file: Path | None, *, new_key: bool = False
 ) -> ActivationOutcome:
-    """Activate, and tell a running agent; see `agent.control.enrolment.Enroller.activate`."""
+    """Activate, and tell a running agent; see `Enroller.activate`."""
     with open_device(config) as device:
         order = ActivationOrder(key, server, read_authorities(ca_file), new_key)
         with refusals_remembered(device.store, device.clock):
@@ -54,13 +54,13 @@ async def activate_device(
 
 
 def request_licence(config: AgentConfig) -> bytes:
-    """What a device without network asks for; see `agent.control.enrolment.Enroller.licence_request`."""
+    """What a device without network asks for; see `Enroller.licence_request`."""
     with open_device(config) as device:
         return _enroller(config, device).licence_request()
 
 
 async def adopt_licence(config: AgentConfig, untrusted_file: bytes) -> ActivationOutcome:
-    """Activate with a licence file, and tell a running agent; see `agent.control.enrolment.Enroller.adopt_licence`."""
+    """Activate with a licence file, and tell a running agent; see `Enroller.adopt_licence`."""
     with open_device(config) as device:
         outcome = _enroller(config, device).adopt_licence(untrusted_file)
     await _tell_agent(config)

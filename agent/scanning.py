@@ -23,7 +23,7 @@ from agent.scanner.packs.rulepack import CompiledPack, compile_pack, load_rules
 from agent.scanner.scheduled.ground import ground_of
 from agent.scanner.scheduled.requested import RequestedScans
 from agent.scanner.scheduled.scans import ScheduledScans, ScheduleParts
-from agent.scanner.service import ScannerService
+from agent.scanner.workers.service import ScannerService
 
 #: Files of a burst that are kept open until their turn; the names of the others are kept instead.
 _MOST_WAITING = 4096

@@ -37,8 +37,8 @@ from agent.realtime.sources.fanotify import FanotifySource
 from agent.scanner.engines.registry import engine_named
 from agent.scanner.packs.rule_files import builtin_signatures
 from agent.scanner.packs.rulepack import compile_pack, load_rules
-from agent.scanner.service import ScannerService
 from agent.scanner.settings import ScannerSettings
+from agent.scanner.workers.service import ScannerService
 from agent.scanning import FILES_AHEAD
 from agent.storage.database import open_database
 from benchmarks.parts.in_process import protecting

@@ -21,9 +21,9 @@ from pathlib import Path
 import grpc
 import psutil
 
-from agent.control.link_settings import StreamTimes
-from agent.control.stream import ended_by
-from agent.control.stream_pace import Ended, Ending, failures_after, wait_after
+from agent.control.link.settings import StreamTimes
+from agent.control.link.stream import ended_by
+from agent.control.link.stream_pace import Ended, Ending, failures_after, wait_after
 from benchmarks.parts.echo_server import METHOD
 from benchmarks.parts.fleet_ground import RunningProgram, SimulatedDevice, installed_with, running
 from tests.integration.postgres_server import running_postgres

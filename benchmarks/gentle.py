@@ -25,14 +25,14 @@ from agent.platform.processes.memory import ProcessFacts
 from agent.platform.randomness import SystemRandomness
 from agent.scanner.consequences import Consequences
 from agent.scanner.limits import Limits
-from agent.scanner.pacing import CpuBudget, Pace
 from agent.scanner.packs.rule_files import builtin_signatures
 from agent.scanner.packs.rulepack import compile_pack, load_rules
 from agent.scanner.process_scan import scan_processes
 from agent.scanner.scheduled.agenda import ScanCounts
 from agent.scanner.scheduled.scan import BackgroundScan, Ground, ScanParts
-from agent.scanner.service import ScannerService
 from agent.scanner.settings import ScannerSettings
+from agent.scanner.walk.pacing import CpuBudget, Pace
+from agent.scanner.workers.service import ScannerService
 from benchmarks.parts.measuring import run_measured
 
 _ROUNDS = 5

@@ -20,9 +20,9 @@ from agent.scanner.engines.registry import engine_named
 from agent.scanner.limits import Limits
 from agent.scanner.packs.rule_files import builtin_signatures
 from agent.scanner.packs.rulepack import CompiledPack, compile_pack, load_rules
-from agent.scanner.service import ScannerService
 from agent.scanner.settings import ScannerSettings
-from agent.scanner.worker import scan_descriptor
+from agent.scanner.workers.service import ScannerService
+from agent.scanner.workers.worker import scan_descriptor
 from benchmarks.parts.measuring import run_measured
 
 _CONTENT = b"A short note that no rule knows.\n"

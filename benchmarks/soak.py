@@ -18,8 +18,8 @@ from agent.platform.clock import SystemClock
 from agent.platform.processes.costs import usage_of
 from agent.scanner.packs.rule_files import builtin_signatures
 from agent.scanner.packs.rulepack import compile_pack, load_rules
-from agent.scanner.service import ScannerService
 from agent.scanner.settings import ScannerSettings
+from agent.scanner.workers.service import ScannerService
 from benchmarks.parts.measuring import MIB
 
 _DISTINCT = 4_000

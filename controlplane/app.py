@@ -20,14 +20,14 @@ from controlplane.accounts.rpc import AccountDesks
 from controlplane.accounts.service import AccountService
 from controlplane.accounts.sign_in import SignIn
 from controlplane.accounts.tokens import Tokens
-from controlplane.billing.document import Party
-from controlplane.billing.invoicing import Invoicing
+from controlplane.billing.invoices.document import Party
+from controlplane.billing.invoices.invoicing import Invoicing
 from controlplane.billing.payments import Payments
 from controlplane.billing.ports import BillingListener, ChargeGate, Outside, PaymentProvider
 from controlplane.billing.providers.manual import ManualProvider
-from controlplane.billing.refund_desk import RefundDesk
-from controlplane.billing.refund_policy import read_policies
-from controlplane.billing.refunds import Refunds
+from controlplane.billing.refunds.desk import RefundDesk
+from controlplane.billing.refunds.policy import read_policies
+from controlplane.billing.refunds.refunds import Refunds
 from controlplane.billing.service import BillingService
 from controlplane.billing.wallet import Wallet
 from controlplane.catalog.service import CatalogService
@@ -299,7 +299,9 @@ def _build_accounts(ground: Ground, keys: Keys) -> tuple[AccountService, Account
 def build_billing(ground: Ground, *, accounts: AccountService, commerce: Commerce, gate: ChargeGate) -> Billing:
     """Build the room of billing."""
     database, clock, times = ground.database, ground.clocks.business, TenantTimes(ground.database)
-    policies = read_policies(resources.files("controlplane.billing").joinpath("refund_policies.toml").read_bytes())
+    policies = read_policies(
+        resources.files("controlplane.billing.refunds").joinpath("refund_policies.toml").read_bytes()
+    )
     listeners: list[BillingListener] = []
     outside = Outside(commerce.provider, gate, listeners)
     invoicing = Invoicing(

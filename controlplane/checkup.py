@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from controlplane import app
-from controlplane.billing.account import changed_documents
+from controlplane.billing.invoices.account import changed_documents
 from controlplane.config import DataDir, ServerConfig
 from controlplane.runtime.clock import Clock, SystemClock
 from controlplane.runtime.counting import counted

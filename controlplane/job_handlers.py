@@ -6,7 +6,7 @@ from typing import Final
 
 from controlplane.app import Billing, ControlPlane, Lives
 from controlplane.billing.payments import COLLECT_INVOICE, SETTLE_PAYMENT
-from controlplane.billing.refunds import SUBMIT_REFUND
+from controlplane.billing.refunds.refunds import SUBMIT_REFUND
 from controlplane.catalog.service import VERSION_APPLIED
 from controlplane.commands.campaigns import TAKE_TURN
 from controlplane.commands.service import END_OVERDUE

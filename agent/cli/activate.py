@@ -14,7 +14,7 @@ from agent.cli.printing import note, note_error, say, say_json
 from agent.domain.errors import BucklerError
 
 if TYPE_CHECKING:
-    from agent.control.enrolment import ActivationOutcome
+    from agent.control.enrolment.enroller import ActivationOutcome
 
 #: Nobody's key is longer; a file given by mistake is not read to its end.
 _KEY_FILE_MAX_BYTES = 4096

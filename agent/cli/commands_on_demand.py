@@ -13,7 +13,7 @@ from agent.cli.plain_values import convert_plainly
 #: Where each is, in the order of the help: a function, or a group of commands.
 PLACES = {
     "run": "agent.cli.run:run",
-    "scan": "agent.cli.scan_wiring:scan",
+    "scan": "agent.cli.scan.wiring:scan",
     "scan-costs": "agent.cli.scan_costs:scan_costs",
     "status": "agent.cli.status:status",
     "activate": "agent.cli.activate:activate",

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from agent.config import AgentConfig
     from agent.control.addresses import Address
-    from agent.control.entitlements import EntitlementKeeper
+    from agent.control.enrolment.entitlements import EntitlementKeeper
     from agent.domain.ports import Clock, Enrolment, Store
     from agent.domain.services import ServiceStatus
     from agent.locations import Locations
@@ -103,7 +103,7 @@ def _configuration(common: Common) -> "tuple[AgentConfig, BucklerError | None]":
 
 def _usual(common: Common) -> "AgentConfig":
     from agent.config import AgentConfig, RealtimeChoice, default_roots
-    from agent.control.policy_book import ConfiguredPolicy
+    from agent.control.policy.book import ConfiguredPolicy
     from agent.locations import Overrides, find_locations
     from agent.realtime.settings import BlockSettings
     from agent.scanner.settings import ScannerSettings
@@ -143,8 +143,8 @@ def _judge_database(locations: "Locations") -> str:
 
 
 def _look_at_device(locations: "Locations", clock: "Clock") -> DeviceSeen:
-    from agent.control.entitlements import EntitlementKeeper
-    from agent.control.identity import load_identity
+    from agent.control.enrolment.entitlements import EntitlementKeeper
+    from agent.control.enrolment.identity import load_identity
     from agent.storage.inspection import inspected
 
     key_problem, identity = None, None
@@ -176,8 +176,8 @@ def _look_at_device(locations: "Locations", clock: "Clock") -> DeviceSeen:
 
 def _records(store: "Store") -> DeviceSeen:
     from agent.control.activation_memory import past_refusal
-    from agent.control.enrolment import unfinished_attempt
-    from agent.control.entitlements import read_mark
+    from agent.control.enrolment.enroller import unfinished_attempt
+    from agent.control.enrolment.entitlements import read_mark
 
     attempt = unfinished_attempt(store)
     with store.transaction() as tables:
@@ -216,7 +216,7 @@ def _certificate(enrolment: "Enrolment", public_key_sha256: bytes) -> Certificat
 
 
 def _entitlement(keeper: "EntitlementKeeper") -> EntitlementSeen:
-    from agent.control.way_back import way_back
+    from agent.control.policy.way_back import way_back
 
     access, claims = keeper.access(), keeper.claims
     refused = next((issue.message for issue in keeper.issues if issue.code == "entitlement_refused"), "")
@@ -283,7 +283,7 @@ def _contact(locations: "Locations") -> tuple[str, str]:
 
 
 def _rebuild(locations: "Locations", clock: "Clock") -> str:
-    from agent.platform.lock import AgentLock
+    from agent.platform.files.lock import AgentLock
     from agent.storage.rebuilding import rebuild
 
     with AgentLock(locations.lock):
@@ -299,11 +299,11 @@ def _rebuild(locations: "Locations", clock: "Clock") -> str:
 def _scan_test_file(config: "AgentConfig", clock: "Clock") -> ScanSeen:
     """In a worker of its own, with the built-in rules, from a file that exists in memory only."""
     from agent.domain.facts import ScanFacts
-    from agent.platform.anonymous_file import anonymous_file
+    from agent.platform.files.anonymous_file import anonymous_file
     from agent.realtime.self_test import EICAR
     from agent.scanner.packs.rule_files import builtin_signatures
     from agent.scanner.packs.rulepack import compile_pack, load_rules
-    from agent.scanner.service import ScannerService
+    from agent.scanner.workers.service import ScannerService
 
     pack = compile_pack(load_rules([builtin_signatures()]), config.scanner.engine)
     scanner = ScannerService(replace(config.scanner, workers=1), pack, clock)

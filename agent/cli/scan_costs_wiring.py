@@ -46,7 +46,7 @@ def time_rules_of(config: "AgentConfig", report: CostReport) -> "RuleCosts | Non
         BucklerError: `RULES_…`, or no scanner could be started.
     """
     from agent.platform.clock import SystemClock
-    from agent.platform.regular_files import open_regular
+    from agent.platform.files.regular_files import open_regular
     from agent.scanner.costs.rule_timing import time_rules
     from agent.scanner.packs.rule_files import builtin_signatures
     from agent.scanner.packs.rulepack import load_rules

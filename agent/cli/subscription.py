@@ -14,7 +14,7 @@ def subscription(
     config: ConfigOption = None,
 ) -> None:
     """Show plan, seat and access of this device."""
-    from agent.control.way_back import way_back_from
+    from agent.control.policy.way_back import way_back_from
 
     common = common_options(context, output, data_dir, config)
     fields = ask_status(common)

@@ -7,7 +7,7 @@ Rules, in the order they are applied by `accept`:
 3. they are not from the future (more than 5 minutes ahead of the clock mark).
 
 What is *not* done here: checking the signature (the caller hands in claims whose signature was verified against a
-pinned key, `agent.control.entitlement_verifier`), reading clocks, storing anything.
+pinned key, `agent.control.enrolment.entitlement_verifier`), reading clocks, storing anything.
 """
 
 from collections.abc import Mapping

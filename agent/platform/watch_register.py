@@ -1,6 +1,6 @@
 """One agent per watched folder: two that watch the same files would wait for, and take, each other's work.
 
-The lock of the data folder (`agent.platform.lock`) keeps two agents from one memory; this one keeps two agents with
+The lock of the data folder (`platform.files.lock`) keeps two agents from one memory; this one keeps two agents with
 memories of their own from one folder. Each running agent of a user keeps a file here, locked while it runs, that says
 what it watches. The kernel drops the lock when a process ends, however it ends, so a file that can be locked is one a
 crash left behind.

@@ -30,8 +30,7 @@ from agent.domain.errors import BucklerError
 from agent.domain.files import FileIdentity
 from agent.domain.ports import Randomness
 from agent.domain.quarantine import CaptureFailure, CaptureState, FileMetadata, QuarantineEntry
-from agent.platform.processes.ending import StoppedProcess, StopProcesses
-from agent.platform.secure_files import (
+from agent.platform.files.secure_files import (
     PINNING_FLAGS,
     PlaceOfFile,
     open_regular,
@@ -43,6 +42,7 @@ from agent.platform.secure_files import (
     sync,
     write_inode_flags,
 )
+from agent.platform.processes.ending import StoppedProcess, StopProcesses
 from agent.quarantine import way_back
 from agent.quarantine.failures import NotTakenError, not_taken
 from agent.quarantine.folder import VaultFolder, new_sealed_file

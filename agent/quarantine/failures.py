@@ -3,7 +3,7 @@
 import errno
 
 from agent.domain.quarantine import CaptureFailure
-from agent.platform.secure_files import NotRegularFileError
+from agent.platform.files.secure_files import NotRegularFileError
 
 
 class NotTakenError(Exception):

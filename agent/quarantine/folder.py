@@ -24,7 +24,7 @@ from pathlib import Path
 
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.ports import Randomness
-from agent.platform.secure_files import PlaceOfFile, open_folder, rename_without_overwriting, sync
+from agent.platform.files.secure_files import PlaceOfFile, open_folder, rename_without_overwriting, sync
 from agent.quarantine.inert import KEY_BYTES
 
 SEALED_SUFFIX = ".bkq"

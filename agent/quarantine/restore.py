@@ -21,7 +21,7 @@ from agent.domain.quarantine import (
     RestoreReceipt,
     quarantine_unknown,
 )
-from agent.platform.secure_files import (
+from agent.platform.files.secure_files import (
     PlaceOfFile,
     open_regular,
     place_of,

@@ -26,7 +26,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from agent.platform.secure_files import (
+from agent.platform.files.secure_files import (
     MountId,
     folders_on_mount,
     is_on_mount,

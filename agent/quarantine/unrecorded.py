@@ -8,7 +8,7 @@ import os
 
 import structlog
 
-from agent.platform.secure_files import PlaceOfFile, place_of, rename_without_overwriting, sync
+from agent.platform.files.secure_files import PlaceOfFile, place_of, rename_without_overwriting, sync
 from agent.quarantine import way_back
 from agent.quarantine.journal import CaptureJournal, shown
 from agent.quarantine.staging import Staging

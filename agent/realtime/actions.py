@@ -6,7 +6,7 @@ from agent.domain.files import FileIdentity
 from agent.domain.incident import Incident, IncidentAction, incident_uuid
 from agent.domain.ports import CaptureRequest, Clock, Quarantine, Randomness
 from agent.domain.quarantine import CaptureState
-from agent.platform.regular_files import current_path, identity_of, is_named
+from agent.platform.files.regular_files import current_path, identity_of, is_named
 from agent.realtime.commands import Capture, CaptureFinished, Record
 
 

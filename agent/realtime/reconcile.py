@@ -16,7 +16,7 @@ from typing import Protocol
 from agent.domain.files import EventKind, FileEvent
 from agent.domain.health import HealthIssue
 from agent.domain.ports import Clock, Store
-from agent.platform.regular_files import open_regular
+from agent.platform.files.regular_files import open_regular
 from agent.realtime.settings import RealtimeSettings
 from agent.realtime.territory import Territory, printable
 from agent.realtime.walk import WalkReport, changed_files

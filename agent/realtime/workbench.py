@@ -11,7 +11,7 @@ from agent.domain.facts import ScanFacts
 from agent.domain.files import EventsLost, FileEvent, FileIdentity
 from agent.domain.incident import Incident
 from agent.domain.ports import CAPTURE_UNFINISHED, Scanning
-from agent.platform.regular_files import identity_of, open_regular
+from agent.platform.files.regular_files import identity_of, open_regular
 from agent.realtime.actions import not_taken, reported, take
 from agent.realtime.commands import (
     Capture,

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from agent.domain.facts import ScanFacts
 from agent.domain.files import FileIdentity
+from agent.platform.files.regular_files import identity_of
 from agent.platform.mountinfo import Mount
-from agent.platform.regular_files import identity_of
 from agent.scanner.cache_key import ScanIdentity, may_remember
 
 if TYPE_CHECKING:

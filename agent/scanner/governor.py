@@ -65,7 +65,7 @@ class GovernedWorkers(Protocol):
 
 
 class GovernedScanner(GovernedWorkers, Protocol):
-    """What is governed: `agent.scanner.service.ScannerService`."""
+    """What is governed: `agent.scanner.workers.service.ScannerService`."""
 
     async def scan(self, descriptor: int, path: str) -> ScanFacts:
         """See `agent.domain.ports.Scanner.scan`."""

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from agent.domain.facts import Finding, Incomplete, ScanFacts
 from agent.domain.ports import Scanner
-from agent.platform.anonymous_file import anonymous_file
+from agent.platform.files.anonymous_file import anonymous_file
 from agent.platform.processes.memory import ProcessFacts, ProcessHandle, Region, Span, process_ids
 from agent.scanner.costs.scan_costs import added_up
 from agent.scanner.limits import Limits

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from agent.domain.errors import BucklerError, ExitStatus
-from agent.platform.lock import AgentLock
+from agent.platform.files.lock import AgentLock
 from agent.service.remains import Held
 
 #: What the agent and its commands make there. The folder may be any that a person named: only these are destroyed.

@@ -15,7 +15,7 @@ from agent.realtime.neighbours import Neighbours
 from agent.realtime.runner import RealtimeProtection
 from agent.realtime.settings import RealtimeSettings
 from agent.report.outbox import StoredIncidentLog
-from agent.scanner.service import ScannerService
+from agent.scanner.workers.service import ScannerService
 from agent.storage.database import AgentDatabase
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import grpc
 
-from agent.control.link_settings import StreamTimes
-from agent.control.stream_pace import failures_after, wait_after
+from agent.control.link.settings import StreamTimes
+from agent.control.link.stream_pace import failures_after, wait_after
 from agent.domain.backoff import ceiling_after
 from benchmarks.parts.fleet_ground import SimulatedDevice
 from benchmarks.simulator.faults import FAULTLESS, Fate, Faults

@@ -7,8 +7,8 @@ from typing import Any
 
 import grpc
 
-from agent.control.stream import ended_by
-from agent.control.stream_pace import Ended, Ending
+from agent.control.link.stream import ended_by
+from agent.control.link.stream_pace import Ended, Ending
 from benchmarks.simulator.faults import SLOW_READ_S, Faults
 from benchmarks.simulator.memory import Memory
 from benchmarks.simulator.tally import Tally

@@ -17,7 +17,7 @@ from typing import Final
 from sqlalchemy import select
 
 from controlplane.accounts.audit import AuditLog
-from controlplane.billing import invoices, payment_rows
+from controlplane.billing import payment_rows
 from controlplane.billing.attempts import (
     IN_FLIGHT,
     ChargeState,
@@ -37,7 +37,8 @@ from controlplane.billing.errors import (
     provider_without_methods,
     transfer_mismatch,
 )
-from controlplane.billing.invoicing import Invoicing
+from controlplane.billing.invoices import rows as invoices
+from controlplane.billing.invoices.invoicing import Invoicing
 from controlplane.billing.methods import customer_at, every_method, find_method, method_token
 from controlplane.billing.model import Invoice, InvoiceState
 from controlplane.billing.money import Money
@@ -47,7 +48,7 @@ from controlplane.billing.ports import (
     ProviderError,
     ProviderUncertainError,
 )
-from controlplane.billing.refunds import Refunds
+from controlplane.billing.refunds.refunds import Refunds
 from controlplane.billing.tables import provider_events
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.idempotency import RequestKey, claim, remember, request_hash

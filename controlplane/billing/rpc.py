@@ -6,12 +6,12 @@ from typing import Final, TypeVar
 
 from controlplane.billing.double_charge import SeenCharge
 from controlplane.billing.errors import invoice_unknown
-from controlplane.billing.invoicing import CreditNote
+from controlplane.billing.invoices.invoicing import CreditNote
 from controlplane.billing.messages import invoice_message, microseconds, money_message, payment_message
 from controlplane.billing.methods import PaymentMethod
 from controlplane.billing.money import Money, checked_money
-from controlplane.billing.refund_desk import RefundDesk, RefundWish
-from controlplane.billing.refunds import Refund
+from controlplane.billing.refunds.desk import RefundDesk, RefundWish
+from controlplane.billing.refunds.refunds import Refund
 from controlplane.billing.rendering import as_bytes
 from controlplane.billing.service import BillingService
 from controlplane.billing.wallet import Wallet

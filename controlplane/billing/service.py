@@ -22,11 +22,8 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from controlplane.billing import invoices, payment_rows
-from controlplane.billing import refunds as refund_rows
-from controlplane.billing.account import credit_balance, set_place, stored_document
+from controlplane.billing import payment_rows
 from controlplane.billing.attempts import Payment
-from controlplane.billing.document import Document, read_document
 from controlplane.billing.double_charge import Books, Classification, SeenCharge, classify_double_charge
 from controlplane.billing.errors import (
     invoice_unknown,
@@ -35,13 +32,17 @@ from controlplane.billing.errors import (
     refund_by_provider,
     webhook_refused,
 )
-from controlplane.billing.explanation import Explained, explain_invoice
-from controlplane.billing.invoicing import CreditNote, CreditOrder, Invoicing, credit_notes_of
+from controlplane.billing.invoices import rows as invoices
+from controlplane.billing.invoices.account import credit_balance, set_place, stored_document
+from controlplane.billing.invoices.document import Document, read_document
+from controlplane.billing.invoices.explanation import Explained, explain_invoice
+from controlplane.billing.invoices.invoicing import CreditNote, CreditOrder, Invoicing, credit_notes_of
 from controlplane.billing.model import Invoice, InvoiceDraft, InvoiceState, LiveLine
 from controlplane.billing.money import Money
 from controlplane.billing.payments import COLLECT_INVOICE, Payments, Transfer
 from controlplane.billing.ports import Outside, ProviderError, ProviderRefund, ProviderUncertainError, RefundOutcome
-from controlplane.billing.refunds import Refund, Refunds
+from controlplane.billing.refunds import refunds as refund_rows
+from controlplane.billing.refunds.refunds import Refund, Refunds
 from controlplane.runtime.clock import Clock
 from controlplane.runtime.jobs.queue import schedule
 from controlplane.runtime.paging import Page

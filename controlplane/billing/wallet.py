@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controlplane.accounts.audit import AuditLog
-from controlplane.billing import invoices, payment_rows
+from controlplane.billing import payment_rows
 from controlplane.billing.attempts import Payment, PaymentState
 from controlplane.billing.errors import payment_method_refused, provider_unavailable, provider_without_methods
-from controlplane.billing.invoicing import Invoicing
+from controlplane.billing.invoices import rows as invoices
+from controlplane.billing.invoices.invoicing import Invoicing
 from controlplane.billing.methods import (
     PaymentMethod,
     add_method,

@@ -8,32 +8,32 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import typer
 
-from controlplane.cli.ctl.audit import audit
-from controlplane.cli.ctl.command import command
-from controlplane.cli.ctl.detection import detection
-from controlplane.cli.ctl.device import device
-from controlplane.cli.ctl.device_label import label
-from controlplane.cli.ctl.diagnostics import diagnostics
+from controlplane.cli.ctl.accounts.audit import audit
+from controlplane.cli.ctl.accounts.login import login, logout, password, whoami
+from controlplane.cli.ctl.accounts.organisation_export import export
+from controlplane.cli.ctl.accounts.second_factor import second_factor
+from controlplane.cli.ctl.accounts.token import token
+from controlplane.cli.ctl.accounts.user import user
+from controlplane.cli.ctl.billing.invoice import invoice
+from controlplane.cli.ctl.billing.payment_method import payment_method
+from controlplane.cli.ctl.billing.refund import refund
+from controlplane.cli.ctl.detections.detection import detection
+from controlplane.cli.ctl.detections.incident import incident
+from controlplane.cli.ctl.detections.quarantine import quarantine
+from controlplane.cli.ctl.devices.command import command
+from controlplane.cli.ctl.devices.device import device
+from controlplane.cli.ctl.devices.diagnostics import diagnostics
+from controlplane.cli.ctl.devices.fleet import fleet
+from controlplane.cli.ctl.devices.label import label
 from controlplane.cli.ctl.doctor import doctor
 from controlplane.cli.ctl.download import download
-from controlplane.cli.ctl.fleet import fleet
-from controlplane.cli.ctl.incident import incident
-from controlplane.cli.ctl.invoice import invoice
-from controlplane.cli.ctl.key import key
-from controlplane.cli.ctl.licence import licence
-from controlplane.cli.ctl.login import login, logout, password, whoami
+from controlplane.cli.ctl.licensing.key import key
+from controlplane.cli.ctl.licensing.licence import licence
+from controlplane.cli.ctl.licensing.seat import seat
 from controlplane.cli.ctl.notice import notice
-from controlplane.cli.ctl.organisation_export import export
-from controlplane.cli.ctl.payment_method import payment_method
-from controlplane.cli.ctl.policy_changes import policy
-from controlplane.cli.ctl.quarantine import quarantine
-from controlplane.cli.ctl.refund import refund
+from controlplane.cli.ctl.policies.changes import policy
 from controlplane.cli.ctl.sandbox import sandbox
-from controlplane.cli.ctl.seat import seat
-from controlplane.cli.ctl.second_factor import second_factor
-from controlplane.cli.ctl.subscription_changes import subscription
-from controlplane.cli.ctl.token import token
-from controlplane.cli.ctl.user import user
+from controlplane.cli.ctl.subscriptions.changes import subscription
 from controlplane.cli.ctl.webhook import webhook
 from controlplane.cli.program import end_with_program
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from controlplane.billing.invoicing import CreditOrder
+from controlplane.billing.invoices.invoicing import CreditOrder
 from controlplane.billing.model import CreditReason, CreditTo, LineKind
 from controlplane.billing.service import BillingService
 from controlplane.catalog.model import Plan

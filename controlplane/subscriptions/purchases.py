@@ -7,7 +7,7 @@ from enum import Enum
 from sqlalchemy import Row, Select, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from controlplane.billing.document import draft_from_json, draft_to_json
+from controlplane.billing.invoices.document import draft_from_json, draft_to_json
 from controlplane.billing.model import InvoiceDraft
 from controlplane.catalog.model import Term
 from controlplane.storage.database import UnitOfWork

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.control.enrolment import unfinished_attempt
+from agent.control.enrolment.enroller import unfinished_attempt
 from agent.domain.entitlement import AccessLevel
 from agent.domain.errors import BucklerError, ExitStatus
 from tests.fakes.control_plane import Authority, FakeControlPlane, serving

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.boards import licence_facts
 from agent.control.command_runner import CommandRunner
-from agent.control.link import ControlLink
-from agent.control.link_settings import LinkSettings
+from agent.control.link.control_link import ControlLink
+from agent.control.link.settings import LinkSettings
 from agent.domain.commands import CommandOutcome
 from agent.domain.entitlement import AccessLevel
 from agent.domain.errors import BucklerError, ExitStatus

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from agent.control.command_runner import CommandRunner
-from agent.control.link_settings import LinkSettings, StreamTimes
-from agent.control.stream_pace import StreamState
-from agent.control.ways import ways_to_the_control_plane
+from agent.control.link.settings import LinkSettings, StreamTimes
+from agent.control.link.stream_pace import StreamState
+from agent.control.link.ways import ways_to_the_control_plane
 from tests.contract.test_activation import KEY
 from tests.fakes.commands import Worker
 from tests.fakes.control_plane import FakeControlPlane, serving

@@ -15,7 +15,7 @@ from controlplane.accounts.service import AccountService
 from controlplane.app import Clocks, Commerce, Ground, build_billing
 from controlplane.billing.attempts import Payment
 from controlplane.billing.calculation import ListPrice, TaxOn
-from controlplane.billing.document import Party
+from controlplane.billing.invoices.document import Party
 from controlplane.billing.ledger import Account
 from controlplane.billing.model import (
     BilledPeriod,

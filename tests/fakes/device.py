@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.control.device_report import DeviceReport
-from agent.control.enrolment import ActivationOrder, ActivationOutcome, Enroller
-from agent.control.entitlements import EntitlementKeeper
-from agent.control.link import ControlLink
-from agent.control.link_settings import LinkSettings
+from agent.control.enrolment.enroller import ActivationOrder, ActivationOutcome, Enroller
+from agent.control.enrolment.entitlements import EntitlementKeeper
+from agent.control.link.control_link import ControlLink
+from agent.control.link.device_report import DeviceReport
+from agent.control.link.settings import LinkSettings
 from agent.platform.clock import SystemClock
 from agent.platform.system_facts import SystemFacts
 from tests.fakes.clock import FakeClock

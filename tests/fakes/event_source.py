@@ -16,7 +16,7 @@ from agent.domain.files import (
     SourceEvent,
 )
 from agent.domain.health import HealthIssue
-from agent.platform.regular_files import identity_of, open_regular
+from agent.platform.files.regular_files import identity_of, open_regular
 from agent.realtime.roots import resolve_roots
 from agent.realtime.territory import Territory
 

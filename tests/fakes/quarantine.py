@@ -7,7 +7,7 @@ from pathlib import Path
 from agent.domain.errors import BucklerError
 from agent.domain.ports import CaptureRequest
 from agent.domain.quarantine import CaptureState, FileMetadata, QuarantineEntry, RestoreReceipt
-from agent.platform.regular_files import identity_of
+from agent.platform.files.regular_files import identity_of
 
 
 class FakeQuarantine:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from agent.domain.facts import ScanFacts
 from agent.platform.clock import SystemClock
-from agent.scanner.service import ScannerService
 from agent.scanner.settings import ScannerSettings
+from agent.scanner.workers.service import ScannerService
 from tests.integration.compiled_rules import builtin_pack
 
 

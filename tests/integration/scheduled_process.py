@@ -31,8 +31,8 @@ from agent.scanner.scheduled.agenda import baseline_setting
 from agent.scanner.scheduled.scan import Ground
 from agent.scanner.scheduled.scans import ScheduledScans, ScheduleParts
 from agent.scanner.scheduled.settings import ScheduleSettings
-from agent.scanner.service import ScannerService
 from agent.scanner.settings import ScannerSettings
+from agent.scanner.workers.service import ScannerService
 from agent.storage.database import AgentDatabase, open_database
 
 GRANTED = Access(AccessLevel.FULL, "PAID", None, {Feature.SCHEDULED_SCANS.value: AccessLevel.GRACE})

@@ -13,8 +13,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from agent.cli.scan import scan_command
-from agent.cli.scan_wiring import scan_wiring
+from agent.cli.scan.command import scan_command
+from agent.cli.scan.wiring import scan_wiring
 from agent.scanner.cache import open_scan_cache
 from agent.scanner.cache_key import ScanIdentity
 from agent.scanner.limits import Limits
@@ -27,7 +27,7 @@ import os, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from agent.domain.facts import ScanFacts
-from agent.platform.regular_files import identity_of
+from agent.platform.files.regular_files import identity_of
 from agent.scanner.cache import open_scan_cache
 from agent.scanner.cache_key import ScanIdentity
 from agent.scanner.limits import Limits
@@ -90,7 +90,7 @@ def test_a_scan_of_known_files_loads_no_more_than_that_takes(tmp_path: Path) -> 
     loaded = set(said[-1].split())
     assert "agent.scanner.cache" in loaded
     libraries = {"asyncio", "pydantic", "pydantic_settings", "psutil", "grpc", "rich", "structlog", "zipfile"}
-    assert not loaded & (libraries | {"agent.config", "agent.scanner.service", "agent.scanner.packs.rulepack"})
+    assert not loaded & (libraries | {"agent.config", "agent.scanner.workers.service", "agent.scanner.packs.rulepack"})
 
 
 def test_no_cache_neither_reads_nor_writes_one(tmp_path: Path) -> None:

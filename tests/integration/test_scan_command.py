@@ -13,8 +13,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from agent.cli.scan import scan, scan_command
-from agent.cli.scan_request import ScanDefaults, ScanPlace, ScanWiring
+from agent.cli.scan.command import scan, scan_command
+from agent.cli.scan.request import ScanDefaults, ScanPlace, ScanWiring
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.exclusions import Exclusion, ExclusionKind
 from agent.domain.files import FileIdentity

@@ -14,8 +14,8 @@ from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.facts import Incomplete
 from agent.platform.clock import SystemClock
 from agent.scanner.limits import MIB, Limits
-from agent.scanner.service import ScannerService
 from agent.scanner.settings import ScannerSettings
+from agent.scanner.workers.service import ScannerService
 from tests.fakes.archives import libarchive_of, shrink, tar_of, zip_of
 from tests.fakes.disk_images import dmg_of, hfs_plus_of, udf_of
 from tests.fakes.documents import mail_of, ole_of, onenote_of, pdf_of, rtf_of, tnef_of

@@ -19,11 +19,11 @@ from agent.domain.policy import Policy
 from agent.platform.clock import SystemClock
 from agent.platform.randomness import SystemRandomness
 from agent.scanner.consequences import Consequences
-from agent.scanner.pacing import CpuBudget, Pace
 from agent.scanner.scheduled.agenda import UNFINISHED, Unfinished
 from agent.scanner.scheduled.scan import BackgroundScan, Ground, ScanParts
-from agent.scanner.service import ScannerService
 from agent.scanner.settings import ScannerSettings
+from agent.scanner.walk.pacing import CpuBudget, Pace
+from agent.scanner.workers.service import ScannerService
 from agent.storage.database import open_database
 from tests.fakes.eicar import EICAR
 from tests.fakes.incidents import FakeIncidentLog

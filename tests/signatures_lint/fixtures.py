@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 
 from agent.scanner.limits import Limits
-from agent.scanner.worker import FileScan
+from agent.scanner.workers.worker import FileScan
 from tests.signatures_lint.pack import KINDS, LintedRule, Pack
 
 

@@ -13,7 +13,7 @@ from agent.domain.files import FileIdentity
 from agent.domain.incident import Origin
 from agent.domain.ports import CaptureRequest, Clock, Quarantine, Randomness
 from agent.domain.quarantine import CaptureState
-from agent.platform.regular_files import open_regular
+from agent.platform.files.regular_files import open_regular
 from wire.path_argument import path_from_argument
 
 _PIECE_BYTES: Final = 1 << 20

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from agent.platform.autostart import linux, macos, windows
-from agent.platform.regular_files import open_regular
+from agent.platform.files.regular_files import open_regular
 
 #: What a file that starts something is read of; the largest on real machines have a few thousand bytes.
 _READ_BYTES = 256 * 1024

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.services import DefinitionState, ServiceState, ServiceStatus, exit_reason
-from agent.platform.files import replace_whole
+from agent.platform.files.whole_files import replace_whole
 from agent.platform.services.shipped_definitions import shipped
 from agent.platform.system_tools import Ran, RunTool, is_root, need_root, refused, run_tool
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from agent.domain.services import DefinitionState, ServiceState, ServiceStatus, exit_reason
-from agent.platform.files import replace_whole
+from agent.platform.files.whole_files import replace_whole
 from agent.platform.processes.age import started_at
 from agent.platform.services.shipped_definitions import shipped
 from agent.platform.system_tools import RunTool, is_root, need_root, refused, run_tool

@@ -38,8 +38,8 @@ from agent.domain.health import HealthIssue
 from agent.domain.ports import Clock
 from agent.platform.fanotify import BUFFER_BYTES, EVENT_SIZE, EventMask, Group, InitFlag, MarkFlag, MarkScope, Notice
 from agent.platform.file_handles import FileSystemId, file_system_id, handle_of, open_handle
+from agent.platform.files.regular_files import identity_of
 from agent.platform.mountinfo import Mount, MountWatch, mount_of, mounts
-from agent.platform.regular_files import identity_of
 from agent.realtime.refusals import not_permitted, too_many_marks
 from agent.realtime.roots import Root, has_moved, resolve_roots
 from agent.realtime.settings import BlockSettings

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 from agent.domain.files import EventKind, FileEvent, FileIdentity
 from agent.domain.ports import Clock
-from agent.platform.regular_files import identity_of
+from agent.platform.files.regular_files import identity_of
 from agent.realtime.refusals import blocking_unavailable
 from agent.realtime.settings import BlockSettings
 

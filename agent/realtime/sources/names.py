@@ -10,7 +10,7 @@ from agent.domain.files import EventKind, EventsLost, FileEvent, FileIdentity
 from agent.domain.ports import Clock
 from agent.platform.fanotify import Entry
 from agent.platform.file_handles import FileHandle, FileSystemId, open_handle
-from agent.platform.regular_files import open_regular
+from agent.platform.files.regular_files import open_regular
 from agent.realtime.territory import Territory
 
 #: How long a creation waits for the write that usually follows it, in seconds.

@@ -41,8 +41,8 @@ from agent.domain.files import (
 )
 from agent.domain.health import HealthIssue
 from agent.domain.ports import Clock
+from agent.platform.files.regular_files import open_regular
 from agent.platform.mountinfo import MountWatch, mounts
-from agent.platform.regular_files import open_regular
 from agent.realtime.inotify_limits import InotifyUsage, inotify_issues
 from agent.realtime.refusals import blocking_unavailable, too_many_watches
 from agent.realtime.roots import Root, has_moved, resolve_roots

@@ -17,7 +17,7 @@ import structlog
 
 from agent.domain.blame import Blame
 from agent.domain.files import FileIdentity
-from agent.platform.regular_files import identity_of
+from agent.platform.files.regular_files import identity_of
 from agent.scanner.costs.rule_timing import TimingOrder, encode_order
 
 log = structlog.get_logger(__name__)

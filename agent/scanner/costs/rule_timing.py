@@ -18,16 +18,16 @@ from agent.domain.blame import MOSTLY, QUICK_S, Blame, blame_for
 from agent.domain.errors import BucklerError
 from agent.domain.ports import Clock
 from agent.platform.clock import SystemClock
+from agent.platform.files.regular_files import open_regular
 from agent.platform.processes.costs import usage_of
 from agent.platform.processes.priority import step_back
-from agent.platform.regular_files import open_regular
 from agent.scanner.costs.rule_costs import DividedPack, Enough, GroupCost, RuleCosts, costliest_rules, never_enough
 from agent.scanner.engines.port import RuleSource
 from agent.scanner.limits import Limits
 from agent.scanner.packs.rule_files import builtin_signatures
 from agent.scanner.packs.rulepack import RulePack, compile_pack, load_rules
-from agent.scanner.service import ScannerService
 from agent.scanner.settings import ScannerSettings
+from agent.scanner.workers.service import ScannerService
 
 #: Scans with parts of the pack; each compiles that part first.
 _MEASUREMENTS = 40

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from agent.platform.secure_files import make_private_folder, open_private_folder
+from agent.platform.files.secure_files import make_private_folder, open_private_folder
 
 FOLDER = "compiled-rules"
 #: The two largest public packs together compile to 90 MB.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from agent.domain.errors import BucklerError
-from agent.platform.anonymous_file import anonymous_file
+from agent.platform.files.anonymous_file import anonymous_file
 from agent.scanner.engines.compiled_cache import CachedEngine
 from agent.scanner.engines.port import Engine, EngineLabel
 from agent.scanner.packs.credits import Credit

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
 
 from agent.domain.errors import BucklerError
-from agent.platform.anonymous_file import anonymous_file
+from agent.platform.files.anonymous_file import anonymous_file
 from agent.scanner.engines.port import Engine, RuleCompileError, RuleSource
 from agent.scanner.engines.registry import engine_named
 from agent.scanner.packs.bundle_reading import Bundle, namespace_of, read_bundle

@@ -2,8 +2,8 @@
 
 from agent.domain.schedule import ScanKind
 from agent.platform.file_systems import local_coverage
-from agent.scanner.quick_targets import open_nameless, quick_targets, running_files
 from agent.scanner.scheduled.scan import Ground
+from agent.scanner.walk.quick_targets import open_nameless, quick_targets, running_files
 
 
 def ground_of(kind: ScanKind, own_folders: tuple[str, ...], *, network: bool) -> Ground:

@@ -11,10 +11,10 @@ from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.ports import Clock, Store
 from agent.domain.schedule import ScanKind, finished_setting
 from agent.platform.processes.cpu_time import CpuTime
-from agent.scanner.pacing import CpuBudget, Pace
 from agent.scanner.scheduled.agenda import ScanCounts
 from agent.scanner.scheduled.scan import BackgroundScan, Ground, ScanParts
 from agent.scanner.scheduled.scans import OwnScanner, ScheduleParts
+from agent.scanner.walk.pacing import CpuBudget, Pace
 
 log = structlog.get_logger(__name__)
 

@@ -26,9 +26,9 @@ from agent.domain.ports import Clock, Scanner
 from agent.platform.processes.cpu_time import of_this_thread
 from agent.scanner.cache import ScanCache
 from agent.scanner.consequences import Consequences
-from agent.scanner.pacing import Pace
 from agent.scanner.scheduled.agenda import ScanCounts
-from agent.scanner.tree import FoundFile, KnownFiles, OpenedFile, find_files
+from agent.scanner.walk.pacing import Pace
+from agent.scanner.walk.tree import FoundFile, KnownFiles, OpenedFile, find_files
 
 _Result = TypeVar("_Result")
 log = structlog.get_logger(__name__)

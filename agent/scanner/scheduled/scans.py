@@ -19,7 +19,6 @@ from agent.domain.schedule import ScanKind, finished_setting, next_due, sound_ba
 from agent.platform.processes.cpu_time import CpuTime
 from agent.scanner.cache import ScanCache
 from agent.scanner.consequences import Consequences
-from agent.scanner.pacing import CpuBudget, Pace
 from agent.scanner.scheduled.agenda import (
     PAUSED,
     UNFINISHED,
@@ -32,6 +31,7 @@ from agent.scanner.scheduled.agenda import (
 )
 from agent.scanner.scheduled.scan import BackgroundScan, Ground, ScanParts
 from agent.scanner.scheduled.settings import ScheduleSettings
+from agent.scanner.walk.pacing import CpuBudget, Pace
 
 log = structlog.get_logger(__name__)
 #: Where a scan stands is written this often; what a crash forgets of it are counts.
@@ -42,19 +42,19 @@ class OwnScanner(Scanner, Protocol):
     """A scanner that only scheduled scans use."""
 
     async def start(self) -> None:
-        """See `agent.scanner.service.ScannerService.start`."""
+        """See `agent.scanner.workers.service.ScannerService.start`."""
 
     async def close(self) -> None:
-        """See `agent.scanner.service.ScannerService.close`."""
+        """See `agent.scanner.workers.service.ScannerService.close`."""
 
     def process_ids(self) -> frozenset[int]:
         """Its processes."""
 
     def work_under_way(self) -> dict[int, str]:
-        """See `agent.scanner.service.ScannerService.work_under_way`."""
+        """See `agent.scanner.workers.service.ScannerService.work_under_way`."""
 
     def restart_worker(self, pid: int, reason: str) -> bool:
-        """See `agent.scanner.service.ScannerService.restart_worker`."""
+        """See `agent.scanner.workers.service.ScannerService.restart_worker`."""
 
 
 @dataclass(frozen=True, slots=True)

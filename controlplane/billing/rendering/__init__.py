@@ -2,7 +2,7 @@
 
 import asyncio
 
-from controlplane.billing.document import Document
+from controlplane.billing.invoices.document import Document
 from controlplane.billing.rendering.html import as_html
 from controlplane.billing.rendering.printed import printed
 from controlplane.billing.rendering.text import as_text

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from controlplane.billing.document import CreditNoteDocument, Document, InvoiceDocument
+from controlplane.billing.invoices.document import CreditNoteDocument, Document, InvoiceDocument
 from controlplane.billing.model import LineKind
 from controlplane.billing.money import decimal_text
 

@@ -1,1 +1,1 @@
-"""The commands of `bucklerctl`, one file per group."""
+"""The commands of `bucklerctl`, one file per group, in rooms named after the capabilities that answer them."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from controlplane.cli.ctl.output import ConfigDirOption, Output, OutputOption, reporting, say, say_fields, say_json
-from controlplane.cli.ctl.subscription_rows import SubscriptionArgument
+from controlplane.cli.ctl.subscriptions.rows import SubscriptionArgument
 
 if TYPE_CHECKING:
     from controlplane.cli.ctl.account_findings import Account

@@ -13,7 +13,7 @@ from controlplane.runtime.principal import OPERATOR_ACTOR, acting_as
 if TYPE_CHECKING:
     from controlplane.billing.attempts import Payment
     from controlplane.billing.payments import Transfer
-    from controlplane.billing.refunds import Refund
+    from controlplane.billing.refunds.refunds import Refund
 
 transfer = typer.Typer(no_args_is_help=True, help="Money that moved by bank.")
 

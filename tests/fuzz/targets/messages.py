@@ -4,9 +4,9 @@ import struct
 
 from agent.domain.facts import Finding, Incomplete, Severity
 from agent.platform.fanotify import EVENT_SIZE, parse_events
-from agent.scanner.protocol import Answer, ProtocolError, decode_answer, decode_hello, encode_answer
 from agent.scanner.routing.conditions import UnreadableConditionError, parse_condition
 from agent.scanner.routing.reading import UnsplittableSourceError, read_rules
+from agent.scanner.workers.protocol import Answer, ProtocolError, decode_answer, decode_hello, encode_answer
 from tests.fuzz.targets.target import Target
 from wire.activation_key import (
     RANDOM_BYTES,

@@ -9,11 +9,11 @@ import pytest
 
 from agent.cli import exclusion
 from agent.cli.main import run_command
-from agent.cli.scan_request import ScanPlace, Selection
-from agent.cli.scan_wiring import scan_wiring
+from agent.cli.scan.request import ScanPlace, Selection
+from agent.cli.scan.wiring import scan_wiring
 from agent.domain.errors import ExitStatus
 from agent.platform.clock import SystemClock
-from agent.platform.lock import AgentLock
+from agent.platform.files.lock import AgentLock
 from tests.fakes.clock import FakeClock
 
 

@@ -477,7 +477,9 @@ async def test_whoever_revokes_a_device_is_asked_first(
 ) -> None:
     device = await served.activate("laptop")
     revoke = ("device", "revoke", device.activated.device_id, "--reason", "stolen")
-    monkeypatch.setattr("controlplane.cli.ctl.device.sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)))
+    monkeypatch.setattr(
+        "controlplane.cli.ctl.devices.device.sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True))
+    )
     result = await ctl.run(*revoke, stdin="n\n")
     assert result.exit_code != 0
     assert "That is final" in result.stderr

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from agent.control.enrolment import ActivationOrder
-from agent.control.link_settings import LinkSettings
+from agent.control.enrolment.enroller import ActivationOrder
+from agent.control.link.settings import LinkSettings
 from controlplane.app import authority_root_file, certificate_authority
 from tests.fakes.device import TestDevice
 from tests.fakes.waiting import until

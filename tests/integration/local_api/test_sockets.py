@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.control.policy_book import ConfiguredPolicy, PolicyBook
+from agent.control.policy.book import ConfiguredPolicy, PolicyBook
 from agent.domain.costs import CostBook, CostKind, CostLine, CostlyFile, CostWindow
 from agent.domain.entitlement import NOT_ACTIVATED
 from agent.domain.errors import BucklerError, ExitStatus

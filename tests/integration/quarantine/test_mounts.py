@@ -12,7 +12,7 @@ import pytest
 
 from agent.domain.incident import IncidentAction
 from agent.domain.quarantine import CaptureFailure, CaptureState
-from agent.platform.secure_files import PINNING_FLAGS, read_inode_flags, write_inode_flags
+from agent.platform.files.secure_files import PINNING_FLAGS, read_inode_flags, write_inode_flags
 from agent.quarantine.steps import Step
 from agent.storage.database import open_database
 from tests.unit.agent.quarantine.scene import INFECTED, PowerCutError, Scene, crash, scanned

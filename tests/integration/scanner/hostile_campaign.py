@@ -13,8 +13,8 @@ from pathlib import Path
 from agent.domain.facts import ScanFacts
 from agent.platform.clock import SystemClock
 from agent.scanner.limits import Limits
-from agent.scanner.service import ScannerService
 from agent.scanner.settings import ScannerSettings
+from agent.scanner.workers.service import ScannerService
 from tests.fakes.eicar import EICAR
 from tests.integration.scanning import running_scanner, scan_path
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli.scan_request import ScanPlace
-from agent.cli.scan_wiring import scan_wiring
+from agent.cli.scan.request import ScanPlace
+from agent.cli.scan.wiring import scan_wiring
 from agent.locations import Overrides, find_locations, is_unconfigured
 
 

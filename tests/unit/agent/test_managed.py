@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent.config import AgentConfig, load_config
-from agent.control.managed_policy import GivenPolicy, ManagedPolicy
-from agent.control.policy_keeper import PolicyKeeper
+from agent.control.policy.keeper import PolicyKeeper
+from agent.control.policy.managed_policy import GivenPolicy, ManagedPolicy
 from agent.domain.consent import Consent
 from agent.domain.schedule import ScanKind
 from agent.locations import Overrides

@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agent.domain.facts import Finding, Incomplete, Severity
-from agent.scanner.protocol import Answer, ProtocolError, decode_answer, decode_hello, encode_answer
+from agent.scanner.workers.protocol import Answer, ProtocolError, decode_answer, decode_hello, encode_answer
 
 VALID = encode_answer(
     Answer("a" * 64, 1, (Finding("r", "n", Severity.LOW, ("a", "b"), "t"),), (Incomplete("damaged", 1, ("a",)),))

@@ -9,9 +9,9 @@ from sqlalchemy import delete, update
 from sqlalchemy.exc import DBAPIError
 
 from controlplane.billing import payment_rows
-from controlplane.billing.account import change_balance, changed_documents
 from controlplane.billing.calculation import Fixed, ListPrice, Prorated
-from controlplane.billing.invoicing import CreditOrder
+from controlplane.billing.invoices.account import change_balance, changed_documents
+from controlplane.billing.invoices.invoicing import CreditOrder
 from controlplane.billing.ledger import Account
 from controlplane.billing.model import (
     BilledPeriod,

@@ -7,7 +7,7 @@ import pytest
 
 from controlplane.billing.ledger import Account
 from controlplane.billing.model import CreditReason, InvoiceState
-from controlplane.billing.refunds import RefundState
+from controlplane.billing.refunds.refunds import RefundState
 from tests.fakes.billing import EVERYTHING, BillingWorld
 from tests.fakes.payment_provider.server import serving
 from tests.integration.controlplane.billing.dying_process import main

@@ -16,7 +16,7 @@ from controlplane.billing.ledger import Account
 from controlplane.billing.model import Invoice, InvoiceState
 from controlplane.billing.money import Money
 from controlplane.billing.payments import COMPARED_SINCE, KEY_LIFE, Transfer
-from controlplane.billing.refunds import RefundState
+from controlplane.billing.refunds.refunds import RefundState
 from controlplane.runtime.refusal import Refusal
 from controlplane.storage.database import Database
 from tests.fakes.billing import EVERYTHING, BillingWorld

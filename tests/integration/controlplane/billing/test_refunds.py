@@ -7,15 +7,15 @@ from datetime import timedelta
 
 import pytest
 
-from controlplane.billing.account import changed_documents
-from controlplane.billing.invoicing import CreditOrder
+from controlplane.billing.invoices.account import changed_documents
+from controlplane.billing.invoices.invoicing import CreditOrder
 from controlplane.billing.ledger import Account
 from controlplane.billing.model import CreditReason, CreditTo, Invoice, InvoiceState, Occasion, SoldBy
 from controlplane.billing.money import Money
 from controlplane.billing.payments import Transfer
-from controlplane.billing.refund_desk import RefundAnswer, RefundWish
-from controlplane.billing.refund_policy import RefundDecision
-from controlplane.billing.refunds import Refund, RefundState
+from controlplane.billing.refunds.desk import RefundAnswer, RefundWish
+from controlplane.billing.refunds.policy import RefundDecision
+from controlplane.billing.refunds.refunds import Refund, RefundState
 from controlplane.runtime.refusal import Refusal
 from controlplane.storage.database import Database
 from tests.fakes.billing import EVERYTHING, BillingWorld

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.scanner.pacing import BURST_S, CpuBudget
+from agent.scanner.walk.pacing import BURST_S, CpuBudget
 
 CHARGES = st.lists(st.tuples(st.floats(0, 100), st.floats(0, 100)), min_size=1, max_size=50)
 

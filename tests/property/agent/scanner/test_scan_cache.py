@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent.platform.regular_files import identity_of
+from agent.platform.files.regular_files import identity_of
 from agent.scanner.cache import ScanCache, open_scan_cache
 from agent.scanner.cache_key import ScanIdentity
 from agent.scanner.limits import Limits

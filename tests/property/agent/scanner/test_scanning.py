@@ -7,9 +7,9 @@ from agent.domain.errors import ExitStatus
 from agent.domain.facts import Finding, Incomplete, Severity
 from agent.platform.clock import SystemClock
 from agent.scanner.limits import Limits
-from agent.scanner.protocol import Answer, decode_answer, encode_answer
 from agent.scanner.scan_report import Tally, exit_status
-from agent.scanner.worker import FileScan
+from agent.scanner.workers.protocol import Answer, decode_answer, encode_answer
+from agent.scanner.workers.worker import FileScan
 from tests.fakes.archives import shrink, tar_of, zip_of
 from tests.fakes.eicar import EICAR
 from tests.fakes.matcher import FakeMatcher

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
-from controlplane.billing.account import changed_documents
-from controlplane.billing.invoicing import CreditOrder
+from controlplane.billing.invoices.account import changed_documents
+from controlplane.billing.invoices.invoicing import CreditOrder
 from controlplane.billing.ledger import Account
 from controlplane.billing.model import CreditReason, CreditTo, Invoice, InvoiceState
 from controlplane.billing.money import Money
 from controlplane.billing.payments import Transfer
-from controlplane.billing.refunds import Refund, RefundState
+from controlplane.billing.refunds.refunds import Refund, RefundState
 from controlplane.runtime.refusal import Refusal
 from controlplane.storage.database import Database
 from tests.fakes.billing import EVERYTHING, BillingWorld, account_balances

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controlplane.cli.ctl.cef import cef_line, escaped_header, escaped_value
+from controlplane.cli.ctl.detections.cef import cef_line, escaped_header, escaped_value
 from controlplane.cli.visible import visible
 
 AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

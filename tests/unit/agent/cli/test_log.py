@@ -30,7 +30,7 @@ def test_secrets_are_withheld_and_a_traceback_shows_no_values(capsys: pytest.Cap
     try:
         int("ten" if swordfish else "")
     except ValueError:
-        structlog.get_logger("agent.control.link").exception(
+        structlog.get_logger("agent.control.link.control_link").exception(
             "broke", activation_key="AAAA", rows=[{"private_key": "BBBB"}], password="CCCC"
         )
     text = capsys.readouterr().err

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agent.control.device_report import status_to_wire
+from agent.control.link.device_report import status_to_wire
 from agent.domain.scan_age import OVERDUE_DAYS, ScanAge
 from agent.domain.schedule import ScanKind, Schedule
 from agent.scanner.scheduled.settings import ScheduleSettings

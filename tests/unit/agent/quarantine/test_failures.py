@@ -6,7 +6,7 @@ import os
 import pytest
 
 from agent.domain.quarantine import CaptureFailure
-from agent.platform.secure_files import NotRegularFileError
+from agent.platform.files.secure_files import NotRegularFileError
 from agent.quarantine.failures import not_taken
 
 

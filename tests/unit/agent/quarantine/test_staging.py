@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.platform.secure_files import opened_folder
+from agent.platform.files.secure_files import opened_folder
 from agent.quarantine.staging import Staging, StagingFolder
 
 SHARED = f".buckler-vault-{os.geteuid()}"

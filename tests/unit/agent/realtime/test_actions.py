@@ -6,7 +6,7 @@ import pytest
 
 from agent.domain.facts import Finding, ScanFacts, Severity
 from agent.domain.incident import IncidentAction, Origin
-from agent.platform.regular_files import OpenedFile, identity_of, open_regular
+from agent.platform.files.regular_files import OpenedFile, identity_of, open_regular
 from agent.realtime.actions import not_taken, reported, take
 from agent.realtime.commands import Capture, CaptureFinished, Record
 from tests.fakes.clock import FakeClock

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from agent.domain.facts import ScanFacts
+from agent.platform.files.regular_files import identity_of
 from agent.platform.mountinfo import Mount
-from agent.platform.regular_files import identity_of
 from agent.scanner.cache import FlushReason, ScanCache, open_scan_cache
 from agent.scanner.cache_key import ScanIdentity
 from agent.scanner.limits import Limits

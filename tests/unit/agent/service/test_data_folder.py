@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from agent.domain.errors import BucklerError
-from agent.platform.lock import AgentLock
+from agent.platform.files.lock import AgentLock
 from agent.service.data_folder import DataFolder
 from agent.service.remains import Held
 

@@ -19,7 +19,7 @@ from controlplane.billing.calculation import (
     calculation_from_json,
     calculation_to_json,
 )
-from controlplane.billing.document import (
+from controlplane.billing.invoices.document import (
     CHAIN_START,
     CreditNoteDocument,
     InvoiceDocument,
@@ -31,7 +31,7 @@ from controlplane.billing.document import (
     first_break,
     read_document,
 )
-from controlplane.billing.explanation import explain_invoice, explain_line
+from controlplane.billing.invoices.explanation import explain_invoice, explain_line
 from controlplane.billing.model import (
     BilledPeriod,
     InvoiceDraft,

@@ -1,6 +1,6 @@
 import pytest
 
-from controlplane.cli.ctl import policy_changes
+from controlplane.cli.ctl.policies import changes as policy_changes
 from controlplane.policies.model import AT_ONCE, Assignment, Selector
 from controlplane.policies.rpc import read_assignment, read_document, read_labels, read_name, read_stages
 from controlplane.runtime.refusal import Refusal

@@ -16,12 +16,12 @@ from agent.domain.incident import IncidentAction, Origin
 from agent.domain.policy import Action, Policy
 from agent.domain.schedule import ScanKind, Schedule, finished_setting
 from agent.scanner.consequences import Consequences
-from agent.scanner.pacing import CpuBudget, Pace
 from agent.scanner.scheduled.agenda import Hold, ScanCounts, baseline_setting
 from agent.scanner.scheduled.requested import RequestedScans
 from agent.scanner.scheduled.scan import BackgroundScan, Ground, ScanParts
 from agent.scanner.scheduled.scans import ScheduledScans, ScheduleParts
 from agent.scanner.scheduled.settings import ScheduleSettings
+from agent.scanner.walk.pacing import CpuBudget, Pace
 from tests.fakes.clock import SOME_MONDAY, FakeClock
 from tests.fakes.eicar import EICAR
 from tests.fakes.incidents import FakeIncidentLog

@@ -1,0 +1,1 @@
+"""Who this device is, how it gets its seat, and what that entitles it to."""

@@ -1,0 +1,1 @@
+"""What there is to scan: files found, opened, counted, and handed on at a measured pace."""

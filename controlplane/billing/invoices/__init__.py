@@ -1,0 +1,1 @@
+"""What is asked for: invoices and credit notes, how they are written, numbered, settled and explained."""

@@ -1,0 +1,1 @@
+"""Who belongs to an organisation, how they sign in, and what was done."""

@@ -1,0 +1,1 @@
+"""Devices: which there are, how they do, and what they are asked for."""

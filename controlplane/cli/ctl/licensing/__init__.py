@@ -1,0 +1,1 @@
+"""Seats, and the keys and licences that give them."""

@@ -1,0 +1,1 @@
+"""What is paid for, until when, and how it is changed."""
