@@ -1,10 +1,14 @@
 """`buckler`: the commands, and the one place where a failure becomes a message and an exit status."""
 
+import os
 import sys
 import traceback
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
+
+# gRPC's C library writes to stderr on its own; our sentences say what went wrong. Read when gRPC is imported.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import typer
 

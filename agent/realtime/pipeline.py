@@ -13,9 +13,9 @@ What always holds (`tests/property/test_pipeline.py` tries to break it):
 A file is known by device and inode while we hold a descriptor to it, because only then nobody else can get that inode.
 Its life is `QUEUED → SCANNING → done`, or `→ CAPTURING → done` when it is infected. A file whose look took long rests
 before the next one, so that a log that is written all day costs a fifth of a worker at most and is still seen when it
-falls quiet; an opener who is held ends its rest. A file that the scanner could not look at rests, too, and comes again. When more files wait than
-descriptors may be held, the rest is *parked*: its descriptor is released, its path kept, and it is opened again later.
-When even that is full, a reconciliation is owed.
+falls quiet; an opener who is held ends its rest. A file that the scanner could not look at rests, too, and comes again.
+When more files wait than descriptors may be held, the rest is *parked*: its descriptor is released, its path kept, and
+it is opened again later. When even that is full, a reconciliation is owed.
 """
 
 import heapq
