@@ -22,7 +22,15 @@ def test_the_parts_are_the_whole() -> None:
 def test_a_fleet_that_one_can_compute_by_hand() -> None:
     # A check-in a second for each device, 1 ms each, a core full at one half: 500 devices.
     free = {name: Input(0, item.unit, "none") for name, item in INPUTS.items()}
-    wanted = {"check_in_every_s": 1, "check_in_ms": 1, "busy": 0.5, "heartbeat_every_s": 1, "connection_every_s": 1}
+    wanted = {
+        "contact_every_s": 1,
+        "stream_every_s": 1,
+        "check_in_every_s": 1,
+        "check_in_ms": 1,
+        "busy": 0.5,
+        "heartbeat_every_s": 1,
+        "connection_every_s": 1,
+    }
     more = {"refresh_every_s": 1, "from_rows_every_s": 1, "contacts_in_a_commit": 500}
     inputs = {**free, **{name: Input(value, "", "chosen") for name, value in {**wanted, **more}.items()}}
     needs = needs_of(1_000, inputs)
@@ -30,7 +38,17 @@ def test_a_fleet_that_one_can_compute_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["check_in_ms", "rpc_ms", "from_rows_ms", "heartbeat_ms", "handshake_ms", "detection_ms", "command_ms"]
+    "name",
+    [
+        "check_in_ms",
+        "rpc_ms",
+        "from_rows_ms",
+        "heartbeat_ms",
+        "stream_open_ms",
+        "handshake_ms",
+        "detection_ms",
+        "command_ms",
+    ],
 )
 def test_nothing_that_costs_more_makes_a_core_carry_more(name: str) -> None:
     dearer = {**INPUTS, name: Input(INPUTS[name].value * 10 + 1, "ms", "dearer")}
