@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from agent.boards import board_of_service, issues_of_service, licence_facts, reporter
+from agent.boards import Contact, board_of_service, issues_of_service, licence_facts, reporter
 from agent.config import AgentConfig
 from agent.control.access_watch import AccessWatch
 from agent.control.command_runner import CommandRunner
@@ -180,7 +180,10 @@ def build_agent(
         realtime,
         scheduled,
         lambda: scan_processes(scanner, scheduled, requested),
-        lambda: licence_facts(device, link.last_error, stream.state),
+        Contact(
+            lambda: licence_facts(device, link.last_error, stream.state),
+            lambda: sender.state.failing_because,
+        ),
         lambda: resource_facts(governor.facts(), restarts),
     )
     watch = AccessWatch(keeper.access, lambda: _access_changed(device, realtime, sender))

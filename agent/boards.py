@@ -1,6 +1,7 @@
 """What a device tells about itself: the board that `status` shows, and the report that the control plane gets."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from agent.control.device_report import DeviceReport
 from agent.control.enrolment import unfinished_attempt
@@ -26,6 +27,19 @@ from agent.scanner.scheduled.scans import ScheduledScans
 from agent.scanner.service import ScannerService
 
 
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """Who is asked how this device stands with its control plane.
+
+    Attributes:
+        licence: What it is entitled to, and what became of the last contact.
+        not_reported_because: Why the last report of detections failed; None: it did not.
+    """
+
+    licence: Callable[[], LicenceFacts]
+    not_reported_because: Callable[[], BucklerError | None]
+
+
 def board_of_service(
     device: Device,
     pack: CompiledPack,
@@ -33,12 +47,12 @@ def board_of_service(
     realtime: RealtimeProtection,
     scheduled: ScheduledScans,
     worker_pids: Callable[[], frozenset[int]],
-    licence: Callable[[], LicenceFacts],
+    contact: Contact,
     resources: Callable[[], ResourceFacts],
 ) -> StatusBoard:
     """While the service runs."""
     sources = StatusSources(
-        licence=licence,
+        licence=contact.licence,
         realtime=lambda: realtime_facts(realtime.state()),
         engine=lambda: engine_facts(pack, scanner),
         issues=lambda: issues_of_service(device, scanner, realtime.state()),
@@ -48,6 +62,7 @@ def board_of_service(
         retention=device.config.retention,
         schedule=lambda: schedule_facts(scheduled.state(), scheduled.settings),
         policy=device.managed.facts,
+        not_reported_because=contact.not_reported_because,
     )
     return StatusBoard(device.store, device.clock, sources, app_version())
 

@@ -97,6 +97,34 @@ class Clocks:
     business: Clock
 
 
+class _Usual(TypedDict):
+    database: Database
+    audit: AuditLog
+    clock: Clock
+
+
+class _WithIds(_Usual):
+    randomness: Randomness
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What nearly everything stands on. The builders here know it; what they build is handed what it uses of it."""
+
+    database: Database
+    clocks: Clocks
+    randomness: Randomness
+    audit: AuditLog
+
+    def usual(self) -> _Usual:
+        """By name, for what keeps the business's time."""
+        return {"database": self.database, "audit": self.audit, "clock": self.clocks.business}
+
+    def with_ids(self) -> _WithIds:
+        """The same, for what gives out ids, too."""
+        return {**self.usual(), "randomness": self.randomness}
+
+
 @dataclass(frozen=True, slots=True)
 class Commerce:
     """Who sells, who moves the money, and how customers are written to."""
@@ -233,16 +261,10 @@ def load_keys(folder: Path) -> Keys:
 
 
 def build_account_desks(
-    *,
-    database: Database,
-    wall: Clock,
-    randomness: Randomness,
-    accounts: AccountService,
-    passwords: Passwords,
-    sealer: Sealer,
-    audit: AuditLog,
+    ground: Ground, *, accounts: AccountService, passwords: Passwords, sealer: Sealer
 ) -> AccountDesks:
     """Build what people do about themselves and each other."""
+    database, wall, randomness, audit = ground.database, ground.clocks.wall, ground.randomness, ground.audit
     tokens = Tokens(database=database, wall=wall, randomness=randomness, audit=audit)
     factors = SecondFactors(wall=wall, randomness=randomness, sealer=sealer, audit=audit)
     sign_in = SignIn(
@@ -266,53 +288,33 @@ def build_account_desks(
     return AccountDesks(accounts, sign_in, tokens, people)
 
 
-def _build_accounts(
-    database: Database, keys: Keys, wall: Clock, randomness: Randomness, audit: AuditLog
-) -> tuple[AccountService, AccountDesks]:
+def _build_accounts(ground: Ground, keys: Keys) -> tuple[AccountService, AccountDesks]:
     passwords = Argon2Passwords()
-    accounts = AccountService(wall=wall, randomness=randomness, passwords=passwords, audit=audit)
-    desks = build_account_desks(
-        database=database,
-        wall=wall,
-        randomness=randomness,
-        accounts=accounts,
-        passwords=passwords,
-        sealer=keys.sealer,
-        audit=audit,
+    accounts = AccountService(
+        wall=ground.clocks.wall, randomness=ground.randomness, passwords=passwords, audit=ground.audit
     )
-    return accounts, desks
+    return accounts, build_account_desks(ground, accounts=accounts, passwords=passwords, sealer=keys.sealer)
 
 
-def build_billing(
-    *,
-    database: Database,
-    clocks: Clocks,
-    randomness: Randomness,
-    audit: AuditLog,
-    accounts: AccountService,
-    commerce: Commerce,
-    gate: ChargeGate,
-) -> Billing:
+def build_billing(ground: Ground, *, accounts: AccountService, commerce: Commerce, gate: ChargeGate) -> Billing:
     """Build the room of billing."""
-    clock = clocks.business
+    database, clock, times = ground.database, ground.clocks.business, TenantTimes(ground.database)
     policies = read_policies(resources.files("controlplane.billing").joinpath("refund_policies.toml").read_bytes())
     listeners: list[BillingListener] = []
     outside = Outside(commerce.provider, gate, listeners)
     invoicing = Invoicing(
         clock=clock,
-        randomness=randomness,
-        audit=audit,
+        randomness=ground.randomness,
+        audit=ground.audit,
         accounts=accounts,
         seller=commerce.seller,
         refund_policy=policies[-1].version,
     )
-    ground: _Ground = {"database": database, "clock": clock, "randomness": randomness, "audit": audit}
-    refunds = Refunds(**ground, invoicing=invoicing, outside=outside)
-    times = TenantTimes(database)
-    payments = Payments(**ground, invoicing=invoicing, refunds=refunds, outside=outside, times=times)
+    refunds = Refunds(**ground.with_ids(), invoicing=invoicing, outside=outside)
+    payments = Payments(**ground.with_ids(), invoicing=invoicing, refunds=refunds, outside=outside, times=times)
     service = BillingService(
         database=database,
-        wall=clocks.wall,
+        wall=ground.clocks.wall,
         invoicing=invoicing,
         payments=payments,
         refunds=refunds,
@@ -320,66 +322,24 @@ def build_billing(
         times=times,
     )
     desk = RefundDesk(database=database, clock=clock, invoicing=invoicing, refunds=refunds, policies=policies)
-    wallet = Wallet(**ground, invoicing=invoicing, payments=payments, provider=commerce.provider)
+    wallet = Wallet(**ground.with_ids(), invoicing=invoicing, payments=payments, provider=commerce.provider)
     return Billing(service, payments, refunds, desk, wallet, listeners)
 
 
-def _build_money(
-    *,
-    database: Database,
-    clocks: Clocks,
-    randomness: Randomness,
-    audit: AuditLog,
-    accounts: AccountService,
-    commerce: Commerce,
-) -> tuple[NoticeService, Billing]:
+def _build_money(ground: Ground, *, accounts: AccountService, commerce: Commerce) -> tuple[NoticeService, Billing]:
     """Notices, and billing behind the gate that they are."""
-    notices = NoticeService(
-        database=database,
-        clock=clocks.business,
-        randomness=randomness,
-        accounts=accounts,
-        audit=audit,
-        mail=commerce.mail,
-    )
-    billing = build_billing(
-        database=database,
-        clocks=clocks,
-        randomness=randomness,
-        audit=audit,
-        accounts=accounts,
-        commerce=commerce,
-        gate=notices,
-    )
-    return notices, billing
+    notices = NoticeService(**ground.with_ids(), accounts=accounts, mail=commerce.mail)
+    return notices, build_billing(ground, accounts=accounts, commerce=commerce, gate=notices)
 
 
 def build_lives(
-    *,
-    database: Database,
-    clocks: Clocks,
-    randomness: Randomness,
-    audit: AuditLog,
-    catalog: CatalogService,
-    billing: Billing,
-    notices: NoticeService,
-    seats: SeatBook,
+    ground: Ground, *, catalog: CatalogService, billing: Billing, notices: NoticeService, seats: SeatBook
 ) -> tuple[SubscriptionService, Lives]:
     """Build the room of subscriptions, and have it hear of their invoices."""
-    clock = clocks.business
-    charging = Charging(
-        database=database,
-        clock=clock,
-        catalog=catalog,
-        billing=billing.service,
-        notices=notices,
-        seats=seats,
-        audit=audit,
-    )
+    database, clock = ground.database, ground.clocks.business
+    charging = Charging(**ground.usual(), catalog=catalog, billing=billing.service, notices=notices, seats=seats)
     billing.listeners.append(charging)
-    subscriptions = SubscriptionService(
-        database=database, clock=clock, randomness=randomness, catalog=catalog, audit=audit, seats=seats
-    )
+    subscriptions = SubscriptionService(**ground.with_ids(), catalog=catalog, seats=seats)
     lifecycle = Lifecycle(
         database=database,
         clock=clock,
@@ -402,7 +362,7 @@ def build_lives(
     quotes = QuoteDesk(
         database=database,
         clock=clock,
-        randomness=randomness,
+        randomness=ground.randomness,
         catalog=catalog,
         subscriptions=subscriptions,
         charging=charging,
@@ -411,29 +371,13 @@ def build_lives(
         notices=notices,
         seats=seats,
     )
-    selling = Selling(clock=clock, catalog=catalog, subscriptions=subscriptions, charging=charging, audit=audit)
+    selling = Selling(clock=clock, catalog=catalog, subscriptions=subscriptions, charging=charging, audit=ground.audit)
     retail = Retail(clock=clock, catalog=catalog, subscriptions=subscriptions, charging=charging)
     return subscriptions, Lives(lifecycle, charging, desk, quotes, selling, retail, notices)
 
 
-class _Ground(TypedDict):
-    database: Database
-    clock: Clock
-    randomness: Randomness
-    audit: AuditLog
-
-
-class _Usual(TypedDict):
-    """What most use cases stand on."""
-
-    database: Database
-    audit: AuditLog
-    clock: Clock
-
-
 def _build_licensing(
-    usual: _Usual,
-    randomness: Randomness,
+    ground: Ground,
     registry: DeviceRegistry,
     allotments: Allotments,
     seats: Seats,
@@ -442,22 +386,22 @@ def _build_licensing(
     notices: NoticeService,
 ) -> LicensingParts:
     """What the use cases of licensing share."""
-    terms = TermsReader(subscriptions)
+    clock, terms = ground.clocks.business, TermsReader(subscriptions)
     return LicensingParts(
         registry=registry,
-        keys=ActivationKeys(randomness),
+        keys=ActivationKeys(ground.randomness),
         allotments=allotments,
         seats=seats,
-        seating=Seating(allotments=allotments, seats=seats, notices=notices, **usual),
+        seating=Seating(database=ground.database, allotments=allotments, seats=seats, notices=notices, clock=clock),
         terms=terms,
         issuer=issuer,
-        licences=DeviceLicences(seats=seats, terms=terms, issuer=issuer, audit=usual["audit"], clock=usual["clock"]),
+        licences=DeviceLicences(seats=seats, terms=terms, issuer=issuer, clock=clock),
         notices=notices,
     )
 
 
 def _build_devices(
-    usual: _Usual, keys: Keys, parts: LicensingParts, commands: CommandService, alarms: DeviceAlarms
+    ground: Ground, keys: Keys, parts: LicensingParts, commands: CommandService, alarms: DeviceAlarms
 ) -> DeviceService:
     return DeviceService(
         registry=parts.registry,
@@ -465,7 +409,7 @@ def _build_devices(
         authority=keys.authority,
         commands=commands,
         alarm=alarms,
-        **usual,
+        **ground.usual(),
     )
 
 
@@ -485,33 +429,18 @@ def build(
     randomness = SystemRandomness()
     clock, times = clocks.business, TenantTimes(database)
     audit = AuditLog(clock, randomness)
-    usual: _Usual = {"database": database, "audit": audit, "clock": clock}
-    accounts, account_desks = _build_accounts(database, keys, clocks.wall, randomness, audit)
-    notices, billing = _build_money(
-        database=database,
-        clocks=clocks,
-        randomness=randomness,
-        audit=audit,
-        accounts=accounts,
-        commerce=commerce or commerce_of(BillingConfig()),
-    )
+    ground = Ground(database, clocks, randomness, audit)
+    usual = ground.usual()
+    accounts, account_desks = _build_accounts(ground, keys)
+    notices, billing = _build_money(ground, accounts=accounts, commerce=commerce or commerce_of(BillingConfig()))
     catalog = CatalogService(clock)
     standings = Standings(randomness)
     registry = DeviceRegistry(randomness, standings)
     allotments = Allotments(notices)
-    seats = Seats(allotments, registry, randomness)
-    subscriptions, lives = build_lives(
-        database=database,
-        clocks=clocks,
-        randomness=randomness,
-        audit=audit,
-        catalog=catalog,
-        billing=billing,
-        notices=notices,
-        seats=allotments,
-    )
+    seats = Seats(allotments, registry, audit, randomness)
+    subscriptions, lives = build_lives(ground, catalog=catalog, billing=billing, notices=notices, seats=allotments)
     issuer = EntitlementIssuer(database, keys.signer, clock)
-    parts = _build_licensing(usual, randomness, registry, allotments, seats, subscriptions, issuer, notices)
+    parts = _build_licensing(ground, registry, allotments, seats, subscriptions, issuer, notices)
     licences = parts.licences
     watched = WatchGround(database, registry, standings, keys.sealer, audit, clock, clocks.wall, randomness)
     findings = build_findings(watched)
@@ -538,7 +467,7 @@ def build(
         seat_desk=SeatDesk(parts=parts, **usual),
         seating=parts.seating,
         issuer=issuer,
-        devices=_build_devices(usual, keys, parts, commands, alarms),
+        devices=_build_devices(ground, keys, parts, commands, alarms),
         fleet=fleet,
         findings=findings,
         commands=commands,

@@ -16,10 +16,10 @@ import typer
 from typer._click.exceptions import ClickException, NoArgsIsHelpError, UsageError
 
 from agent.cli.commands_on_demand import CommandsOnDemand
+from agent.cli.interrupted import EXIT_INTERRUPTED
 from agent.cli.invocation import Common, ConfigOption, DataDirOption, OutputOption
 from agent.cli.printing import note_error, note_lines, say
 from agent.cli.standard_streams import prepare_streams
-from agent.cli.start import EXIT_INTERRUPTED
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.platform.clock import SystemClock
 from agent.platform.interpreter import look_rarely

@@ -334,18 +334,19 @@ class ControlLink:
             UplinkError: It did not arrive.
         """
         if not self.enrolled:
-            raise UplinkError("NOT_ENROLLED", permanent=True)
+            raise UplinkError(_not_enrolled(), permanent=True)
+        try:
+            stub = await self.service()
+        except BucklerError as error:
+            raise UplinkError(error, permanent=True) from error
         try:
             request = batch_to_wire(incidents, dropped)
         except (ValueError, TypeError) as error:
-            raise UplinkError("REPORT_NOT_ENCODABLE", permanent=True, content=True) from error
+            raise UplinkError(_not_encodable(), permanent=True, content=True) from error
         try:
-            stub = await self.service()
             answer = await stub.ReportEvents(request, timeout=CALL_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             raise report_refused(error, request.ByteSize()) from error
-        except BucklerError as error:
-            raise UplinkError(error.code, permanent=True) from error
         self._keeper.note_time(max((incident.detected_at for incident in incidents), default=None))
         return ReportReceipt(
             accepted=frozenset(UUID(bytes=uuid) for uuid in answer.accepted_uuids),
@@ -437,12 +438,54 @@ class ControlLink:
 def report_refused(error: grpc.aio.AioRpcError, request_bytes: int) -> UplinkError:
     """Why a batch of detections did not arrive, and whether fewer of them might."""
     detail = error_detail(error)
-    code = detail.reason if detail and detail.reason else error.code().name
     wait = float(detail.retry_after_s) if detail else 0.0
     # Without an explanation of its own this is gRPC itself, which takes no message beyond its limit.
     too_large = detail is None and error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and request_bytes > _LARGE_BYTES
     content = too_large or error.code() in _REFUSES_CONTENT
-    return UplinkError(code, permanent=content or not is_transient(error), retry_after_s=wait, content=content)
+    if too_large:
+        why = _too_large()
+    elif detail is None and error.code() in TRANSIENT:
+        why = _unreachable(error)
+    else:
+        why = refusal_from_rpc(error)
+    return UplinkError(why, permanent=content or not is_transient(error), retry_after_s=wait, content=content)
+
+
+def _not_enrolled() -> BucklerError:
+    return BucklerError(
+        "NOT_ENROLLED",
+        "this device knows no control plane to report detections to",
+        next_step="nothing has to be done: they are kept here, and reported once `buckler activate --server` names one",
+        exit_status=ExitStatus.NEGATIVE,
+    )
+
+
+def _unreachable(error: grpc.aio.AioRpcError) -> BucklerError:
+    # The contact, which has the same way, finds out what is wrong with it.
+    return BucklerError(
+        "SERVER_UNREACHABLE",
+        f"the control plane could not be reached with the last detections ({error.code().name})",
+        next_step="they are kept and sent again by themselves; `buckler doctor` says what is in the way",
+        exit_status=ExitStatus.UNREACHABLE,
+    )
+
+
+def _too_large() -> BucklerError:
+    return BucklerError(
+        "REPORT_TOO_LARGE",
+        "the control plane takes no report of detections that is so large",
+        next_step="they are sent in smaller ones by themselves; if it stays, tell support",
+        exit_status=ExitStatus.NEGATIVE,
+    )
+
+
+def _not_encodable() -> BucklerError:
+    return BucklerError(
+        "REPORT_NOT_ENCODABLE",
+        "a detection cannot be put into the form of a report",
+        next_step="the others are sent without it; tell support, with a bundle of `buckler diagnostics`",
+        exit_status=ExitStatus.NEGATIVE,
+    )
 
 
 def given_policy(untrusted: device_pb2.DevicePolicy) -> GivenPolicy:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from agent.domain.commands import CommandEntry, CommandOutcome, CommandStage, RemoteCommand
+    from agent.domain.errors import BucklerError
     from agent.domain.exclusions import Exclusion
     from agent.domain.facts import Finding, ScanFacts
     from agent.domain.files import FileIdentity, SourceEvent
@@ -194,15 +195,17 @@ class UplinkError(Exception):
     """A batch did not arrive; the rows stay.
 
     Args:
-        code: Stable code, e.g. `UNREACHABLE`, `NOT_ENROLLED`, `REFUSED`.
+        why: What a person is told about it.
         permanent: True when sending again cannot help until something else changes.
         retry_after_s: What the server asked for; 0: nothing.
         content: True when it is what was sent that was refused, not who sent it: fewer rows may be accepted.
     """
 
-    def __init__(self, code: str, *, permanent: bool, retry_after_s: float = 0.0, content: bool = False) -> None:
-        super().__init__(code)
-        self.code = code
+    def __init__(
+        self, why: BucklerError, *, permanent: bool, retry_after_s: float = 0.0, content: bool = False
+    ) -> None:
+        super().__init__(why.code)
+        self.why = why
         self.permanent = permanent
         self.retry_after_s = retry_after_s
         self.content = content

@@ -109,11 +109,21 @@ class VaultFacts:
 
 @dataclass(frozen=True, slots=True)
 class OutboxFacts:
-    """Detections on their way: waiting, refused for good, and dropped since the last report, by class."""
+    """Detections on their way.
+
+    Attributes:
+        pending: Waiting.
+        set_aside: Refused for good.
+        dropped: Since the last report, by class.
+        error: Code and sentence of why those that wait do not get through; empty: nothing is known to hold them.
+        next_step: What to do about it.
+    """
 
     pending: int = 0
     set_aside: int = 0
     dropped: tuple[tuple[str, int], ...] = ()
+    error: str = ""
+    next_step: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +339,8 @@ def _outbox(outbox: OutboxFacts) -> dict[str, JsonValue]:
         "outbox_pending": outbox.pending,
         "outbox_set_aside": outbox.set_aside,
         "outbox_dropped": [f"{name}: {rows}" for name, rows in outbox.dropped],
+        "outbox_error": outbox.error or None,
+        "outbox_next_step": outbox.next_step or None,
     }
 
 

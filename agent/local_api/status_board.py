@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from agent.domain.errors import BucklerError
 from agent.domain.health import HealthIssue
 from agent.domain.ports import Clock, Outbox, Settings, Store
 from agent.domain.retention import HeldFile, RetentionLimits, plan_retention
@@ -45,6 +46,7 @@ class StatusSources:
         retention: How much the vault keeps.
         schedule: Scans that nobody asked for.
         policy: What the organisation sets.
+        not_reported_because: Why the last report of detections failed; None: it did not.
     """
 
     licence: Callable[[], LicenceFacts]
@@ -57,6 +59,7 @@ class StatusSources:
     retention: RetentionLimits
     schedule: Callable[[], ScheduleFacts] = ScheduleFacts
     policy: Callable[[], PolicyFacts] = PolicyFacts
+    not_reported_because: Callable[[], BucklerError | None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class _Observed:
     resources: ResourceFacts
     schedule: ScheduleFacts
     policy: PolicyFacts
+    not_reported_because: BucklerError | None
 
 
 class StatusBoard:
@@ -109,12 +113,13 @@ class StatusBoard:
             sources.resources(),
             sources.schedule(),
             sources.policy(),
+            sources.not_reported_because(),
         )
         return await asyncio.to_thread(self._complete, observed, sources.worker_pids())
 
     def _complete(self, observed: _Observed, worker_pids: frozenset[int]) -> StatusFacts:
         with self._store.transaction() as tables:
-            held, outbox = tables.journal.held(), _outbox_facts(tables.outbox)
+            held, outbox = tables.journal.held(), _outbox_facts(tables.outbox, observed.not_reported_because)
             scans = _scan_age(tables.settings, observed.schedule.limit_days, self._clock.now())
         cost = self._meter.measure(worker_pids)
         return StatusFacts(
@@ -155,8 +160,12 @@ def vault_facts(held: Sequence[HeldFile], limits: RetentionLimits, now: datetime
     )
 
 
-def _outbox_facts(outbox: Outbox) -> OutboxFacts:
-    return OutboxFacts(outbox.count(), outbox.aside(), tuple(sorted(outbox.dropped().items())))
+def _outbox_facts(outbox: Outbox, failure: BucklerError | None) -> OutboxFacts:
+    pending, aside, dropped = outbox.count(), outbox.aside(), tuple(sorted(outbox.dropped().items()))
+    # That the rows which failed have gone in another way, dropped for newer ones say, the sender learns late.
+    if failure is None or not pending:
+        return OutboxFacts(pending, aside, dropped)
+    return OutboxFacts(pending, aside, dropped, f"{failure.code}: {failure.message}", failure.next_step)
 
 
 def _scan_age(settings: Settings, limit_days: int, now: datetime) -> ScanAge:

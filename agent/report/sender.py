@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from agent.domain.backoff import BASE_S, CEILING_S, next_delay
-from agent.domain.errors import BucklerError
+from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.incident import Incident
 from agent.domain.ports import Clock, IncidentUplink, Randomness, ReportReceipt, Store, UplinkError
 
@@ -57,10 +57,10 @@ class SenderSettings:
 
 @dataclass(frozen=True, slots=True)
 class SenderState:
-    """When rows last arrived (None: never since the start), and what stands in the way now."""
+    """When rows last arrived (None: never since the start), and what stands in the way now (None: nothing does)."""
 
     delivered_at: datetime | None = None
-    failing_because: str = ""
+    failing_because: BucklerError | None = None
     permanently: bool = False
     failures_in_a_row: int = 0
 
@@ -90,7 +90,7 @@ class Sender:
         self._woken = asyncio.Event()
         self._state = SenderState()
         self._batch_rows = self._settings.batch
-        self._suspects: dict[UUID, str] = {}
+        self._suspects: dict[UUID, BucklerError] = {}
 
     @property
     def state(self) -> SenderState:
@@ -112,7 +112,7 @@ class Sender:
                 await self._give_way(error)
             except BucklerError as error:
                 # The database is busy or its disk is full: the rows are safe, and the agent has other work to do.
-                await self._give_way(UplinkError(error.code, permanent=False))
+                await self._give_way(UplinkError(error, permanent=False))
 
     async def _send_one_batch(self) -> bool:
         """False: there was nothing to send."""
@@ -127,7 +127,7 @@ class Sender:
             raise
         if not await asyncio.to_thread(self._settle, batch, receipt):
             # The server answered and took nothing: asking again at once would never end.
-            raise UplinkError("NOTHING_ACCEPTED", permanent=False)
+            raise UplinkError(_nothing_accepted(), permanent=False)
         self._batch_rows = min(self._batch_rows * 2, self._settings.batch)
         self._suspects.clear()
         self._state = SenderState(delivered_at=self._clock.now())
@@ -136,8 +136,8 @@ class Sender:
     def _nothing_to_send(self) -> bool:
         """What is suspected and nothing else: it is tried once more when something new has come."""
         if self._suspects:
-            (code, *_), self._suspects = tuple(self._suspects.values()), {}
-            raise UplinkError(code, permanent=True)
+            (why, *_), self._suspects = tuple(self._suspects.values()), {}
+            raise UplinkError(why, permanent=True)
         return False
 
     def _narrow_down(self, batch: _Batch, error: UplinkError) -> bool:
@@ -145,7 +145,7 @@ class Sender:
         if len(batch.incidents) > 1:
             self._batch_rows = len(batch.incidents) // 2
             return True
-        self._suspects[batch.incidents[0].uuid] = error.code
+        self._suspects[batch.incidents[0].uuid] = error.why
         if len(self._suspects) < MAX_SUSPECTS:
             return True
         self._suspects.clear()
@@ -168,7 +168,7 @@ class Sender:
         rejected = {uuid: reason for uuid, reason in receipt.rejected.items() if uuid in sent - accepted}
         with self._store.transaction() as tables:
             tables.outbox.acknowledge(accepted)
-            proven = self._suspects if accepted else {}
+            proven = {uuid: why.code for uuid, why in self._suspects.items()} if accepted else {}
             for uuid, reason in (rejected | proven).items():
                 tables.outbox.set_aside(uuid, reason)
             tables.outbox.clear_dropped(batch.dropped)
@@ -177,7 +177,7 @@ class Sender:
     async def _give_way(self, error: UplinkError) -> None:
         failures = self._state.failures_in_a_row + 1
         same_again = error.permanent and self._state.permanently
-        self._state = SenderState(self._state.delivered_at, error.code, error.permanent, failures)
+        self._state = SenderState(self._state.delivered_at, error.why, error.permanent, failures)
         if not error.permanent or same_again:
             settings = self._settings
             await asyncio.sleep(
@@ -198,3 +198,12 @@ class Sender:
                 await self._woken.wait()
         except TimeoutError:
             pass
+
+
+def _nothing_accepted() -> BucklerError:
+    return BucklerError(
+        "NOTHING_ACCEPTED",
+        "the control plane answers, but stores none of the detections it is sent",
+        next_step="they are kept and sent again by themselves; if it stays, tell the control plane's administrator",
+        exit_status=ExitStatus.UNREACHABLE,
+    )

@@ -18,10 +18,9 @@ class Account(Enum):
     RECEIVABLE = "receivable"
     #: Captured by a payment provider or received at the bank, refunds taken off [debit].
     CASH = "cash"
-    #: Invoiced without tax, credits taken off; earned as its periods pass [credit].
+    #: Invoiced without tax, credits taken off [credit]. What of it is earned follows from the periods of the invoices'
+    #: lines, for whoever closes a year; it is booked elsewhere.
     DEFERRED_REVENUE = "deferred_revenue"
-    #: Of that, what was earned [credit].
-    REVENUE = "revenue"
     #: Owed to the tax office [credit].
     TAX = "tax"
     #: The customer's money with us [credit].

@@ -11,8 +11,8 @@ from typer._click.exceptions import ClickException, NoArgsIsHelpError, UsageErro
 
 from controlplane.cli.exit_status import ExitStatus
 from controlplane.cli.failures import Output, tell_failure
+from controlplane.cli.interrupted import EXIT_INTERRUPTED
 from controlplane.cli.standard_streams import prepare_streams
-from controlplane.cli.start import EXIT_INTERRUPTED
 from controlplane.runtime.refusal import Kind, Refusal
 
 

@@ -5,7 +5,6 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from controlplane.accounts.audit import AuditLog
 from controlplane.catalog.model import AccessLevel
 from controlplane.devices.model import Device, DeviceLicence
 from controlplane.devices.ports import Outlook
@@ -25,15 +24,13 @@ class DeviceLicences:
         seats: Who holds which.
         terms: What a subscription gives.
         issuer: What was last said to a device.
-        audit: Records the seats that devices leave.
         clock: Business time.
     """
 
-    def __init__(self, *, seats: Seats, terms: Terms, issuer: EntitlementIssuer, audit: AuditLog, clock: Clock) -> None:
+    def __init__(self, *, seats: Seats, terms: Terms, issuer: EntitlementIssuer, clock: Clock) -> None:
         self._seats = seats
         self._terms = terms
         self._issuer = issuer
-        self._audit = audit
         self._clock = clock
 
     async def licences_of(
@@ -133,11 +130,4 @@ class DeviceLicences:
         """Free the seat that a device gives up or loses with its identity; nothing happens if it holds none."""
         change = SeatChange(actor=actor, reason=reason, at=self._clock.now())
         for seat in await self._seats.held_by(uow.connection, device.org_id, [device.device_id]):
-            if await self._seats.release(uow, seat, change):
-                await self._audit.record(
-                    uow,
-                    org_id=seat.org_id,
-                    action="seat.released",
-                    subject=seat.seat_id,
-                    details={"device_id": device.device_id, "reason": reason},
-                )
+            await self._seats.release(uow, seat, change)

@@ -60,7 +60,7 @@ class SeatDesk:
     Args:
         database: The database.
         parts: The rooms of licensing.
-        audit: Records every change.
+        audit: Records every change but those that `parts.seats` does.
         clock: Business time.
     """
 
@@ -121,10 +121,6 @@ class SeatDesk:
             if not await self._seats.release(uow, seat, SeatChange(person.actor, wish.reason, now)):
                 raise seat_changed_hands()
             await request.remember(uow, seat_id=seat.seat_id, device_id=device_id)
-            details = {"device_id": device_id, "reason": wish.reason}
-            await self._audit.record(
-                uow, org_id=person.org_id, action="seat.released", subject=seat.seat_id, details=details
-            )
         return seat
 
     async def transfer(self, person: PersonPrincipal, wish: SeatWish, to_device_id: str) -> Seat:

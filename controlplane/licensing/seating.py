@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from controlplane.accounts.audit import AuditLog
 from controlplane.devices.model import Device
 from controlplane.licensing.allotments import Allotments
 from controlplane.licensing.errors import seat_cool_down, seat_limit
@@ -23,7 +22,6 @@ class Seating:
         database: For the job that settles a surplus.
         allotments: How many seats there are.
         seats: The rows.
-        audit: Records who lost a seat.
         notices: Tells the owner.
         clock: Business time.
     """
@@ -34,14 +32,12 @@ class Seating:
         database: Database,
         allotments: Allotments,
         seats: Seats,
-        audit: AuditLog,
         notices: Notices,
         clock: Clock,
     ) -> None:
         self._database = database
         self._allotments = allotments
         self._seats = seats
-        self._audit = audit
         self._notices = notices
         self._clock = clock
 
@@ -71,8 +67,7 @@ class Seating:
             await self._allotments.lock(uow, device.org_id, subscription_id)
         for seat in leaving:
             moved = SeatChange(change.actor, f"moved to {terms.subscription_id}", change.at)
-            if await self._seats.release(uow, seat, moved):
-                await self._record(uow, seat, Change.RELEASED, moved.reason)
+            await self._seats.release(uow, seat, moved)
         await self.refuse_rotation(uow, terms, device.device_id, change.at)
         free = await self.take_free(uow, device, terms, change)
         if free is None and await self._reclaim_one(uow, terms, device, change.at):
@@ -141,14 +136,6 @@ class Seating:
     ) -> bool:
         if not await self._seats.release(uow, seat, SeatChange(SYSTEM_ACTOR, reason, now), how):
             return False
-        facts = await self._record(uow, seat, how, reason)
+        facts = {"device_id": seat.device_id or "", "reason": reason}
         await self._notices.tell_owner(uow, Notice(seat.org_id, kind, seat.seat_id, facts))
         return True
-
-    async def _record(self, uow: UnitOfWork, seat: Seat, how: Change, reason: str) -> dict[str, str]:
-        """Write into the audit who lost a seat; what it says of it."""
-        facts = {"device_id": seat.device_id or "", "reason": reason}
-        await self._audit.record(
-            uow, org_id=seat.org_id, action=f"seat.{how.value}", subject=seat.seat_id, details=facts
-        )
-        return facts

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Row, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from controlplane.accounts.audit import AuditLog
 from controlplane.devices.registry import DeviceContact, DeviceRegistry
 from controlplane.licensing.allotments import FREE, Allotment, Allotments
 from controlplane.licensing.seat_rules import REASON_OF_LOSS, ROTATION_WINDOW, Change, Standing
@@ -67,12 +68,16 @@ class Seats:
     Args:
         allotments: How many there are.
         registry: Names the holders.
+        audit: Records every seat that is freed, whoever frees it.
         randomness: For ids of history entries.
     """
 
-    def __init__(self, allotments: Allotments, registry: DeviceRegistry, randomness: Randomness) -> None:
+    def __init__(
+        self, allotments: Allotments, registry: DeviceRegistry, audit: AuditLog, randomness: Randomness
+    ) -> None:
         self._allotments = allotments
         self._registry = registry
+        self._audit = audit
         self._randomness = randomness
 
     # ------------------------------------------------------------ changing
@@ -116,6 +121,10 @@ class Seats:
             await self._allotments.one_closed(uow, allotment)
         await self._tell(uow, seat.org_id, seat.device_id)
         await self.remember(uow, seat, seat.device_id, how, change)
+        facts = {"device_id": seat.device_id, "reason": change.reason}
+        await self._audit.record(
+            uow, org_id=seat.org_id, action=f"seat.{how.value}", subject=seat.seat_id, details=facts
+        )
         return True
 
     async def transfer(self, uow: UnitOfWork, seat: Seat, to_device_id: str, change: SeatChange) -> bool:

@@ -1,8 +1,13 @@
 """Files with secrets: written whole or not at all, for their owner only, refused when somebody else could read them."""
 
+import fcntl
 import os
-import tempfile
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from controlplane.runtime.refusal import Kind, Refusal
 
@@ -65,20 +70,55 @@ def make_private_folder(path: Path) -> None:
 
 
 def _replace(path: Path, content: bytes, mode: int) -> None:
-    # A name of its own: two servers that share the folder may replace one file at the same moment.
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
-    draft = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+    with _draft_of(path) as (draft, file):
+        os.fchmod(file.fileno(), mode)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
         draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
     make_durable(path.parent)
+
+
+@contextmanager
+def _draft_of(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """A new file beside `path`; a failure in the block deletes it, the next writer one that was left by a kill."""
+    _delete_abandoned_drafts(path)
+    draft, descriptor = _begin_draft(path)
+    with os.fdopen(descriptor, "wb") as file:
+        try:
+            yield draft, file
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+
+
+def _begin_draft(path: Path) -> tuple[Path, int]:
+    """A locked draft: as long as its descriptor is open, nobody takes it for abandoned."""
+    while True:
+        # A name of its own: two servers that share the folder may replace one file at the same moment.
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_FILE_MODE)
+        # Where nothing can be locked, nothing can be found abandoned either.
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # Until it was locked, another writer may have found it abandoned.
+        if os.fstat(descriptor).st_nlink:
+            return draft, descriptor
+        os.close(descriptor)
+
+
+def _delete_abandoned_drafts(path: Path) -> None:
+    """Delete the drafts of a file that nobody holds: who wrote them was killed."""
+    ours = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{16}}\.new")
+    for draft in [each for each in path.parent.iterdir() if ours.fullmatch(each.name)]:
+        # Gone, held, or somebody else's: then it is not in our way.
+        with suppress(OSError):
+            descriptor = os.open(draft, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                draft.unlink()
+            finally:
+                os.close(descriptor)
 
 
 def make_durable(path: Path) -> None:

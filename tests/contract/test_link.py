@@ -295,14 +295,14 @@ async def test_reporting_without_an_activation_is_a_permanent_failure(tmp_path: 
     link = device.link(device.keeper())
     with pytest.raises(UplinkError) as failed:
         await link.report([incident(1)], {})
-    assert (failed.value.code, failed.value.permanent) == ("NOT_ENROLLED", True)
+    assert (failed.value.why.code, failed.value.permanent) == ("NOT_ENROLLED", True)
 
 
 async def test_a_report_to_a_server_that_is_gone_may_be_tried_again(enrolled: Enrolled) -> None:
     enrolled.plane.seats.clear()
     with pytest.raises(UplinkError) as failed:
         await enrolled.link.report([incident(1)], {})
-    assert (failed.value.code, failed.value.permanent) == ("DEVICE_NOT_FOUND", True)
+    assert (failed.value.why.code, failed.value.permanent) == ("DEVICE_NOT_FOUND", True)
 
 
 async def test_a_revoked_device_says_so_goes_on_as_it_was_granted_and_asks_seldom(enrolled: Enrolled) -> None:
@@ -323,7 +323,7 @@ async def test_a_revoked_device_says_so_goes_on_as_it_was_granted_and_asks_seldo
     assert facts.next_step == "do this"
     with pytest.raises(UplinkError) as failed:
         await link.report([incident(1)], {})
-    assert (failed.value.code, failed.value.permanent) == ("DEVICE_REVOKED", True)
+    assert (failed.value.why.code, failed.value.permanent) == ("DEVICE_REVOKED", True)
     # Nothing is switched off from afar: what was signed holds, and then it is limited as after any long silence.
     assert enrolled.keeper.access().level is AccessLevel.FULL
     device.clock.advance(timedelta(days=60))

@@ -11,7 +11,7 @@ from controlplane.accounts.second_factor import code_at, step_at
 from controlplane.accounts.service import AccountService
 from controlplane.accounts.sign_in import Proof
 from controlplane.accounts.tokens import IssuedToken, TokenWish
-from controlplane.app import build_account_desks
+from controlplane.app import Clocks, Ground, build_account_desks
 from controlplane.runtime.paging import Page
 from controlplane.runtime.principal import PersonPrincipal, Role, calling
 from controlplane.storage.database import Database
@@ -47,13 +47,10 @@ class Accounts:
         passwords, audit = Argon2Passwords(CHEAP), AuditLog(self.clock, randomness)
         self.service = AccountService(wall=self.clock, randomness=randomness, passwords=passwords, audit=audit)
         desks = build_account_desks(
-            database=database,
-            wall=self.clock,
-            randomness=randomness,
+            Ground(database, Clocks(self.clock, self.clock), randomness, audit),
             accounts=self.service,
             passwords=passwords,
             sealer=GlassSealer(),
-            audit=audit,
         )
         self.tokens, self.desk, self.people = desks.tokens, desks.sign_in, desks.people
         self._wishes = 0

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from controlplane.accounts.audit import AuditLog
 from controlplane.accounts.passwords import Argon2Passwords
 from controlplane.accounts.service import AccountService
-from controlplane.app import Clocks, Commerce, build_billing
+from controlplane.app import Clocks, Commerce, Ground, build_billing
 from controlplane.billing.attempts import Payment
 from controlplane.billing.calculation import ListPrice, TaxOn
 from controlplane.billing.document import Party
@@ -106,10 +106,7 @@ class BillingWorld:
         )
         self.provider = provider or fake_stripe(self.bank)
         self.billing = build_billing(
-            database=database,
-            clocks=Clocks(self.clock, self.clock),
-            randomness=randomness,
-            audit=audit,
+            Ground(database, Clocks(self.clock, self.clock), randomness, audit),
             accounts=self.accounts,
             commerce=Commerce(SELLER, self.provider),
             gate=self.gate,

@@ -9,7 +9,7 @@ from pathlib import Path
 from controlplane.accounts.audit import AuditLog
 from controlplane.accounts.passwords import Argon2Passwords
 from controlplane.accounts.service import AccountService
-from controlplane.app import Clocks, Commerce, build_billing, build_lives
+from controlplane.app import Clocks, Commerce, Ground, build_billing, build_lives
 from controlplane.billing.model import Invoice
 from controlplane.billing.ports import PaymentProvider
 from controlplane.catalog.document import Catalog
@@ -90,34 +90,25 @@ class LivesWorld:
         self.mail = PaperMail()
         randomness = randomness or SeededRandomness()
         clock = TenantClock(self.clock)
-        clocks = Clocks(self.clock, clock)
         audit = AuditLog(clock, randomness)
+        ground = Ground(database, Clocks(self.clock, clock), randomness, audit)
         self.catalog = CatalogService(clock)
         self.accounts = AccountService(
             wall=self.clock, randomness=randomness, passwords=Argon2Passwords(CHEAP), audit=audit
         )
         self.notices = NoticeService(
-            database=database,
-            clock=clock,
-            randomness=randomness,
+            **ground.with_ids(),
             accounts=self.accounts,
-            audit=audit,
             mail=self.mail,
         )
         self.billing = build_billing(
-            database=database,
-            clocks=clocks,
-            randomness=randomness,
-            audit=audit,
+            ground,
             accounts=self.accounts,
             commerce=Commerce(SELLER, provider or fake_stripe(self.bank)),
             gate=self.notices,
         )
         self.subscriptions, self.lives = build_lives(
-            database=database,
-            clocks=clocks,
-            randomness=randomness,
-            audit=audit,
+            ground,
             catalog=self.catalog,
             billing=self.billing,
             notices=self.notices,

@@ -5,8 +5,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from agent.domain.errors import BucklerError
 from agent.domain.incident import Incident
 from agent.domain.ports import ReportReceipt, UplinkError
+
+
+def uplink_error(
+    code: str, *, permanent: bool = False, retry_after_s: float = 0.0, content: bool = False
+) -> UplinkError:
+    """A batch that did not arrive, for a reason of which only the code matters."""
+    why = BucklerError(code, f"it says {code}", next_step="do this")
+    return UplinkError(why, permanent=permanent, retry_after_s=retry_after_s, content=content)
 
 
 @dataclass
@@ -42,14 +51,14 @@ class FakeUplink:
         if self.errors:
             raise self.errors.pop(0)
         if not 1 <= len(incidents) <= 200:
-            raise UplinkError("REFUSED", permanent=True)
+            raise uplink_error("REFUSED", permanent=True)
         if any(incident.uuid in self.poison for incident in incidents):
-            raise UplinkError("INVALID_ARGUMENT", permanent=True, content=True)
+            raise uplink_error("INVALID_ARGUMENT", permanent=True, content=True)
         self.batches.append(len(incidents))
         receipt = self._store(incidents, dropped)
         if self.lost_replies:
             self.lost_replies -= 1
-            raise UplinkError("UNREACHABLE", permanent=False)
+            raise uplink_error("UNREACHABLE")
         return receipt
 
     async def until(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:

@@ -123,7 +123,7 @@ class World:
         self.registry = DeviceRegistry(randomness, self.standings)
         self.notices = RecordingNotices()
         self.allotments = Allotments(self.notices)
-        self.seats = Seats(self.allotments, self.registry, randomness)
+        self.seats = Seats(self.allotments, self.registry, self.audit, randomness)
         self.catalog = CatalogService(self.clock)
         self.subscriptions = SubscriptionService(
             database=self.database,
@@ -139,14 +139,11 @@ class World:
         terms = TermsReader(self.subscriptions)
         self.keys = ActivationKeys(randomness)
         self.issuer = EntitlementIssuer(self.database, self.signer, self.clock)
-        self.licences = DeviceLicences(
-            seats=self.seats, terms=terms, issuer=self.issuer, audit=self.audit, clock=self.clock
-        )
+        self.licences = DeviceLicences(seats=self.seats, terms=terms, issuer=self.issuer, clock=self.clock)
         self.seating = Seating(
             database=self.database,
             allotments=self.allotments,
             seats=self.seats,
-            audit=self.audit,
             notices=self.notices,
             clock=self.clock,
         )

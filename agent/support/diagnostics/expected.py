@@ -61,6 +61,7 @@ _PROMISES: dict[str, tuple[str, Json]] = {
     "worker_restarts": ("scan workers replaced for what they used", 0),
     "part_restarts": ("parts of the agent that failed", []),
     "conflicting_applications": ("other products that hold files", []),
+    "outbox_error": ("failure of the last report of detections", None),
     "last_contact_error": ("failure of the last contact with the control plane", None),
 }
 

@@ -65,3 +65,11 @@ def test_a_loaded_program_hears_it_again(begin: Callable[[], None], main: str, m
     finally:
         signal.signal(signal.SIGINT, before)
     assert handlers == [signal.default_int_handler]
+
+
+@pytest.mark.parametrize("party", ["agent", "controlplane"])
+def test_nothing_that_takes_long_is_imported_before_ctrl_c_is_answered(party: str) -> None:
+    source = f"import sys; known = set(sys.modules); import {party}.cli.start; print(*set(sys.modules) - known)"
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, check=True, text=True)
+    ours = {party, f"{party}.cli", f"{party}.cli.interrupted", f"{party}.cli.start"}
+    assert set(done.stdout.split()) == ours

@@ -19,13 +19,14 @@ from random import Random
 from typing import Any
 
 from agent.domain.incident import Incident
-from agent.domain.ports import ReportReceipt, UplinkError
+from agent.domain.ports import ReportReceipt
 from agent.platform.clock import SystemClock
 from agent.platform.randomness import SystemRandomness
 from agent.quarantine.steps import Step
 from agent.quarantine.vault import Vault, VaultSettings
 from agent.report.sender import Sender, SenderSettings
 from agent.storage.database import AgentDatabase, open_database
+from tests.fakes.uplink import uplink_error
 from tests.unit.agent.quarantine.scene import scanned
 
 
@@ -107,7 +108,7 @@ class ServerOnDisk:
             unfinished.unlink()
         await asyncio.sleep(0)
         if self._random.random() < 1 / 3:
-            raise UplinkError("UNREACHABLE", permanent=False)
+            raise uplink_error("UNREACHABLE")
         return ReportReceipt(frozenset(incident.uuid for incident in incidents), {})
 
 

@@ -651,6 +651,14 @@ def detections_were_refused_for_good(patient: Patient) -> Iterator[None]:
     yield
 
 
+@fault("NOTHING_ACCEPTED")
+def the_control_plane_answers_and_stores_nothing(patient: Patient) -> Iterator[None]:
+    _report(patient, 1)
+    patient.fields["outbox_error"] = "NOTHING_ACCEPTED: it stores nothing"
+    patient.fields["outbox_next_step"] = "Tell the administrator"
+    yield
+
+
 @fault("OUTBOX_STUCK")
 def detections_wait(patient: Patient) -> Iterator[None]:
     _report(patient, 501)

@@ -19,9 +19,9 @@ def failed(code: grpc.StatusCode, detail: ErrorDetail | None = None) -> AioRpcEr
 @pytest.mark.parametrize(
     ("error", "request_bytes", "code", "permanent", "content"),
     [
-        (failed(grpc.StatusCode.UNAVAILABLE), 100, "UNAVAILABLE", False, False),
-        (failed(grpc.StatusCode.PERMISSION_DENIED), 100, "PERMISSION_DENIED", True, False),
-        (failed(grpc.StatusCode.INVALID_ARGUMENT), 100, "INVALID_ARGUMENT", True, True),
+        (failed(grpc.StatusCode.UNAVAILABLE), 100, "SERVER_UNREACHABLE", False, False),
+        (failed(grpc.StatusCode.PERMISSION_DENIED), 100, "SERVER_ERROR", True, False),
+        (failed(grpc.StatusCode.INVALID_ARGUMENT), 100, "SERVER_ERROR", True, True),
         (
             failed(grpc.StatusCode.INVALID_ARGUMENT, ErrorDetail(reason="FIELD_INVALID")),
             100,
@@ -29,12 +29,12 @@ def failed(code: grpc.StatusCode, detail: ErrorDetail | None = None) -> AioRpcEr
             True,
             True,
         ),
-        (failed(grpc.StatusCode.RESOURCE_EXHAUSTED), 5 * MIB, "RESOURCE_EXHAUSTED", True, True),
-        (failed(grpc.StatusCode.RESOURCE_EXHAUSTED), 100, "RESOURCE_EXHAUSTED", False, False),
+        (failed(grpc.StatusCode.RESOURCE_EXHAUSTED), 5 * MIB, "REPORT_TOO_LARGE", True, True),
+        (failed(grpc.StatusCode.RESOURCE_EXHAUSTED), 100, "SERVER_ERROR", False, False),
         (
             failed(grpc.StatusCode.RESOURCE_EXHAUSTED, ErrorDetail(reason="RATE_LIMITED", retry_after_s=30)),
             5 * MIB,
-            "RATE_LIMITED",
+            "SERVER_BUSY",
             False,
             False,
         ),
@@ -45,4 +45,4 @@ def test_who_or_what_is_refused_is_told_apart(
     error: AioRpcError, request_bytes: int, code: str, *, permanent: bool, content: bool
 ) -> None:
     told = report_refused(error, request_bytes)
-    assert (told.code, told.permanent, told.content) == (code, permanent, content)
+    assert (told.why.code, told.permanent, told.content) == (code, permanent, content)

@@ -75,6 +75,13 @@ def test_what_is_lost_on_the_way_to_the_control_plane_is_counted_by_class() -> N
     assert said["outbox_dropped"] == "reported: 12, set_aside: 1"
 
 
+def test_why_detections_do_not_get_through_is_told_with_what_to_do() -> None:
+    failing = OutboxFacts(5, error="NOTHING_ACCEPTED: it takes none", next_step="tell the admin")
+    said = shown(replace(FACTS, outbox=failing))
+    assert (said["outbox_error"], said["outbox_next_step"]) == ("NOTHING_ACCEPTED: it takes none", "tell the admin")
+    assert (shown(FACTS)["outbox_error"], shown(FACTS)["outbox_next_step"]) == ("", "")
+
+
 def test_peaks_and_restarts_are_told_with_their_reason() -> None:
     why, rule = "90% CPU (limit 50%) while scanning /a", "/a: mostly rule r"
     resources = ResourceFacts("warned", why, 180.0, 512.5, 1, (("link", 2),), (rule,))

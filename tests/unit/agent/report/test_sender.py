@@ -10,13 +10,12 @@ import pytest
 from agent.domain.errors import BucklerError
 from agent.domain.facts import Finding, Severity
 from agent.domain.incident import Incident, IncidentAction, Origin
-from agent.domain.ports import UplinkError
 from agent.report.outbox import StoredIncidentLog
 from agent.report.sender import Sender, SenderSettings
 from tests.fakes.clock import SOME_MONDAY, FakeClock
 from tests.fakes.randomness import SeededRandomness
 from tests.fakes.store import MemoryStore
-from tests.fakes.uplink import FakeUplink
+from tests.fakes.uplink import FakeUplink, uplink_error
 
 IMPATIENT = SenderSettings(batch=10, poll_interval_s=30.0, base_s=0.001, ceiling_s=0.004)
 
@@ -53,6 +52,11 @@ def waiting(store: MemoryStore) -> int:
 def aside(store: MemoryStore) -> int:
     with store.transaction() as tables:
         return tables.outbox.aside()
+
+
+def failing_because(sender: Sender) -> str:
+    why = sender.state.failing_because
+    return why.code if why else ""
 
 
 def extend(store: MemoryStore, number: int) -> bool:
@@ -104,7 +108,7 @@ async def test_a_detection_written_by_another_process_is_found_by_the_poll() -> 
 
 async def test_after_passing_errors_the_rows_are_sent_again() -> None:
     store = store_with(3)
-    uplink = FakeUplink(errors=[UplinkError("UNREACHABLE", permanent=False) for _ in range(5)])
+    uplink = FakeUplink(errors=[uplink_error("UNREACHABLE") for _ in range(5)])
     async with running(store, uplink):
         await uplink.until(lambda: waiting(store) == 0)
     assert uplink.calls == 6
@@ -159,7 +163,7 @@ async def test_a_server_that_understands_nothing_costs_no_row_its_report() -> No
     uplink = FakeUplink(poison={UUID(int=n) for n in range(25)})
     async with running(store, uplink) as sender:
         await uplink.until(lambda: sender.state.permanently)
-        assert sender.state.failing_because == "INVALID_ARGUMENT"
+        assert failing_because(sender) == "INVALID_ARGUMENT"
         assert (waiting(store), aside(store)) == (25, 0)
         uplink.poison.clear()
         sender.wake()
@@ -181,7 +185,7 @@ async def test_a_poisonous_row_that_is_alone_waits_for_another_to_prove_it() -> 
 async def test_a_server_that_takes_nothing_is_asked_with_growing_patience() -> None:
     store, uplink = store_with(2), FakeUplink(accept_at_most=0)
     async with running(store, uplink) as sender:
-        await uplink.until(lambda: sender.state.failing_because == "NOTHING_ACCEPTED")
+        await uplink.until(lambda: failing_because(sender) == "NOTHING_ACCEPTED")
         uplink.accept_at_most = 200
         # Told after the rows are gone.
         await uplink.until(lambda: sender.state.failures_in_a_row == 0)
@@ -189,11 +193,11 @@ async def test_a_server_that_takes_nothing_is_asked_with_growing_patience() -> N
 
 
 async def test_a_permanent_error_waits_until_woken() -> None:
-    store, uplink = store_with(1), FakeUplink(errors=[UplinkError("NOT_ENROLLED", permanent=True)])
+    store, uplink = store_with(1), FakeUplink(errors=[uplink_error("NOT_ENROLLED", permanent=True)])
     async with running(store, uplink, SenderSettings(poll_interval_s=0.005, base_s=0.001)) as sender:
         await uplink.until(lambda: sender.state.permanently)
         await asyncio.sleep(0.05)
-        assert (uplink.calls, waiting(store), sender.state.failing_because) == (1, 1, "NOT_ENROLLED")
+        assert (uplink.calls, waiting(store), failing_because(sender)) == (1, 1, "NOT_ENROLLED")
         sender.wake()
         await uplink.until(lambda: waiting(store) == 0)
     assert uplink.calls == 2
@@ -201,7 +205,7 @@ async def test_a_permanent_error_waits_until_woken() -> None:
 
 async def test_waking_does_not_hammer_a_server_that_says_no_for_good() -> None:
     store = store_with(1)
-    uplink = FakeUplink(errors=[UplinkError("REFUSED", permanent=True) for _ in range(1_000)])
+    uplink = FakeUplink(errors=[uplink_error("REFUSED", permanent=True) for _ in range(1_000)])
     async with running(store, uplink, SenderSettings(base_s=5.0)) as sender:
         for _ in range(50):
             sender.wake()
@@ -211,7 +215,7 @@ async def test_waking_does_not_hammer_a_server_that_says_no_for_good() -> None:
 
 async def test_new_detections_do_not_cut_a_back_off_short() -> None:
     store = store_with(1)
-    uplink = FakeUplink(errors=[UplinkError("UNREACHABLE", permanent=False, retry_after_s=60.0)])
+    uplink = FakeUplink(errors=[uplink_error("UNREACHABLE", retry_after_s=60.0)])
     async with running(store, uplink) as sender:
         await uplink.until(lambda: uplink.calls == 1)
         for _ in range(20):
@@ -225,7 +229,7 @@ async def test_drops_are_reported_once_they_have_arrived_they_are_cleared() -> N
     log = StoredIncidentLog(store)
     for number in range(5):
         log.record(an_incident(number))
-    uplink = FakeUplink(errors=[UplinkError("UNREACHABLE", permanent=False)])
+    uplink = FakeUplink(errors=[uplink_error("UNREACHABLE")])
     async with running(store, uplink):
         await uplink.until(lambda: waiting(store) == 0)
     assert uplink.dropped == {"reported": 3}

@@ -6,8 +6,8 @@ import pytest
 import typer
 
 from controlplane.cli.bucklerctl import app as bucklerctl
+from controlplane.cli.interrupted import EXIT_INTERRUPTED
 from controlplane.cli.program import run_program
-from controlplane.cli.start import EXIT_INTERRUPTED
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """What happens to seats besides being claimed."""
 
+import json
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import DatabaseError
 
+from controlplane.accounts.tables import audit
 from controlplane.licensing.allotments import SETTLE_SURPLUS
 from controlplane.licensing.ports import NoticeKind
 from controlplane.licensing.seat_rules import CHOICE_WINDOW, STALE_AFTER, Change, intake_allowance
@@ -150,6 +152,7 @@ async def test_a_device_unseen_for_30_days_gives_its_seat_to_one_that_needs_it(w
     assert world.notices.told[0].facts["device_id"] == id_of(old)
     assert (await refusal(world, customer)).reason == "SEAT_LIMIT", "the other one is pinned"
     assert await reason_told(world, old) == "SEAT_RECLAIMED"
+    assert await _audited(world, customer, "seat.reclaimed") == [dict(world.notices.told[0].facts)]
 
 
 async def test_a_device_whose_seat_was_reclaimed_takes_a_free_one_when_it_is_seen_again(world: World) -> None:
@@ -170,6 +173,12 @@ async def test_a_released_seat_is_not_taken_back_by_a_refresh(world: World) -> N
     await world.release(customer, id_of(activated))
     assert await reason_told(world, activated) == "SEAT_RELEASED"
     assert await holders(world, customer) == [None]
+
+
+async def _audited(world: World, customer: Customer, action: str) -> list[dict[str, str]]:
+    async with world.database.reading() as connection:
+        query = select(audit.c.details).where(audit.c.org_id == customer.org_id, audit.c.action == action)
+        return [json.loads(details) for details in (await connection.execute(query)).scalars()]
 
 
 async def _renewed(world: World, customer: Customer) -> None:
@@ -198,6 +207,9 @@ async def test_a_smaller_plan_takes_nothing_for_14_days_and_then_from_the_surplu
     assert world.notices.kinds[1:] == [NoticeKind.SEAT_LOST, NoticeKind.SEAT_LOST]
     assert await reason_told(world, held[1]) == "SEAT_OVER_LIMIT"
     assert await reason_told(world, held[4]) == "PAID"
+    lost = await _audited(world, customer, "seat.surplus")
+    assert {facts["device_id"] for facts in lost} == {id_of(held[1]), id_of(held[2])}
+    assert {facts["reason"] for facts in lost} == {"the plan covers 3 device(s) since the last change"}
     assert await world.seating.settle_surplus(customer.org_id, customer.subscription_id) == 0
 
 
