@@ -1,10 +1,14 @@
 """`buckler`: the commands, and the one place where a failure becomes a message and an exit status."""
 
+import os
 import sys
 import traceback
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
+
+# gRPC's C library writes to stderr on its own; our sentences say what went wrong. Read when gRPC is imported.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import typer
 
@@ -91,6 +95,9 @@ def run_command(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return EXIT_INTERRUPTED
     except Exception as error:  # noqa: BLE001 -- supervision point, the last one: a sentence, and a report for support
+        if (refused := _no_text(error, arguments)) is not None:
+            note_error(refused, as_json=as_json)
+            return int(refused.exit_status)
         note_error(_internal(error), as_json=as_json)
         return EXIT_INTERNAL
     return int(status_or_none or 0)
@@ -106,6 +113,17 @@ def _bad_usage(error: ClickException) -> BucklerError:
     asked = error.ctx.command_path if isinstance(error, UsageError) and error.ctx is not None else "buckler"
     sentence = " ".join(error.format_message().replace("Value error, ", "").split()).rstrip(".")
     return BucklerError("USAGE", sentence, next_step=f"see `{asked} --help`")
+
+
+def _no_text(error: Exception, arguments: list[str]) -> BucklerError | None:
+    """An argument that was to be text; only names of files may hold any bytes."""
+    if not isinstance(error, UnicodeEncodeError) or not any(error.object in argument for argument in arguments):
+        return None
+    return BucklerError(
+        "NOT_TEXT",
+        f"{error.object!r} holds bytes that are no text in UTF-8",
+        next_step="write it in UTF-8; only names of files may hold any bytes",
+    )
 
 
 def _internal(error: Exception) -> BucklerError:

@@ -7,6 +7,7 @@ from agent.domain.errors import BucklerError
 #: Default port of a control plane's TLS side.
 DEFAULT_PORT = 8443
 _MAX_PORT = 65535
+_MAX_DIGITS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,9 @@ def parse_address(text: str) -> Address:
     else:
         host, colon, port = stripped.partition(":")
         valid = ":" not in port and (bool(port) or not colon)
-    if not host or not valid or "/" in host or (port and not (port.isascii() and port.isdigit())):
+    # No number of a port is longer; Python refuses to read one of thousands of digits.
+    is_number = port.isascii() and port.isdigit() and len(port) <= _MAX_DIGITS
+    if not host.isprintable() or not host or not valid or "/" in host or (port and not is_number):
         raise _invalid(text)
     number = int(port) if port else DEFAULT_PORT
     if not 0 < number <= _MAX_PORT:

@@ -73,6 +73,10 @@ class Cost:
     times: int
 
 
+#: Errors that are the scanner's, and not the file's.
+_NO_SCANNER = frozenset({"scanner_unavailable", "scanner_overloaded", "scanner_closed"})
+
+
 @dataclass(frozen=True, slots=True)
 class ScanFacts:
     """Everything one scan of one file established.
@@ -100,3 +104,8 @@ class ScanFacts:
     signatures_version: str = ""
     elapsed_ms: float = 0.0
     costs: tuple[Cost, ...] = ()
+
+    @property
+    def nobody_looked(self) -> bool:
+        """Whether the scanner could not even begin, which says nothing of the file: it has to be asked again."""
+        return self.error in _NO_SCANNER

@@ -62,7 +62,7 @@ class DeadlineReached:
 
 @dataclass(frozen=True, slots=True)
 class Rested:
-    """A file that was costly to look at may be looked at again (`Rest`)."""
+    """A file that was costly to look at, or could not be, may be looked at again (`Rest`)."""
 
     device: int
     inode: int

@@ -13,9 +13,9 @@ What always holds (`tests/property/test_pipeline.py` tries to break it):
 A file is known by device and inode while we hold a descriptor to it, because only then nobody else can get that inode.
 Its life is `QUEUED → SCANNING → done`, or `→ CAPTURING → done` when it is infected. A file whose look took long rests
 before the next one, so that a log that is written all day costs a fifth of a worker at most and is still seen when it
-falls quiet; an opener who is held ends its rest. When more files wait than
-descriptors may be held, the rest is *parked*: its descriptor is released, its path kept, and it is opened again later.
-When even that is full, a reconciliation is owed.
+falls quiet; an opener who is held ends its rest. A file that the scanner could not look at rests, too, and comes again.
+When more files wait than descriptors may be held, the rest is *parked*: its descriptor is released, its path kept, and
+it is opened again later. When even that is full, a reconciliation is owed.
 """
 
 import heapq
@@ -69,6 +69,8 @@ REST_FROM_MS = 50.0
 REST_FACTOR = 4
 #: No file rests longer than this, in seconds.
 REST_AT_MOST_S = 60.0
+#: A file that the scanner could not even begin to look at is handed to it again after this long, in seconds.
+ASK_AGAIN_AFTER_S = 5.0
 #: Names remembered per file while it is worked on; hard links beyond that are found by their own events.
 MAX_PATHS = 16
 
@@ -100,7 +102,7 @@ class Stage(Enum):
     CAPTURING = "capturing"
     #: Somebody works on an older version of the same file.
     NEXT = "next"
-    #: The last look was costly, and not long ago.
+    #: The last look was costly, or could not be taken, and that is not long ago.
     RESTING = "resting"
 
 
@@ -348,8 +350,22 @@ class Pipeline:
         key = (job.identity.device, job.identity.inode)
         if took_ms < REST_FROM_MS or key in self._resting or self._stopping:
             return
-        self._resting[key] = frozenset(job.paths)
-        self._out.append(Rest(*key, min(took_ms / 1000 * REST_FACTOR, REST_AT_MOST_S)))
+        self._rest(job, min(took_ms / 1000 * REST_FACTOR, REST_AT_MOST_S))
+
+    def _put_off(self, job: _Job) -> None:
+        """The scanner is away, and the file stays: what is not done with is told, and found again after a crash."""
+        for token in list(job.tokens):
+            self._answer_unknown(token)
+        job.looks -= 1
+        self._rest(job, ASK_AGAIN_AFTER_S)
+        self._look_again(job)
+
+    def _rest(self, job: _Job, seconds: float) -> None:
+        key = (job.identity.device, job.identity.inode)
+        names = self._resting.get(key)
+        self._resting[key] = (names or frozenset()).union(job.paths)
+        if names is None:
+            self._out.append(Rest(*key, seconds))
 
     def _push(self, job: _Job) -> None:
         heapq.heappush(self._queue, (job.lane, job.number, job))
@@ -383,8 +399,11 @@ class Pipeline:
             self._answer_all(job, allow=True)
             self._finish(job)
             return
-        verdict = decide(event.facts, job.paths[-1], policy, now)
         job.identity = event.identity
+        if event.facts.nobody_looked and not self._stopping:
+            self._put_off(job)
+            return
+        verdict = decide(event.facts, job.paths[-1], policy, now)
         self._tire(job, event.facts.elapsed_ms)
         if verdict.decision is not Decision.INFECTED and event.changed and job.looks < MAX_LOOKS:
             self._look_again(job)

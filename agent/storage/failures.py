@@ -1,5 +1,6 @@
 """What SQLite reports, in words and next steps for people."""
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ from agent.domain.errors import BucklerError, ExitStatus
 
 #: Primary result codes of SQLite (https://www.sqlite.org/rescode.html).
 _PRIMARY_MASK = 0xFF
+#: Memory that its users share, and the head of its log.
+_BESIDE_BYTES = 64 * 1024
 
 
 @contextmanager
@@ -39,11 +42,19 @@ def explain(error: sqlite3.DatabaseError, path: Path) -> BucklerError:
         return damaged(path, str(error))
     if primary in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return _error("DATABASE_BUSY", f"another program keeps {path} locked", "try again in a moment", path)
-    if primary == sqlite3.SQLITE_FULL:
+    if primary == sqlite3.SQLITE_FULL or (primary == sqlite3.SQLITE_IOERR and _is_full(path)):
         return _error("DATABASE_FULL", f"the disk that holds {path} is full", "free some space on it", path)
     if primary in {sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_AUTH}:
         return not_permitted(path)
     return _error("DATABASE_UNUSABLE", f"{path} cannot be used: {error}", "look at the disk's health", path)
+
+
+def _is_full(path: Path) -> bool:
+    """Whether there is no room for what SQLite keeps beside a database; that it cannot be made is nobody's defect."""
+    try:
+        return shutil.disk_usage(path.parent).free < _BESIDE_BYTES
+    except OSError:
+        return False
 
 
 def damaged(path: Path, reason: str) -> BucklerError:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -11,7 +12,7 @@ import typer
 
 from controlplane.cli.exit_status import EXIT_STATUS_OF
 from controlplane.cli.visible import visible
-from controlplane.runtime.refusal import Refusal
+from controlplane.runtime.refusal import Kind, Refusal
 
 #: Set to anything to see where a mistake of ours was made.
 DEBUG_VARIABLE = "BUCKLER_DEBUG"
@@ -25,6 +26,16 @@ class Output(Enum):
 
 
 OutputOption = Annotated[Output, typer.Option("--output", help="How to print the answer.")]
+
+#: What it was is not repeated: it may have been a password.
+_NOT_TEXT = Refusal(
+    Kind.INVALID,
+    "NOT_TEXT",
+    "what was given on the command line or standard input holds bytes that are no text in UTF-8",
+    "Write it in UTF-8; only names of files on this machine may hold any bytes",
+)
+#: How Python keeps a byte that is no text.
+_LONE_BYTES = re.compile("[\udc80-\udcff]")
 
 
 @contextmanager
@@ -43,7 +54,22 @@ def failing_clearly(output: Output, explained: Callable[[Exception], Refusal]) -
     except Exception as error:
         if isinstance(error, typer.Exit | typer.Abort) or os.environ.get(DEBUG_VARIABLE):
             raise
-        fail(output, explained(error))
+        fail(output, _NOT_TEXT if _is_no_text(error) else explained(error))
+
+
+def system_refused(error: OSError) -> Refusal:
+    """What the operating system did not do."""
+    place = f" at {error.filename}" if error.filename else ""
+    return Refusal(
+        Kind.ENVIRONMENT,
+        "SYSTEM_REFUSED",
+        f"the operating system refused{place}: {error.strerror or type(error).__name__}",
+        "Check the path, its owner and the room on the disk",
+    )
+
+
+def _is_no_text(error: Exception) -> bool:
+    return isinstance(error, UnicodeEncodeError) and _LONE_BYTES.search(error.object) is not None
 
 
 def fail(output: Output, refusal: Refusal) -> NoReturn:

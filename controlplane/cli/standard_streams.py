@@ -44,11 +44,16 @@ def prepare_streams(tell: TellFailure) -> None:
     """
     sys.stdin = sys.stdin or _nowhere("r")
     sys.stderr = sys.stderr or _nowhere("w")
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        # Bytes that are no text are refused where it is known what they were meant to be.
+        sys.stdin.reconfigure(errors="surrogateescape")
     if sys.stdout is None:
         # Closed by whoever called: nothing is wanted but the status, and its number may be another file's by now.
         sys.stdout = _nowhere("w")
         return
-    output, encoding, errors = _Output(tell), sys.stdout.encoding, sys.stdout.errors
+    # A terminal without a character shows its escape.
+    errors = "backslashreplace" if sys.stdout.errors == "strict" else sys.stdout.errors
+    output, encoding = _Output(tell), sys.stdout.encoding
     sys.stdout = io.TextIOWrapper(io.BufferedWriter(output), encoding, errors, line_buffering=output.isatty())
 
 

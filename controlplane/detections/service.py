@@ -1,5 +1,6 @@
 """Detections come in, exactly once each, and are looked at."""
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from controlplane.runtime.idempotency import RequestKey, claim, remember, reques
 from controlplane.runtime.paging import KeyPart, Page, page_token_invalid
 from controlplane.runtime.principal import DevicePrincipal
 from controlplane.storage.database import Database, UnitOfWork
+from controlplane.storage.outages import DatabaseUnavailableError
 from controlplane.storage.types import from_microseconds, to_microseconds
 from controlplane.storage.upsert import insert_into
 
@@ -30,6 +32,9 @@ RECENT = timedelta(hours=24)
 #: A report is dated when it comes and seen when it is stored: an export that goes on from its last row would miss what
 #: was dated before that row and stored after it. A transaction that stores a report ends sooner than this.
 SETTLES_WITHIN = timedelta(seconds=10)
+#: Each of its statements may wait for a lock, so that together they are given up in time, in seconds; the rest is for
+#: the commit.
+STORED_WITHIN_S = 7.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,29 +105,41 @@ class DetectionService:
         if len(incidents) > MAX_INCIDENTS:
             raise too_many_incidents(MAX_INCIDENTS)
         async with self._database.transaction(bulk=True) as uow:
-            # Not before: whoever has to wait for the database would be dated long before it can be seen.
-            now = self._clock.now()
-            device = await self._registry.require(uow.connection, principal)
-            # In the order of their key: two reports that overlap then wait for each other instead of deadlocking.
-            rows = [
-                _row(incident, device.org_id, device.device_id, now)
-                for incident in sorted(incidents, key=lambda incident: incident.uuid)
-            ]
-            if rows:
-                statement = (
-                    insert_into(uow.connection, detections).on_conflict_do_nothing().returning(detections.c.uuid)
-                )
-                stored = set((await uow.connection.execute(statement, rows)).scalars())
-                new = [incident for incident in incidents if incident.uuid in stored]
-                await self._incidents.add(uow, device, new, now)
-            if dropped and await self._is_first(uow, principal, report_id, now):
-                await self._audit.record(
-                    uow,
-                    org_id=device.org_id,
-                    action="device.reports_dropped",
-                    subject=device.device_id,
-                    details={name: str(count) for name, count in dropped.items()},
-                )
+            try:
+                async with asyncio.timeout(STORED_WITHIN_S):
+                    await self._store(uow, principal, incidents, dropped, report_id)
+            except TimeoutError as error:
+                raise DatabaseUnavailableError("a report took too long to be stored") from error
+
+    async def _store(
+        self,
+        uow: UnitOfWork,
+        principal: DevicePrincipal,
+        incidents: Sequence[ReportedIncident],
+        dropped: Mapping[str, int],
+        report_id: str,
+    ) -> None:
+        # Not before: whoever has to wait for the database would be dated long before it can be seen.
+        now = self._clock.now()
+        device = await self._registry.require(uow.connection, principal)
+        # In the order of their key: two reports that overlap then wait for each other instead of deadlocking.
+        rows = [
+            _row(incident, device.org_id, device.device_id, now)
+            for incident in sorted(incidents, key=lambda incident: incident.uuid)
+        ]
+        if rows:
+            statement = insert_into(uow.connection, detections).on_conflict_do_nothing().returning(detections.c.uuid)
+            stored = set((await uow.connection.execute(statement, rows)).scalars())
+            new = [incident for incident in incidents if incident.uuid in stored]
+            await self._incidents.add(uow, device, new, now)
+        if dropped and await self._is_first(uow, principal, report_id, now):
+            await self._audit.record(
+                uow,
+                org_id=device.org_id,
+                action="device.reports_dropped",
+                subject=device.device_id,
+                details={name: str(count) for name, count in dropped.items()},
+            )
 
     async def _is_first(self, uow: UnitOfWork, principal: DevicePrincipal, report_id: str, now: datetime) -> bool:
         if not report_id:

@@ -171,6 +171,14 @@ async def test_a_certificate_for_another_name_is_told_apart(device: TestDevice) 
     assert (refused.code, refused.facts["cause"]) == ("SERVER_NOT_TRUSTED", "other_name")
 
 
+async def test_a_port_that_asks_for_a_certificate_is_taken_for_that_of_devices(
+    plane: FakeControlPlane, device: TestDevice
+) -> None:
+    refused = await refusal(device, plane, server=f"127.0.0.1{plane.device_address}")
+    assert (refused.code, refused.facts["cause"]) == ("SERVER_BUSY", "silent")
+    assert "port" in refused.next_step
+
+
 async def test_a_busy_server_says_when_to_come_back(plane: FakeControlPlane, device: TestDevice) -> None:
     plane.busy = True
     refused = await refusal(device, plane)

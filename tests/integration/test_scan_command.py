@@ -13,6 +13,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from agent.cli.invocation import Common, Output
 from agent.cli.scan.command import scan, scan_command
 from agent.cli.scan.request import ScanDefaults, ScanPlace, ScanWiring
 from agent.domain.errors import BucklerError, ExitStatus
@@ -48,10 +49,10 @@ class Outcome:
         return {Path(r["path"]).name: r for r in self.records if r["type"] == "file"}
 
 
-def call(*arguments: str | Path, command: Any = None) -> Outcome:
+def call(*arguments: str | Path, command: Any = None, before: Common | None = None) -> Outcome:
     app = typer.Typer()
     app.command()(command or wired(FakeVault()))
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], obj=before)
     error = result.exception if isinstance(result.exception, BucklerError) else None
     if result.exception is not None and error is None and not isinstance(result.exception, SystemExit):
         raise result.exception
@@ -62,6 +63,11 @@ def call(*arguments: str | Path, command: Any = None) -> Outcome:
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "clean.txt").write_text("hello")
     return tmp_path
+
+
+def test_json_may_be_asked_for_before_the_command(folder: Path) -> None:
+    (summary,) = call(folder, before=Common(Output.JSON)).records
+    assert (summary["type"], summary["clean"]) == ("summary", 1)
 
 
 def test_a_clean_folder_is_0_and_says_only_the_summary(folder: Path) -> None:

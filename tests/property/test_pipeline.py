@@ -52,6 +52,7 @@ FACTS = st.sampled_from(
         ScanFacts("cc", 1, findings=(Finding("odd", "test", Severity.INFO),)),
         ScanFacts("dd", 1, incomplete=(Incomplete("max_depth", 3),)),
         ScanFacts("", 0, error="unreadable"),
+        ScanFacts("", 0, error="scanner_unavailable"),
         ScanFacts("ee", 1, elapsed_ms=10 * REST_FROM_MS),
     ]
 )
@@ -116,6 +117,8 @@ class PipelineMachine(RuleBasedStateMachine):
         scan = self.ledger.scanning.pop(job)
         self.looked_at = scan.path
         inode = self.ledger.inodes[scan.descriptor]
+        if facts.nobody_looked and not self.pipeline.is_planted(device=1, inode=inode):
+            self.ledger.owed.append(Owed(inode, scan.path))
         self.send(ScanFinished(job, facts, self.identity(inode), changed))
 
     @precondition(lambda self: self.ledger.capturing)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from agent.cli.invocation import ConfigOption, DataDirOption, Output, common_options
 from agent.cli.scan import flags
 from agent.cli.scan.arguments import limits_with, size_in_bytes
-from agent.cli.scan.request import Output, ScanDefaults, ScanPlace, ScanRequest, ScanWiring, Selection
+from agent.cli.scan.request import ScanDefaults, ScanPlace, ScanRequest, ScanWiring, Selection
 from agent.cli.scan.run import run_scan
 from agent.cli.scan.targets import choose_selection, find_targets
 from agent.domain.errors import BucklerError, ExitStatus
@@ -32,6 +33,7 @@ def scan_command(wiring: ScanWiring) -> Callable[..., None]:
     def scan(  # noqa: PLR0913 -- one argument per flag of the contract
         paths: flags.Paths = None,
         *,
+        context: typer.Context,
         quick: flags.Quick = False,
         full: flags.Full = False,
         network_filesystems: flags.NetworkFileSystems = False,
@@ -48,11 +50,11 @@ def scan_command(wiring: ScanWiring) -> Callable[..., None]:
         max_members: flags.MaxMembers = None,
         max_expanded_size: flags.MaxExpandedSize = "",
         timeout: flags.Timeout = None,
-        output: flags.ScanOutput = Output.TEXT,
+        output: flags.ScanOutput = None,
         verbose: flags.Verbose = False,
         profile: flags.Profile = False,
-        data_dir: flags.DataDir = None,
-        config: flags.Config = None,
+        data_dir: DataDirOption = None,
+        config: ConfigOption = None,
     ) -> None:
         """Scan files, folders or processes.
 
@@ -60,7 +62,8 @@ def scan_command(wiring: ScanWiring) -> Callable[..., None]:
         """
         named = paths or []
         selection = choose_selection(named, quick=quick, full=full, processes=processes, network=network_filesystems)
-        place = ScanPlace(data_dir, config)
+        common = common_options(context, output, data_dir, config)
+        place = ScanPlace(common.data_dir, common.config)
         defaults = wiring.load_defaults(place)
         limits = limits_with(
             defaults.settings.limits,
@@ -85,7 +88,7 @@ def scan_command(wiring: ScanWiring) -> Callable[..., None]:
             tuple(rules or ()) or _installed_rules(defaults),
             settings,
             replace(defaults.policy, on_infected=Action.QUARANTINE if quarantine else Action.REPORT),
-            output,
+            common.output or Output.TEXT,
             verbose,
             skip_broken_rules=skip_broken_rules,
             place=place,

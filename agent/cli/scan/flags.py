@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.scan.request import Output
+from agent.cli.invocation import Output
 
 Paths = Annotated[list[str] | None, typer.Argument(metavar="PATH...", help="Files and folders.", show_default=False)]
 Quick = Annotated[
@@ -51,8 +51,6 @@ MaxExpandedSize = Annotated[
     typer.Option(help="Unpacked bytes of one file, or bytes of one process; K, M, G allowed."),
 ]
 Timeout = Annotated[float | None, typer.Option(help="Seconds for one file.")]
-ScanOutput = Annotated[Output, typer.Option("--output", help="JSON Lines for programs.")]
+ScanOutput = Annotated[Output | None, typer.Option("--output", help="JSON Lines for programs.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Clean files too.")]
 Profile = Annotated[bool, typer.Option("--profile", help="Afterwards, name the costliest files, formats and rules.")]
-DataDir = Annotated[Path | None, typer.Option(envvar="BUCKLER_DATA_DIR", help="Where the agent keeps its data.")]
-Config = Annotated[Path | None, typer.Option(envvar="BUCKLER_CONFIG", help="Configuration file.")]

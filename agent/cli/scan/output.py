@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Mapping
 
-from agent.cli.scan.request import Output
+from agent.cli.invocation import Output
 from agent.scanner.scan_report import (
     Closing,
     ScannedFile,

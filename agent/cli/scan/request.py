@@ -7,6 +7,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.cli.invocation import Output
 from agent.domain.policy import Policy
 from agent.scanner.limits import Limits
 from agent.scanner.settings import DEFAULT_CPU_PERCENT, ScannerSettings
@@ -16,13 +17,6 @@ if TYPE_CHECKING:
     from agent.platform.file_systems import SkippedFolder
     from agent.scanner.cache import ScanCache
     from agent.scanner.packs.deferred_pack import Pack, PackEngine
-
-
-class Output(Enum):
-    """What is written to standard output."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 class Selection(Enum):

@@ -17,14 +17,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from google.protobuf.message import DecodeError
 
-from agent.control.addresses import Address, device_address, parse_address
+from agent.control.addresses import DEFAULT_PORT, Address, device_address, parse_address
 from agent.control.channel import CALL_TIMEOUT_S, tls_channel
 from agent.control.enrolment.entitlement_verifier import read_claims, verify_entitlement
 from agent.control.enrolment.entitlements import ACTIVATION_ATTEMPT, write_mark
 from agent.control.enrolment.identity import DeviceIdentity, fingerprint, load_or_create_identity, set_aside
 from agent.control.enrolment.key_set import verify_key_set
 from agent.control.refusals import TRANSIENT, error_detail, is_transient, refusal_from_rpc
-from agent.control.tls_probe import explain_unreachable
+from agent.control.tls_probe import SILENT, explain_unreachable
 from agent.domain.entitlement import Claims, EntitlementError, evaluation_time
 from agent.domain.errors import BucklerError, ExitStatus
 from agent.domain.ports import Clock, Enrolment, Store, TrustedKeys
@@ -212,7 +212,7 @@ class Enroller:
 
     async def _explain(self, error: grpc.aio.AioRpcError, address: Address, authorities_pem: bytes) -> BucklerError:
         if error_detail(error) is None and error.code() in TRANSIENT:
-            return await explain_unreachable(address, authorities_pem)
+            return _with_the_port_in_doubt(await explain_unreachable(address, authorities_pem))
         if not is_transient(error):
             self._end_attempt()
         return refusal_from_rpc(error)
@@ -270,6 +270,20 @@ class Enroller:
         if not certificate_is_ours(answer.device_certificate_pem, identity):
             raise _untrustworthy("certificate_of_another_key")
         return keys, claims
+
+
+def _with_the_port_in_doubt(error: BucklerError) -> BucklerError:
+    """The port of devices is silent to whoever has no certificate yet, and is easily taken for this one."""
+    if error.facts.get("cause") != SILENT:
+        return error
+    return BucklerError(
+        error.code,
+        error.message,
+        next_step=f"check that the port of --server is the one for activation (usually {DEFAULT_PORT}) and not that of "
+        "devices; if it is, try again in a minute",
+        exit_status=error.exit_status,
+        facts=error.facts,
+    )
 
 
 def check_key(text: str) -> str:

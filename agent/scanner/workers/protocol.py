@@ -13,7 +13,7 @@ with the worker's end of a channel attached; the zygote answers each with the wo
 the process attached, or once with a reason before it ends.
 
 The parent believes nothing: whoever took over a worker can send any bytes. `decode_answer` accepts exactly the shapes
-below, within bounds, or raises. What a hostile worker can do is lie about the one file it was given.
+below, within bounds, or raises. What a hostile worker can do is lie about the files it is given until it is replaced.
 """
 
 import json

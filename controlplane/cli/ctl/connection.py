@@ -21,6 +21,7 @@ CALL_TIMEOUT_S = 20.0
 PROBE_TIMEOUT_S = 5.0
 DEFAULT_PORT = 8443
 MAX_PORT = 65_535
+_MAX_DIGITS = 5
 
 # `ENVIRONMENT` shares its status with `PRECONDITION`; a server never says it over the wire.
 _KIND_OF_STATUS = {status: kind for kind, status in STATUS.items() if kind is not Kind.ENVIRONMENT}
@@ -51,7 +52,9 @@ def parse_server(text: str) -> ServerAddress:
     else:
         host, _, port = text.partition(":")
     port = port or str(DEFAULT_PORT)
-    if not host or "/" in host or not port.isascii() or not port.isdigit() or not 0 < int(port) <= MAX_PORT:
+    # No number of a port is longer; Python refuses to read one of thousands of digits.
+    is_number = port.isascii() and port.isdigit() and len(port) <= _MAX_DIGITS
+    if not host.isprintable() or not host or "/" in host or not is_number or not 0 < int(port) <= MAX_PORT:
         raise Refusal(
             Kind.INVALID,
             "SERVER_INVALID",
@@ -132,8 +135,9 @@ def probe(address: ServerAddress, authorities_pem: str) -> Refusal:
             socket.create_connection((address.host, address.port), PROBE_TIMEOUT_S) as plain,
             context.wrap_socket(plain, server_hostname=address.host),
         ):
-            return _unreachable(str(address), "it accepts connections but did not answer")
-    except socket.gaierror:
+            return _silent(str(address))
+    # A name with a part that is empty or too long is not even asked for.
+    except (socket.gaierror, UnicodeError):
         return Refusal(
             Kind.UNAVAILABLE,
             "SERVER_UNKNOWN",
@@ -175,6 +179,16 @@ def _unreachable(server: str, why: str) -> Refusal:
         "SERVER_UNREACHABLE",
         f"{server} cannot be reached: {why}",
         "Check that the server runs and that the network lets you through, then try again",
+    )
+
+
+def _silent(server: str) -> Refusal:
+    """The port of devices is silent to whoever has no certificate, and is easily taken for this one."""
+    return Refusal(
+        Kind.UNAVAILABLE,
+        "SERVER_UNREACHABLE",
+        f"{server} accepts connections but did not answer",
+        f"Check that this is the port for people (usually {DEFAULT_PORT}) and not that of devices, then try again",
     )
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from controlplane.cli.ctl.session import CONFIG_DIR_VARIABLE, default_config_dir
-from controlplane.cli.failures import DEBUG_VARIABLE, Output, OutputOption, fail, failing_clearly
+from controlplane.cli.failures import DEBUG_VARIABLE, Output, OutputOption, fail, failing_clearly, system_refused
 from controlplane.cli.visible import visible
 from controlplane.runtime.refusal import Kind, Refusal
 
@@ -52,11 +52,14 @@ Row = Mapping[str, Any]
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 # Width of a table that nobody's terminal limits: cells must come through whole.
 _PIPE_WIDTH = 1_000
+_BETWEEN_COLUMNS = 3
+#: Letters that a line of a wrapped cell has at least.
+_NARROWEST = 3
 
 
 def reporting(output: Output) -> AbstractContextManager[None]:
     """Turn whatever goes wrong inside into one sentence, its code, the next step and an exit status."""
-    return failing_clearly(output, _mistake)
+    return failing_clearly(output, _explained)
 
 
 def say_json(answer: Any) -> None:
@@ -102,7 +105,7 @@ def say_fields(fields: Mapping[str, str]) -> None:
 def say_table(
     columns: Sequence[str], rows: Sequence[Sequence[str]], *, whole: Sequence[str] = (), empty: str = ""
 ) -> None:
-    """A table.
+    """A table; row after row, a line for each cell, where a table would have to leave something out.
 
     Args:
         columns: Headings.
@@ -120,12 +123,31 @@ def say_table(
     from rich.text import Text
 
     console = Console(highlight=False) if sys.stdout.isatty() or os.environ.get("COLUMNS") else _pipe()
+    if rows and not _fits(columns, rows, whole, console.width):
+        _say_rows(columns, rows)
+        return
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold", no_wrap=column in whole)
     for row in rows:
         table.add_row(*(Text(visible(cell)) for cell in row))
     console.print(table)
+
+
+def _fits(columns: Sequence[str], rows: Sequence[Sequence[str]], whole: Sequence[str], width: int) -> bool:
+    """Whether every column has room: for what is never wrapped, and for some letters a line of everything else."""
+    needed = -_BETWEEN_COLUMNS
+    for number, column in enumerate(columns):
+        longest = max(len(visible(text)) for text in (column, *(row[number] for row in rows)))
+        needed += _BETWEEN_COLUMNS + (longest if column in whole else min(longest, _NARROWEST))
+    return needed <= width
+
+
+def _say_rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    for number, row in enumerate(rows):
+        if number:
+            say()
+        say_fields(dict(zip(columns, row, strict=True)))
 
 
 def _pipe() -> Any:
@@ -140,7 +162,9 @@ def _json_value(value: object) -> str:
     raise TypeError(f"{type(value).__name__} has no place in an answer")
 
 
-def _mistake(error: Exception) -> Refusal:
+def _explained(error: Exception) -> Refusal:
+    if isinstance(error, OSError):
+        return system_refused(error)
     return Refusal(
         Kind.ENVIRONMENT,
         "INTERNAL",

@@ -73,8 +73,10 @@ def load_session(config_dir: Path) -> Session:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             content = file.read()
-    except OSError as error:
+    except FileNotFoundError as error:
         raise Refusal(Kind.UNAUTHENTICATED, "NOT_SIGNED_IN", "nobody is signed in here", _SIGN_IN) from error
+    except OSError as error:
+        raise _unreadable(path, error.strerror) from error
     if mode & _OTHERS:
         raise Refusal(
             Kind.ENVIRONMENT,
@@ -86,5 +88,9 @@ def load_session(config_dir: Path) -> Session:
         fields = json.loads(content)
         session = Session(**{name: str(fields[name]) for name in Session.__dataclass_fields__})
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise Refusal(Kind.ENVIRONMENT, "SESSION_INVALID", f"the session in {path} cannot be read", _SIGN_IN) from error
+        raise _unreadable(path, "it is damaged") from error
     return session
+
+
+def _unreadable(path: Path, why: str | None) -> Refusal:
+    return Refusal(Kind.ENVIRONMENT, "SESSION_INVALID", f"the session in {path} cannot be read: {why}", _SIGN_IN)

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from controlplane.cli.exit_status import ExitStatus
-from controlplane.cli.failures import DEBUG_VARIABLE, Output, OutputOption, fail, failing_clearly
+from controlplane.cli.failures import DEBUG_VARIABLE, Output, OutputOption, fail, failing_clearly, system_refused
 from controlplane.runtime.refusal import Kind, Refusal
 
 
@@ -73,13 +73,7 @@ def _explained(error: Exception) -> Refusal:
             f"buckler-server made a mistake ({type(error).__name__})",
             f"Run it again with {DEBUG_VARIABLE}=1 and give the output to support",
         )
-    place = f" at {error.filename}" if error.filename else ""
-    return Refusal(
-        Kind.ENVIRONMENT,
-        "SYSTEM_REFUSED",
-        f"the operating system refused{place}: {error.strerror or type(error).__name__}",
-        "Check the path, its owner and the room on the disk",
-    )
+    return system_refused(error)
 
 
 def _text(value: object) -> str:

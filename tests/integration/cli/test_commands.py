@@ -65,6 +65,12 @@ def test_every_command_says_alike_that_nothing_is_quarantined_under_an_id(capfd:
     }
 
 
+@pytest.mark.parametrize("action", ["restore", "delete"])
+def test_an_id_that_is_no_text_is_bad_input_and_no_crash(action: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["quarantine", action, "q\udcff"]) == ExitStatus.BAD_INPUT
+    assert r"NOT_TEXT: 'q\udcff'" in capfd.readouterr().err
+
+
 def test_what_scans_cost_is_asked_of_an_agent(capfd: pytest.CaptureFixture[str]) -> None:
     assert run_command(["scan-costs"]) == ExitStatus.ENVIRONMENT
     assert "AGENT_NOT_RUNNING" in capfd.readouterr().err

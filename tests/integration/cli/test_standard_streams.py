@@ -50,3 +50,14 @@ def test_output_that_is_full_is_one_error(program: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_output_that_is_closed_is_not_missed(program: str, tmp_path: Path) -> None:
     assert start(program, tmp_path, None) == (0, "")
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_terminal_without_a_character_shows_its_escape(program: str) -> None:
+    module = PROGRAMS[program][0].replace(".main", "").replace(".bucklerctl", "") + ".standard_streams"
+    code = f"from {module} import prepare_streams; prepare_streams(exit); print(chr(0x2026)); print(ascii(input()))"
+    environment = os.environ | {"PYTHONIOENCODING": "ascii:strict"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=b"a\xff\n", capture_output=True, env=environment, check=True
+    )
+    assert done.stdout.split() == [rb"\u2026", rb"'a\udcff'"]

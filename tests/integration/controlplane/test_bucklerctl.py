@@ -108,6 +108,8 @@ async def test_a_server_that_cannot_be_trusted_or_reached_ends_with_4(served: Se
         ({"ca": ""}, "SERVER_NOT_TRUSTED"),
         ({"server": "127.0.0.1:1"}, "SERVER_UNREACHABLE"),
         ({"server": "no-such-host.invalid"}, "SERVER_UNKNOWN"),
+        ({"server": f"{'a' * 64}.invalid"}, "SERVER_UNKNOWN"),
+        ({"server": str(served.mtls)}, "SERVER_UNREACHABLE"),
     ):
         result = await person.login(**changes)
         assert (result.exit_code, result.stderr.partition(":")[0]) == (4, code)
@@ -126,6 +128,8 @@ async def test_wrong_usage_ends_with_2_before_anything_is_sent(ctl: Ctl, tmp_pat
         ("sandbox", "advance"),
         ("sandbox", "advance", "--by", "soon"),
         ("device", "list", "--state", "happy"),
+        ("device", "show", "\udcff"),
+        ("fleet", "expiry", "--days", "9" * 20),
         ("bogus",),
     ):
         assert (await ctl.run(*arguments, stdin="x\n")).exit_code == 2, arguments

@@ -183,7 +183,9 @@ def begin_campaign(  # noqa: PLR0913 -- options of a command line
     argument: Annotated[list[str] | None, typer.Option("--argument", metavar="NAME=VALUE", help="Repeatable.")] = None,
     device: Annotated[list[str] | None, typer.Option(help="Only this device id; repeatable. Left out: all.")] = None,
     per_minute: Annotated[int, typer.Option(min=1, max=10_000, help="Devices that get it each minute.")] = 60,
-    stop_after: Annotated[int, typer.Option(min=0, help="Failures after which no more get it; 0: never.")] = 10,
+    stop_after: Annotated[
+        int, typer.Option(min=0, max=1_000_000, help="Failures after which no more get it; 0: never.")
+    ] = 10,
     reason: Annotated[str, typer.Option(help="Why, for the audit and the devices' own records.")] = "",
     idempotency_key: IdempotencyKeyOption = "",
     output: OutputOption = Output.TEXT,

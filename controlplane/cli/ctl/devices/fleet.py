@@ -63,7 +63,7 @@ def expiry(
     config_dir: ConfigDirOption,
     *,
     days: Annotated[
-        int | None, typer.Option(min=0, metavar="DAYS", help="Change it: 7 or more; 0: no device is hidden.")
+        int | None, typer.Option(min=0, max=3_652, metavar="DAYS", help="Change it: 7 or more; 0: no device is hidden.")
     ] = None,
     output: OutputOption = Output.TEXT,
 ) -> None:

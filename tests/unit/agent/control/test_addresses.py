@@ -20,8 +20,12 @@ def test_an_address_is_read_as_people_write_it(text: str, expected: Address) -> 
 
 
 @pytest.mark.parametrize(
-    "text", ["", ":1", "host:", "host:x", "host:0", "host:65536", "https://host", "::1", "[::1", "[::1]x", "host:²"]
-)
+    "text",
+    [
+        "", ":1", "host:", "host:x", "host:0", "host:65536", "https://host", "::1", "[::1", "[::1]x", "host:²",
+        f"host:{'1' * 5000}", "ho\nst:1", "\udcff:1",
+    ],
+)  # fmt: skip
 def test_nonsense_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(BucklerError) as refused:
         parse_address(text)

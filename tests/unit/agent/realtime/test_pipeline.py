@@ -35,6 +35,7 @@ from agent.realtime.commands import (
     Walk,
 )
 from agent.realtime.pipeline import (
+    ASK_AGAIN_AFTER_S,
     MAX_LOOKS,
     MAX_PATHS,
     REST_AT_MOST_S,
@@ -382,6 +383,50 @@ def test_stopping_lets_a_resting_file_go() -> None:
     play(seen(8, version=2))
     assert play(Stopping()) == [Release(8)]
     assert play(Rested(1, 1)) == []
+
+
+# ---------------------------------------------------------------- a scanner that is away
+
+AWAY = ScanFacts("", 3, error="scanner_unavailable")
+
+
+@pytest.mark.parametrize("code", ["scanner_unavailable", "scanner_overloaded", "scanner_closed"])
+def test_a_file_that_nobody_could_look_at_is_not_done_with(code: str) -> None:
+    play = Play()
+    play(seen(7))
+    assert play(scanned(1, ScanFacts("", 3, error=code))) == [Rest(1, 1, ASK_AGAIN_AFTER_S)]
+    assert not play.pipeline.idle
+    assert play(Rested(1, 1)) == [Scan(1, 7, "/r/a", 0)]
+    assert isinstance(play(scanned(1, INFECTED))[-1], Capture)
+
+
+def test_while_the_scanner_is_away_a_file_is_asked_about_once_in_a_while_under_whatever_name() -> None:
+    play = Play()
+    play(seen(7))
+    play(seen(8, "/r/b", version=2))
+    assert play(scanned(1, AWAY, version=2)) == [Rest(1, 1, ASK_AGAIN_AFTER_S), Release(7), Scan(2, 8, "/r/b", 0)]
+    assert play(scanned(2, AWAY, version=2)) == []
+    assert play(seen(9, "/r/a", version=3)) == [Release(9)]
+    for _ in range(2 * MAX_LOOKS):
+        assert play(Rested(1, 1)) == [Scan(2, 8, "/r/a", 0)]
+        assert play(scanned(2, AWAY, version=3)) == [Rest(1, 1, ASK_AGAIN_AFTER_S)]
+
+
+@pytest.mark.parametrize("fail_open", [True, False])
+def test_nobody_is_held_for_a_scanner_that_is_away(*, fail_open: bool) -> None:
+    play = Play(PipelineLimits(slots=1, fail_open=fail_open))
+    play(seen(7, kind=EventKind.OPENING, token=5))
+    assert play(scanned(1, AWAY)) == [Answer(5, allow=fail_open), Rest(1, 1, ASK_AGAIN_AFTER_S)]
+    again = play(seen(8, kind=EventKind.OPENING, token=6))
+    assert again == [Release(8), ArmDeadline(6), Scan(1, 7, "/r/a", 0)]
+    assert play(scanned(1, AWAY)) == [Answer(6, allow=fail_open)]
+
+
+def test_a_file_that_the_scanner_did_not_look_at_before_the_end_is_let_go() -> None:
+    play = Play()
+    play(seen(7))
+    play(Stopping())
+    assert play(scanned(1, AWAY)) == [Release(7)]
 
 
 # ---------------------------------------------------------------- what files do to us

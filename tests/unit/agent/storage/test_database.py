@@ -1,8 +1,10 @@
 """Opening the database, and what is said when that fails."""
 
+import shutil
 import sqlite3
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -112,6 +114,16 @@ def test_each_kind_of_failure_has_its_code(tmp_path: Path, number: int | None, c
     if number is not None:
         error.sqlite_errorcode = number
     assert explain(error, tmp_path).code == code
+
+
+@pytest.mark.parametrize(("free", "code"), [(0, "DATABASE_FULL"), (1 << 30, "DATABASE_UNUSABLE")])
+def test_a_disk_without_room_for_shared_memory_is_full_and_not_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, code: str
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+    assert explain(error, tmp_path / "agent.db").code == code
 
 
 def test_a_disk_that_is_full_costs_the_block_and_nothing_else(tmp_path: Path) -> None:

@@ -5,11 +5,14 @@ import pytest
 from sqlalchemy import select
 
 from controlplane.accounts.tables import audit
+from controlplane.detections import service
+from controlplane.detections.incidents import Incidents
 from controlplane.detections.model import MAX_INCIDENTS, Finding, ReportedIncident
 from controlplane.detections.service import SETTLES_WITHIN, DetectionFilter
 from controlplane.runtime.paging import KeyPart, Page
 from controlplane.runtime.principal import DevicePrincipal
 from controlplane.runtime.refusal import Refusal
+from controlplane.storage.outages import DatabaseUnavailableError
 from tests.fakes.clock import SOME_MONDAY
 from tests.fakes.world import Customer, World, principal_of
 
@@ -68,6 +71,25 @@ async def test_a_report_that_had_to_wait_for_the_database_is_dated_when_it_got_i
         world.clock.advance(2 * SETTLES_WITHIN)
     found = await world.detections.get(device.org_id, incident(1).uuid)
     assert found.received_at == world.clock.now()
+
+
+async def test_a_report_that_others_hold_up_is_given_up_before_an_export_could_miss_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = await _device(world, await world.customer())
+
+    async def held_up(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    assert timedelta(seconds=service.STORED_WITHIN_S) < SETTLES_WITHIN
+    with monkeypatch.context() as patched:
+        patched.setattr(service, "STORED_WITHIN_S", 0.05)
+        patched.setattr(Incidents, "add", held_up)
+        with pytest.raises(DatabaseUnavailableError):
+            await world.detections.report(device, [incident(1)], {})
+    assert await _uuids(world, device.org_id) == []
+    await world.detections.report(device, [incident(1)], {})
+    assert await _uuids(world, device.org_id) == [1]
 
 
 async def test_the_newest_come_first_and_pages_show_each_once(world: World) -> None:

@@ -1,3 +1,4 @@
+import errno
 import os
 import sys
 from pathlib import Path
@@ -27,3 +28,14 @@ def test_who_holds_a_lock_is_known_without_touching_it(tmp_path: Path) -> None:
     # Its content stays; what it says is not true any more.
     assert path.read_text().strip() == str(os.getpid())
     assert holder_of(path) is None
+
+
+def test_a_full_disk_does_not_keep_an_agent_from_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int, _content: bytes, _offset: int) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "agent.lock"
+    monkeypatch.setattr(os, "pwrite", full)
+    with AgentLock(path), pytest.raises(BucklerError) as refused, AgentLock(path):
+        pass
+    assert refused.value.code == "AGENT_RUNNING"

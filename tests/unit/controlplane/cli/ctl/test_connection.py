@@ -19,8 +19,18 @@ def test_addresses_are_read(text: str, address: ServerAddress) -> None:
     assert parse_server(str(address)) == address
 
 
-@pytest.mark.parametrize("text", ["", ":1", "a:b", "a:0", "a:65536", "a:-1", "https://a", "::1", "[::1", "a:\u0661"])
+@pytest.mark.parametrize(
+    "text",
+    ["", ":1", "a:b", "a:0", "a:65536", "a:-1", "https://a", "::1", "[::1", "a:\u0661", f"a:{'1' * 5000}"],
+)
 def test_other_texts_are_refused(text: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        parse_server(text)
+    assert caught.value.reason == "SERVER_INVALID"
+
+
+@pytest.mark.parametrize("text", ["a\nb:1", "\udcff:1"])
+def test_what_nobody_can_read_is_no_address(text: str) -> None:
     with pytest.raises(Refusal) as caught:
         parse_server(text)
     assert caught.value.reason == "SERVER_INVALID"

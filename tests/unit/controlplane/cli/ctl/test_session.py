@@ -46,6 +46,13 @@ def test_a_damaged_session_is_refused_with_the_way_out(tmp_path: Path, content: 
     assert _reason(tmp_path) == "SESSION_INVALID"
 
 
+def test_a_session_that_cannot_be_read_is_not_taken_for_none(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).mkdir()
+    with pytest.raises(Refusal, match="Is a directory") as caught:
+        load_session(tmp_path)
+    assert caught.value.reason == "SESSION_INVALID"
+
+
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(Refusal) as caught:
