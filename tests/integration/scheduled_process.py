@@ -7,10 +7,13 @@ one at the end of the scan; the scan is due from the beginning.
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
+
+import psutil
 
 from agent.cli.log import configure_log
 from agent.domain.entitlement import Access, AccessLevel, Feature
@@ -40,12 +43,20 @@ SETTINGS = ScannerSettings(workers=1, background=True)
 
 
 class TellingScanner(ScannerService):
-    """Says what it scans."""
+    """Says what it scans, and how much its workers push forward."""
 
     async def scan(self, descriptor: int, path: str) -> ScanFacts:
         facts = await super().scan(descriptor, path)
-        say({"scanned": path, "workers": sorted(self.worker_pids())})
+        say({"scanned": path, "workers": [priority_of(pid) for pid in self.worker_pids()]})
         return facts
+
+
+def priority_of(pid: int) -> dict[str, int]:
+    return {
+        "scheduler": os.sched_getscheduler(pid),
+        "nice": os.getpriority(os.PRIO_PROCESS, pid),
+        "io": psutil.Process(pid).ionice().ioclass,
+    }
 
 
 def say(fact: dict[str, object]) -> None:

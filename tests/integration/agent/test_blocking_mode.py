@@ -35,8 +35,8 @@ ROOM = Path(__file__).parents[3]
 GATE = "agent.realtime.sources.gate_process"
 #: Nobody is let go because time is over while a test looks.
 BLOCK = BlockSettings(budget_s=60.0)
-#: Waits until its parent is gone, so that it is nobody's child when it opens the file. Says how that ended, when it began
-#: and when it was over, by a clock that nobody sets.
+#: Waits until its parent is gone, so that it is nobody's child when it opens the file. Says how that ended, and when it
+#: began and was over, by a clock that nobody sets.
 STRANGER = """(
   while kill -0 $$ 2>/dev/null; do sleep 0.01; done
   read -r began _ < /proc/uptime
