@@ -163,7 +163,7 @@ class Story:
         return status
 
 
-def drop_and_wait(folder: Path, names: tuple[str, ...], timeout_s: float = 20.0) -> dict[str, float]:
+def drop_and_wait(folder: Path, names: tuple[str, ...], timeout_s: float = 60.0) -> dict[str, float]:
     """Have a second program drop files; returns how long each stayed in its place, in milliseconds.
 
     Raises:

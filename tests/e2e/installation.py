@@ -16,7 +16,7 @@ ADMIN = "admin@example.com"
 PASSWORD = "correct horse battery staple"  # a scratch installation, gone when the story ends
 
 
-def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 30.0, poll_s: float = 0.1) -> float:
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 60.0, poll_s: float = 0.1) -> float:
     """Wait for an observable fact; returns the seconds it took.
 
     Raises:

@@ -127,7 +127,7 @@ class Service:
         with self._grown:
             return "\n".join(self._lines)
 
-    def wait_for(self, pattern: str, timeout_s: float = 30.0) -> re.Match[str]:
+    def wait_for(self, pattern: str, timeout_s: float = 60.0) -> re.Match[str]:
         """Wait until a line matches.
 
         Raises:
@@ -148,7 +148,7 @@ class Service:
                     raise AssertionError(f"no line matches {pattern!r} in\n$ {' '.join(self._command)}\n{text}")
                 self._grown.wait(min(left, 0.2))
 
-    def stop(self, timeout_s: float = 20.0) -> int:
+    def stop(self, timeout_s: float = 60.0) -> int:
         """End it politely; returns its exit status."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)

@@ -57,7 +57,7 @@ class ProtectedFolder:
             reconcile_pause_s=0.01,
             restart_after_s=0.01,
             root_retry_s=0.02,
-            block=BlockSettings(budget_s=6.0),
+            block=BlockSettings(budget_s=60.0),
         )
         self.settings = replace(self.settings, **overrides)  # type: ignore[arg-type]  # test code names real fields
         self.protection = self.build()

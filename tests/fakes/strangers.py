@@ -65,7 +65,7 @@ def _serve(listener: socket.socket, context: ssl.SSLContext | None, answer: Answ
             connection, _ = listener.accept()
         except OSError:
             return
-        connection.settimeout(5)
+        connection.settimeout(30)
         with connection, suppress(OSError):
             if context is None:
                 answer(connection)

@@ -61,7 +61,7 @@ class FakeUplink:
             raise uplink_error("UNREACHABLE")
         return receipt
 
-    async def until(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
         """Wait, in real time, until something is true."""
         async with asyncio.timeout(timeout_s):
             while not condition():  # noqa: ASYNC110 -- a condition over a store has no event

@@ -1,10 +1,10 @@
-"""Waiting for what happens on another task or thread."""
+"""Waiting for what happens on another task or thread; patient, as a machine that is busy may take its time."""
 
 import asyncio
 from collections.abc import Callable
 
 
-async def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
     """Wait until something is true.
 
     Raises:

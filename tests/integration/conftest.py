@@ -8,6 +8,7 @@ import pytest
 
 from controlplane.storage.database import Database
 from tests.fakes.migrated import migrated_sqlite, sqlite_url
+from tests.integration.patient_database import patient_databases
 from tests.integration.postgres_server import PostgresServer, running_postgres
 
 
@@ -49,8 +50,9 @@ async def server_database(request: pytest.FixtureRequest, kind: str) -> AsyncIte
 
 @pytest.fixture
 async def database(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> AsyncIterator[Database]:
-    """A migrated database without a row."""
+    """A migrated database without a row; it, and what else the test opens, waits as long as a busy machine takes."""
     async with AsyncExitStack() as until_closed:
+        until_closed.enter_context(patient_databases())
         if kind == "sqlite":
             url = await migrated_sqlite(tmp_path / "server.db")
         else:

@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import shutil
-import socket
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.integration.free_ports import free_ports
 
 
 def nats_program() -> str:
@@ -28,9 +29,7 @@ class NatsServer:
     """
 
     def __init__(self, program: str, folder: Path, *, jetstream: bool = False) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
+        (self._port,) = free_ports(1)
         self._command = [program, "--addr", "127.0.0.1", "--port", str(self._port), "--pid", str(folder / "pid")]
         if jetstream:
             self._command += ["-js", "--store_dir", str(folder / "jetstream")]
@@ -44,7 +43,7 @@ class NatsServer:
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     async def answers(self) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 with contextlib.suppress(OSError):
                     _, writer = await asyncio.open_connection("127.0.0.1", self._port)

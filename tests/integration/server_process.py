@@ -112,6 +112,13 @@ class Serving:
             response = await AccountServiceStub(channel).SignIn(request)
         return [("authorization", f"Bearer {response.token}")]
 
+    async def has_said(self, event: str) -> None:
+        """Until it has; what it said up to then is not told by `stop` any more."""
+        assert self.process.stderr is not None
+        async with asyncio.timeout(PATIENCE_S):
+            while event not in (line := (await self.process.stderr.readline()).decode()):
+                assert line, "it ended by itself"
+
     async def stop(self) -> tuple[int, str]:
         """As a service manager does; the exit status and what was said after the first line."""
         self.process.send_signal(signal.SIGTERM)

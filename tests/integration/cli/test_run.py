@@ -98,7 +98,7 @@ def test_it_stops_cleanly_when_told_to_and_starts_after_a_kill(protected: Protec
     protected.start()
     wait_for(lambda: not infected.exists())
     protected.process.send_signal(signal.SIGTERM)
-    assert protected.process.wait(timeout=20) == 0
+    assert protected.process.wait(timeout=60) == 0
     assert not (protected.data / "agent.sock").exists()
     assert protected.ask("quarantine", "list")[0]["original_path"] == str(infected)
 

@@ -8,7 +8,6 @@ import contextlib
 import os
 import re
 import shutil
-import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,6 +19,7 @@ import pytest
 from aiohttp import ClientSession
 
 from tests.fakes.certificate_requests import DeviceKey
+from tests.integration.free_ports import free_ports
 from tests.integration.postgres_server import PostgresServer
 from tests.integration.server_process import EMAIL, PASSWORD, Serving, init, serving
 from wire.v1 import account_pb2, command_pb2, common_pb2, device_pb2, enrollment_pb2
@@ -41,14 +41,6 @@ pytestmark = [
 _Answer = TypeVar("_Answer")
 #: As an agent's channel: whoever waits decides when to try again.
 CHANNEL = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)]
-
-
-def free_ports(number: int) -> list[int]:
-    with contextlib.ExitStack() as probes:
-        sockets = [probes.enter_context(socket.socket()) for _ in range(number)]
-        for probe in sockets:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in sockets]
 
 
 @asynccontextmanager

@@ -138,7 +138,8 @@ async def test_wrong_usage_ends_with_2_before_anything_is_sent(ctl: Ctl, tmp_pat
 async def test_a_revoked_token_is_refused_with_1(ctl: Ctl) -> None:
     session = ctl.config_dir / "session.json"
     content = json.loads(session.read_text())
-    session.write_text(json.dumps(content | {"token": content["token"][:-3] + "AAA"}))
+    token = content["token"]
+    session.write_text(json.dumps(content | {"token": token[:-3] + ("AAA" if token[-3] != "A" else "BBB")}))
     result = await ctl.run("seat", "list", "--output", "json")
     assert result.exit_code == 1
     assert json.loads(result.stderr)["error"]["exit_status"] == 1

@@ -98,12 +98,12 @@ async def test_a_server_that_is_killed_between_store_and_write_loses_nothing(
         key, certificate = await activated(serving, made["activation_key"])
         async with serving.device_channel(key.pem, certificate) as channel:
             calls = DeviceServiceStub(channel)
-            # Once it is connected to the buffer.
+            await serving.has_said("buffer_connected")
             await calls.ReportEvents(report(0))
             await until(lambda: stored(database) == 1, PATIENCE_S)
             with nobody_can_write(database):
                 for number in range(1, 6):
-                    answer = await calls.ReportEvents(report(number), timeout=5)
+                    answer = await calls.ReportEvents(report(number), timeout=30)
                     assert list(answer.accepted_uuids) == [number.to_bytes(16, "big")]
                 await serving.kill()
         assert stored(database) == 1

@@ -259,7 +259,7 @@ async def test_a_job_that_outlives_its_claim_is_nobody_elses(database: Database)
     async def long(_job: Job) -> None:
         for _ in range(3):
             clock.advance(CLAIM_TIMES.lasts - timedelta(seconds=1))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while (await board(database, clock))[0].until != clock.now() + CLAIM_TIMES.lasts:  # noqa: ASYNC110 -- a row
                     await asyncio.sleep(0.005)
             taken_over.append((await other.run_until(SOME_MONDAY)).run)

@@ -46,7 +46,7 @@ async def test_hasty_devices_leave_everything_exactly_once_and_a_recount_sees_if
             )
             await served.commands.RequestCommand(request, metadata=person)
         async with alive([device]):
-            await until(lambda: device.memory.is_settled and len(device.memory.ran) == 5)
+            await until(lambda: device.memory.is_settled and len(device.memory.ran) == 5, timeout_s=120)
         assert tally.mistakes == 0
 
         org_id, made = served.customer.org_id, {incident.uuid for incident in found}

@@ -15,7 +15,7 @@ _STUBBORN = "trap '' TERM; echo ready; read -r never"
 def running_copy(target: Path) -> Iterator["subprocess.Popen[str]"]:
     """`/bin/sleep`, from a copy of it."""
     shutil.copy2("/bin/sleep", target)
-    with subprocess.Popen([str(target), "60"], text=True) as process:
+    with subprocess.Popen([str(target), "600"], text=True) as process:
         try:
             yield process
         finally:
@@ -39,4 +39,4 @@ def stubborn_copy(target: Path) -> Iterator["subprocess.Popen[str]"]:
 def _end(process: "subprocess.Popen[str]") -> None:
     with suppress(ProcessLookupError):
         process.kill()
-    process.wait(timeout=10)
+    process.wait(timeout=30)

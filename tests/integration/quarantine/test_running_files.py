@@ -50,7 +50,7 @@ async def test_its_process_is_ended_if_policy_says_so_and_the_incident_tells(tmp
     path = scene.home / "evil"
     with running_copy(path) as process, running_copy(scene.root / "neighbour") as neighbour:
         entry = await scene.vault.capture(scanned(path))
-        assert process.wait(timeout=10) == -signal.SIGTERM
+        assert process.wait(timeout=30) == -signal.SIGTERM
         assert neighbour.poll() is None
     assert entry.detail == f"processes started from it: evil ({process.pid}) terminated"
     assert [row.action_detail for row in scene.incidents()] == [entry.detail]
@@ -63,7 +63,7 @@ async def test_a_process_that_does_not_want_to_end_is_killed(tmp_path: Path, mon
     path = scene.home / "evil"
     with stubborn_copy(path) as process:
         entry = await scene.vault.capture(scanned(path))
-        assert process.wait(timeout=10) == -signal.SIGKILL
+        assert process.wait(timeout=30) == -signal.SIGKILL
     assert entry.detail.endswith(f"({process.pid}) killed")
 
 
@@ -83,7 +83,7 @@ def test_a_file_renamed_or_removed_since_is_still_known_by_its_process(tmp_path:
         path.unlink()
         (stopped,) = stop_processes(identity, str(path))
         assert (stopped.pid, stopped.end) == (process.pid, ProcessEnd.TERMINATED)
-        process.wait(timeout=10)
+        process.wait(timeout=30)
 
 
 # Tests end only what they started: whatever is looked for here is a copy that nobody else runs.
@@ -101,7 +101,7 @@ def test_who_started_us_is_spared_although_it_runs_from_the_file(tmp_path: Path)
     shell = tmp_path / "evil"
     shutil.copy2("/bin/sh", shell)
     command = [str(shell), "-c", '"$@"; exit $?', "sh", sys.executable, "-c", STOP, str(shell)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=50)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "spared\n"
 
 
@@ -116,11 +116,11 @@ def test_who_runs_from_the_same_image_as_we_do_is_spared(tmp_path: Path) -> None
             text=True,
             env=home,
             check=True,
-            timeout=50,
+            timeout=60,
         )
         assert done.stdout == "spared spared\n"
         assert other.poll() is None
-        other.communicate(b"\n", timeout=10)
+        other.communicate(b"\n", timeout=30)
 
 
 async def test_a_file_that_is_truncated_while_somebody_maps_it_costs_nobody_a_crash(tmp_path: Path) -> None:

@@ -36,6 +36,12 @@ def _code(secret: str, ahead: int = 0) -> str:
     return code_at(base64.b32decode(padded), step_at(SystemClock().now()) + ahead)
 
 
+def _wrong_code(secret: str) -> str:
+    """One that the app does not show within the next minutes, nor has shown lately."""
+    shown = {_code(secret, ahead) for ahead in range(-10, 11)}
+    return next(code for code in map("{:06}".format, range(100)) if code not in shown)
+
+
 async def _login(served: Served, folder: Path, email: str, *typed: str) -> tuple[Ctl, int, str]:
     person = Ctl(folder, served)
     arguments = ("login", "--server", str(served.tls), "--ca", str(served.data_dir.authorities), "--email", email)
@@ -46,7 +52,7 @@ async def _login(served: Served, folder: Path, email: str, *typed: str) -> tuple
 async def test_a_second_factor_from_enrolment_to_removal(served: Served, ctl: Ctl, tmp_path: Path) -> None:
     enrolled = json.loads((await ctl.run("second-factor", "enrol", "--output", "json", stdin=f"{PASSWORD}\n")).stdout)
     assert enrolled["uri"].startswith("otpauth://totp/Buckler:anna%40example.com?")
-    assert (await ctl.run("second-factor", "confirm", stdin="000000\n")).exit_code == 1
+    assert (await ctl.run("second-factor", "confirm", stdin=f"{_wrong_code(enrolled['secret'])}\n")).exit_code == 1
     confirmed = await ctl.run("second-factor", "confirm", "--output", "json", stdin=f"{_code(enrolled['secret'])}\n")
     recovery = json.loads(confirmed.stdout)["recovery_codes"]
     email = served.customer.admin_email

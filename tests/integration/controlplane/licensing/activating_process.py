@@ -10,18 +10,14 @@ import asyncio
 import json
 import sys
 from pathlib import Path
-from unittest.mock import patch
 
 from controlplane.licensing.service import Activated, Activation
 from controlplane.runtime.refusal import Refusal
-from controlplane.storage import database
 from controlplane.storage.database import Database
 from tests.fakes.certificate_requests import DeviceKey
 from tests.fakes.world import LINUX, ONE_IMAGE, World
+from tests.integration.patient_database import patient_databases
 from wire.entitlement_codec import decode_claims
-
-#: Seconds; the test itself gives up a little later.
-PATIENCE_S = 100
 
 
 async def _attempt(world: World, raw_key: str, request: bytes) -> Activated | Refusal:
@@ -58,12 +54,5 @@ async def _serve(url: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    # Who gets a seat is the question here, not how soon: on a machine that is busy the last of 32 attempts may wait
-    # longer for one of 20 connections, or for a lock, than a server lets anybody wait.
-    with patch.multiple(
-        database,
-        POOL_TIMEOUT_S=PATIENCE_S,
-        BUSY_TIMEOUT_MS=PATIENCE_S * 1_000,
-        _POSTGRESQL_SESSION={**database._POSTGRESQL_SESSION, "lock_timeout": f"{PATIENCE_S}s"},
-    ):
+    with patient_databases():
         asyncio.run(_serve(sys.argv[1], Path(sys.argv[2])))

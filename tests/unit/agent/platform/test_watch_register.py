@@ -32,7 +32,7 @@ def test_a_folder_that_another_agent_watches_is_refused_naming_that_agent(tmp_pa
     with start(tmp_path, "/elsewhere", "/srv/data") as other:
         with pytest.raises(BucklerError) as refused, watching(tmp_path, [root], Path("/our/data")):
             pass
-        other.communicate("\n", timeout=20)
+        other.communicate("\n", timeout=60)
     assert (refused.value.code, refused.value.exit_status) == ("ROOT_WATCHED", ExitStatus.ENVIRONMENT)
     assert str(other.pid) in refused.value.message
     assert "/their/data" in refused.value.message
@@ -42,14 +42,14 @@ def test_neighbours_do_not_disturb_each_other(tmp_path: Path) -> None:
     with start(tmp_path, "/srv/data") as other:
         with watching(tmp_path, ["/srv/database", "/home/a\n\udcff"], Path("/our/data")):
             assert len(list(tmp_path.glob("*.watch"))) == 2
-        other.communicate("\n", timeout=20)
+        other.communicate("\n", timeout=60)
     assert list(tmp_path.glob("*.watch")) == []
 
 
 def test_what_a_killed_agent_left_is_swept(tmp_path: Path) -> None:
     with start(tmp_path, "/srv/data") as other:
         os.kill(other.pid, signal.SIGKILL)
-        other.wait(timeout=20)
+        other.wait(timeout=60)
     assert len(list(tmp_path.glob("*.watch"))) == 1
     with watching(tmp_path, ["/srv/data"], Path("/our/data")):
         assert len(list(tmp_path.glob("*.watch"))) == 1

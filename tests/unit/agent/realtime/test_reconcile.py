@@ -8,6 +8,7 @@ import pytest
 
 from agent.realtime.reconcile import LIFE_SIGN, LIFE_SIGN_ROOTS
 from tests.fakes.eicar import EICAR
+from tests.fakes.file_times import instant_between
 from tests.fakes.protected_folder import ProtectedFolder
 from tests.fakes.waiting import until
 
@@ -17,7 +18,14 @@ def life_sign(stage: ProtectedFolder) -> int:
 
 
 def give_life_sign(stage: ProtectedFolder, ago: timedelta) -> None:
-    at_us = int((stage.clock.now() - ago).timestamp() * 1e6)
+    put_life_sign(stage, int((stage.clock.now() - ago).timestamp() * 1e6))
+
+
+def give_life_sign_now(stage: ProtectedFolder) -> None:
+    put_life_sign(stage, instant_between(stage.outside) // 1000)
+
+
+def put_life_sign(stage: ProtectedFolder, at_us: int) -> None:
     with stage.store.transaction() as tables:
         tables.settings.put(LIFE_SIGN, str(at_us))
         tables.settings.put(LIFE_SIGN_ROOTS, json.dumps([str(stage.root)]))
@@ -36,9 +44,7 @@ async def test_the_very_first_start_looks_at_everything(tmp_path: Path) -> None:
 async def test_a_later_start_looks_only_at_what_changed_meanwhile(tmp_path: Path) -> None:
     stage = ProtectedFolder(tmp_path, margin_s=0.0)
     old = stage.write("old.txt", b"x")
-    await asyncio.sleep(0.05)
-    give_life_sign(stage, timedelta(0))
-    await asyncio.sleep(0.05)
+    give_life_sign_now(stage)
     stage.write("new.txt", EICAR)
     async with stage.running():
         await until(stage.settled)
@@ -61,8 +67,7 @@ async def test_a_root_that_was_not_watched_before_is_looked_at_completely(tmp_pa
     stage = ProtectedFolder(tmp_path, margin_s=0.0)
     stage.write("old.txt", b"x")
     (stage.outside / "old.txt").write_bytes(EICAR)
-    await asyncio.sleep(0.05)
-    give_life_sign(stage, timedelta(0))
+    give_life_sign_now(stage)
     stage.settings = replace(stage.settings, roots=(str(stage.root), str(stage.outside)))
     stage.build()
     async with stage.running():
@@ -72,12 +77,22 @@ async def test_a_root_that_was_not_watched_before_is_looked_at_completely(tmp_pa
     assert stage.scans_of("old.txt") == 0
 
 
+async def at_rest(stage: ProtectedFolder) -> int:
+    """The life sign that is followed by no other: its root was tested, and nothing has happened since."""
+    await until(lambda: bool(stage.protection.state().issues))
+    sign = -1
+    while sign != life_sign(stage):
+        sign = life_sign(stage)
+        await until(lambda: not stage.protection._something_happened.is_set())
+        await asyncio.sleep(0.2)
+    return sign
+
+
 async def test_life_signs_move_while_nothing_waits_and_only_if_something_happened(tmp_path: Path) -> None:
     stage = ProtectedFolder(tmp_path, self_test_within_s=0.02)
     async with stage.running():
         await until(lambda: life_sign(stage) > 0)
-        await asyncio.sleep(0.2)
-        resting = life_sign(stage)
+        resting = await at_rest(stage)
         await asyncio.sleep(0.2)
         assert life_sign(stage) == resting
 

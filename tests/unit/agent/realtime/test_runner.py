@@ -367,7 +367,8 @@ async def test_a_machine_that_slept_is_looked_over_again(tmp_path: Path) -> None
 
 async def test_a_costly_file_is_scanned_again_when_it_has_rested(tmp_path: Path) -> None:
     stage = ProtectedFolder(tmp_path)
-    stage.scanner.elapsed_ms = REST_FROM_MS
+    # It rests for long enough to be written meanwhile, however busy the machine is.
+    stage.scanner.elapsed_ms = 10 * REST_FROM_MS
     async with stage.running():
         log = stage.write("log.txt", b"one")
         stage.fake_source.wrote(log)

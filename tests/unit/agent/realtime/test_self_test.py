@@ -115,7 +115,7 @@ def test_somebody_elses_file_under_a_name_of_ours_stays(tmp_path: Path) -> None:
 
 
 async def test_protection_is_proven_only_while_the_tests_come_back(tmp_path: Path) -> None:
-    stage = ProtectedFolder(tmp_path, self_test_within_s=0.3)
+    stage = ProtectedFolder(tmp_path, self_test_within_s=2.0)
 
     async with stage.running() as protection:
         await until(lambda: bool(protection.state().issues))

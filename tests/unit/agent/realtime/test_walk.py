@@ -1,8 +1,10 @@
 import os
-import time
 from pathlib import Path
 
+import pytest
+
 from agent.realtime.walk import WalkReport, changed_files
+from tests.fakes.file_times import instant_between
 
 
 def found(top: Path, since_ns: int | None, *skipped: Path) -> set[str]:
@@ -11,12 +13,10 @@ def found(top: Path, since_ns: int | None, *skipped: Path) -> set[str]:
     return {str(Path(path).relative_to(top)) for path in walked}
 
 
-def now_ns() -> int:
-    """Later than everything so far; the kernel's file times lag by up to one tick."""
-    time.sleep(0.03)
-    instant = time.time_ns()
-    time.sleep(0.03)
-    return instant
+@pytest.fixture
+def aside(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that nobody walks."""
+    return tmp_path_factory.mktemp("aside")
 
 
 def write(path: Path) -> Path:
@@ -31,46 +31,48 @@ def test_without_an_instant_everything_is_found(tmp_path: Path) -> None:
     assert found(tmp_path, None) == {"a", "b/c/d"}
 
 
-def test_only_what_changed_since_is_found(tmp_path: Path) -> None:
+def test_only_what_changed_since_is_found(tmp_path: Path, aside: Path) -> None:
     write(tmp_path / "old")
     write(tmp_path / "deep" / "old")
-    since = now_ns()
+    since = instant_between(aside)
     write(tmp_path / "deep" / "new")
     (tmp_path / "old").write_bytes(b"changed")
     assert found(tmp_path, since) == {"deep/new", "old"}
 
 
-def test_a_changed_folder_in_a_changed_folder_is_taken_whole_because_it_may_have_been_moved(tmp_path: Path) -> None:
+def test_a_changed_folder_in_a_changed_folder_is_taken_whole_because_it_may_have_been_moved(
+    tmp_path: Path, aside: Path
+) -> None:
     write(tmp_path / "old")
     write(tmp_path / "deep" / "old")
-    since = now_ns()
+    since = instant_between(aside)
     write(tmp_path / "deep" / "new")
     write(tmp_path / "new")
     assert found(tmp_path, since) == {"deep/old", "deep/new", "new"}
 
 
-def test_a_back_dated_file_is_found(tmp_path: Path) -> None:
+def test_a_back_dated_file_is_found(tmp_path: Path, aside: Path) -> None:
     write(tmp_path / "old")
-    since = now_ns()
+    since = instant_between(aside)
     os.utime(write(tmp_path / "forged"), ns=(0, 0))
     assert found(tmp_path, since) == {"forged"}
 
 
-def test_everything_in_a_folder_that_was_moved_in_is_found_however_old(tmp_path: Path) -> None:
+def test_everything_in_a_folder_that_was_moved_in_is_found_however_old(tmp_path: Path, aside: Path) -> None:
     top, outside = tmp_path / "top", tmp_path / "outside"
     top.mkdir()
     write(outside / "album" / "deep" / "old")
     write(top / "here" / "old")
-    since = now_ns()
+    since = instant_between(aside)
     (outside / "album").rename(top / "album")
     assert found(top, since) == {"album/deep/old"}
 
 
-def test_a_moved_in_folder_is_found_below_folders_that_did_not_change(tmp_path: Path) -> None:
+def test_a_moved_in_folder_is_found_below_folders_that_did_not_change(tmp_path: Path, aside: Path) -> None:
     top, outside = tmp_path / "top", tmp_path / "outside"
     (top / "a" / "b").mkdir(parents=True)
     write(outside / "album" / "old")
-    since = now_ns()
+    since = instant_between(aside)
     (outside / "album").rename(top / "a" / "b" / "album")
     assert found(top, since) == {"a/b/album/old"}
 

@@ -206,7 +206,7 @@ async def test_a_permanent_error_waits_until_woken() -> None:
 async def test_waking_does_not_hammer_a_server_that_says_no_for_good() -> None:
     store = store_with(1)
     uplink = FakeUplink(errors=[uplink_error("REFUSED", permanent=True) for _ in range(1_000)])
-    async with running(store, uplink, SenderSettings(base_s=5.0)) as sender:
+    async with running(store, uplink, SenderSettings(base_s=500.0)) as sender:
         for _ in range(50):
             sender.wake()
             await asyncio.sleep(0.001)

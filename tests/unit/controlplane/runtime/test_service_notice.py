@@ -9,7 +9,7 @@ def test_what_is_said_arrives(tmp_path: Path) -> None:
     for address in (str(tmp_path / "notify"), f"@buckler-server-test-{os.getpid()}"):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
             ear.bind(address.replace("@", "\0"))
-            ear.settimeout(5)
+            ear.settimeout(30)
             tell_supervisor("READY=1", "STATUS=serving", environment={"NOTIFY_SOCKET": address})
             assert ear.recv(1000) == b"READY=1\nSTATUS=serving"
 

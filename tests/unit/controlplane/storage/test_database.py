@@ -1,14 +1,31 @@
 import asyncio
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from controlplane.storage.database import Database
 from controlplane.storage.outages import DatabaseUnavailableError
+from tests.fakes.waiting import until
 
-#: Takes some tenths of a second until its first row.
-_LONG = text("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000000) SELECT max(i) FROM n")
+
+class _LongStatement:
+    """A statement that takes until it is told that it may end."""
+
+    def __init__(self) -> None:
+        self.begun, self.may_end = threading.Event(), threading.Event()
+
+    async def run(self, connection: AsyncConnection) -> None:
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+        await driver.create_function("long_work", 0, self._work)
+        await connection.execute(text("SELECT long_work()"))
+
+    def _work(self) -> int:
+        self.begun.set()
+        return int(self.may_end.wait(30))
 
 
 async def test_writers_of_one_process_follow_each_other_in_the_order_they_came(tmp_path: Path) -> None:
@@ -44,19 +61,21 @@ async def test_a_call_that_is_cancelled_in_the_middle_of_a_statement_keeps_nobod
     database = Database(f"sqlite+aiosqlite:///{tmp_path / 'server.db'}")
     async with database.transaction() as uow:
         await uow.connection.execute(text("CREATE TABLE one (id INTEGER)"))
-    written = asyncio.Event()
+    statement = _LongStatement()
 
     async def write_and_look() -> None:
         async with database.transaction() as uow:
             await uow.connection.execute(text("INSERT INTO one VALUES (1)"))
-            written.set()
-            await uow.connection.execute(_LONG)
+            await statement.run(uow.connection)
 
     async with asyncio.TaskGroup() as calls:
         call = calls.create_task(write_and_look())
-        await written.wait()
-        await asyncio.sleep(0.02)
+        await until(statement.begun.is_set)
         call.cancel()
+        # It is over for the call before it is for the database.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        statement.may_end.set()
     # The task is kept, and with it whatever its failure refers to.
     assert call.cancelled()
     async with database.transaction() as uow:

@@ -21,4 +21,4 @@ def test_each_worker_is_told_apart_and_adds_to_the_whole() -> None:
         cost = CostMeter().measure_each([worker.pid])
         assert cost.own_memory_mb[worker.pid] > 64
         assert cost.total.memory_mb >= alone + 60
-        worker.communicate("\n", timeout=20)
+        worker.communicate("\n", timeout=60)

@@ -12,7 +12,7 @@ from agent.platform.services.service_notice import ServiceNotice
 def systemds_ear(tmp_path: Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
         ear.bind(str(tmp_path / "notify"))
-        ear.settimeout(5)
+        ear.settimeout(30)
         yield ear
 
 
@@ -42,7 +42,7 @@ def test_a_name_that_is_no_utf_8_and_a_long_one_do_no_harm(ear: socket.socket) -
 def test_an_abstract_address_is_understood() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
         ear.bind(f"\0buckler-test-{os.getpid()}")
-        ear.settimeout(5)
+        ear.settimeout(30)
         ServiceNotice(f"@buckler-test-{os.getpid()}").stopping()
         assert heard(ear)[0] == "STOPPING=1"
 

@@ -57,6 +57,7 @@ class Device:
         self.quarantine = FakeQuarantine(self.vault)
         self.scanner = FakeOwnScanner()
         self.grounds: list[ScanKind] = []
+        self.looks = 0
 
     def parts(self) -> ScheduleParts:
         def ground(kind: ScanKind) -> Ground:
@@ -74,7 +75,7 @@ class Device:
             consequences=Consequences(self.quarantine, self.incidents, self.clock, SeededRandomness()),
             policy=lambda: self.policy,
             access=lambda: self.access,
-            on_battery=lambda: self.battery,
+            on_battery=self._on_battery,
             is_own_test=is_own_test,
             zone=UTC,
         )
@@ -109,9 +110,15 @@ class Device:
         return self.finished_at() is not None
 
     async def look(self) -> None:
-        """Time passes, as it does between two looks of the agent."""
+        """Time passes, as it does between two looks of the agent, and the agent looks."""
+        before = self.looks
         self.clock.advance(timedelta(seconds=1))
-        await asyncio.sleep(0.03)
+        await until(lambda: self.looks > before)
+
+    def _on_battery(self) -> bool:
+        """Asked once a look."""
+        self.looks += 1
+        return self.battery
 
 
 @pytest.fixture
@@ -293,8 +300,11 @@ async def test_exclusions_own_folders_and_self_tests_are_left_alone(device: Devi
 async def test_nothing_scheduled_is_nothing_done(device: Device) -> None:
     device.settings = replace(device.settings, schedules={})
     async with device.agent() as scans:
+        await until(lambda: device.looks == 1)
         device.clock.advance(timedelta(days=30))
-        await device.look()
+        # Nothing makes it look again by itself.
+        scans.resume()
+        await until(lambda: device.looks == 2)
         assert (scans.state().due, device.grounds) == ({}, [])
 
 

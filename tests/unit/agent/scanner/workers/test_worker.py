@@ -96,7 +96,7 @@ def test_a_worker_answers_file_by_file_until_its_parent_hangs_up() -> None:
             request = protocol.frame(protocol.encode_request(68, 0, "/tmp/e\udcff.com"))
             socket.send_fds(ours, [request], [file.fileno()])
             answers.append(answer_on(ours))
-    worker.join(timeout=10)
+    worker.join(timeout=60)
     theirs.close()
     assert not worker.is_alive()
     assert [answer.findings[0].rule for answer in answers] == ["eicar", "eicar"]
@@ -113,7 +113,7 @@ def test_where_the_time_went_is_told_of_slow_files_or_when_it_is_asked_for(itemi
         request = protocol.frame(protocol.encode_request(0, 0, "/a.zip"))
         socket.send_fds(ours, [request], [file.fileno()])
         answer = answer_on(ours)
-    worker.join(timeout=10)
+    worker.join(timeout=60)
     theirs.close()
     # This file takes no quarter of a second, unless the machine is very busy.
     told = {cost.name for cost in answer.costs}

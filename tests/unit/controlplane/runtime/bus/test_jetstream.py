@@ -48,7 +48,7 @@ async def test_a_server_that_stops_is_not_held_up_by_a_cancellation_that_the_lib
     task = asyncio.get_running_loop().create_task(forever())
     await asyncio.sleep(0.01)
     task.cancel()
-    done, waiting = await asyncio.wait([task], timeout=1)
+    done, waiting = await asyncio.wait([task], timeout=30)
     for each in waiting:
         each.cancel()
     assert done == {task}

@@ -18,7 +18,7 @@ from controlplane.runtime.randomness import SystemRandomness
 from tests.fakes.certificate_requests import DeviceKey
 
 METHOD = "/test.Echo/Say"
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 
 
 class Site:
