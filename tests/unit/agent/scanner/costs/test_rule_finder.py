@@ -102,7 +102,7 @@ def test_an_order_survives_the_command_line() -> None:
 
 async def test_the_program_names_a_rule_that_is_costly_on_purpose(tmp_path: Path) -> None:
     rules, file = tmp_path / "slow.yar", tmp_path / "file"
-    rules.write_text("rule costly { condition: for all i in (1..16000000) : ( uint8(i % filesize) != 0x199 ) }")
+    rules.write_text("rule costly { condition: for all i in (1..8000000) : ( uint8(i % filesize) != 0x199 ) }")
     file.write_bytes(b"x" * 1000)
     pids: list[int | None] = []
     order = TimingOrder(str(file), "yara", Limits(timeout_s=60.0), (str(rules),), 200.0, built_in=False)
