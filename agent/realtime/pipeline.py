@@ -177,8 +177,8 @@ class Pipeline:
 
     @property
     def idle(self) -> bool:
-        """Nothing waits and nothing is being worked on."""
-        return not self._current and not self._parked
+        """Nothing waits and nothing is being worked on; one that is stopping has let go of what did."""
+        return not (self._current or self._parked or self._stopping)
 
     @property
     def reconciling(self) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.realtime.reconcile import LIFE_SIGN, LIFE_SIGN_ROOTS
+from agent.realtime.life_sign import LIFE_SIGN, LIFE_SIGN_ROOTS
 from tests.fakes.eicar import EICAR
 from tests.fakes.file_times import instant_between
 from tests.fakes.protected_folder import ProtectedFolder
