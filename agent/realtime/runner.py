@@ -175,6 +175,7 @@ class RealtimeProtection:
             proven_at=self._proven_at,
             events_lost=self._pipeline.events_lost,
             queue_depth=self._pipeline.depth,
+            incomplete=self._pipeline.incomplete,
             degraded_because=self._reconciler.reasons(),
             issues=self._keeper.issues()
             + self._source.issues()
