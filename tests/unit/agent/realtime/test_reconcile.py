@@ -84,7 +84,7 @@ async def at_rest(stage: ProtectedFolder) -> int:
     while sign != life_sign(stage):
         sign = life_sign(stage)
         await until(lambda: not stage.protection._something_happened.is_set())
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.5)
     return sign
 
 

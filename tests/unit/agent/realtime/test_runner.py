@@ -18,6 +18,7 @@ from agent.realtime.settings import BlockSettings
 from tests.fakes.clock import SOME_MONDAY
 from tests.fakes.eicar import EICAR
 from tests.fakes.event_source import FakeEventSource
+from tests.fakes.file_times import instant_between
 from tests.fakes.protected_folder import ProtectedFolder
 from tests.fakes.waiting import until
 from tests.scratch_mounts import open_descriptors
@@ -353,10 +354,12 @@ async def test_no_life_sign_is_given_for_files_that_a_stop_left_waiting(tmp_path
     assert stage.quarantine.taken() == {str(stage.root / "bad.txt")}
 
 
-async def written_before(stage: ProtectedFolder, name: str) -> Path:
-    """Long enough before the next life sign for a walk to pass it over."""
-    path = stage.write(name, EICAR)
-    await asyncio.sleep(0.05)
+def written_and_held(stage: ProtectedFolder, name: str) -> Path:
+    """Long enough before the next life sign for a walk to pass it over, but for who holds it."""
+    path = stage.write(name, b"")
+    stage.hold_open(path)
+    path.write_bytes(EICAR)
+    instant_between(stage.outside)
     return path
 
 
@@ -364,8 +367,7 @@ async def test_what_was_held_open_at_the_stop_is_looked_at_by_the_next_start_and
     stage = ProtectedFolder(tmp_path, margin_s=0.0)
     stage.policy = replace(stage.policy, on_infected=Action.REPORT)
     async with stage.running():
-        held = await written_before(stage, "held.txt")
-        stage.hold_open(held)
+        written_and_held(stage, "held.txt")
     assert stage.scans_of("held.txt") == 0
 
     stage.hold_open()
@@ -379,8 +381,7 @@ async def test_what_was_held_open_at_the_stop_is_looked_at_by_the_next_start_and
 async def test_what_was_held_open_is_not_forgotten_before_it_was_looked_at(tmp_path: Path) -> None:
     stage = ProtectedFolder(tmp_path, margin_s=0.0)
     async with stage.running():
-        held = await written_before(stage, "held.txt")
-        stage.hold_open(held)
+        held = written_and_held(stage, "held.txt")
 
     stage.hold_open()
     stage.scanner.hold()
@@ -399,8 +400,7 @@ async def test_what_was_held_open_is_not_forgotten_before_it_was_looked_at(tmp_p
 async def test_what_was_held_open_when_events_were_lost_is_looked_at(tmp_path: Path) -> None:
     stage = ProtectedFolder(tmp_path, margin_s=0.0)
     async with stage.running():
-        held = await written_before(stage, "held.txt")
-        stage.hold_open(held)
+        held = written_and_held(stage, "held.txt")
         stage.fake_source.wrote(stage.write("another.txt", b"x"))
         await until(lambda: stage.setting(LIFE_SIGN_HELD) == f"[{held.stat().st_ino}]")
         assert stage.scans_of("held.txt") == 0
