@@ -51,7 +51,8 @@ class LifeSigns:
     Args:
         store: Where.
         clock: When.
-        held_for_writing: Inode numbers of files open for writing now; None: cannot be known here.
+        held_for_writing: Inode numbers of files open for writing now; None: cannot be known here. Raises OSError while
+            it cannot find out.
     """
 
     def __init__(self, store: Store, clock: Clock, held_for_writing: Callable[[], frozenset[int] | None]) -> None:
@@ -82,10 +83,14 @@ class LifeSigns:
         """What could be kept, if nothing waits now and nothing has come when this returns.
 
         Returns:
-            None: More files are held open than can be remembered.
+            None: More files are held open than can be remembered, or descriptors are lacking to find out.
         """
         at_us = _microseconds(self._clock.now())
-        held = await asyncio.to_thread(self._list)
+        try:
+            held = await asyncio.to_thread(self._list)
+        except OSError as failure:
+            log.warning("life_sign_omitted", reason=failure.strerror)
+            return None
         self._blind = held is None
         if held is not None and len(held) > _HELD_AT_MOST:
             log.warning("life_sign_omitted", files_open_for_writing=len(held))

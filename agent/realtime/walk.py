@@ -79,7 +79,12 @@ def changed_files(
                 is_folder = entry.is_dir(follow_symlinks=False)
                 if not is_folder and not entry.is_file(follow_symlinks=False):
                     continue
-                changed = whole or since_ns is None or _counts(entry, since_ns, held_open)
+                changed = (
+                    whole
+                    or since_ns is None
+                    or _changed_ns(status := entry.stat(follow_symlinks=False)) > since_ns
+                    or status.st_ino in held_open
+                )
             except OSError as failure:
                 report.note(entry.path, failure)
                 continue
@@ -88,11 +93,6 @@ def changed_files(
                     stack.append((entry.path, whole or (changed and folder_changed)))
             elif changed:
                 yield entry.path
-
-
-def _counts(entry: "os.DirEntry[str]", since_ns: int, held_open: frozenset[int]) -> bool:
-    status = entry.stat(follow_symlinks=False)
-    return _changed_ns(status) > since_ns or status.st_ino in held_open
 
 
 def _changed_ns(status: os.stat_result) -> int:

@@ -1,5 +1,7 @@
 """Life signs."""
 
+import errno
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -54,6 +56,15 @@ def test_one_of_an_older_version_names_no_files(store: Store) -> None:
 async def test_none_is_given_while_more_is_held_than_can_be_remembered() -> None:
     assert await LifeSigns(MemoryStore(), FakeClock(), lambda: frozenset(range(65_536))).take(ROOTS) is not None
     assert await LifeSigns(MemoryStore(), FakeClock(), lambda: frozenset(range(65_537))).take(ROOTS) is None
+
+
+async def test_none_is_given_while_it_cannot_be_found_out_what_is_held() -> None:
+    def none_left() -> frozenset[int]:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    signs = LifeSigns(MemoryStore(), FakeClock(), none_left)
+    assert await signs.take(ROOTS) is None
+    assert signs.limitations() == ()
 
 
 async def test_where_it_cannot_be_known_what_is_held_that_is_said_and_the_sign_is_given() -> None:

@@ -1,16 +1,18 @@
 """Files that are held open for writing."""
 
+import errno
 import mmap
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 import pytest
 
+from agent.platform.processes import writers
 from agent.platform.processes.writers import held_by, held_for_writing, shared_writable
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -41,14 +43,21 @@ def test_a_file_is_held_while_it_is_open_for_writing(tmp_path: Path, mode: str, 
     assert inode not in ours()
 
 
-@pytest.mark.parametrize("spoil", [lambda file: os.truncate(file.name, 0), lambda file: Path(file.name).unlink()])
-def test_what_is_empty_or_has_no_name_does_not_matter(tmp_path: Path, spoil: Callable[[IO[bytes]], None]) -> None:
-    path = tmp_path / "a"
-    path.write_bytes(b"x")
-    with path.open("r+b") as file:
-        inode = os.fstat(file.fileno()).st_ino
-        spoil(file)
-        assert inode not in ours()
+def test_what_has_no_path_is_no_file() -> None:
+    pipe = os.pipe()
+    try:
+        assert os.fstat(pipe[1]).st_ino not in ours()
+    finally:
+        for end in pipe:
+            os.close(end)
+
+
+def test_a_system_that_does_not_tell_inodes_is_asked_for_the_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writers, "_INODE", re.compile(b"of a later Linux"))
+    with (tmp_path / "a").open("wb") as file:
+        assert os.fstat(file.fileno()).st_ino in ours()
 
 
 MAP_FOR_GOOD = """
@@ -81,6 +90,19 @@ def test_names_in_the_list_of_mappings_are_believed_nothing() -> None:
         b"7f04-7f05 -w"
     )
     assert set(shared_writable(untrusted_maps)) == {12}
+
+
+@pytest.mark.parametrize("call", ["os.open", "builtins.open"])
+def test_without_descriptors_there_is_no_list_rather_than_the_rest_of_one(
+    monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def none_left(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as lack:
+        lack.setattr(call, none_left)
+        with pytest.raises(OSError, match="open files"):
+            held_for_writing()
 
 
 def test_the_files_of_other_processes_are_known_and_ended_ones_hold_none(tmp_path: Path) -> None:
