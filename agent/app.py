@@ -42,6 +42,7 @@ from agent.observed import resource_facts, schedule_facts
 from agent.platform.data_dir import prepare_data_dir
 from agent.platform.files.lock import AgentLock
 from agent.platform.interpreter import files_allowed, settle_in
+from agent.platform.processes.writers import held_for_writing
 from agent.platform.services.service_notice import ServiceNotice
 from agent.platform.watch_register import register_folder, watching
 from agent.quarantine.upkeep import VaultUpkeep
@@ -163,7 +164,9 @@ def build_agent(
     restarts, costs = Counter[str](), CostBook(clock.monotonic_ns())
     realtime = RealtimeProtection(
         _realtime_settings(config, own_folders),
-        Neighbours(source, governor, device.vault, StoredIncidentLog(store), store, clock, randomness),
+        Neighbours(
+            source, governor, device.vault, StoredIncidentLog(store), store, clock, randomness, held_for_writing
+        ),
         book.current,
         keeper.access,
         on_proven=lambda: _proven(_proven_line(realtime.state()), device, announce, life_signs.proven),

@@ -22,6 +22,7 @@ def realtime_facts(state: RealtimeState) -> RealtimeFacts:
         roots=state.roots,
         events_lost=state.events_lost,
         queue_depth=state.queue_depth,
+        incomplete=state.incomplete,
     )
 
 

@@ -75,6 +75,8 @@ class Cost:
 
 #: Errors that are the scanner's, and not the file's.
 _NO_SCANNER = frozenset({"scanner_unavailable", "scanner_overloaded", "scanner_closed"})
+#: Ends of a worker that need not be the doing of its file.
+_WORKER_ENDED = frozenset({"worker_crashed", "worker_restarted"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +111,8 @@ class ScanFacts:
     def nobody_looked(self) -> bool:
         """Whether the scanner could not even begin, which says nothing of the file: it has to be asked again."""
         return self.error in _NO_SCANNER
+
+    @property
+    def worker_ended(self) -> bool:
+        """Whether its worker ended over the file, maybe by no fault of that: the whole machine was short of memory."""
+        return any(item.reason in _WORKER_ENDED for item in self.incomplete)

@@ -86,6 +86,7 @@ class RealtimeFacts:
     roots: tuple[str, ...] = ()
     events_lost: int = 0
     queue_depth: int = 0
+    incomplete: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +318,7 @@ def _realtime(realtime: RealtimeFacts) -> dict[str, JsonValue]:
         "watched_roots": list(realtime.roots),
         "events_lost": realtime.events_lost,
         "queue_depth": realtime.queue_depth,
+        "files_incomplete": realtime.incomplete,
     }
 
 

@@ -1,5 +1,6 @@
 """The parts of the agent that real-time protection works with, each known by its port only."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent.domain.ports import Clock, EventSource, IncidentLog, Quarantine, Randomness, Scanner, Store
@@ -17,6 +18,7 @@ class Neighbours:
         store: Life sign and names of self-tests.
         clock: Time.
         randomness: Names and jitter.
+        held_for_writing: Inode numbers of files that are open for writing now; None: cannot be known here.
     """
 
     source: EventSource
@@ -26,3 +28,4 @@ class Neighbours:
     store: Store
     clock: Clock
     randomness: Randomness
+    held_for_writing: Callable[[], frozenset[int] | None]

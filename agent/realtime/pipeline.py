@@ -13,7 +13,8 @@ What always holds (`tests/property/test_pipeline.py` tries to break it):
 A file is known by device and inode while we hold a descriptor to it, because only then nobody else can get that inode.
 Its life is `QUEUED → SCANNING → done`, or `→ CAPTURING → done` when it is infected. A file whose look took long rests
 before the next one, so that a log that is written all day costs a fifth of a worker at most and is still seen when it
-falls quiet; an opener who is held ends its rest. A file that the scanner could not look at rests, too, and comes again.
+falls quiet; an opener who is held ends its rest. A file that the scanner could not look at rests, too, and comes again;
+so does one over which a worker ended, once.
 When more files wait than descriptors may be held, the rest is *parked*: its descriptor is released, its path kept, and
 it is opened again later. When even that is full, a reconciliation is owed.
 """
@@ -139,6 +140,8 @@ class _Job:
     tokens: list[int] = field(default_factory=list)
     successor: "_Job | None" = None
     looks: int = 0
+    #: Its worker ended over it, and another one was given it.
+    given_again: bool = False
     infected: bool = False
 
 
@@ -167,6 +170,7 @@ class Pipeline:
         self._stopping = False
         self._out: list[Command] = []
         self.events_lost = 0
+        self.incomplete = 0
 
     # ------------------------------------------------------------ what others may know
 
@@ -177,8 +181,8 @@ class Pipeline:
 
     @property
     def idle(self) -> bool:
-        """Nothing waits and nothing is being worked on."""
-        return not self._current and not self._parked
+        """Nothing waits and nothing is being worked on; one that is stopping has let go of what did."""
+        return not (self._current or self._parked or self._stopping)
 
     @property
     def reconciling(self) -> bool:
@@ -404,6 +408,12 @@ class Pipeline:
             self._put_off(job)
             return
         verdict = decide(event.facts, job.paths[-1], policy, now)
+        ended_early = verdict.decision is Decision.INCOMPLETE and event.facts.worker_ended
+        if ended_early and not job.given_again and not self._stopping:
+            job.given_again = True
+            self._rest(job, ASK_AGAIN_AFTER_S)
+            self._look_again(job)
+            return
         self._tire(job, event.facts.elapsed_ms)
         if verdict.decision is not Decision.INFECTED and event.changed and job.looks < MAX_LOOKS:
             self._look_again(job)
@@ -412,6 +422,7 @@ class Pipeline:
 
     def _act(self, job: _Job, event: ScanFinished, verdict: Verdict) -> None:
         infected = verdict.decision is Decision.INFECTED
+        self.incomplete += verdict.decision is Decision.INCOMPLETE
         waited_for = bool(job.tokens)
         self._answer_all(job, allow=not infected)
         path, origin = job.paths[-1], _origin(job.kind)

@@ -1,29 +1,25 @@
 """Finding what no event told us: after a start, after lost events, in folders that were moved in.
 
-The *life sign* is the instant up to which everything was looked at. It is stored, and moves only while nothing waits;
-so after a crash, a walk for files changed since then (less a margin) finds all that was missed. While a walk is owed or
-running, protection is degraded and says why.
+The *life sign* is the instant up to which everything was looked at, and what was open for writing then. It is stored,
+and moves only while nothing waits; so after a crash, a walk for files changed since then (less a margin) or held open
+then finds all that was missed. While a walk is owed or running, protection is degraded and says why.
 """
 
 import asyncio
 import errno
 import itertools
-import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from typing import Protocol
 
 from agent.domain.files import EventKind, FileEvent
 from agent.domain.health import HealthIssue
-from agent.domain.ports import Clock, Store
+from agent.domain.ports import Clock
 from agent.platform.files.regular_files import open_regular
+from agent.realtime.life_sign import LifeSign, LifeSigns
 from agent.realtime.settings import RealtimeSettings
 from agent.realtime.territory import Territory, printable
 from agent.realtime.walk import WalkReport, changed_files
 
-LIFE_SIGN = "realtime.alive_at_us"
-#: The roots it holds for.
-LIFE_SIGN_ROOTS = "realtime.alive_roots"
 #: Paths fetched from the walking thread at a time.
 _BATCH = 128
 
@@ -46,8 +42,8 @@ class Reconciler:
 
     Args:
         settings: Margins and pauses.
-        store: Keeps the life sign.
-        clock: For the life sign.
+        life_signs: Tell since when.
+        clock: When files are seen.
         intake: Receives the files.
         territory: What is watched now; asked at each walk.
         not_storage: Folders that only look like storage (`/proc` and its like); asked at each walk.
@@ -57,14 +53,14 @@ class Reconciler:
         self,
         settings: RealtimeSettings,
         *,
-        store: Store,
+        life_signs: LifeSigns,
         clock: Clock,
         intake: Intake,
         territory: Callable[[], Territory],
         not_storage: Callable[[], frozenset[str]],
     ) -> None:
         self._settings = settings
-        self._store = store
+        self._life_signs = life_signs
         self._clock = clock
         self._intake = intake
         self._territory = territory
@@ -74,7 +70,7 @@ class Reconciler:
         self._folders: dict[str, None] = {}
         self._walking: tuple[str, ...] = ()
         self._wake = asyncio.Event()
-        self._since_ns: int | None = None
+        self._sign: LifeSign | None = None
         self._report = WalkReport()
 
     # ------------------------------------------------------------ what others may know
@@ -97,11 +93,12 @@ class Reconciler:
         )
 
     def limitations(self) -> tuple[str, ...]:
-        """What the last walk of the roots was not allowed to read."""
+        """What the last walk of the roots was not allowed to read, and what no walk can know here."""
+        of_life_signs = self._life_signs.limitations()
         if not self._report.closed:
-            return ()
+            return of_life_signs
         example = printable(self._report.closed_example)
-        return (f"{self._report.closed} files or folders are closed to this agent, e.g. {example}",)
+        return (f"{self._report.closed} files or folders are closed to this agent, e.g. {example}", *of_life_signs)
 
     # ------------------------------------------------------------ what others may ask for
 
@@ -121,30 +118,27 @@ class Reconciler:
     def load_life_sign(self) -> None:
         """Find out since when files have to be looked at; to be called once the roots are known.
 
-        A clock that was set back means: look at everything. So does a root that was not watched then, for itself.
+        Without a life sign, everything is looked at. So is a root that was not watched then.
         """
-        with self._store.transaction() as tables:
-            stored, roots = tables.settings.get(LIFE_SIGN), tables.settings.get(LIFE_SIGN_ROOTS)
-        now_us = _microseconds(self._clock.now())
-        if stored is None or int(stored) > now_us:
-            self._since_ns = None
-            return
-        self._since_ns = int(stored) * 1000 - int(self._settings.margin_s * 1e9)
-        known = set(json.loads(roots or "[]"))
-        for root in self._territory().roots:
-            if root not in known:
-                self.owe_folder(root)
+        self._sign = self._life_signs.last()
+        if self._sign is not None:
+            for root in self._territory().roots:
+                if root not in self._sign.roots:
+                    self.owe_folder(root)
 
-    async def give_life_sign(self) -> None:
-        """Note that everything up to now was looked at. Only to be called while nothing waits anywhere."""
-        now_us = _microseconds(self._clock.now())
-        await asyncio.to_thread(self._store_life_sign, now_us, self._territory().roots)
-        self._since_ns = now_us * 1000 - int(self._settings.margin_s * 1e9)
+    @property
+    def life_sign_pause_s(self) -> float:
+        """How long to wait for the next one at least, in seconds: a machine with many open files is not kept busy."""
+        return self._life_signs.pause_s
 
-    def _store_life_sign(self, now_us: int, roots: tuple[str, ...]) -> None:
-        with self._store.transaction() as tables:
-            tables.settings.put(LIFE_SIGN, str(now_us))
-            tables.settings.put(LIFE_SIGN_ROOTS, json.dumps(roots))
+    async def take_life_sign(self) -> LifeSign | None:
+        """Prepare what can be kept if nothing waits, and nothing comes meanwhile; None: nothing can be kept."""
+        return await self._life_signs.take(self._territory().roots)
+
+    async def keep_life_sign(self, sign: LifeSign) -> None:
+        """Note that everything up to then was looked at."""
+        await self._life_signs.keep(sign)
+        self._sign = sign
 
     # ------------------------------------------------------------ walking
 
@@ -172,15 +166,19 @@ class Reconciler:
         self._owed.clear()
         report = WalkReport()
         for root in self._territory().roots:
-            await self._hand_in_all(self._walk(root, self._since_ns, report), report)
+            await self._hand_in_all(self._walk(root, self._sign, report), report)
         await self._intake.drained()
         self._report = report
         self._paying = ()
 
-    def _walk(self, top: str, since_ns: int | None, report: WalkReport) -> Iterator[str]:
+    def _walk(self, top: str, since: LifeSign | None, report: WalkReport) -> Iterator[str]:
         territory, not_storage = self._territory(), self._not_storage()
         return changed_files(
-            top, since_ns, skip=lambda path: path in not_storage or territory.excludes(path), report=report
+            top,
+            None if since is None else since.at_us * 1000 - int(self._settings.margin_s * 1e9),
+            held_open=frozenset() if since is None else since.held_open,
+            skip=lambda path: path in not_storage or territory.excludes(path),
+            report=report,
         )
 
     async def _hand_in_all(self, found: Iterator[str], report: WalkReport) -> None:
@@ -206,8 +204,3 @@ class Reconciler:
             self._intake.hand_in(
                 FileEvent(opened.identity, path, opened.descriptor, 0, EventKind.RECONCILED, None, seen)
             )
-
-
-def _microseconds(instant: datetime) -> int:
-    delta = instant - datetime(1970, 1, 1, tzinfo=UTC)
-    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds

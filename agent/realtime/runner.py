@@ -36,6 +36,7 @@ from agent.realtime.commands import (
     Stopping,
     Walk,
 )
+from agent.realtime.life_sign import LifeSign, LifeSigns
 from agent.realtime.neighbours import Neighbours
 from agent.realtime.pipeline import Pipeline, PipelineLimits
 from agent.realtime.reconcile import Reconciler
@@ -51,6 +52,8 @@ log = structlog.get_logger(__name__)
 
 #: Two clocks that are read one after the other differ by less than this; a machine that slept, by more.
 _SLEPT_NS = 1_000_000_000
+#: What was closed while open files were listed is announced to us by then, in seconds.
+_ANNOUNCED_WITHIN_S = 0.05
 
 
 class RealtimeProtection:
@@ -98,7 +101,7 @@ class RealtimeProtection:
         self._keeper = SourceKeeper(settings, source, randomness, self._dispatch, self._source_opened)
         self._reconciler = Reconciler(
             settings,
-            store=store,
+            life_signs=LifeSigns(store, clock, neighbours.held_for_writing),
             clock=clock,
             intake=self,
             territory=self._keeper.territory,
@@ -114,7 +117,6 @@ class RealtimeProtection:
         self._mode_issues: tuple[HealthIssue, ...] = ()
         self._proven_at: datetime | None = None
         self._test_issues: tuple[HealthIssue, ...] = ()
-        self._nothing_open: bool | None = None
         self._proving = asyncio.Lock()
         self._prove_now = asyncio.Event()
         self._something_happened = asyncio.Event()
@@ -131,6 +133,7 @@ class RealtimeProtection:
         """
         await asyncio.to_thread(self._self_test.clean_up)
         self._keeper.open_first()
+        last_sign: LifeSign | None = None
         try:
             self._reconciler.load_life_sign()
             async with asyncio.TaskGroup() as tasks:
@@ -146,16 +149,16 @@ class RealtimeProtection:
                 try:
                     await asyncio.Event().wait()
                 finally:
+                    # Before the pipeline lets go of what waits, and while what is closed is still looked at.
+                    last_sign = await self._take_life_sign()
                     self._stop()
         finally:
             self._stop()
-            if self._nothing_open:
-                await self._reconciler.give_life_sign()
+            if last_sign is not None:
+                await self._reconciler.keep_life_sign(last_sign)
             self._keeper.close()
 
     def _stop(self) -> None:
-        if self._nothing_open is None:
-            self._nothing_open = self._all_looked_at()  # asked before the pipeline lets go of what waits
         self._dispatch(Stopping())
         for handle in (*self._deadlines.values(), *self._rests.values()):
             handle.cancel()
@@ -172,6 +175,7 @@ class RealtimeProtection:
             proven_at=self._proven_at,
             events_lost=self._pipeline.events_lost,
             queue_depth=self._pipeline.depth,
+            incomplete=self._pipeline.incomplete,
             degraded_because=self._reconciler.reasons(),
             issues=self._keeper.issues()
             + self._source.issues()
@@ -366,10 +370,20 @@ class RealtimeProtection:
         """Note that all is looked at, but only if something happened: an idle machine stays idle."""
         while True:
             await self._something_happened.wait()
-            await asyncio.sleep(self._settings.life_sign_every_s)
+            await asyncio.sleep(max(self._settings.life_sign_every_s, self._reconciler.life_sign_pause_s))
             if self._all_looked_at():
                 self._something_happened.clear()
-                await self._reconciler.give_life_sign()
+                sign = await self._take_life_sign()
+                if sign is not None:
+                    await self._reconciler.keep_life_sign(sign)
+
+    async def _take_life_sign(self) -> LifeSign | None:
+        """None: something waits. A file that nobody held open any more when they were listed has been announced."""
+        if not self._all_looked_at():
+            return None
+        sign = await self._reconciler.take_life_sign()
+        await asyncio.sleep(_ANNOUNCED_WITHIN_S)
+        return sign if self._all_looked_at() else None
 
     def _all_looked_at(self) -> bool:
         return self._pipeline.idle and self._reconciler.idle and self._keeper.delivering

@@ -87,6 +87,7 @@ class RealtimeState:
         proven_at: When the self-test last came back from every watched root; None: it did not.
         events_lost: How often events were lost since the start; each time a walk followed.
         queue_depth: Files waiting or being worked on.
+        incomplete: How often since the start a file could not be looked at wholly.
         degraded_because: Reasons for which a walk is owed or running.
         issues: Everything else that keeps the device from being protected.
         limitations: What the source cannot see, one sentence each.
@@ -99,6 +100,7 @@ class RealtimeState:
     proven_at: datetime | None
     events_lost: int
     queue_depth: int
+    incomplete: int
     degraded_because: tuple[str, ...]
     issues: tuple[HealthIssue, ...]
     limitations: tuple[str, ...] = ()

@@ -128,8 +128,8 @@ class SourceKeeper:
         back = [root for root in self._lost if root in usable]
         self._lost = {root: root_problem(root) for root in wanted if root not in usable}
         log.info("source_restarted", source=self._source.name, roots=len(usable))
-        if back:
-            self._deliver(EventsLost(self._source.name, "a lost folder came back"))
+        # The walk that was owed when it died may be over: what happened since is found by another one.
+        self._deliver(EventsLost(self._source.name, "a lost folder came back" if back else "it had to be opened again"))
         for root in back:
             # What is in it may be another disk's, with times from long before the last life sign.
             self._deliver(FolderAppeared(root))

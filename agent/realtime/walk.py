@@ -39,8 +39,15 @@ class WalkReport:
             self.broken[path] = failure.strerror or type(failure).__name__
 
 
-def changed_files(top: str, since_ns: int | None, *, skip: Callable[[str], bool], report: WalkReport) -> Iterator[str]:
-    """Paths of regular files below `top` that may have changed since an instant.
+def changed_files(
+    top: str,
+    since_ns: int | None,
+    *,
+    held_open: frozenset[int] = frozenset(),
+    skip: Callable[[str], bool],
+    report: WalkReport,
+) -> Iterator[str]:
+    """Paths of regular files below `top` that may have changed since an instant, or were not looked at before it.
 
     A file counts by its ctime, which no program can set. A file deep inside a folder that was moved here keeps its old
     ctime, though: so a folder that changed inside a folder that changed is taken whole, because moving it changes both.
@@ -48,6 +55,7 @@ def changed_files(top: str, since_ns: int | None, *, skip: Callable[[str], bool]
     Args:
         top: Folder; never taken whole itself.
         since_ns: Nanoseconds since the epoch; None: everything.
+        held_open: Inode numbers of files that were open for writing then, so that they count whenever they changed.
         skip: Folders not to enter.
         report: Receives what could not be read.
     """
@@ -71,7 +79,12 @@ def changed_files(top: str, since_ns: int | None, *, skip: Callable[[str], bool]
                 is_folder = entry.is_dir(follow_symlinks=False)
                 if not is_folder and not entry.is_file(follow_symlinks=False):
                     continue
-                changed = whole or since_ns is None or _changed_ns(entry.stat(follow_symlinks=False)) > since_ns
+                changed = (
+                    whole
+                    or since_ns is None
+                    or _changed_ns(status := entry.stat(follow_symlinks=False)) > since_ns
+                    or status.st_ino in held_open
+                )
             except OSError as failure:
                 report.note(entry.path, failure)
                 continue

@@ -9,6 +9,7 @@ from agent.domain.policy import Policy
 from agent.domain.ports import EventSource, Scanner
 from agent.platform.clock import SystemClock
 from agent.platform.interpreter import settle_in
+from agent.platform.processes.writers import held_for_writing
 from agent.platform.randomness import SystemRandomness
 from agent.quarantine.vault import Vault
 from agent.realtime.neighbours import Neighbours
@@ -49,6 +50,7 @@ async def protecting(
             database,
             SystemClock(),
             SystemRandomness(),
+            held_for_writing,
         ),
         Policy,
         lambda: NOT_ACTIVATED,

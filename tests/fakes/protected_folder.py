@@ -1,7 +1,7 @@
 """Real-time protection of a scratch folder, built from fakes, started and stopped around a test."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -49,6 +49,7 @@ class ProtectedFolder:
         self.policy = Policy()
         self.access: Access = NOT_ACTIVATED
         self.proofs = 0
+        self.held_for_writing: Callable[[], frozenset[int] | None] = frozenset
         self.settings = RealtimeSettings(
             roots=(str(self.root),),
             self_test_within_s=0.2,
@@ -74,6 +75,7 @@ class ProtectedFolder:
                 self.store,
                 self.clock,
                 SeededRandomness(),
+                self._held_now,
             ),
             lambda: self.policy,
             lambda: self.access,
@@ -87,6 +89,11 @@ class ProtectedFolder:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         return path
+
+    def hold_open(self, *paths: Path) -> None:
+        """From now on these files, and no others, are said to be open for writing."""
+        held = frozenset(path.stat().st_ino for path in paths)
+        self.held_for_writing = lambda: held
 
     def setting(self, name: str) -> str | None:
         with self.store.transaction() as tables:
@@ -113,6 +120,9 @@ class ProtectedFolder:
     def settled(self) -> bool:
         state = self.protection.state()
         return state.enabled and not state.degraded_because and state.queue_depth == 0
+
+    def _held_now(self) -> frozenset[int] | None:
+        return self.held_for_writing()
 
     def _proven(self) -> None:
         self.proofs += 1

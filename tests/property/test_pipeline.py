@@ -51,6 +51,7 @@ FACTS = st.sampled_from(
         ScanFacts("bb", 1, findings=FOUND),
         ScanFacts("cc", 1, findings=(Finding("odd", "test", Severity.INFO),)),
         ScanFacts("dd", 1, incomplete=(Incomplete("max_depth", 3),)),
+        ScanFacts("", 0, incomplete=(Incomplete("worker_crashed"),)),
         ScanFacts("", 0, error="unreadable"),
         ScanFacts("", 0, error="scanner_unavailable"),
         ScanFacts("ee", 1, elapsed_ms=10 * REST_FROM_MS),
@@ -80,6 +81,8 @@ class Ledger:
     reopen: list[Reopen] = field(default_factory=list)
     #: Inode to the path under which it was costly.
     resting: dict[int, str] = field(default_factory=dict)
+    #: Jobs over which a worker ended.
+    given_again: set[int] = field(default_factory=set)
 
 
 class PipelineMachine(RuleBasedStateMachine):
@@ -117,8 +120,12 @@ class PipelineMachine(RuleBasedStateMachine):
         scan = self.ledger.scanning.pop(job)
         self.looked_at = scan.path
         inode = self.ledger.inodes[scan.descriptor]
-        if facts.nobody_looked and not self.pipeline.is_planted(device=1, inode=inode):
+        # An excluded path makes it clean, whatever its worker came to.
+        given_again = facts.worker_ended and job not in self.ledger.given_again and not self.policy.exclusions
+        if (facts.nobody_looked or given_again) and not self.pipeline.is_planted(device=1, inode=inode):
             self.ledger.owed.append(Owed(inode, scan.path))
+        if facts.worker_ended:
+            self.ledger.given_again.add(job)
         self.send(ScanFinished(job, facts, self.identity(inode), changed))
 
     @precondition(lambda self: self.ledger.capturing)

@@ -429,6 +429,62 @@ def test_a_file_that_the_scanner_did_not_look_at_before_the_end_is_let_go() -> N
     assert play(scanned(1, AWAY)) == [Release(7)]
 
 
+# ---------------------------------------------------------------- a worker that ended
+
+
+def ended(reason: str = "worker_crashed", *findings: Finding) -> ScanFacts:
+    return ScanFacts("", 3, findings, (Incomplete(reason),))
+
+
+@pytest.mark.parametrize("reason", ["worker_crashed", "worker_restarted"])
+def test_a_file_whose_worker_ended_is_given_to_another_one_once(reason: str) -> None:
+    play = Play()
+    play(seen(7))
+    assert play(scanned(1, ended(reason))) == [Rest(1, 1, ASK_AGAIN_AFTER_S)]
+    assert not play.pipeline.idle
+    assert play(Rested(1, 1)) == [Scan(1, 7, "/r/a", 0)]
+    assert play.pipeline.incomplete == 0
+    assert play(scanned(1, ended(reason))) == [Release(7)]
+    assert play.pipeline.incomplete == 1
+
+
+def test_the_second_look_finds_what_the_first_did_not() -> None:
+    play = Play()
+    play(seen(7))
+    play(scanned(1, ended()))
+    play(Rested(1, 1))
+    assert isinstance(play(scanned(1, INFECTED))[-1], Capture)
+    assert play.pipeline.incomplete == 0
+
+
+def test_a_file_that_was_found_infected_before_its_worker_ended_is_taken_at_once() -> None:
+    play = Play()
+    play(seen(7))
+    assert isinstance(play(scanned(1, ended("worker_crashed", EICAR)))[-1], Capture)
+
+
+@pytest.mark.parametrize("reason", ["worker_out_of_memory", "timeout", "damaged"])
+def test_what_is_the_doing_of_the_file_is_not_asked_about_again(reason: str) -> None:
+    play = Play()
+    play(seen(7))
+    assert play(scanned(1, ended(reason)))[-1] == Release(7)
+    assert play.pipeline.incomplete == 1
+
+
+def test_who_is_held_waits_for_the_second_look_and_no_longer() -> None:
+    play = Play()
+    play(seen(7, kind=EventKind.OPENING, token=5))
+    assert play(scanned(1, ended())) == [Rest(1, 1, ASK_AGAIN_AFTER_S), Scan(1, 7, "/r/a", 0)]
+    assert play(scanned(1, ended())) == [Answer(5, allow=True), Release(7)]
+
+
+def test_a_file_over_which_a_worker_ended_is_let_go_at_the_end() -> None:
+    play = Play()
+    play(seen(7))
+    play(Stopping())
+    assert play(scanned(1, ended())) == [Release(7)]
+
+
 # ---------------------------------------------------------------- what files do to us
 
 

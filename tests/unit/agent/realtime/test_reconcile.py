@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.realtime.reconcile import LIFE_SIGN, LIFE_SIGN_ROOTS
+from agent.realtime.life_sign import LIFE_SIGN, LIFE_SIGN_ROOTS
 from tests.fakes.eicar import EICAR
 from tests.fakes.file_times import instant_between
 from tests.fakes.protected_folder import ProtectedFolder
@@ -84,7 +84,7 @@ async def at_rest(stage: ProtectedFolder) -> int:
     while sign != life_sign(stage):
         sign = life_sign(stage)
         await until(lambda: not stage.protection._something_happened.is_set())
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.5)
     return sign
 
 

@@ -12,11 +12,13 @@ from agent.domain.health import HealthIssue
 from agent.domain.incident import IncidentAction
 from agent.domain.policy import Action, Mode
 from agent.domain.ports import CAPTURE_UNFINISHED
+from agent.realtime.life_sign import LIFE_SIGN, LIFE_SIGN_HELD
 from agent.realtime.pipeline import REST_FROM_MS
 from agent.realtime.settings import BlockSettings
 from tests.fakes.clock import SOME_MONDAY
 from tests.fakes.eicar import EICAR
 from tests.fakes.event_source import FakeEventSource
+from tests.fakes.file_times import instant_between
 from tests.fakes.protected_folder import ProtectedFolder
 from tests.fakes.waiting import until
 from tests.scratch_mounts import open_descriptors
@@ -339,17 +341,103 @@ async def test_stopping_closes_every_descriptor_and_lets_every_opener_go(tmp_pat
 async def test_no_life_sign_is_given_for_files_that_a_stop_left_waiting(tmp_path: Path) -> None:
     stage = ProtectedFolder(tmp_path)
     async with stage.running():
-        await until(lambda: stage.setting("realtime.alive_at_us") is not None)
-        before = stage.setting("realtime.alive_at_us")
+        await until(lambda: stage.setting(LIFE_SIGN) is not None)
+        before = stage.setting(LIFE_SIGN)
         stage.scanner.hold()
         stage.fake_source.wrote(stage.write("bad.txt", EICAR))
 
-    assert stage.setting("realtime.alive_at_us") == before
+    assert stage.setting(LIFE_SIGN) == before
     stage.scanner.release()
     stage.build()
     async with stage.running():
         pass
     assert stage.quarantine.taken() == {str(stage.root / "bad.txt")}
+
+
+def written_and_held(stage: ProtectedFolder, name: str) -> Path:
+    """Long enough before the next life sign for a walk to pass it over, but for who holds it."""
+    path = stage.write(name, b"")
+    stage.hold_open(path)
+    path.write_bytes(EICAR)
+    instant_between(stage.outside)
+    return path
+
+
+async def test_what_was_held_open_at_the_stop_is_looked_at_by_the_next_start_and_then_forgotten(tmp_path: Path) -> None:
+    stage = ProtectedFolder(tmp_path, margin_s=0.0)
+    stage.policy = replace(stage.policy, on_infected=Action.REPORT)
+    async with stage.running():
+        written_and_held(stage, "held.txt")
+    assert stage.scans_of("held.txt") == 0
+
+    stage.hold_open()
+    for scans in (1, 1):
+        stage.build()
+        async with stage.running():
+            await until(stage.settled)
+        assert stage.scans_of("held.txt") == scans
+
+
+async def test_what_was_held_open_is_not_forgotten_before_it_was_looked_at(tmp_path: Path) -> None:
+    stage = ProtectedFolder(tmp_path, margin_s=0.0)
+    async with stage.running():
+        held = written_and_held(stage, "held.txt")
+
+    stage.hold_open()
+    stage.scanner.hold()
+    stage.build()
+    async with stage.running(settled=False):
+        await until(lambda: stage.scans_of("held.txt") == 1)
+    assert stage.quarantine.taken() == set(), "it ended before the scan did"
+
+    stage.scanner.release()
+    stage.build()
+    async with stage.running():
+        await until(stage.settled)
+    assert stage.quarantine.taken() == {str(held)}
+
+
+async def test_what_was_held_open_when_events_were_lost_is_looked_at(tmp_path: Path) -> None:
+    stage = ProtectedFolder(tmp_path, margin_s=0.0)
+    async with stage.running():
+        held = written_and_held(stage, "held.txt")
+        stage.fake_source.wrote(stage.write("another.txt", b"x"))
+        await until(lambda: stage.setting(LIFE_SIGN_HELD) == f"[{held.stat().st_ino}]")
+        assert stage.scans_of("held.txt") == 0
+        stage.hold_open()
+        stage.fake_source.die()
+        await until(lambda: bool(stage.quarantine.taken()))
+
+    assert stage.quarantine.taken() == {str(held)}
+
+
+async def test_no_life_sign_is_given_for_what_was_closed_while_open_files_were_listed(tmp_path: Path) -> None:
+    """Its event has come by then, and waits for a scan."""
+    stage = ProtectedFolder(tmp_path, life_sign_every_s=3600.0)
+    async with stage.running():
+        stage.scanner.hold()
+        bad, loop = stage.write("bad.txt", EICAR), asyncio.get_running_loop()
+
+        def closed_meanwhile() -> frozenset[int]:
+            loop.call_soon_threadsafe(stage.fake_source.wrote, bad)
+            return frozenset()
+
+        stage.held_for_writing = closed_meanwhile
+
+    assert stage.setting(LIFE_SIGN) is None
+
+
+async def test_what_happened_after_the_walk_and_before_the_source_was_open_again_is_found(tmp_path: Path) -> None:
+    stage = ProtectedFolder(tmp_path)
+    async with stage.running():
+        stage.fake_source.refusal = BucklerError("WATCH_LIMIT", "no watches left", next_step="raise the limit")
+        stage.fake_source.die()
+        await until(lambda: not stage.protection.state().degraded_because)
+        missed = stage.write("missed.txt", EICAR)
+        stage.fake_source.refusal = None
+        await until(lambda: bool(stage.quarantine.taken()))
+
+    assert stage.quarantine.taken() == {str(missed)}
 
 
 async def test_a_machine_that_slept_is_looked_over_again(tmp_path: Path) -> None:

@@ -100,3 +100,12 @@ def test_what_cannot_be_read_is_reported_and_what_is_gone_is_not(tmp_path: Path)
     assert (report.closed, report.closed_example) == (1, "/closed")
     assert report.broken == {"/damaged": "Input/output error"}
     assert list(changed_files(str(tmp_path / "missing"), None, skip=lambda _: False, report=report)) == []
+
+
+def test_what_was_held_open_counts_however_old_and_by_whatever_name(tmp_path: Path, aside: Path) -> None:
+    held = write(tmp_path / "deep" / "held").stat().st_ino
+    write(tmp_path / "deep" / "old")
+    (tmp_path / "other name").hardlink_to(tmp_path / "deep" / "held")
+    since_ns, report = instant_between(aside), WalkReport()
+    walked = changed_files(str(tmp_path), since_ns, held_open=frozenset({held}), skip=lambda _: False, report=report)
+    assert {str(Path(path).relative_to(tmp_path)) for path in walked} == {"deep/held", "other name"}

@@ -38,6 +38,7 @@ def bench_on(scanner: FakeScanner, folder: Path, told: list[Input]) -> Workbench
         MemoryStore(),
         FakeClock(),
         SeededRandomness(),
+        frozenset,
     )
     return Workbench(neighbours, told.append, lambda _scan, _facts: None)
 
