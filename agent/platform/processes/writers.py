@@ -54,7 +54,7 @@ def _opened(pid: int) -> Iterator[int]:
     try:
         table = os.open(f"/proc/{pid}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as failure:
-        _is_no_lack(failure)
+        _raise_if_lacking(failure)
         return
     try:
         for number in os.listdir(table):  # noqa: PTH208 -- of a descriptor
@@ -62,9 +62,9 @@ def _opened(pid: int) -> Iterator[int]:
                 if _is_writable_file(number, table):
                     yield _inode_of(pid, number, table)
             except OSError as failure:
-                _is_no_lack(failure)  # it has been closed meanwhile
+                _raise_if_lacking(failure)  # it has been closed meanwhile
     except OSError as failure:
-        _is_no_lack(failure)
+        _raise_if_lacking(failure)
     finally:
         os.close(table)
 
@@ -85,7 +85,7 @@ def _mapped(pid: int) -> Iterator[int]:
     try:
         untrusted_maps = _whole(f"/proc/{pid}/maps")
     except OSError as failure:
-        _is_no_lack(failure)
+        _raise_if_lacking(failure)
         return
     if b"w-s " in untrusted_maps or b"wxs " in untrusted_maps:
         yield from shared_writable(untrusted_maps)
@@ -96,8 +96,8 @@ def _whole(path: str) -> bytes:
         return stream.read()
 
 
-def _is_no_lack(failure: OSError) -> None:
-    """A process that has ended holds nothing, and one that is closed to us is none of our business."""
+def _raise_if_lacking(failure: OSError) -> None:
+    """Any other failure is no matter: a process that has ended, or is closed to us, holds nothing we could name."""
     if failure.errno in _SHORT_OF:
         raise failure
 
