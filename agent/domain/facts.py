@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 
 class Severity(Enum):
@@ -73,10 +74,15 @@ class Cost:
     times: int
 
 
-#: Errors that are the scanner's, and not the file's.
-_NO_SCANNER = frozenset({"scanner_unavailable", "scanner_overloaded", "scanner_closed"})
+#: Errors that are the scanner's, and not the file's: it has no worker, has too much to do, or is being stopped.
+SCANNER_UNAVAILABLE: Final = "scanner_unavailable"
+SCANNER_OVERLOADED: Final = "scanner_overloaded"
+SCANNER_CLOSED: Final = "scanner_closed"
+_NO_SCANNER = frozenset({SCANNER_UNAVAILABLE, SCANNER_OVERLOADED, SCANNER_CLOSED})
 #: Ends of a worker that need not be the doing of its file.
-_WORKER_ENDED = frozenset({"worker_crashed", "worker_restarted"})
+WORKER_CRASHED: Final = "worker_crashed"
+WORKER_RESTARTED: Final = "worker_restarted"
+_WORKER_ENDED = frozenset({WORKER_CRASHED, WORKER_RESTARTED})
 
 
 @dataclass(frozen=True, slots=True)

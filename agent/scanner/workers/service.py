@@ -13,7 +13,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agent.domain.errors import BucklerError, ExitStatus
-from agent.domain.facts import Finding, Incomplete, ScanFacts
+from agent.domain.facts import (
+    SCANNER_CLOSED,
+    SCANNER_OVERLOADED,
+    SCANNER_UNAVAILABLE,
+    WORKER_CRASHED,
+    WORKER_RESTARTED,
+    Finding,
+    Incomplete,
+    ScanFacts,
+)
 from agent.domain.health import HealthIssue
 from agent.domain.ports import Clock
 from agent.platform.processes.costs import usage_of
@@ -67,7 +76,7 @@ class _Place:
     begun_at: float = 0.0
     deadline: float = 0.0
     #: What its death will mean for the first job.
-    reason_if_dead: str = "worker_crashed"
+    reason_if_dead: str = WORKER_CRASHED
     files_done: int = 0
     start_deadline: asyncio.TimerHandle | None = None
     #: The worker that leaves when this one is ready.
@@ -188,7 +197,7 @@ class ScannerService:
         self._restarts.clear()
         for place in list(self._places.values()):
             place.worker.end("closing")
-        self._refuse_waiting("scanner_closed")
+        self._refuse_waiting(SCANNER_CLOSED)
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
@@ -235,7 +244,7 @@ class ScannerService:
         place = next((place for worker, place in self._places.items() if worker.pid == pid), None)
         if place is None:
             return False
-        place.reason_if_dead = "worker_restarted"
+        place.reason_if_dead = WORKER_RESTARTED
         place.worker.end(reason)
         return True
 
@@ -266,11 +275,11 @@ class ScannerService:
             if result == _AGAIN:
                 job = None
                 continue
-            if result == "scanner_closed":
+            if result == SCANNER_CLOSED:
                 return Answer("", size, error=result), 0
             limit = -int(-self._settings.limits.timeout_s // 1) if result == "timeout" else None
             return Answer("", size, incomplete=(Incomplete(result, limit),)), job.begun_ns
-        return Answer("", size, error="scanner_unavailable"), 0
+        return Answer("", size, error=SCANNER_UNAVAILABLE), 0
 
     def _hand_over(self, place: _Place, descriptor: int, status: os.stat_result, path: str) -> _Job | None:
         """Returns None if the worker turns out to be gone."""
@@ -330,11 +339,11 @@ class ScannerService:
 
     async def _wait_for_place(self) -> _Place:
         if self._closed:
-            raise _NoWorkerError("scanner_closed")
+            raise _NoWorkerError(SCANNER_CLOSED)
         if self._failed_starts >= _HOPELESS_STARTS and not any(place.ready for place in self._places.values()):
-            raise _NoWorkerError("scanner_unavailable")
+            raise _NoWorkerError(SCANNER_UNAVAILABLE)
         if len(self._waiting) >= self._settings.max_waiting:
-            raise _NoWorkerError("scanner_overloaded")
+            raise _NoWorkerError(SCANNER_OVERLOADED)
         ticket: asyncio.Future[_Place] = asyncio.get_running_loop().create_future()
         self._waiting.append(ticket)
         try:
@@ -484,7 +493,7 @@ class ScannerService:
         for number, job in enumerate(place.jobs):
             if not job.outcome.done():
                 # Only the first had been begun: the others are none the worse for it.
-                job.outcome.set_result("scanner_closed" if self._closed else _AGAIN if number else place.reason_if_dead)
+                job.outcome.set_result(SCANNER_CLOSED if self._closed else _AGAIN if number else place.reason_if_dead)
         if self._closed or place.leaving:
             return
         if place.ready:
@@ -496,7 +505,7 @@ class ScannerService:
         self._failed_starts += 1
         self._last_failure = reason
         if self._failed_starts >= _HOPELESS_STARTS and not any(place.ready for place in self._places.values()):
-            self._refuse_waiting("scanner_unavailable")
+            self._refuse_waiting(SCANNER_UNAVAILABLE)
         pause = min(_LONGEST_PAUSE_S, 0.1 * 2**self._failed_starts)
 
         def again() -> None:
